@@ -49,6 +49,8 @@ lint: $(UV)
 	@$(UV) run --quiet ruff check .
 # Private modules of others are not imported, and text has its encoding: rules that Ruff has as a preview.
 	@$(UV) run --quiet ruff check --quiet --preview --select PLC2701,PLW1514 generator machinery/rung_ops
+# What the checks of a project would find after minutes.
+	@$(UV) run --quiet ruff check --quiet --isolated --line-length 100 --select E501,F templates/project
 	@$(UV) run --quiet ruff format --check .
 	@$(UV) run --quiet --group machinery lint-imports --no-logo
 	@$(UV) run --quiet --group machinery mypy
@@ -58,13 +60,15 @@ docs: $(UV)
 	@mv .cache/levels.md docs/levels.md
 	@$(UV) run --quiet --group machinery python -m rung_ops.reference > .cache/machinery.md
 	@mv .cache/machinery.md docs/machinery.md
-	@$(UV) run --quiet python tests/assets/tried_table.py > .cache/governance-controls.md
+	@$(UV) run --quiet python docs/generate/tried.py > .cache/governance-controls.md
 	@mv .cache/governance-controls.md docs/governance-controls.md
 	@for page in $(PAGES); do \
 	  $(UV) run --quiet python docs/generate/$$page.py > .cache/$$page.md && \
 	  mv .cache/$$page.md docs/$$page.md || exit 1; done
 	@$(UV) run --quiet --group machinery python docs/generate/replay.py > .cache/replay.svg
 	@mv .cache/replay.svg docs/replay.svg
+	@$(UV) run --quiet python docs/generate/climb.py > .cache/climb.svg
+	@mv .cache/climb.svg docs/climb.svg
 	@$(UV) run --quiet python docs/generate/frames.py
 	@$(UV) run --quiet --group machinery python tests/assets/example_text.py > .cache/example_text.txt
 	@mv .cache/example_text.txt machinery/governance/rung_governance/example_text.txt
@@ -74,13 +78,15 @@ docs-check: $(UV)
 	  echo "docs/levels.md is out of date: make docs"; exit 1; }
 	@$(UV) run --quiet --group machinery python -m rung_ops.reference | diff docs/machinery.md - || { \
 	  echo "docs/machinery.md is out of date: make docs"; exit 1; }
-	@$(UV) run --quiet python tests/assets/tried_table.py | diff docs/governance-controls.md - || { \
+	@$(UV) run --quiet python docs/generate/tried.py | diff docs/governance-controls.md - || { \
 	  echo "docs/governance-controls.md is not what machinery/tests try: make docs"; exit 1; }
 	@for page in $(PAGES); do \
 	  $(UV) run --quiet python docs/generate/$$page.py | diff docs/$$page.md - || { \
 	  echo "docs/$$page.md is out of date: make docs"; exit 1; }; done
 	@$(UV) run --quiet --group machinery python docs/generate/replay.py | diff docs/replay.svg - || { \
 	  echo "docs/replay.svg is out of date: make docs"; exit 1; }
+	@$(UV) run --quiet python docs/generate/climb.py | diff docs/climb.svg - || { \
+	  echo "docs/climb.svg is out of date: make docs"; exit 1; }
 	@$(UV) run --quiet python docs/generate/frames.py --check
 
 # The documentation as a site in .cache/site; a broken link or anchor fails.

@@ -28,17 +28,15 @@ PAGE = """<!-- check -->
 ## Checking a repository
 
 Generated repositories, nine files of twenty Python modules of 50 lines, the rest YAML, Markdown and
-binaries. Medians; rounds: {rounds}, interleaved, after one warm-up round. The whole
-command, its start included. {day}, {machine}, load {load}
+binaries. {day}, {machine}, load {load}
 at the start; {versions}.
 
 |Files|Command|Wall s|CPU s|Peak MB|
 |-:|-|-:|-:|-:|
 {rows}
 
-Without an option `rung check` stops reading after 4.5 s of CPU, and says what it did not reach. The peers were run
-on up to {most} files. They do different work: ml-project-doctor has its own checks
-of data, training and documents; sp-repo-review checks a few files by name, for the packaging of a Python library.
+The peers, run on up to {most} files, do different work: ml-project-doctor has its own checks;
+sp-repo-review checks a few files by name.
 
 A fleet of generated projects of rung 2, half of each use case:
 
@@ -46,10 +44,7 @@ A fleet of generated projects of rung 2, half of each use case:
 |-:|-|-:|-:|-:|
 {many}
 
-The peak is that of one process.
-
 Made by `{command}`.
-[How it measures](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).
 <!-- /check -->
 """
 MODULE = '''"""Module {number}."""

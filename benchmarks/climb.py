@@ -113,10 +113,7 @@ def projects(folder: Path, environment: dict[str, str]) -> dict[str, Path]:
 
 def table(chosen: list[Contender], names: list[str]) -> str:
     """Return medians as a Markdown table; ratios are to `copier update` on the same project."""
-    lines = [
-        "|Project|Command|Wall s|CPU s|CPU, relative|Peak MB|",
-        "|-|-|-:|-:|-:|-:|",
-    ]
+    lines = ["|Project|Command|Wall s|CPU s|CPU, relative|Peak MB|", "|-|-|-:|-:|-:|-:|"]
     for name in names:
         copier = chosen[-1].median(name, "cpu")
         for one in chosen:

@@ -25,15 +25,14 @@ PAGE = """<!-- features -->
 ## Looking up entity features
 
 50 numbers for each entity, 5,000 entities, a client in the process; Redis {redis} on the same machine.
-Milliseconds for a read, medians of {rounds} rounds in which all readers took turns. {date}, {machine},
+Milliseconds for a read. {date}, {machine},
 load {load:.1f} at the start; Python {python}, {feast}.
 
 |What reads|CPU: 1 entity|10|100|p50: 1 entity|10|100|
 |-|-:|-:|-:|-:|-:|-:|
 {lines}
 
-*Values* are an array of numbers, with Feast lists by `to_dict()`. *Columns* are columns for a request's rows, as the
-features of a release read them.
+*Values* are an array of numbers, with Feast lists by `to_dict()`; *columns* are what the features of a release read.
 
 |Target, CPU|Required|Reached||
 |-|-:|-:|-:|

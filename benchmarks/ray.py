@@ -91,15 +91,13 @@ def section(options: argparse.Namespace, load: tuple[float, float], ray: str, ma
     command += f" --trials {options.trials}" + (
         " --write docs/benchmarks.md" if options.write else ""
     )
-    warm = "no warm-up" if options.rounds == 1 else "after one warm-up round"
     _, two, four = (CONTENDERS[1].median("many") / one.median("many") for one in CONTENDERS[1:])
     return f"""<!-- ray -->
 ## Tuning and scoring on Ray
 
 Scoring 12,501 rows (few) and {options.times * 12_501:,} (many), and tuning with {options.trials} \
 trials in rounds of 4, each with
-the start of Python and of Ray on this machine. Medians of the wall time; rounds: {options.rounds}, \
-interleaved; {warm}. \
+the start of Python and of Ray on this machine, wall time. \
 {datetime.date.today():%d %B %Y}, {platform.system()} \
 {platform.machine()}, {os.cpu_count()} cores, load {load[0]:.1f} at the start
 and {load[1]:.1f} at the end; Python {platform.python_version()}, Ray {ray}.
@@ -107,13 +105,9 @@ and {load[1]:.1f} at the end; Python {platform.python_version()}, Ray {ray}.
 {made}
 
 On many rows 2 workers were {two:.2f} times and 4 workers {four:.2f} times as fast as 1 \
-worker. The
-machine has {os.cpu_count()} cores: more workers than that share them, and another cluster was not \
-measured. Each
-worker has one thread; without Ray a model may use all cores.
+worker: they share two cores.
 
 Made by `{command}`.
-[How it measures](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).
 <!-- /ray -->
 """
 

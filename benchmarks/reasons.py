@@ -42,9 +42,8 @@ rows in another order). {date}, {machine}.
 |-|-:|-:|
 {lines}
 
-A release carries the mean of each feature's term over all training rows (at most 200,000), without a
-row of a person; a drawn background would decide between reasons that lie close. Trees of LightGBM need
-no background. Only effects in the unfavourable direction are listed.
+So a release carries the mean of each feature's term over at most 200,000 training rows. Trees of LightGBM need no
+background.
 
 Milliseconds, the fastest of 50:
 

@@ -70,18 +70,6 @@ PROJECTS = [
         "kedro new --name new --tools none --example no --telemetry no",
     ),
 ]
-STARTS = [
-    Contender(f"`{command}`", command)
-    for command in (
-        "copier --version",
-        "rung --version",
-        "rung --help",
-        "rung levels",
-        "ccds --version",
-        "kedro --version",
-        "python -c pass",
-    )
-]
 
 
 def _children() -> float:
@@ -171,19 +159,13 @@ def section(options: argparse.Namespace, load: float, peers: dict[str, str]) -> 
     return f"""<!-- scaffold -->
 ## Starting a project
 
-Medians; rounds: {options.rounds}. In each round all commands ran in turn; one round before them was
-not counted. {datetime.date.today():%d %B %Y}, {platform.system()} {platform.machine()}, \
+{datetime.date.today():%d %B %Y}, {platform.system()} {platform.machine()}, \
 {os.cpu_count()} cores, load {load:.1f} at the start;
 {", ".join(f"{name} {number}" for name, number in versions.items())}.
 
 {table(PROJECTS, "Files")}
 
-What renders nothing:
-
-{table(STARTS)}
-
 Made by `{command}`.
-[How it measures](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).
 <!-- /scaffold -->
 """
 
@@ -207,7 +189,6 @@ def main() -> None:
         _do("git", "clone", "--quiet", ROOT, scratch / "template")
         environment = surroundings(scratch)
         measure(PROJECTS, options.rounds, scratch, environment)
-        measure(STARTS, options.rounds, scratch, environment)
     made = section(options, load, peers)
     publish(made, "scaffold", options.write)
 

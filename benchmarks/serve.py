@@ -44,7 +44,7 @@ def measure(contenders: Sequence[Contender], options: argparse.Namespace) -> flo
         for turn in range(options.starts):
             for one in contenders:
                 one.stop()
-                one.start(rows, cores[0])
+                one.start(rows, cores)
             say(f"cold starts: {turn + 1} of {options.starts}")
         worst = max(runs.compare(one, rows, expected) for one in contenders)
         say(f"all answer as scikit-learn does; largest difference {worst:.2g}")
@@ -85,7 +85,7 @@ def section(
 
 One LightGBM classifier of 200 trees and twenty features behind each service, on the rows of the
 flights sample; {worst:.1g} is the largest difference of any service's answer from scikit-learn's.
-Medians; rounds: {options.rounds} of {options.seconds:g} s each, in turn. Server on one core, client \
+Server on one core, client \
 on the other. {datetime.date.today():%d %B %Y}, {platform.system()} {platform.machine()},
 {os.cpu_count()} cores, load {load:.1f} at the start; Python {platform.python_version()}, \
 {", ".join(rooms.versions())}.
@@ -107,7 +107,6 @@ From start to the first answer (medians of {options.starts}), and memory after a
 {tables.starts(results)}
 
 Made by `{command}`.
-[How it measures](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).
 <!-- /serve -->
 """
 

@@ -19,17 +19,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from gate_error_rate import CASES, Drawn, Figure
 from page import publish
+from recovery.simulation import settings
 
-from rung_ops import settings as files
-from rung_ops.autopilot import policy as autopilot_policy
 from rung_ops.autopilot import post_promotion_check
+from rung_ops.autopilot.policy import Rollback
 from rung_ops.gate import judge_predictions
 from rung_ops.gate import rules as gate_rules
 from rung_ops.release import rollout
 from rung_ops.statistics import jackknife
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-OPS = REPOSITORY / "templates/project/ops"
 GAINS = {"equal": 0.0, "1 % worse": -0.01, "5 % worse": -0.05}
 SPREADS = (0.0, 0.01)  # standard deviation of what two fits by the same settings differ by
 ROWS, SLICES = 2_000, 13  # that judge
@@ -83,7 +81,7 @@ def stays(
     metric: str,
     gain: float,
     rate: float,
-    policy: autopilot_policy.Rollback,
+    policy: Rollback,
     margin: float,
     draws: np.random.Generator,
 ) -> bool:
@@ -125,13 +123,12 @@ def tried(metric: str, mean: float, spread: float, rate: float, seed: int) -> tu
     """
     draws = np.random.default_rng([seed, round(rate), round(-mean * 1000), round(spread * 1000)])
     judged, served = draws.normal(mean, spread, 2)
-    gate = files.read(OPS / "gate.toml", gate_rules.Rules, "gate")
-    trial = files.read(OPS / "rollout.toml", rollout.Policy)
-    after = files.read(OPS / "autopilot.toml", autopilot_policy.Policy).rollback
+    rules = settings(earlier=False)
+    gate = rules.gate
     return (
         passes_gate(CASES[metric][0](judged, ROWS, draws), metric, gate, seed),
-        passes_trial(metric, served, rate, trial, draws),
-        stays(metric, served, rate, after, gate.margin, draws),
+        passes_trial(metric, served, rate, rules.rollout, draws),
+        stays(metric, served, rate, rules.autopilot.rollback, gate.margin, draws),
     )
 
 
@@ -179,20 +176,17 @@ def main() -> None:
         "## From the gate to takeover",
         "",
         (
-            "How often a version of known worth passes each step of rung 4, and all of them: the gate on "
-            f"{ROWS:,} rows with {SLICES} slices, shadow and canary at the given traffic, and the checks of "
-            "three months after it took over. Trial and checks see the version that was fitted again on all "
-            "rows, whose gain is a second draw where two fits differ. *Aborted* and *taken back* count all "
-            f"versions, also those that the gate refused. {options.tries:,} tries each, settings of a new "
-            "project."
+            f"How often a version of known worth passes the gate ({ROWS:,} rows, {SLICES} slices), shadow and "
+            "canary at the given traffic, and the checks of three months after it took over, which see the "
+            "version that was fitted again. *Aborted* and *taken back* count all versions, also those that the "
+            f"gate refused. {options.tries:,} tries each."
         ),
         "",
         *table(options),
         "",
         (
             "Shadow and canary look for gross errors. What a refit makes worse is found by the checks after it "
-            "took over. Where two fits of the same settings differ, some of those that serve are better than "
-            "their average."
+            "took over."
         ),
         "",
         "Made by `uv run --group machinery python benchmarks/takeover.py --write docs/benchmarks.md`.",

@@ -1,13 +1,25 @@
-"""A template that asks what Rung's asks, and renders few of its files: for tests of questions."""
+"""Copies of the template: whole, or with few of its files for tests of questions; and their validators."""
 
 import shutil
 from pathlib import Path
+from typing import Any
+
+import jinja2
 
 from tests.command import git
-from tests.conftest import ROOT
+from tests.conftest import QUESTIONS, ROOT
 
 PROJECT = "templates/project"
 ANSWERS = "{{ _copier_conf.answers_file }}.jinja"
+
+
+def whole(folder: Path) -> Path:
+    """Copy the template, without the library."""
+    for part in ("levels", "templates"):
+        ignored = shutil.ignore_patterns("__pycache__", "machinery")
+        shutil.copytree(ROOT / part, folder / part, symlinks=True, ignore=ignored)
+    shutil.copy(ROOT / "copier.yml", folder)
+    return folder
 
 
 def template(folder: Path, *files: str) -> Path:
@@ -27,3 +39,11 @@ def repository(folder: Path, *files: str) -> Path:
     git(folder, "add", "--all")
     git(folder, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "-qm", "Ask")
     return folder
+
+
+JINJA = jinja2.Environment(extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"])
+
+
+def refusal(question: str, **answers: Any) -> str:
+    """Return what Copier says of an answer; nothing if it is accepted."""
+    return JINJA.from_string(QUESTIONS[question]["validator"]).render(answers).strip()

@@ -21,15 +21,7 @@ def rung(
     environment: Mapping[str, str] | None = None,
     program: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `rung` with no terminal to ask on.
-
-    Args:
-        arguments: What follows `rung`.
-        cwd: Where it runs; the current folder by default.
-        environment: Variables to add.
-        program: The program to start; by default `rung`: on Linux as a fork of a process
-            that has loaded it.
-    """
+    """Run `rung` without a terminal; on Linux as a fork of a process that has loaded it."""
     complete = {**os.environ, **(environment or {})}
     if program is None and sys.platform == "linux":
         return forked.run(RUNG, [str(word) for word in arguments], cwd, complete)
@@ -57,28 +49,27 @@ def running(*arguments: str | Path) -> subprocess.Popen[bytes]:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Run git in a folder and return what it prints."""
     return subprocess.run(
         ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
     ).stdout.strip()
 
 
 class Typist:
-    """Somebody at a terminal on which a command runs.
+    """Somebody at a terminal on which a command runs."""
 
-    Attributes:
-        process: the command.
-        seen: all that was on the screen.
-    """
-
-    def __init__(self, *command: str | Path) -> None:
+    def __init__(self, *command: str | Path, columns: int = 200) -> None:
         import pty
         import termios
 
         self.terminal, side = pty.openpty()
-        termios.tcsetwinsize(side, (40, 200))
+        termios.tcsetwinsize(side, (40, columns))
         self.process = subprocess.Popen(
-            command, stdin=side, stdout=side, stderr=side, start_new_session=True
+            command,
+            stdin=side,
+            stdout=side,
+            stderr=side,
+            start_new_session=True,
+            env={**os.environ, "COLUMNS": str(columns)},
         )
         os.close(side)
         self.seen = ""
@@ -102,9 +93,8 @@ class Typist:
 
 
 @contextmanager
-def typing(*command: str | Path) -> Iterator[Typist]:
-    """Run a command on a terminal, and end it wherever it is."""
-    typist = Typist(*command)
+def typing(*command: str | Path, columns: int = 200) -> Iterator[Typist]:
+    typist = Typist(*command, columns=columns)
     try:
         yield typist
     finally:

@@ -14,10 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import copier as copier_api
+import hypothesis
 import pytest
 import yaml
 
 from rung.levels.ladder import load_vendors
+
+# A loaded machine takes longer.
+hypothesis.settings.register_profile("rung", deadline=None)
+hypothesis.settings.load_profile("rung")
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE_PATHS = ["copier.yml", "levels", "machinery", "templates"]
@@ -50,6 +55,17 @@ CORE: dict[str, list[Any]] = {
     "level": LEVELS,
 }
 CHOICES = CORE | INFRASTRUCTURE
+# The settings of a house; groups of runners are GitHub's.
+HOUSE: dict[str, Any] = {
+    "image_mirror": "registry.acme.example:5000/hub",
+    "base_image": "registry.acme.example:5000/hub/python:3.13-slim-trixie",
+    "index_url": "https://pypi.acme.example/simple",
+    "index_has_dates": False,
+    "ca_bundle": "certificates/ca.pem",
+    "owners": "acme risk=@bank/model-risk",
+    "artifacts": "ghes",
+    "runner": "group:ml",
+}
 
 # Answers to the questions of CHOICES, with numbers for vendors. The rows contain every pair of answers.
 TABLE = """\
@@ -106,7 +122,6 @@ Render = Callable[..., Path]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that rewrites the expected trees."""
     parser.addoption("--write-trees", action="store_true", help="rewrite tests/trees/")
 
 
@@ -116,7 +131,6 @@ def of_the_sample(answers: dict[str, Any]) -> dict[str, Any]:
 
 
 def name_of(answers: dict[str, Any]) -> str:
-    """Name a combination, for test ids and file names."""
     plain = [str(answers[question]) for question in CORE]
     special = [answers[name] for name in PLAIN if answers.get(name, PLAIN[name]) != PLAIN[name]]
     return "-".join(plain + special)
@@ -209,7 +223,6 @@ def index_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def index(index_folder: Path) -> Iterator[str]:
-    """Serve the index on this machine; return its address."""
     handler = partial(Quiet, directory=str(index_folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -45,14 +45,6 @@ def _server(of_python: str) -> socket.socket:
 def run(
     program: Path, arguments: list[str], folder: Path | None, environment: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Run `rung` to its end and return what it printed.
-
-    Args:
-        program: What it takes itself for.
-        arguments: What follows `rung`.
-        folder: Where it runs; the current folder by default.
-        environment: All variables that it sees.
-    """
     server = _server(json.dumps(of_python(environment), sort_keys=True))
     request = [str(program), arguments, str(folder or Path.cwd()), environment]
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:

@@ -18,7 +18,6 @@ ML = {"requirements.txt": "scikit-learn==1.7.0\n"}
 
 
 def plant(folder: Path, files: Mapping[str, str | bytes]) -> Path:
-    """Write a repository out."""
     for path, text in files.items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -33,5 +32,4 @@ def called(files: Mapping[str, str]) -> dict[str, str]:
 
 
 def evidence(folder: Path, *predicates: Any) -> Evidence:
-    """Look at a repository for some predicates."""
     return Evidence(Content(Files(folder, READING, PLENTY)), predicates)

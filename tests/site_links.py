@@ -13,14 +13,7 @@ LOADED_LINKS = {"stylesheet", "icon", "preload"}
 
 @dataclass
 class Page(HTMLParser):
-    """Links, anchors and texts of a page.
-
-    Attributes:
-        links: addresses that can be followed.
-        loaded: addresses that a browser loads by itself.
-        anchors: ids.
-        paragraphs: texts of paragraphs, outside of tables.
-    """
+    """Links, anchors and texts of a page."""
 
     links: list[str] = field(default_factory=list)
     loaded: list[str] = field(default_factory=list)
@@ -29,11 +22,9 @@ class Page(HTMLParser):
     in_paragraph: bool = False
 
     def __post_init__(self) -> None:
-        """Start the parser."""
         super().__init__()
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        """Note what an element refers to."""
         result = {name: value or "" for name, value in attributes}
         self.anchors |= {result[name] for name in ("id", "name") if result.get(name)}
         if tag == "a" and "href" in result:
@@ -47,11 +38,9 @@ class Page(HTMLParser):
             self.paragraphs.append("")
 
     def handle_endtag(self, tag: str) -> None:
-        """Note the end of a paragraph."""
         self.in_paragraph = self.in_paragraph and tag != "p"
 
     def handle_data(self, data: str) -> None:
-        """Note the text of a paragraph."""
         if self.in_paragraph:
             self.paragraphs[-1] += data
 

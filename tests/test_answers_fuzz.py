@@ -19,42 +19,15 @@ from rung.levels import template_answers
 from tests.conftest import VENDORS, files_of
 from tests.parsing import PARSERS
 
-NASTY = [
-    "{{",
-    "}}",
-    "{%",
-    "${{",
-    "'",
-    '"',
-    "\\",
-    "\n",
-    "\r",
-    "\t",
-    "#",
-    ": ",
-    "- ",
-    "..",
-    "/",
-    "$(",
-]
+NASTY = [*"'\"\\\n\r\t#/", "{{", "}}", "{%", "${{", ": ", "- ", "..", "$("]
 TEXT = st.one_of(
     st.text(max_size=30),
     st.lists(st.sampled_from([*NASTY, "a", "1", " "]), max_size=8).map("".join),
     st.text("abcXYZ019 .,&()+_-", min_size=1, max_size=85),
 )
 WORDS = [
-    "class",
-    "test",
-    "json",
-    "polars",
-    "ops",
-    "src",
-    "Test",
-    "None",
-    "con",
-    "null",
-    "yes",
-    "1e5",
+    *("class", "test", "json", "polars", "ops", "src"),
+    *("Test", "None", "con", "null", "yes", "1e5"),
 ]
 ANSWERS = st.fixed_dictionaries(
     {},
@@ -108,7 +81,6 @@ def holds(source: Source, given_answers: dict[str, Any]) -> bool:
 
 @settings(
     phases=[Phase.explicit],  # the slow suite draws more of them
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(ANSWERS)
@@ -130,7 +102,6 @@ def test_answers_are_refused_or_give_a_project_that_parses(
 @settings(
     max_examples=60,
     derandomize=True,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(ANSWERS)

@@ -3,7 +3,6 @@
 import json
 import os
 import pty
-import re
 import subprocess
 from pathlib import Path
 
@@ -18,13 +17,6 @@ from tests.command import RUNG, git, rung
 from tests.test_strategy import PERSONAS, WEIGHTS
 
 
-def test_every_question_is_an_option_of_the_same_name() -> None:
-    words = rung("assess", "--help", environment={"COLUMNS": "120"}).stdout
-
-    for name in WEIGHTS.questions:
-        assert re.search(rf"^ +--{name} ANSWER ", words, re.MULTILINE), name
-
-
 def test_options_answer_every_question() -> None:
     answers = {name: question.answers[-1].name for name, question in WEIGHTS.questions.items()}
     options = [word for name, answer in answers.items() for word in (f"--{name}", answer)]
@@ -36,6 +28,16 @@ def test_options_answer_every_question() -> None:
         == json.loads(done.stdout)["answers"]
     )
     assert {} == json.loads(done.stdout)["assumed"]
+
+
+def test_the_file_of_answers_may_be_named_alone(tmp_path: Path) -> None:
+    file = PERSONAS / "doordash.yml"
+
+    assert rung("assess", file).stdout == rung("assess", "--answers", file).stdout != ""
+    both = rung("assess", file, "--answers", file)
+    assert (2, True) == (both.returncode, "Name one file of answers" in both.stderr)
+    folder = rung("assess", tmp_path)
+    assert (2, True) == (folder.returncode, f"--scan {tmp_path}" in folder.stderr)
 
 
 def test_an_option_overrules_the_file(tmp_path: Path) -> None:
@@ -77,6 +79,7 @@ def test_without_a_terminal_what_is_missing_is_named() -> None:
         (["--start", "high"], "`--start`: Input should be a valid integer"),
         (["--answers", "none.yml"], "The answers file none.yml cannot be read"),
         (["--write", "nowhere"], "nowhere is not a folder"),
+        (["--scan", "none"], "is not a folder. Give `--scan` the folder of a repository."),
     ],
 )
 def test_what_cannot_be_read_is_refused(arguments: list[str], message: str, tmp_path: Path) -> None:
@@ -130,7 +133,7 @@ def test_a_page_that_somebody_edited_is_left_alone(tmp_path: Path) -> None:
     done = rung("assess", "--defaults", "--write", tmp_path)
 
     assert 2 == done.returncode
-    assert "holds words that are not Rung's" in done.stderr
+    assert "has text that Rung did not write" in done.stderr
     assert edited == page.read_text()
 
 
@@ -243,13 +246,7 @@ def test_a_bad_assessment_is_refused_before_anything_is_made(tmp_path: Path, sma
     file = tmp_path / "assessment.yml"
     file.write_text("harm: death\n")
     done = rung(
-        "new",
-        tmp_path / "made",
-        "--defaults",
-        "--from-assessment",
-        file,
-        "--template",
-        small,
+        "new", tmp_path / "made", "--defaults", "--from-assessment", file, "--template", small
     )
 
     assert 2 == done.returncode
@@ -287,6 +284,14 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_scan_reads_a_project_whose_answers_are_damaged(tmp_path: Path) -> None:
+    (tmp_path / ".copier-answers.yml").write_text("a: [", "utf-8")
+
+    done = rung("assess", "--defaults", "--scan", tmp_path)
+
+    assert 0 == done.returncode, done.stderr
+
+
 def test_a_scan_measures_what_is_missing(repository: Path) -> None:
     done = rung("assess", "--defaults", "--scan", repository, "--format", "json")
     data = json.loads(done.stdout)
@@ -321,13 +326,6 @@ def test_what_a_scan_measures_is_not_asked(repository: Path) -> None:
     text = rung("assess", "--scan", repository, "--defaults", "--explain").stdout
     assert "Where does the data come from? measured in the repository" in text
     assert "rung adopt . --level" in text
-
-
-def test_a_scan_of_nothing_is_refused(tmp_path: Path) -> None:
-    done = rung("assess", "--defaults", "--scan", tmp_path / "none")
-
-    assert 2 == done.returncode
-    assert "is not a folder. Give `--scan` the folder of a repository." in done.stderr
 
 
 def test_what_is_waived_is_not_to_be_built(repository: Path) -> None:

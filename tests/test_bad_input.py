@@ -1,9 +1,8 @@
 """Bad input ends with code 2, words that say what to do, and nothing on disk."""
 
 import os
-import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from rung.__main__ import main
 from rung.errors import RungError
 from rung.system import git
 from tests import asking
+from tests.climbing.test_apply import small_disk
 from tests.command import RUNG, rung
 
 Refuse = Callable[..., str]
@@ -70,7 +70,8 @@ def test_a_description_that_cannot_be_written_down_is_refused(refuse: Refuse, te
         (["--level", "two"], "level"),
         (["--level", "1.5"], "level"),
         (["--level", ""], "level"),
-        (["-d", "level=9"], "level"),
+        (["-d", "level=9"], "`level` is not accepted: 9 is not one of 0, 1, 2, 3, 4."),
+        (["-d", "leve=2"], "There is no question `leve`. Did you mean `level`? "),
         (["--use-case", "both"], "use_case"),
         (["--team-size", "0"], "team_size"),
         (["--ci", "jenkins"], "ci"),
@@ -140,13 +141,6 @@ def test_a_destination_that_is_taken_is_refused(refuse: Refuse, tmp_path: Path) 
     assert "cannot be written" in refuse(destination="x" * 300)
 
 
-def test_a_folder_that_the_system_keeps_is_refused(tmp_path: Path, copier_template: Path) -> None:
-    done = rung("new", "/proc/made", "--defaults", "--template", copier_template)
-
-    assert done.returncode == 2
-    assert "/proc/made cannot be written" in done.stderr
-
-
 def test_a_read_only_folder_is_refused(tmp_path: Path, copier_template: Path) -> None:
     """Root may write anywhere, so root gives up that right for this."""
     room = tmp_path / "room"
@@ -180,25 +174,17 @@ def test_without_a_terminal_the_questions_are_not_asked(
     assert [] == list(tmp_path.iterdir())
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path, copier_template: Path) -> None:
-    """A file system of 64 KB, where one can be mounted."""
-    room = tmp_path / "small"
-    room.mkdir()
-    mount = shutil.which("mount")
-    if os.geteuid() or not mount:
-        pytest.skip("mounting a small file system takes root")
-    if subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", room], check=False
-    ).returncode:
-        pytest.skip("this machine mounts no tmpfs")
-    try:
-        done = rung("new", room / "made", "--defaults", "--template", copier_template)
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    yield from small_disk(tmp_path / "small", 64)
 
-        assert done.returncode == 2, done.stderr
-        assert "No space left" in done.stderr
-        assert [] == list(room.iterdir())
-    finally:
-        subprocess.run(["umount", room], check=True)
+
+def test_a_full_disk_leaves_nothing(disk: Path, copier_template: Path) -> None:
+    done = rung("new", disk / "made", "--defaults", "--template", copier_template)
+
+    assert done.returncode == 2, done.stderr
+    assert "No space left" in done.stderr
+    assert [] == list(disk.iterdir())
 
 
 def test_git_never_asks_for_a_password(tmp_path: Path) -> None:
@@ -216,6 +202,16 @@ def test_git_never_asks_for_a_password(tmp_path: Path) -> None:
     assert "could not be read" in done.stderr
     assert "Traceback" not in done.stderr
     assert [] == list(tmp_path.iterdir())
+
+
+def test_an_environment_at_the_root_hides_no_pipe(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    (tmp_path / "pyvenv.cfg").touch()
+    (tmp_path / "src").mkdir()
+    os.mkfifo(tmp_path / "src/.gitignore")
+
+    with pytest.raises(RungError, match="is not a file, and git would read it"):
+        git.root(tmp_path)
 
 
 @pytest.mark.parametrize("below", ["", "docs/deep", "node_modules"])

@@ -48,7 +48,6 @@ def within(size: tuple[int, int], budget: tuple[int, int]) -> bool:
 
 
 def stray_python(project: Path) -> list[str]:
-    """List the Python files that stand outside of the folders meant for them."""
     own = ("src/", "pipeline/", "tests/", *PYTHON)
     return [path for path in files_of(project) if path.endswith(".py") and not path.startswith(own)]
 

@@ -14,6 +14,7 @@ from rung.check.report import facts
 from rung.check.review.review import Review, review
 from rung.errors import RungError
 from tests.command import git, rung
+from tests.conftest import ROOT
 from tests.repositories import LADDER, ML, PLENTY, plant
 
 CAPABILITIES = {name for rung_ in LADDER for name in rung_.capabilities}
@@ -249,7 +250,7 @@ def test_an_attestation_counts_as_used_and_is_printed(tmp_path: Path) -> None:
     [
         ('game = "chess"', "`game` is 'chess'"),
         ('use_case = "chess"', "`use_case` is 'chess'"),
-        ("[waivers.magic]\n", "there is no capability of that name"),
+        ("[waivers.magic]\n", "those of your organisation need `--capabilities`"),
         ('[waivers.unit-tests]\nreason = "x"\n', "`until` is missing"),
         ('[waivers.unit-tests]\nreason = " "\nuntil = 2027-01-01\n', "`reason` is missing"),
         ('[waivers.unit-tests]\nreason = "x"\nuntil = "soon"\n', "is not a day"),
@@ -260,3 +261,38 @@ def test_an_attestation_counts_as_used_and_is_printed(tmp_path: Path) -> None:
 def test_what_is_wrong_in_rung_toml_is_named(tmp_path: Path, settings: str, words: str) -> None:
     with pytest.raises(RungError, match=re.escape(words)):
         look(plant(tmp_path, TESTED | {"rung.toml": settings}))
+
+
+def test_a_house_adds_capabilities_of_its_own(tmp_path: Path) -> None:
+    more = ROOT / "tests/house/capabilities"
+    (tmp_path / "repository").mkdir()
+    (tmp_path / "repository/catalog-info.yaml").write_text("owner: a\nkind: b\nlifecycle: c\n")
+
+    def tier(*options: str | Path) -> str | None:
+        done = rung("check", tmp_path / "repository", "--format", "json", *options)
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)["findings"]
+        return next((f["tier"] for f in found if f["capability"] == "catalogue-entry"), None)
+
+    assert (tier(), tier("--capabilities", more)) == (None, "used")
+    (tmp_path / "more").mkdir()
+    entry = (more / "catalogue-entry.yml").read_text()
+    for name, text, problem in (
+        ("prediction-service", entry, "Rung has a capability of this name"),
+        ("other", entry.replace("level: 1", "level: 7"), "`level` must be a rung"),
+        ("other", "level: 1", "missing required field"),
+        ("other", entry.replace("an hour", "3 days"), "at `$.effort`"),
+        ("other", entry + "change: Write {catalog}.\n", "unknown word `{catalog}`"),
+        ("other", entry.replace("{keys: [", "{txt: ["), "`evidence.used` is not a predicate"),
+        ("other", entry.replace("{keys", "{text: '(', keys"), "`evidence.used` is not a predicate"),
+        ("other", entry.partition("{keys")[0] + "reached\n", "`evidence.used` is not a predicate"),
+        (
+            "other",
+            entry.replace("{keys", "{any: {a: 1}, keys"),
+            "`evidence.used` is not a predicate",
+        ),
+    ):
+        (tmp_path / f"more/{name}.yml").write_text(text)
+        done = rung("check", tmp_path / "repository", "--capabilities", tmp_path / "more")
+        assert (done.returncode, problem in done.stderr) == (2, True), done.stderr
+        (tmp_path / f"more/{name}.yml").unlink()

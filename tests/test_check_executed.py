@@ -322,7 +322,13 @@ def test_a_job_of_kubernetes_that_is_suspended_does_not_run(
 
 
 @pytest.mark.parametrize(
-    "command", ["flake8 train.py", "pytest tests/test_train.py", "scp train.py a:"]
+    "command",
+    [
+        "flake8 train.py",
+        "python -m pyflakes train.py",
+        "pytest tests/test_train.py",
+        "scp train.py a:",
+    ],
 )
 def test_what_reads_or_tests_training_is_no_training(command: str, tmp_path: Path) -> None:
     workflow = (

@@ -149,8 +149,8 @@ def test_what_the_clock_stops_makes_the_result_partial(
 def test_each_part_of_the_reading_says_that_the_clock_stopped_it(tmp_path: Path) -> None:
     """One by one, for the search through files alone would set it for all of them."""
     text = {"text": "fit", "in": ["*.py"]}
-    folder = plant(tmp_path, {CI: RUN.format("python a.py"), "a.py": "fit(1)\n"})
-    looked = evidence(folder, text)
+    files = {CI: RUN.format("python a.py"), "a.py": "fit(1)\n", "Dockerfile": "FROM a\nCMD b\n"}
+    looked = evidence(plant(tmp_path, files), text)
     (predicate,) = file_predicates(text)
     prefilter = Prefilter([predicate.needs])
 
@@ -162,6 +162,7 @@ def test_each_part_of_the_reading_says_that_the_clock_stopped_it(tmp_path: Path)
 
     assert stopped(lambda: CI_FILES(looked.content, Runners(looked.content)))
     assert stopped(lambda: looked.reachability.reached)
+    assert stopped(lambda: looked.commands.all)
     assert stopped(lambda: list(predicate.matches(File(looked.content, "a.py", prefilter))))
 
 

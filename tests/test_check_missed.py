@@ -11,6 +11,10 @@ from tests.repositories import ML, PLENTY, called, evidence, plant
 CI = ".github/workflows/ci.yml"
 RUN = "on: push\njobs:\n  a:\n    steps:\n      - run: {}\n"
 COMPILES = "from kfp import compiler, dsl\n\n\n@dsl.pipeline\ndef training():\n    train()\n\n\ncompiler.Compiler().compile(training, 'a.yaml')\n"
+UNITS = {
+    "a.py": "b = 1\n",
+    "tests/test_a.py": "from a import b\n\n\ndef test_a():\n    assert b(1)\n",
+}
 UNIT = "def test_fit():\n    import sklearn\n    assert fit(1)\n"
 TASK = "tasks:\n  - provisionerId: proj\n    workerType: ci\n    payload:\n      command:\n        - - /bin/bash\n          - -lc\n          - pip install . && pytest\n"
 BUILD = "steps:\n  - name: gcr.io/cloud-builders/docker\n    entrypoint: bash\n    args: [-c, pytest -q]\n"
@@ -252,6 +256,10 @@ MISSED: dict[str, tuple[dict[str, str], str, str]] = {
         {"pipelines/weekly.py": "from google_cloud_pipeline_components.v1.batch_predict_job import ModelBatchPredictOp\n\nModelBatchPredictOp(model=model)\n"},
         "scoring-entrypoint", "used",
     ),
+    "an app that loads a model and predicts": (
+        {"app.py": "import gradio as gr\nimport skops.io as sio\n\nmodel = sio.load('a.skops')\n\n\ndef guess(age):\n    return model.predict([age])\n\n\ngr.Interface(guess).launch()\n"},
+        "scoring-entrypoint", "used",
+    ),
     "a script that fits and saves": (
         {"model/build.py": "import joblib\n\nmodel.fit(rows, labels)\njoblib.dump(model, 'model.pkl')\n"},
         "scripted-training", "used",
@@ -333,6 +341,84 @@ MISSED: dict[str, tuple[dict[str, str], str, str]] = {
         {CI: NIGHTLY.format("churn fit"), "pyproject.toml": '[tool.poetry.scripts]\nchurn = "churn.train:main"\n'},
         "training-trigger", "automated",
     ),
+    # A variable whose values the file states.
+    "a target in a variable of Travis": (
+        {".travis.yml": "jobs:\n  include:\n  - env: venv=a tests=unit\nscript:\n- make $tests\n", "Makefile": "unit:\n\tpytest\n"},
+        "ci-build-test", "used",
+    ),
+    "a target in a matrix": ({CI: "on: push\njobs:\n  a:\n    strategy: {matrix: {what: [lint, unit]}}\n    steps:\n      - run: make ${{ matrix.what }}\n", "Makefile": "lint:\n\truff check\nunit:\n\tpytest\n"}, "ci-build-test", "automated"),
+    "a target in a variable of GitLab": ({".gitlab-ci.yml": "variables:\n  WHAT: unit\na:\n  script: [make $WHAT]\n", "Makefile": "unit:\n\tpytest\n"}, "ci-build-test", "used"),
+    "a target in a variable of Azure": ({"azure-pipelines.yml": "variables:\n- name: what\n  value: unit\nsteps:\n- script: make $(what)\n", "Makefile": "lint:\n\truff check\nunit:\n\tpytest\n"}, "ci-build-test", "used"),
+    "a target in a variable of a shell": ({CI: RUN.format("|\n          what=unit\n          make $what"), "Makefile": "unit:\n\tpytest\n"}, "ci-build-test", "used"),
+    "targets in a variable of make": ({CI: RUN.format("make all"), "Makefile": "PY = uv run python\nWHAT := lint \\\n  unit\nall: $(WHAT)\nunit:\n\t$(PY) -m pytest\n"}, "ci-build-test", "used"),
+    "a command in a variable": ({CI: RUN.format("ci/a.sh"), "ci/a.sh": 'what="python -m pytest -q"\neval "$what"\n'}, "ci-build-test", "used"),
+    "targets that continue on the next line": ({CI: RUN.format("make all"), "Makefile": ".PHONY: \\\n  all\nall: lint \\\n  unit\nunit:\n\tpytest\n", "all": "a\n"}, "ci-build-test", "used"),
+    "a command that is passed to a workflow of its own": (
+        {CI: "on: push\njobs:\n  a:\n    uses: ./.github/workflows/run.yml\n    with:\n      what: uv run pytest\n", ".github/workflows/run.yml": "on:\n  workflow_call:\n    inputs: {what: {type: string}}\njobs:\n  a:\n    steps:\n      - run: ${{ inputs.what }}\n"},
+        "ci-build-test", "used",
+    ),
+    "a workflow of its own with a default": (
+        {CI: "on: push\njobs:\n  a:\n    uses: ./.github/workflows/run.yml\n", ".github/workflows/run.yml": "on:\n  workflow_call:\n    inputs: {what: {default: unit}}\njobs:\n  a:\n    steps:\n      - run: make ${{ inputs.what }}\n", "Makefile": "unit:\n\tpytest\n"},
+        "ci-build-test", "used",
+    ),
+    "a parameter of a template of Azure": (
+        {"azure-pipelines.yml": "steps:\n- template: ci/run.yml\n  parameters:\n    what: unit\n", "ci/run.yml": "parameters:\n- name: what\nsteps:\n- script: make ${{ parameters.what }}\n", "Makefile": "unit:\n\tpytest\n"},
+        "ci-build-test", "used",
+    ),
+    "a hook of the stage manual that CI starts": ({CI: RUN.format("pre-commit run -a --hook-stage manual"), ".pre-commit-config.yaml": "repos: [{hooks: [{id: a, entry: pytest, stages: [manual]}]}]\n"}, "ci-build-test", "used"),
+    "Buildkite of another name": ({"ci/pipeline.yml": "steps:\n  - label: tests\n    command: pytest\n    agents: {queue: a}\n"}, "ci-build-test", "used"),
+    "a load test of k6": ({"tests/load/a.js": "import http from 'k6/http';\n"}, "serving-slo-load-test", "used"),
+    "a load test of another name": ({"tests/locust_load.py": "from locust import HttpUser\n\n\nclass Caller(HttpUser):\n    pass\n"}, "serving-slo-load-test", "used"),
+    "a callback of DVC": ({"train.py": "from dvclive.fastai import DVCLiveCallback\n\nlearner.fit(9, cbs=[DVCLiveCallback()])\n"}, "experiment-tracking", "used"),
+    "metrics that DVC compares": ({CI: RUN.format("dvc metrics diff main --md")}, "experiment-tracking", "automated"),
+    "an evaluation by Keras within the training": ({"train.py": "model.fit(x_train, y_train)\nprint(model.evaluate(x_test, y_test))\n"}, "offline-evaluation", "used"),
+    "data that Azure keeps": ({"download_rows.py": "run.input_datasets['rows'].to_csv_files().download('a')\n"}, "data-ingestion", "used"),
+    "a program that trains": ({"Makefile": "model:\n\tfairseq-train data-bin\n"}, "scripted-training", "used"),
+    "a module that an option names": (
+        {CI: RUN.format("|\n          cd ml\n          python run.py --module-name steps"), "ml/__init__.py": "", "ml/run.py": "import importlib\n", "ml/steps.py": "import mlflow\n\nmlflow.register_model(uri, 'a')\n"},
+        "model-registry", "automated",
+    ),
+    "a script that starts a program that trains": ({"train.py": "import subprocess\n\nsubprocess.run([marian, '--train-sets', rows])\n"}, "scripted-training", "used"),
+    "a script that a shell with -e runs": ({CI: RUN.format("bash -e a.sh"), "a.sh": "pytest\nruff check\n", **UNITS}, "unit-tests", "automated"),
+    "a script that a shell with -euo runs": ({CI: RUN.format("bash -euo pipefail a.sh"), "a.sh": "pytest\nruff check\n", **UNITS}, "unit-tests", "automated"),
+    "a script that a step sources": ({CI: RUN.format("source a.sh"), "a.sh": "pytest\nruff check\n", **UNITS}, "unit-tests", "automated"),
+    "a script that ends with a condition": ({CI: RUN.format("sh a.sh"), "a.sh": "if [ $A ]; then\n  pytest\nfi\n", **UNITS}, "unit-tests", "automated"),
+    "a script with -u -e": ({CI: RUN.format("sh a.sh"), "a.sh": "set -u -e\npytest\nls\n", **UNITS}, "unit-tests", "automated"),
+    "a script with errexit": ({CI: RUN.format("sh a.sh"), "a.sh": "set -o nounset -o errexit\npytest\nls\n", **UNITS}, "unit-tests", "automated"),
+    "a script with -e after -u": ({CI: RUN.format("sh a.sh"), "a.sh": "set -u; set -e\npytest\nls\n", **UNITS}, "unit-tests", "automated"),
+    "a script that exits": ({CI: RUN.format("sh a.sh"), "a.sh": "pytest || exit\nls\n", **UNITS}, "unit-tests", "automated"),
+    "a Makefile that ends in a backslash": ({CI: RUN.format("make a"), "Makefile": "a:\n\tpytest \\"}, "ci-build-test", "used"),
+    "pyflakes": ({CI: RUN.format("|\n          pyflakes .\n          pytest")}, "ci-build-test", "automated"),
+    "a training that SageMaker runs": ({"pipeline.py": "from sagemaker.workflow.steps import TrainingStep\n\nTrainingStep(name='fit', estimator=estimator)\n"}, "scripted-training", "used"),
+    "runs that SageMaker records": ({CI: RUN.format("python pipeline.py"), "pipeline.py": "from sagemaker.workflow.pipeline import Pipeline\n\nPipeline(name='a').upsert(role)\n"}, "training-lineage", "automated"),
+    "runs that Vertex AI records": ({"run.py": "from google.cloud import aiplatform\n\naiplatform.PipelineJob(name).submit()\n"}, "training-lineage", "used"),
+    "a bucket of data with versions": ({"lib/dataSource.ts": "new s3.Bucket(this, 'Rows', {\n  versioned: true,\n});\n"}, "data-versioning", "used"),
+    "a commit of data that starts the pipeline": ({CI: RUN.format("dvc repro"), "dvc.yaml": "stages: {train: {cmd: python train.py}}\n"}, "training-trigger", "used"),
+    # R.
+    "an evaluation within the training in R": ({"R/train.R": "model <- caret::train(a ~ ., rows)\nseen <- caret::confusionMatrix(predict(model, test), test$a)\n"}, "offline-evaluation", "used"),
+    "tests in R": ({CI: RUN.format("Rscript -e 'devtools::test()'")}, "ci-build-test", "used"),
+    "tests of testthat": ({"tests/testthat/test-rate.R": "test_that('a rate', {\n  expect_equal(rate(1), 2)\n})\n"}, "unit-tests", "used"),
+    "training in R": ({"pipeline/01-train.R": "model <- workflow |>\n  fit(data = rows)\n"}, "scripted-training", "used"),
+    "training in R on a schedule": ({CI: NIGHTLY.format("Rscript pipeline/01-train.R")}, "training-trigger", "automated"),
+    "targets": ({"_targets.R": "list(tar_target(rows, read()), tar_target(model, train(rows)))\n"}, "orchestrated-pipeline", "used"),
+    "targets in CI": ({CI: RUN.format("Rscript -e 'targets::tar_make()'"), "_targets.R": "list(tar_target(rows, read()))\n"}, "orchestrated-pipeline", "automated"),
+    "targets by a script in CI": ({CI: RUN.format("Rscript run.R"), "run.R": "library(targets)\ntar_make()\n", "_targets.R": "list(tar_target(rows, read()))\n"}, "orchestrated-pipeline", "automated"),
+    "a lock of R": ({"renv.lock": '{"Packages": {}}'}, "pinned-dependencies", "automated"),
+    "a model registered in R": ({"register.R": "vetiver_pin_write(board, model)\n"}, "model-registry", "used"),
+    # AWS CDK.
+    "an endpoint in a stack that CI deploys": (
+        {"buildspec.yml": "version: 0.2\nphases: {build: {commands: [npx cdk deploy]}}\n", "cdk.json": '{"app": "python3 app.py"}', "app.py": "from infra.stack import Stack\n\nStack()\n", "infra/stack.py": "from aws_cdk import aws_sagemaker as sagemaker\n\nsagemaker.CfnEndpoint(a)\n"},
+        "automated-model-deployment", "automated",
+    ),
+    "an endpoint in a stack of TypeScript": ({CI: RUN.format("yarn cdk deploy --all"), "lib/stack.ts": "const a = new sagemaker.CfnEndpoint(this, 'A', {});\n"}, "automated-model-deployment", "automated"),
+    "a pipeline that an app of AWS CDK describes": (
+        {"ml/buildspec.yml": "version: 0.2\nphases: {build: {commands: [cdk synth]}}\n", "ml/cdk.json": '{"app": "python3 app.py"}', "ml/app.py": "from steps import training\n\ntraining()\n", "ml/steps.py": "from sagemaker.workflow.pipeline import Pipeline\n\n\ndef training():\n    return Pipeline()\n"},
+        "orchestrated-pipeline", "automated",
+    ),
+    "steps of a pipeline of AWS CDK": ({"cdk.json": '{"app": "npx ts-node bin/app.ts"}', "lib/ci.ts": "new pipelines.ShellStep('Test', {\n  commands: [\n    'pip install -r requirements.txt',\n    'pytest',\n  ],\n});\n"}, "ci-build-test", "used"),
+    "a specification in AWS CDK": ({"cdk.json": '{"app": "python3 app.py"}', "app.py": "codebuild.BuildSpec.from_object({'phases': {'build': {'commands': ['pytest -q']}}})\n"}, "ci-build-test", "used"),
+    "an app of AWS CDK in a folder with a backslash": ({CI: RUN.format("cdk synth && pytest"), "a\\q/cdk.json": '{"app": "python3 app.py"}'}, "ci-build-test", "used"),
+    "a schedule of a monitor in AWS CDK": ({CI: RUN.format("cdk deploy"), "stack.py": "from aws_cdk import aws_sagemaker as s\n\ns.CfnMonitoringSchedule(a)\n"}, "drift-monitoring", "automated"),
 }  # fmt: skip
 
 
@@ -359,6 +445,7 @@ def test_what_was_missed_is_found(case: tuple[dict[str, str], str, str], tmp_pat
         {"a.yml": "steps:\n  - name: python\n    args: [pytest]\n"},
         {"a.yml": "steps:\n  - run: pytest\nimage:\n  name: gcr.io/a/b\n"},
         {"a.yml": "workerType: ci\ncommand: pytest\n"},
+        {"cdk.json": "{}", "tests/test_p.py": "ShellStep('a', commands=['pytest'])\n"},
     ],
 )  # fmt: skip
 def test_what_only_looks_like_a_command_of_ci_does_not_count(
@@ -411,3 +498,24 @@ def test_ci_of_another_repository_is_reported_as_unread(
 )
 def test_ci_of_its_own_is_not_reported_as_elsewhere(text: str, tmp_path: Path) -> None:
     assert [] == review(plant(tmp_path, ML | {CI: text}), limits=PLENTY).notes
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"_targets.R": "library(tidymodels)\n"},
+        {"R/fit.R": "model <- ranger::ranger(late ~ ., rows)\n"},
+        {"DESCRIPTION": "Imports:\n    dplyr,\n    lightgbm (>= 3.0)\n"},
+        {"DESCRIPTION": "Package: a\nImports: dplyr, ranger\nTitle: B\n"},
+    ],
+)
+def test_a_repository_in_r_is_one_of_machine_learning(
+    files: dict[str, str], tmp_path: Path
+) -> None:
+    assert review(plant(tmp_path / "ml", files), limits=PLENTY).machine_learning
+
+    other = dict.fromkeys(
+        files,
+        "library(dplyr)\n# library(ranger)\nDescription: Helps piano makers to\n    tune pianos.\n",
+    )
+    assert not review(plant(tmp_path / "other", other), limits=PLENTY).machine_learning

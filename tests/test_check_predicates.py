@@ -8,9 +8,9 @@ import pytest
 
 from rung.check.review import evidence as evidence_module
 from rung.check.review.predicates import PREDICATES
+from rung.check.review.vocabulary import PREDICATES as DESCRIBED
+from rung.check.review.vocabulary import TOGETHER
 from tests.repositories import called, evidence, plant
-from tests.test_levels_evidence import PREDICATES as DESCRIBED
-from tests.test_levels_evidence import TOGETHER
 
 
 @dataclass

@@ -35,47 +35,13 @@ ASCII = st.characters(max_codepoint=126)
 def test_a_line_that_matches_has_what_its_expression_needs(regex: str) -> None:
     clauses = required(regex)
 
-    @settings(max_examples=15, deadline=None, database=None)
+    @settings(max_examples=15, database=None)
     @given(st.from_regex(re.compile(regex, FLAGS), alphabet=ASCII))
     def holds(line: str) -> None:
         lower = line.encode().lower()
         assert all(any(literal in lower for literal in clause) for clause in clauses)
 
     holds()
-
-
-@pytest.mark.parametrize(
-    ("regex", "clauses"),
-    [
-        (r"\bpii\b\s*=\s*true|\bpseudonym", ["true pseudonym"]),
-        (r"(champion|\d)", []),
-        (r"(?:dvc|snakemake)\s+(?:repro|run)", ["dvc snakemake", "repro run"]),
-        (r"a(bc)?def", ["def"]),
-        (r"models?\b", ["model"]),
-        (r"x{0,3}yzz", ["yzz"]),
-        (r"foo{1,3}bar", ["foo", "bar"]),
-        (r"foo+?bar", ["foo", "bar"]),
-        (r"foo*?bar", ["bar"]),
-        (r"(?<!\w)foo(?=longer)", ["foo"]),
-        (r"[abc]|foo", []),
-        (r"(?i)\d", []),
-        (r"(abc)*", []),
-        (r"\x61bc\.", []),
-        (r"_(by|per)_\w+", ["_by _per"]),
-        (r"ab(cd|\w|ef)", []),
-        (r"log_(model|\d)_x(yz)?", ["log_"]),
-    ],
-)
-def test_an_expression_needs_the_most_selective_letters(regex: str, clauses: list[str]) -> None:
-    assert [set(clause.encode().split()) for clause in clauses] == required(regex)
-
-
-def test_literals_are_found_where_they_are() -> None:
-    prefilter = Prefilter([required("champion"), required("drift(ed)?"), []], [b"ift", b"io"])
-
-    positions = prefilter.positions(b"champion io drift")
-
-    assert {b"champion": [0], b"drift": [12], b"ift": [14]} == positions  # io is too short
 
 
 NAMES = (
@@ -89,7 +55,7 @@ DOTTED = re.compile(r"\w+(\.\w+)*")
 
 @example('from aaa import (\n    bbb,\n"""bbb(ccc)"""\n    eee,\n)\neee(fff.ggg)\n')
 @given(st.lists(st.sampled_from(NAMES), max_size=12).map("".join))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_is_imported_or_called_is_not_held_back(text: str) -> None:
     source = python.Source(text)
     # What does not parse may be read as names that have a quote in them.
@@ -99,8 +65,7 @@ def test_what_is_imported_or_called_is_not_held_back(text: str) -> None:
         for name in names
         if DOTTED.fullmatch(bare := name.lstrip(".")) and (kind == "calls" or bare == name)
     ]
-    words = [word for predicate in predicates for name in predicate.words for word in name]
-    prefilter = Prefilter([predicate.needs for predicate in predicates], words)
+    prefilter = Prefilter([predicate.needs for predicate in predicates])
     file = File(CONTENT, "a.py", prefilter)
     file.raw, file.source = text.encode(), source
 

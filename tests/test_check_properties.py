@@ -58,7 +58,7 @@ CONTENTS = st.one_of(st.sampled_from(TEXTS), st.text(max_size=60), st.binary(max
 TREES = st.dictionaries(st.sampled_from(NAMES), CONTENTS, max_size=9)
 # Trees that stand somewhere, so that there is something to rise from.
 MINIMUM_SCORE = TREES.map(lambda tree: {**TESTED, **tree})
-SOME = settings(max_examples=40, deadline=None)
+SOME = settings(max_examples=40)
 FINDINGS = {name: one for rung in LADDER for name, one in rung.capabilities.items()}
 DRAWN = st.fixed_dictionaries({name: st.sampled_from([None, *TIERS]) for name in FINDINGS})
 
@@ -147,7 +147,7 @@ STATEMENT = Statement("waiver", "a reason", date(2027, 1, 1))
 GAME = st.sampled_from(GAMES)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     DRAWN,
     st.dictionaries(st.sampled_from(sorted(FINDINGS)), st.sampled_from(list(TIERS))),
@@ -169,7 +169,7 @@ def test_more_evidence_lowers_no_level(
     assert level(before, game) <= level({**before, **better}, game)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(DRAWN, st.sets(st.sampled_from(sorted(FINDINGS))), GAME)
 def test_a_waiver_lowers_no_level(tiers: dict[str, str | None], names: set[str], game: str) -> None:
     before = findings_of(tiers)

@@ -149,7 +149,7 @@ def test_what_cannot_be_run_is_reported(tmp_path: Path) -> None:
     assert {"poe", "dvc", "actionlint"} == set(runs)
     assert {"not run"} == {run["result"] for run in runs.values()}
     assert (
-        "`poe` is not on PATH, and uv, which would install it for the project, is not there"
+        "`poe` is not on PATH, and uv, which would install it for the project, is not installed"
         == runs["poe"]["reason"]
     )
     assert "actionlint -shellcheck= -pyflakes=: not run: `actionlint` is not on PATH" in words
@@ -257,5 +257,5 @@ def test_every_proof_names_capabilities_and_holds_a_predicate() -> None:
 
     for proof in proving.load_proofs(ROOT / "levels"):
         assert set(proof.proves) <= known
-        assert proof.about and proof.command
+        assert proof.about and proof.run
         assert isinstance(proof.when, dict)

@@ -8,7 +8,6 @@ import pytest
 from rung.check.review import python, reachability
 from rung.check.review.modules import Modules
 from rung.check.review.python import Source
-from tests.conftest import ROOT
 from tests.repositories import evidence, plant
 
 CODE = [
@@ -74,54 +73,6 @@ def test_functions_have_lines_and_calls(magic: str) -> None:
     assert ["second", "first", "helper"] == [one.name for one in reached]
 
 
-FILES = sorted((ROOT / "generator/rung/check/review").glob("*.py"))
-
-
-@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
-def test_what_follows_a_line_does_not_change_it(file: Path) -> None:
-    text = file.read_text("utf-8")
-    lines = Source(text).lines
-
-    for number in range(1, len(lines) + 1, 7):
-        assert lines[:number] == Source(text).until(number).lines[:number]
-
-
-AROUND = """\
-import a
-
-@a.mark(
-    "x",
-)
-def test_one():
-    return fit() == expected()
-
-def fit(): a.train()
-
-def expected(): return 1
-
-def other(): syntax error
-
-class Case:
-    def test_two(self): self.third()
-    def third(self): fit()
-"""
-
-
-def test_functions_that_lead_to_lines_are_parsed_with_what_they_call() -> None:
-    source = Source(AROUND)
-    around = source.functions_around(re.compile("^test_one"), [{9}])
-    reached = python.leads_to(around["test_one"], around)
-
-    assert source.tree is None  # one of its functions does not parse
-    assert {"test_one", "fit", "expected", ""} == set(around)
-    assert ["test_one", "fit", "expected"] == [function.name for function in reached]
-    assert {6, 7} == around["test_one"].lines
-    assert {"test_two", "third", "fit", ""} == set(
-        source.functions_around(re.compile("^test_two"), [{9}])
-    )
-    assert {""} == set(source.functions_around(re.compile("^test_one"), [{9}, {13}]))
-
-
 def test_code_in_a_string_defines_no_function() -> None:
     source = Source('TEMPLATE = """\ndef test_a():\n    fit()\n"""\n')
     around = source.functions_around(re.compile(""), [{3}])
@@ -169,13 +120,6 @@ def test_lines_that_never_run_are_known(text: str, is_test: bool, lines: set[int
     source: Source = python.Source(text)
 
     assert lines == source.idle_lines(range(1, 9), is_test)
-
-
-def test_only_lines_below_a_condition_matter() -> None:
-    source = python.Source("if TYPE_CHECKING:\n    import a\nb()\n")
-
-    assert frozenset() == source.idle_lines([3], is_test=False)
-    assert "tree" not in vars(source)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from rung.check.report import facts, markdown, page, text
+from rung.check.review.advice import WORDS, Advice
 from rung.check.review.content import load_examples
-from rung.check.review.rating import EFFORTS
 from rung.check.review.review import Review, review
+from rung.levels.ladder import EFFORTS
 from tests.command import git
 from tests.conftest import ROOT
-from tests.repositories import LADDER, ML, PLENTY, plant
+from tests.repositories import LADDER, ML, PLENTY, evidence, plant
 from tests.upgrades import corpus
 
 CI = ".github/workflows/ci.yml"
@@ -51,11 +52,11 @@ def test_documentation_and_tests_make_no_repository_of_machine_learning(
 @pytest.mark.parametrize(
     ("files", "place"),
     [
-        ({"tour.ipynb": NOTEBOOK}, "tour.ipynb:1 says import torch"),
-        ({"requirements.txt": "numpy\ntorch==2.1\n"}, "requirements.txt:2 says torch==2.1"),
-        ({"docs/requirements.txt": "torch\n", "requirements.txt": "torch==2.1\n"}, "requirements.txt:1 says torch==2.1"),
-        ({"docs/requirements.txt": "torch\n", "ml/rank/requirements.txt": "torch==2.1\n"}, "ml/rank/requirements.txt:1 says torch==2.1"),
-        ({"docs/requirements.txt": "torch\n", "a.py": "import torch\n"}, "a.py:1 says import torch"),
+        ({"tour.ipynb": NOTEBOOK}, "tour.ipynb:1: import torch"),
+        ({"requirements.txt": "numpy\ntorch==2.1\n"}, "requirements.txt:2: torch==2.1"),
+        ({"docs/requirements.txt": "torch\n", "requirements.txt": "torch==2.1\n"}, "requirements.txt:1: torch==2.1"),
+        ({"docs/requirements.txt": "torch\n", "ml/rank/requirements.txt": "torch==2.1\n"}, "ml/rank/requirements.txt:1: torch==2.1"),
+        ({"docs/requirements.txt": "torch\n", "a.py": "import torch\n"}, "a.py:1: import torch"),
     ],
 )  # fmt: skip
 def test_one_line_says_why_it_counts_as_machine_learning(
@@ -63,11 +64,11 @@ def test_one_line_says_why_it_counts_as_machine_learning(
 ) -> None:
     result = look(tmp_path, files)
 
-    assert f"  Recognised as machine learning: {place}\n" in text.make(result)
+    assert f"  Recognised as machine learning by {place}\n" in text.make(result)
     assert place in page.make(result)
     assert place.partition(" ")[0] in markdown.make(result)
     (by, *_) = json.loads(json.dumps(facts.facts(result)))["machine_learning_by"]
-    assert place == f"{by['file']}:{by['line']} says {by['text']}"
+    assert place == f"{by['file']}:{by['line']}: {by['text']}"
 
 
 def test_the_strongest_evidence_comes_first(tmp_path: Path) -> None:
@@ -117,7 +118,7 @@ def test_next_begins_with_what_a_rung_must_have_and_shows_the_points_of_each(
     lacks = f"Rung 2 lacks 3 capabilities it must have and {result.rating.missing[1]:.2f} points."
     assert f"\nNext: {lacks}\n" in text.make(result)
     assert "  experiment-tracking (a day by hand; Rung brings it, +0.75)\n" in text.make(result)
-    assert "    There is: requirements-extra.txt:1 mlflow\n" in text.make(result)
+    assert "    Found so far: requirements-extra.txt:1 mlflow\n" in text.make(result)
     assert 1 == text.make(result).count("0.40 on average")
     assert lacks in markdown.make(result)
     assert lacks in page.make(result)
@@ -125,6 +126,21 @@ def test_next_begins_with_what_a_rung_must_have_and_shows_the_points_of_each(
     assert {"keystones": 3, "points": round(result.rating.missing[1], 2)} == facts.facts(result)[
         "missing"
     ]
+
+
+def test_advice_is_folded_once_at_the_width_of_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = look(tmp_path, {"train.py": "import torch\n"})
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    printed = text.make(result)
+
+    after = printed[printed.index("\nNext: ") :].splitlines()
+    advice = [line for line in after if line.startswith("    ")]
+    assert advice
+    assert [] == [line for line in advice if len(line) > 60]
+    assert [] == [line for line in printed.splitlines() if line != line.rstrip()]
 
 
 def test_a_weak_piece_of_evidence_never_stands_first(tmp_path: Path) -> None:
@@ -175,12 +191,69 @@ def test_a_step_names_the_files_and_tools_of_the_repository(tmp_path: Path) -> N
     changes = {one.finding.capability.id: one.change for one in first.rating.blockers}
     assert "of `ml/train.py` with three rows" in changes["unit-tests"]
     assert "pinned-dependencies" not in changes  # the repository has it
+    steps = steps_of(first)  # of two that take an hour, the one that brings more comes first
+    assert steps.index("dependency-and-secret-scanning") < steps.index("ownership-roles")
     changes = {one.finding.capability.id: one.change for one in tested.rating.blockers}
     assert 1 == tested.level
     assert "Run it in `.gitlab-ci.yml`." in changes["orchestrated-pipeline"]
     assert changes["training-trigger"] == (
         "In `.gitlab-ci.yml`, add a pipeline schedule, and a start by hand, that runs `make fit`."
     )
+
+
+@pytest.mark.parametrize(
+    ("files", "ci", "start"),
+    [
+        ({"taskcluster/kinds/a/kind.yml": "tasks:\n  a:\n    run:\n      command: pytest\n"}, "taskcluster/kinds/a/kind.yml", "In `taskcluster/kinds/train/kind.yml`, add a job in `.cron.yml`"),
+        ({"infra/ci.yml": "tasks:\n- provisionerId: a\n  payload:\n    command: [pytest]\n"}, "infra/ci.yml", "In `infra/ci.yml`, add a hook of Taskcluster"),
+        ({"ci/unit.yaml": "steps:\n- name: gcr.io/a/b\n  entrypoint: pytest\n  args: [-q]\n"}, "ci/unit.yaml", "In `ci/unit.yaml`, add a job of Cloud Scheduler"),
+        ({".github/workflows/gitlab-mirror.yml": "on: push\njobs: {a: {steps: [{run: pytest}]}}\n"}, ".github/workflows/gitlab-mirror.yml", "In `.github/workflows/train.yml`, add `on: schedule`"),
+        ({".travis.yml": "script: pytest\n"}, ".travis.yml", "In `.travis.yml`, add a cron job"),
+        ({".github/workflows/black.yml": "on: push\njobs: {a: {steps: [{run: black .}]}}\n", ".travis.yml": "script: pytest\n"}, ".travis.yml", "In `.travis.yml`, add a cron job"),
+        ({".github/workflows/cd.yml": "on: workflow_run\njobs: {a: {steps: [{run: make deploy}]}}\n", ".github/workflows/ci.yml": "on: [push, pull_request]\njobs: {a: {steps: [{run: make train}]}}\n"}, ".github/workflows/ci.yml", "In `.github/workflows/train.yml`, add `on: schedule`"),
+        ({".github/workflows/deploy.yml": "on: workflow_dispatch\njobs: {a: {steps: [{run: make deploy}]}}\n"}, ".github/workflows/check.yml", "In `.github/workflows/train.yml`, add `on: schedule`"),
+    ],
+)  # fmt: skip
+def test_a_step_names_the_ci_that_runs_the_tests(
+    files: dict[str, str], ci: str, start: str, tmp_path: Path
+) -> None:
+    pages = {".github/workflows/pages.yml": "on: push\njobs: {a: {steps: [{run: mkdocs build}]}}\n"}
+    found = look(tmp_path, ML | pages | files).findings
+    advice = Advice(evidence(tmp_path), found)
+    assert WORDS == set(advice.words)
+    assert ".github/CODEOWNERS" == advice.words["owners"]
+    change = advice.change
+    steps = {name: one for rung in LADDER for name, one in rung.capabilities.items()}
+
+    assert f"In `{ci}`, run `pytest`" in change(steps["ci-build-test"])
+    assert change(steps["training-trigger"]).startswith(start)
+
+
+def test_a_schedule_starts_the_pipeline_that_ci_starts(tmp_path: Path) -> None:
+    files = {
+        CI: "on: push\njobs: {a: {steps: [{run: python ml/b_train.py}, {run: python ml/a_score.py}]}}\n",
+        "ml/a_score.py": "from zenml import pipeline\n\n\n@pipeline\ndef scoring():\n    predict()\n\n\nscoring()\n",
+        "ml/b_train.py": "from zenml import pipeline\n\n\n@pipeline\ndef training():\n    fit()\n\n\ntraining()\n",
+        "ml/train.py": "model.fit(rows)\n",
+    }
+    found = look(tmp_path, ML | files).findings
+
+    assert "python ml/b_train.py" == Advice(evidence(tmp_path), found).words["pipeline"]
+
+
+def test_a_notebook_that_trains_nothing_is_not_to_be_made_a_script(tmp_path: Path) -> None:
+    cells = '{{"cells": [{{"cell_type": "code", "source": ["{}"]}}]}}'
+    files = ML | {"filter.ipynb": cells.format("rows.filter(fit_transform(a))"), "look.ipynb": cells.format("m.fit_generator(x)") + " " * 1_100_000}  # fmt: skip
+    steps = {one.finding.capability.id: one.change for one in look(tmp_path, files).rating.blockers}
+
+    assert "`look.ipynb`" in steps["unit-tests"]
+    files |= {
+        "a_train.py": "import argparse\n\ntrain_later(argparse)\n",
+        "ml/train.py": "model.fit(x)\n",
+    }
+    steps = {one.finding.capability.id: one.change for one in look(tmp_path, files).rating.blockers}
+    assert "`ml/train.py`" in steps["unit-tests"]
+    assert "filter.ipynb" not in " ".join(steps.values())
 
 
 def test_a_project_of_rung_is_told_what_a_climb_brings(tmp_path: Path) -> None:
@@ -253,6 +326,15 @@ def test_python_is_not_reported_as_data_that_does_not_parse(tmp_path: Path) -> N
     assert not look(tmp_path, files).left_out.counts["data files that do not parse"]
 
 
+def test_settings_of_pre_commit_that_do_not_parse_are_reported(tmp_path: Path) -> None:
+    files = ML | {
+        ".pre-commit-config.yaml": "repos: [a: {\n",
+        CI: "on: push\njobs: {a: {steps: [run: pre-commit run -a]}}\n",
+    }
+
+    assert 1 == look(tmp_path, files).left_out.counts["data files that do not parse"]
+
+
 def test_the_legend_precedes_the_findings_and_a_page_has_no_backquotes(tmp_path: Path) -> None:
     files = ML | {
         "tasks.toml": 'a = "b',
@@ -267,10 +349,6 @@ def test_the_legend_precedes_the_findings_and_a_page_has_no_backquotes(tmp_path:
     assert "`" not in shown
 
 
-def test_every_effort_has_its_place() -> None:
-    assert {one.effort for rung in LADDER for one in rung.capabilities.values()} == set(EFFORTS)
-
-
 @pytest.mark.parametrize("example", ["flights", "credit"])
 def test_the_text_of_the_example_earns_nothing_and_is_named(example: str, tmp_path: Path) -> None:
     documents = {
@@ -283,7 +361,7 @@ def test_the_text_of_the_example_earns_nothing_and_is_named(example: str, tmp_pa
         assert result.findings[name].tier is None, name
     (note,) = result.notes
     assert all(f"`{path}`" in note for path in documents)
-    assert "earns nothing" in note
+    assert "does not count" in note
 
 
 @pytest.mark.parametrize("name", ["use_case.md", "model_card.md", "datasheet.md"])

@@ -54,8 +54,10 @@ def test_answers_that_contradict_the_files_are_named(render: Render, tmp_path: P
     assert "`use_case: velocity` and `level: 3`, which does not bring `governance/" in left
     assert "does not bring `governance/change_control_plan.yaml`" in edited("level: 3", "level: 2")
     assert "brings `ops/autopilot.toml`" in edited("level: 3", "level: 4")
+    early = edited("level: 3", "level: 1\ndocuments: now")
+    assert "does not bring `governance/dvc.yaml`" in early
     shutil.rmtree(governed / "governance")
-    assert "and there is none of that" in edited("level: 3", "level: 3 ")
+    assert "which is missing" in edited("level: 3", "level: 3 ")
 
 
 PLAIN_ONES: list[dict[str, Any]] = [
@@ -63,9 +65,10 @@ PLAIN_ONES: list[dict[str, Any]] = [
     for game in GAMES
     for level in LEVELS
 ]
+EARLY = PLAIN_ONES[len(LEVELS) + 1] | {"documents": "now"}  # of governance, on rung 1
 
 
-@pytest.mark.parametrize("answers", VARIANTS + PLAIN_ONES, ids=name_of)
+@pytest.mark.parametrize("answers", [*VARIANTS, *PLAIN_ONES, EARLY], ids=name_of)
 def test_a_generated_project_is_on_its_rung(
     render: Render, tmp_path: Path, answers: dict[str, Any]
 ) -> None:

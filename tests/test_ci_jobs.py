@@ -27,7 +27,6 @@ every_game = pytest.mark.parametrize("use_case", GAMES)
 
 
 def read(path: Path) -> Any:
-    """Read a YAML file with the words of CI vendors as text, `on` among them."""
     return yaml.load(re.sub("^on:", '"on":', path.read_text(), flags=re.MULTILINE), AnyTag)
 
 
@@ -239,14 +238,6 @@ def test_before_there_is_a_key_a_merge_is_built_and_the_rest_is_skipped(
     if ci != "azure":  # where a stage after a skipped one is skipped
         number = 1 if (ci, team_size) == ("github", "one") else 3
         assert number == text.count(ONLY_WITH_A_KEY[ci])
-
-
-@every_vendor
-def test_velocity_has_nothing_of_governance(render: Render, ci: str) -> None:
-    project = render(ci=ci, level=LEVELS[-1])
-    jobs = "\n".join(path.read_text() for path in files_of_jobs(project, ci))
-
-    assert not re.search("AUDIT_PRIVATE_KEY|`approve`|audit log", jobs)
 
 
 def test_staging_never_reaches_production(full_project: tuple[Path, str]) -> None:

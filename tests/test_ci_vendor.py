@@ -1,7 +1,6 @@
 """A new CI vendor is a file of levels/ci/, its name in levels/infrastructure.yml, and its job files."""
 
 import re
-import shutil
 from pathlib import Path
 
 import copier
@@ -14,6 +13,7 @@ from rung.core.adoption.inferred import infer
 from rung.core.template_source import Source
 from rung.errors import RungError
 from rung.levels import ladder
+from tests import asking
 from tests.climbing import tiny
 from tests.command import rung
 from tests.conftest import CI, ROOT
@@ -44,11 +44,7 @@ FILE = "bitbucket-pipelines.yml"
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Source:
     """Add the vendor to a copy of the template."""
-    folder = tmp_path_factory.mktemp("vendor") / "template"
-    for part in ("levels", "templates"):
-        ignored = shutil.ignore_patterns("__pycache__", "machinery")
-        shutil.copytree(ROOT / part, folder / part, symlinks=True, ignore=ignored)
-    shutil.copy(ROOT / "copier.yml", folder)
+    folder = asking.whole(tmp_path_factory.mktemp("vendor") / "template")
     names = folder / "levels/infrastructure.yml"
     text = names.read_text("utf-8")
     text, times = re.subn(r"(vendors: \[.*)\]", r"\1, bitbucket]", text)

@@ -1,7 +1,6 @@
 """Climbing with plain Copier: the result is a fresh project, and the user's lines stay."""
 
 import re
-import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 import yaml
 from pytest_copier.plugin import CopierFixture
 
+from tests.command import git
 from tests.conftest import GAMES, ROOT, Render, files_of, of_the_sample
 
 # Together they hold every climb from one rung to another, each in one of the games: what plain Copier
@@ -24,13 +24,6 @@ STAIRS = [
 ]
 FAST = ("velocity", [0, 1])
 IN_VELOCITY = ["velocity", pytest.param("governance", marks=pytest.mark.slow)]
-
-
-def git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True
-    )
-    return done.stdout
 
 
 def commit(project: Path, message: str) -> None:
@@ -86,21 +79,6 @@ def test_a_climb_gives_the_files_of_a_fresh_project(
         assert (answers["use_case"], answers["level"]) == (use_case, level)
         recorded = {name: answer for name, answer in answers.items() if not name.startswith("_")}
         assert wherever(files_of(project)) == wherever(files_of(render(**recorded)))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("question, answer", [("ci", "gitlab"), ("team_size", "teams")])
-def test_another_answer_is_a_climb_like_any_other(
-    copier: CopierFixture, render: Render, tmp_path: Path, question: str, answer: str
-) -> None:
-    project = start(copier, tmp_path / "project", level=2)
-
-    climb(project, **{question: answer})
-
-    fresh = files_of(render(level=2, **{question: answer}))
-    # Several teams start with a second model; whoever grows to be several adds one.
-    expected = {path: text for path, text in fresh.items() if not path.startswith("models/")}
-    assert wherever(files_of(project)) == wherever(expected)
 
 
 @pytest.mark.slow

@@ -7,27 +7,7 @@ import pytest
 
 from rung.core.commands import demo
 from rung.errors import NotDoneError
-from rung.system import process
 from tests.command import rung
-
-
-def test_a_program_that_fails_shows_its_output(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code = "import sys; print('why it failed'); sys.exit(7)"
-    with pytest.raises(NotDoneError, match="exit code 7"):
-        process.run("try", [sys.executable, "-c", code], tmp_path)
-
-    assert "why it failed" in capsys.readouterr().err
-
-
-def test_a_program_runs_outside_rungs_own_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "PYTHONPATH", "PYTEST_ADDOPTS"):
-        monkeypatch.setenv(name, "ours")
-
-    assert "ours" not in process.environment().values()
 
 
 def test_a_replay_that_fails_is_a_failure(

@@ -219,16 +219,21 @@ def test_a_certificate_that_the_system_has_is_used_by_a_setting_of_uv(
     assert "SSL_CERT_FILE" not in output
 
 
-def test_a_certificate_of_an_unknown_issuer_has_to_be_added(
-    machine: Machine, doctor: Doctor
+def test_the_settings_in_force_are_named_and_where_a_project_differs(
+    machine: Machine, doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine.uv_that(DISTRUST)
+    file = tmp_path / "house.yml"
+    file.write_text("defaults: {ci: gitlab, base_image: acme/python:1, of_another_template: 1}\n")
+    monkeypatch.setenv("COPIER_SETTINGS_PATH", str(file))
+    (machine.here / ".copier-answers.yml").write_text(
+        yaml.safe_dump(ANSWERS | {"level": 1, "ci": "gitlab"})
+    )
 
-    code, output = doctor()
+    _, output = doctor()
 
-    assert 1 == code
-    assert "SSL_CERT_FILE" in of(output, "certificates")
-    assert "This system trusts it" not in output
+    named = f"{file}\n  ci: gitlab\n  base_image: acme/python:1 (this project: unset)\n\n"
+    assert f"Defaults of new projects, from {named}" in output
+    assert "gitlab" == json.loads(doctor("--format", "json")[1])["settings"]["ci"]
 
 
 def test_json_says_the_same(machine: Machine, doctor: Doctor) -> None:

@@ -7,15 +7,17 @@ import os
 import pty
 import signal
 import subprocess
+import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rung.check.fleet import repositories, table, workers
-from rung.check.fleet.page import make
-from rung.check.fleet.row import Row
+from rung.check.fleet import repositories, table, upkeep, workers
+from rung.check.fleet.reviews import Row
 from rung.errors import RungError
+from rung.system.process import stopped_like_ctrl_c
 from tests.command import RUNG, rung, running
 from tests.repositories import ML, plant
 from tests.test_check_command import TESTED, Tags
@@ -103,6 +105,8 @@ def test_a_spreadsheet_runs_no_name(tmp_path: Path) -> None:
 
     assert "'=HYPERLINK(A1)" == row["repository"]
     assert "0" == row["level"]
+    later = ["oldest_blocker", "blockers", "behind", "last_climb", "owner", "waivers"]
+    assert ["error", *later] == list(row)[-7:], "columns of before stay where they were"
 
 
 @pytest.mark.parametrize("form", ["text", "json", "csv", "html"])
@@ -127,12 +131,13 @@ def test_the_page_is_self_contained_and_escapes_names() -> None:
         Row("<script>a</script>", "/a", 1, "Tested", "velocity", "v1", ("unit-tests",), True),
         Row("b", "/b", error='<img src="x">'),
     ]
-    page = make(rows, "a & b")
+    page = table.page(rows, "a & b")
     tags = Tags()
     tags.feed(page)
 
     assert not tags.open
     assert not {"script", "img", "link"} & tags.tags
+    assert all(f'role="columnheader">{title}</th>' in page for title in table.HEAD)
     assert "&lt;script&gt;" in page
     assert "a &amp; b" in page
 
@@ -175,6 +180,8 @@ def test_a_list_names_repositories_once_relative_to_its_folder(tmp_path: Path) -
         ([".", "--format", "sarif"], "There is no format `sarif`"),
         ([".", "--game", "chess"], "There is no use case `chess`"),
         (["of.txt"], "there is no user `nosuchuser`"),
+        (["https://ada:SECRET@host"], "`https://host` is not the URL of a repository"),
+        (["urls.txt"], "`https://host/a.git # churn` is not the URL of a repository"),
         ([], "Missing argument"),
     ],
 )
@@ -182,12 +189,13 @@ def test_what_cannot_be_answered_ends_with_2(
     tmp_path: Path, arguments: list[str], command: str
 ) -> None:
     plant(tmp_path, {"empty.txt": "# nothing\n", "binary": b"\xff\xfe\x00"})
-    plant(tmp_path, {"of.txt": "~nosuchuser/x\n"})
+    urls = "https://ada:SE/C RET@host/a.git # churn\n"
+    plant(tmp_path, {"of.txt": "~nosuchuser/x\n", "urls.txt": urls})
     done = rung("fleet", *arguments, cwd=tmp_path)
 
     assert 2 == done.returncode
     assert command in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr and "RET" not in done.stderr
 
 
 def test_progress_is_a_moving_line_on_a_terminal_only(tmp_path: Path) -> None:
@@ -240,8 +248,65 @@ def test_a_process_that_dies_takes_no_other_job_with_it(processes: int) -> None:
     assert {0: 0, 1: None, 2: 4, 3: 9, 4: None, 5: 25, 6: 36, 7: None} == done
 
 
+def shell(command: str) -> tuple[int, str, str]:
+    """Return how a program ends and what it prints, and the name of a new folder."""
+    with stopped_like_ctrl_c():
+        done = subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE, text=True, check=False)
+    return done.returncode, done.stdout.strip(), tempfile.mkdtemp()
+
+
+def test_ctrl_c_reaches_the_programs_of_a_process() -> None:
+    ((_, result),) = workers.run_all(shell, ["kill -INT $$"], 1)
+
+    assert result and -signal.SIGINT == result[0]
+
+
+def test_what_stopped_processes_began_and_wrote_is_gone(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    results = workers.run_all(shell, [f"echo $$ > {pipe}; exec sleep 600", f"cat {pipe}"], 2)
+    _, result = next(results)
+    results.close()
+    assert result
+    _, program, folder = result
+
+    assert program and not Path(f"/proc/{program}").exists()
+    assert not Path(folder).exists()
+
+
 def test_wide_letters_keep_the_columns_straight() -> None:
     rows = [Row(name, "/", 0, "Manual", "velocity", "", (), True) for name in ("模型", "model")]
     first, second = table.text(rows).splitlines()[1:3]
 
     assert first.index("0 Manual") + 2 == second.index("0 Manual")
+
+
+def test_a_column_is_shown_where_a_row_has_something_for_it() -> None:
+    plain = Row("a", "/a", 0, "Manual", "velocity", "v0.1.0", (), True)
+    kept = replace(plain, behind="2", owner="@ml", waivers={"unit-tests": "2099-06-30"})
+    first = table.text([plain]).splitlines()[0]
+
+    assert not [title for title in table.OPTIONAL if title in first]
+    titles, (_, cells) = table.columns([plain, kept])
+    assert ["Behind", "Owner", "Waivers", "Oldest blocker"] == titles[4:]
+    assert ["2", "@ml", "unit-tests until 2099-06-30", "none"] == cells[4:]
+    assert "unit-tests:2099-06-30" in table.as_csv([kept])
+    assert all(
+        f'<th scope="col" role="columnheader">{title}' in table.page([kept], "a")
+        for title in titles
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "reference", "shown"),
+    [
+        ("v0.1.0", "v0.2.0", "1"),
+        ("v0.1.0-3-g52cc6a5", "v0.2.0", "1"),
+        ("v0.2.0", "v0.2.0", "0"),
+        ("52cc6a5b", "v0.2.0", "unknown"),
+        ("v0.1.0", "v99", "unknown"),
+        ("", "v0.2.0", ""),
+    ],
+)
+def test_a_template_is_behind_by_releases(version: str, reference: str, shown: str) -> None:
+    assert shown == upkeep.behind(version, reference)

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from rung.output_formats import FORMATS, writer
-
 MODULE = "def count(*of, **more):\n    return f'{len(of)} given\\n'\n"
 ADD = (
     "import sys\n"
@@ -46,10 +44,3 @@ def test_a_format_is_a_function_and_a_line(
 
     assert printed == run(*arguments, "--format", "count")
     assert " or count." in " ".join(run("--help").split())
-
-
-@pytest.mark.parametrize(
-    ("command", "form"), [(command, form) for command in FORMATS for form in FORMATS[command]]
-)
-def test_every_line_names_a_function(command: str, form: str) -> None:
-    assert callable(writer(command, form))

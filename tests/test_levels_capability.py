@@ -1,7 +1,6 @@
 """A new capability is one file of levels/capabilities/ and its name on its rung."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from rung import output_formats
 from rung.check.review.review import review
 from rung.errors import RungError
 from rung.levels import ladder, show, template
-from tests.conftest import ROOT
+from tests import asking
 from tests.repositories import plant
 
 NAME = "notebooks-without-output"
@@ -38,11 +37,7 @@ not_earned_by: {look.ipynb: '{"cells": [{"cell_type": "code", "source": ["x = 1"
 @pytest.fixture
 def levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Add the capability to a copy of the template, which the commands then read."""
-    copy = tmp_path / "template"
-    for part in ("levels", "templates"):
-        ignored = shutil.ignore_patterns("__pycache__", "machinery")
-        shutil.copytree(ROOT / part, copy / part, symlinks=True, ignore=ignored)
-    shutil.copy(ROOT / "copier.yml", copy)
+    copy = asking.whole(tmp_path / "template")
     (copy / f"levels/capabilities/{NAME}.yml").write_text(FILE, "utf-8")
     rung = copy / "levels/1.yml"
     text = rung.read_text("utf-8")

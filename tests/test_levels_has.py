@@ -41,7 +41,7 @@ def macro() -> Any:
     say = jinja.from_string(SAY)
 
     def has(answers: dict[str, Any]) -> Any:
-        said = {"answers": {**answers, "ejected": "no"}, **answers}
+        said = {"answers": {**answers, "ejected": "no", "documents": "with_rung"}, **answers}
         return json.loads(say.render(context | said))
 
     return has

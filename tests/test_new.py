@@ -191,13 +191,6 @@ def test_a_clone_of_an_empty_repository_counts_as_empty(tmp_path: Path, small: P
     assert (tmp_path / "pyproject.toml").is_file()
 
 
-def test_missing_parents_are_made(tmp_path: Path, small: Path) -> None:
-    done = rung("new", tmp_path / "a/b/c", "--defaults", "--template", small)
-
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "a/b/c/pyproject.toml").is_file()
-
-
 def test_the_first_commit_needs_no_configured_name_and_runs_no_hook(
     tmp_path: Path, copier_template: Path
 ) -> None:

@@ -18,18 +18,19 @@ from tests.product.test_ci_lint import YAMLLINT, schema
 
 FILES = [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob(".github/**/*.yml"))]
 WORKFLOWS = [path for path in FILES if "/workflows/" in path]
+OFFERED = "docs/ci/rung-update.github.yml"  # a workflow for projects
 FORMS = [path for path in FILES if "/ISSUE_TEMPLATE/" in path and not path.endswith("config.yml")]
 
 
 def test_linters_find_nothing_in_the_workflows() -> None:
-    run(tool("actionlint"), *WORKFLOWS, cwd=ROOT)
-    run(tool("zizmor"), "--offline", "--no-progress", ".github", "action.yml", cwd=ROOT)
+    run(tool("actionlint"), *WORKFLOWS, OFFERED, cwd=ROOT)
+    run(tool("zizmor"), "--offline", "--no-progress", ".github", "action.yml", OFFERED, cwd=ROOT)
     run(tool("act"), "--validate", "--strict", "--list", "-W", ".github/workflows", cwd=ROOT)
-    run(tool("yamllint"), "--strict", "-d", YAMLLINT, *FILES, cwd=ROOT)
+    run(tool("yamllint"), "--strict", "-d", YAMLLINT, *FILES, OFFERED, cwd=ROOT)
 
 
 def test_forms_and_settings_keep_githubs_schemas() -> None:
-    schema(ROOT, "vendor.github-workflows", WORKFLOWS)
+    schema(ROOT, "vendor.github-workflows", [*WORKFLOWS, OFFERED])
     schema(ROOT, "vendor.dependabot", [".github/dependabot.yml"])
     schema(ROOT, "vendor.github-issue-config", [".github/ISSUE_TEMPLATE/config.yml"])
     schema(ROOT, "vendor.github-issue-forms", FORMS)

@@ -10,7 +10,7 @@ import yaml
 
 from rung.levels.template_answers import gather_answers, is_answer
 from tests import asking
-from tests.command import rung, typing
+from tests.command import RUNG, rung, typing
 from tests.conftest import CHOICES, QUESTIONS, ROOT, Render, files_of
 
 ANSWERS = ".copier-answers.yml"
@@ -143,6 +143,62 @@ def test_on_a_terminal_of_plain_copier_what_is_typed_replaces_the_suggestion(
         "tracking_uri": "https://mlflow.example.org",
     }
     assert typed.items() <= answers.items()
+
+
+@pytest.mark.parametrize(
+    ("columns", "ends"), [(60, "and is soon"), (100, "so releases are automatic.")]
+)
+def test_the_interview_explains_a_question_and_goes_back(
+    tmp_path: Path, columns: int, ends: str
+) -> None:
+    made, template = tmp_path / "made", asking.repository(tmp_path / "template")
+    command = (RUNG, "new", made, "--no-git", "--template", template)
+    with typing(*command, columns=columns) as typist:
+        typist.type("", "approved")
+        typist.type("<", "Which kind")  # nothing is before the first question
+        typist.type("?", "Which kind")
+        typist.type("\x1b[B\r", "Made")
+        typist.type("Late\r", "package called")
+        typist.type("<", "Late")  # what was typed is in the line
+        typist.type("<", "approved")
+        typist.type("\x1b[A\r", "project called")
+        typist.type("r\r", "later")
+        typist.type("\r", "for whom")
+        typist.type("Why so late? < 3 hours\r", "Who works on it")
+        typist.type("\x1b[B", "2 to 8")
+        typist.type("?", "Several teams")
+        typist.type("\r", "Which rung")
+        typist.type("\r", "raw data")
+        typist.type("\r")
+
+    assert typist.process.returncode == 0, typist.seen
+    typed = {"use_case": "velocity", "project_name": "Later", "package": "later", "level": 0}
+    answers = yaml.safe_load((made / ANSWERS).read_text())
+    assert typed.items() <= answers.items()
+    assert answers["description"] == "Why so late? < 3 hours"
+    assert f"{ends}\r\n" in typist.seen, "an explanation is folded at the terminal's width"
+
+
+def test_a_lower_rung_after_going_back_asks_nothing_of_the_one_that_was_left(
+    tmp_path: Path,
+) -> None:
+    made, template = tmp_path / "made", asking.repository(tmp_path / "template")
+    given = ("use_case=velocity", "project_name=Late", "package=late", "team_size=one")
+    data = [f"--data={answer}" for answer in (*given, "description=Why")]
+    with typing(RUNG, "new", made, "--no-git", "--template", template, *data) as typist:
+        typist.type("", "Which rung")
+        typist.type("\x1b[B\x1b[B\r", "raw data")
+        typist.type("\r", "training runs")
+        typist.type("\r", "Which CI")
+        typist.type("<", "training runs")
+        typist.type("<", "raw data")
+        typist.type("<", "Which rung")
+        typist.type("\x1b[A\x1b[A\r", "raw data")
+        typist.type("\r")
+
+    assert typist.process.returncode == 0, typist.seen
+    answers = yaml.safe_load((made / ANSWERS).read_text())
+    assert answers["level"] == 0 and "tracking" not in answers
 
 
 def test_an_update_asks_with_the_recorded_answer_in_the_line(

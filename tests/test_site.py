@@ -1,7 +1,6 @@
 """The documentation as a site: it builds, every link leads somewhere, and it reads well."""
 
 import re
-import shutil
 import subprocess
 from itertools import product
 from pathlib import Path
@@ -12,7 +11,9 @@ import typer
 
 from rung.cli import app
 from tests import site_links
+from tests.command import git
 from tests.conftest import ROOT
+from tests.product.browser import opened
 from tests.product.conftest import environment, tool
 from tests.product.test_pages import SCHEMES, WIDTHS, look, serious
 
@@ -98,19 +99,6 @@ def test_lists_and_tables_are_rendered_as_such(site: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("link", ["nowhere.md", "climb.md#nowhere", "../README.md"])
-def test_a_broken_link_fails_the_build(tmp_path: Path, link: str) -> None:
-    shutil.copytree(ROOT / "docs", tmp_path / "docs")
-    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
-    page = tmp_path / "docs/new.md"
-    page.write_text(f"{page.read_text('utf-8')}\n[broken]({link})\n", "utf-8")
-    done = build(tmp_path, tmp_path / "site")
-
-    assert done.returncode == 1
-    assert link in done.stderr
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "width", "scheme"),
     [
@@ -138,6 +126,32 @@ def test_a_page_fits_and_has_nothing_that_axe_finds_serious(
     assert {"scrollable-region-focusable"} >= {one["id"] for one in serious(observed)}, observed
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "animated"),
+    [((), "scroll show"), (("--force-prefers-reduced-motion",), "none none")],
+)
+def test_the_recorded_climb_plays_unless_motion_is_not_wanted(
+    tmp_path: Path, options: tuple[str, ...], animated: str
+) -> None:
+    script = """\
+const [picture, screen, line] = ["svg", ".screen", ".screen text:last-child"].map((each) => document.querySelector(each));
+document.title = [screen, line].map((each) => getComputedStyle(each).animationName).join(" ");
+if (line.getBoundingClientRect().bottom > picture.getBoundingClientRect().bottom)
+  document.title += ", and its end is not shown";
+"""
+    page = tmp_path / "climb.html"
+    picture = (ROOT / "docs/climb.svg").read_text("utf-8")
+    page.write_text(f'<meta charset="utf-8">{picture}<script>{script}</script>', encoding="utf-8")
+    (tmp_path / "browser").mkdir()
+    document, _ = opened(page, tmp_path / "browser", options=options)
+
+    title = re.search("<title>(.*?)</title>", document)
+    assert title
+    assert title[1].startswith(animated)
+    assert ("not shown" in title[1]) == (not options), "only at rest its end is there at once"
+
+
 def test_the_index_of_decisions_names_each_that_holds_and_the_archive_the_others() -> None:
     folder = ROOT / "docs/decisions"
     row = r"^\|(\d+)\|\[(.+)\]\((\S+)\)\|(2026-\d\d-\d\d)\|$"
@@ -155,24 +169,13 @@ def test_the_index_of_decisions_names_each_that_holds_and_the_archive_the_others
 
 def test_a_decision_that_code_names_is_there() -> None:
     """Whoever reads `decision 19` in a comment finds its file, or its line in the archive."""
-    command = [
-        "git",
-        "grep",
-        "-hoiE",
-        "[Dd]ecision [0-9]+",
-        "--",
-        "*.py",
-        "*.yml",
-        "*.toml",
-        "*.md",
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    named = {int(match) for match in re.findall(r"\d+", done.stdout)}
+    files = ("*.py", "*.yml", "*.toml", "*.md")
+    found = git(ROOT, "grep", "--only-matching", "-hiE", "decision [0-9]+", "--", *files)
+    named = {int(number) for number in re.findall(r"\d+", found)}
     known = {int(path.name[:2]) for path in (ROOT / "docs/decisions").glob("[0-9]*.md")}
     archive = (ROOT / "docs/decisions/archive.md").read_text("utf-8")
     known |= {int(number) for number in re.findall(r"^\|(\d+)\|", archive, re.MULTILINE)}
 
-    assert named
     assert set() == named - known
 
 

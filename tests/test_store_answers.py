@@ -31,10 +31,6 @@ BAD: dict[str, list[str]] = {
 }
 
 
-def cases(answers: dict[str, list[str]]) -> list[tuple[str, str]]:
-    return [(question, answer) for question, every in answers.items() for answer in every]
-
-
 def together(answers: dict[str, list[str]]) -> list[dict[str, str]]:
     """Give each answer once at least, in as few projects as there are of the most."""
     most = max(map(len, answers.values()))
@@ -78,15 +74,10 @@ def test_fitting_answers_are_written_as_they_are(
     assert prefix == f"{answers['store_prefix']}/dvc".lstrip("/")
 
 
-@pytest.mark.parametrize(("question", "answer"), cases(BAD))
-def test_another_answer_is_refused_in_words(
-    template: Path, tmp_path: Path, question: str, answer: str
-) -> None:
-    with pytest.raises(ValueError, match=question) as refused:
-        made(template, tmp_path / "made", **{question: answer})
-
-    assert "Use " in str(refused.value)
-    assert not (tmp_path / "made").exists()
+@pytest.mark.parametrize("question", BAD)
+def test_another_answer_is_refused_in_words(question: str) -> None:
+    for answer in BAD[question]:
+        assert asking.refusal(question, **{question: answer}).startswith("Use "), answer
 
 
 @pytest.mark.parametrize("package", ["a", "late_flights", "a" * 40])

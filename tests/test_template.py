@@ -251,6 +251,21 @@ def test_how_often_the_monitor_runs_is_a_setting(
     assert recorded.get("monitor_every") == answers.get("monitor_every")
 
 
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_the_documents_of_governance_come_on_any_rung_without_its_machinery(
+    render: Render, level: int
+) -> None:
+    without = files_of(render(use_case="governance", level=level))
+    early = files_of(render(use_case="governance", level=level, documents="now"))
+    whole = files_of(render(use_case="governance", level=3))
+    documents = set(early) - set(without)
+
+    assert {"governance/oversight.md", "governance/technical_file/annex_iv.md"} <= documents
+    assert {path for path in documents if not path.startswith(("docs/", "governance/"))} == set()
+    assert {path: early[path] for path in documents} == {path: whole[path] for path in documents}
+    assert set(files_of(render(level=level, documents="now"))) == set(files_of(render(level=level)))
+
+
 def test_the_runbook_has_a_heading_for_every_alert(render: Render) -> None:
     project = render(use_case="velocity", level=4)
     rules = yaml.safe_load((project / "ops/prometheus/alerts.yml").read_text())

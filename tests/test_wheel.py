@@ -88,7 +88,6 @@ class Alone:
         return rung(*command[1:], cwd=self.place, program=Path(command[0]))
 
     def new(self, name: str, *arguments: str) -> Path:
-        """Start a project."""
         done = self("new", name, "--defaults", *arguments)
         assert done.returncode == 0, done.stderr
         return self.place / name

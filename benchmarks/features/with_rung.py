@@ -18,7 +18,7 @@ from machinery.tests.serving.calls import CONTRACT, PLAIN
 from rung_ops.features import stores
 from rung_ops.features.store import StoredView, key_of, keys_of
 from rung_ops.model.columns import columns_of
-from rung_ops.serving.entity_lookup import lookup_of
+from rung_ops.serving.entity_lookup import EntityLookup
 from rung_ops.model.rows import Reader
 from timing import ENTITIES, FEATURES, serve
 
@@ -44,8 +44,7 @@ entities = keys_of([[f"e{number}" for number in range(ENTITIES)]])
 numbers = np.random.default_rng(0).random((ENTITIES, FEATURES))
 stores.project_store().write([StoredView("view", time.time_ns() // 1000, NAMES, entities, numbers)])
 reader = Reader(columns_of(contract), looked_up=NAMES)
-lookup = lookup_of(contract, reader)
-assert lookup is not None
+lookup = EntityLookup(contract, reader)
 
 
 def values(size: int) -> Callable[[], object]:

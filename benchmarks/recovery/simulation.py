@@ -5,8 +5,10 @@ the times of shadow and canary, and the check after a promotion; files, service 
 A pass is made at the end of each month, as in `poe replay`.
 """
 
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import polars as pl
 
 from recovery.streams import CHANGE, FEATURES, MONTH, MONTHS, START, Kind, World
 from rung_ops import contract
+from rung_ops import settings as files
 from rung_ops.autopilot import decide as rules
 from rung_ops.autopilot import post_promotion_check
 from rung_ops.autopilot.decide import Facts, Quality
@@ -29,6 +32,8 @@ from rung_ops.statistics import drift, jackknife, time_blocks
 from rung_ops.training import estimator, rolling_origin
 from rung_ops.training.window import Window
 
+OPS = Path(__file__).resolve().parents[2] / "templates/project/ops"
+OLD = {"limits": {"least_new_rows": 1000, "most": 6}, "refused": {"new_rows": 2000}}  # of 0.2
 SHARE = 0.25  # test_share of a new project
 REFERENCE = 10_000  # rows that a release keeps for the monitor
 TRUTH = 20_000  # rows by which the truth about two models is known
@@ -53,6 +58,18 @@ class Settings:
     chooses: bool = True
     refits: bool = True
     in_time: bool = True
+
+
+def settings(earlier: bool) -> Settings:
+    """Read the settings of a new project, or change them to those of 0.2."""
+    content = files.toml(OPS / "autopilot.toml")
+    if earlier:
+        for table, values in OLD.items():
+            content[table] |= values
+    autopilot = files.converted(content, Autopilot, "autopilot.toml:")
+    gate = files.read(OPS / "gate.toml", Rules, "gate")
+    trial = files.read(OPS / "rollout.toml", rollout.Policy)
+    return Settings(autopilot, gate, trial, *[not earlier] * 3)
 
 
 @dataclass
@@ -82,7 +99,9 @@ class Year:
         figures: by month: of the frozen release, of what served, of the oracle; greater is better.
         noticed: month at whose end the change was first seen.
         took_over: first month in which a version served that learned from rows after the change.
-        trainings, promotions, worse, alarms: counts; `worse` of promotions, by the truth.
+        trainings, promotions, alarms: counts.
+        worse, misjudged: of promotions, counts by the truth of the moment that it took over, and of the newest
+            rows that judged it.
         decisions: one sentence a month.
     """
 
@@ -92,6 +111,7 @@ class Year:
     trainings: int = 0
     promotions: int = 0
     worse: int = 0
+    misjudged: int = 0
     alarms: int = 0
     decisions: list[str] = field(default_factory=list)
 
@@ -141,11 +161,12 @@ class Simulation:
         if self.waiting:
             release, days = self.waiting
             after = (rows["month"].to_numpy() - month) * MONTH.days >= days
-            if self._passes_trial(rows.filter(~after), release):
+            passes = self._passes_trial(rows.filter(~after), release)
+            if not passes or self._is_aborted(month, days, release):
+                self.set_back = month
+            else:
                 answered[after] = self.kind.predict(release.model, rows)[after]
                 self._promote(release, month)
-            else:
-                self.set_back = month
             self.waiting = None
         recent = self._known(month).filter(pl.col("month") >= month - 3)
         oracle = self.kind.predict(self.kind.fit(recent), rows)
@@ -163,6 +184,12 @@ class Simulation:
             for each in (self.serving, release)
         )
         year.worse += now < then - self._margin(then)
+        judged = self.world.sample(release.learned, TRUTH)
+        then, now = (
+            self._figure(judged, self.kind.predict(each.model, judged))
+            for each in (self.serving, release)
+        )
+        year.misjudged += now < then - self._margin(then)
         if year.took_over is None and release.learned > CHANGE:
             year.took_over = month
         self.before, self.serving, self.promoted_at = self.serving, release, month
@@ -189,6 +216,16 @@ class Simulation:
             rollout.shadow_verdict(shadow, policy, 0).action,
             rollout.canary_verdict(trial.serving, trial.canary, policy, 0).action,
         )
+
+    def _is_aborted(self, month: int, days: float, release: Release) -> bool:
+        """Pass once a day while a release is on trial; tell whether a pass aborts it."""
+        policy = self.settings.autopilot.rollback
+        least = post_promotion_check.least_on_trial(policy)
+        for day in range(1, math.ceil(days)):
+            known = self._known(month + day / MONTH.days).filter(pl.col("month") >= month)
+            if known.height >= least and self._is_worse(release, self.serving, known, policy.level):
+                return True
+        return False
 
     def _pass(self, now: int) -> None:
         month = now - 1
@@ -276,19 +313,28 @@ class Simulation:
             or (now - self.promoted_at) * MONTH.days > policy.watch_days
         ):
             return None
+        return rules.Verdict(
+            self._is_worse(self.serving, self.before, rows, policy.level),
+            "compared on the same rows",
+        )
+
+    def _is_worse(self, new: Release, old: Release, rows: pl.DataFrame, level: float) -> bool:
         truth = rows["y"].to_numpy()
-        ours, theirs = (self.kind.predict(each.model, rows) for each in (self.serving, self.before))
+        ours, theirs = (self.kind.predict(each.model, rows) for each in (new, old))
 
         def gain(chosen: np.ndarray) -> float:
             return self.kind.figure(truth[chosen], ours[chosen]) - self.kind.figure(
                 truth[chosen], theirs[chosen]
             )
 
-        group = time_blocks.groups(rows, self.seed, jackknife.GROUPS)
-        estimate, half = post_promotion_check.interval(gain, group, policy.level)
+        try:
+            group = time_blocks.groups(rows, self.seed, jackknife.GROUPS)
+        except jackknife.NotComparableError:
+            return False
+        estimate, half = post_promotion_check.interval(gain, group, level)
         # In 0.2 any certain loss was enough.
         margin = self._margin(self.kind.figure(truth, theirs)) if self.settings.chooses else 0.0
-        return rules.Verdict(estimate + half < -margin, "compared on the same rows")
+        return estimate + half < -margin
 
     def _margin(self, figure: float) -> float:
         """Return the loss that the gate allows against a figure, of which greater is better."""

@@ -44,6 +44,7 @@ class Service:
         many: how it is asked about many, by the name of the form.
         settings: environment variables, with the same words; PORT+1 and PORT+2 are free too.
         folder: where it is started, below SCRATCH; among the peers' code otherwise.
+        cores: that it may use: with 2 it shares the second with the client.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Service:
     many: dict[str, Request] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     folder: str = ""
+    cores: int = 1
 
 
 def _encoded(value: Any) -> bytes:
@@ -122,6 +124,16 @@ OURS_MANY = {
 SERVICES: Sequence[Service] = (
     Service("rung", "Rung", "project", SERVE, "ours", OURS_ONE, OURS_MANY, folder="project"),
     Service("rung-no-log", "Rung, log off", "project", SERVE, "", OURS_ONE, folder="no-log"),
+    Service(
+        "rung-workers",
+        "Rung, two workers on two cores",
+        "project",
+        SERVE,
+        "",
+        OURS_ONE,
+        folder="workers",
+        cores=2,
+    ),
     Service(
         "rung-shadow",
         "Rung, every row shadowed",

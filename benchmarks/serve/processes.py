@@ -1,4 +1,4 @@
-"""A server as a tree of processes on one core: its CPU, its memory, its end."""
+"""A server as a tree of processes on its cores: its CPU, its memory, its end."""
 
 import os
 import signal
@@ -22,20 +22,20 @@ def _stat(process: int) -> list[str] | None:
 
 
 class Server:
-    """A command and all that it starts, on one core, in a session of its own."""
+    """A command and all that it starts, on some cores, in a session of its own."""
 
     def __init__(
         self,
         command: Sequence[str],
         folder: Path,
         environment: Mapping[str, str],
-        core: int,
+        cores: Sequence[int],
         log: Path,
     ) -> None:
         self.log = log
         with log.open("wb") as written:
             self.root = subprocess.Popen(
-                ["taskset", "--cpu-list", str(core), *command],
+                ["taskset", "--cpu-list", ",".join(map(str, cores)), *command],
                 cwd=folder,
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,

@@ -73,9 +73,13 @@ def _project(scratch: Path) -> None:
     _commit(project, "Train with another seed")
     release(project, RELEASES=str(scratch / "releases-shadow"))
     _poe(project, *TO_PRODUCTION, RELEASES=str(scratch / "releases-shadow"))
-    do("git", "clone", "--quiet", project, scratch / "no-log")
-    shutil.copytree(project / "releases", scratch / "no-log/releases")
-    _replace(scratch / "no-log/ops/service.toml", r"enabled = true", "enabled = false")
+    for name, setting, by in (
+        ("no-log", r"enabled = true", "enabled = false"),
+        ("workers", r"(?m)^\[service\]", "[service]\nworkers = 2"),
+    ):
+        do("git", "clone", "--quiet", project, scratch / name)
+        shutil.copytree(project / "releases", scratch / name / "releases")
+        _replace(scratch / name / "ops/service.toml", setting, by)
 
 
 def release(project: Path, **settings: str) -> None:

@@ -62,7 +62,7 @@ class Contender:
     processes: int = 0
     figures: dict[Workload, list[Figures]] = field(default_factory=dict)
 
-    def start(self, rows: Sequence[Row], core: int) -> None:
+    def start(self, rows: Sequence[Row], cores: Sequence[int]) -> None:
         """Start the server and wait for its first answer."""
         self.port = _free_ports()
         service, scratch = self.service, self.scratch
@@ -77,7 +77,7 @@ class Contender:
         log = scratch / f"{service.key}.log"
         begin = time.perf_counter()
         command = self._filled(service.command).split()
-        self.server = Server(command, folder, environment, core, log)
+        self.server = Server(command, folder, environment, cores[: service.cores], log)
         one = service.one
         try:
             client.wait(self.url(one), one.body([rows[0]]), one.kind, READY_SECONDS)

@@ -23,9 +23,12 @@ CODES = {
 def page() -> str:
     """Write the page, as Markdown."""
     root: Any = typer.main.get_command(app)
-    return "\n".join(
-        [*_head(root), *(line for each in root.commands.values() for line in _of(each))]
-    )
+    lines = [*_head(root)]
+    for name, command in root.commands.items():
+        lines += _of(command, f"rung {name}")
+        for below, nested in getattr(command, "commands", {}).items():
+            lines += _of(nested, f"rung {name} {below}", "###", 0)
+    return "\n".join(lines)
 
 
 def _head(root: Any) -> Iterator[str]:
@@ -33,8 +36,8 @@ def _head(root: Any) -> Iterator[str]:
     yield ""
     yield "# Command line"
     yield ""
-    yield "`rung COMMAND --help` prints the same on a terminal. `rung --install-completion` lets the shell"
-    yield "complete commands, options and their values. Output is coloured on a terminal, unless NO_COLOR is set."
+    yield "`rung COMMAND --help` prints the same. `rung --install-completion` lets the shell complete commands,"
+    yield "options and values. Output is coloured on a terminal, unless NO_COLOR is set."
     yield ""
     yield "|Command|What it does|"
     yield "|-|-|"
@@ -51,15 +54,13 @@ def _head(root: Any) -> Iterator[str]:
     yield ""
 
 
-def _of(command: Any) -> Iterator[str]:
-    context = typer.Context(command, info_name=f"rung {command.name}")
-    yield f"## rung {command.name}"
+def _of(command: Any, name: str, heading: str = "##", first: int = 1) -> Iterator[str]:
+    context = typer.Context(command, info_name=name)
+    yield f"{heading} {name}"
     yield ""
-    yield "```text"
-    yield " ".join([context.command_path, *command.collect_usage_pieces(context)])
-    yield "```"
+    yield _code(" ".join([context.command_path, *command.collect_usage_pieces(context)]))
     yield ""
-    for paragraph in _paragraphs(command):
+    for paragraph in _paragraphs(command)[first:]:  # the table above has the first one
         yield paragraph
         yield ""
     yield from _options(command)
@@ -84,7 +85,7 @@ def _row(parameter: Any) -> str | None:
     value = "" if parameter.is_flag else f" {parameter.metavar or parameter.type.name.upper()}"
     names = ", ".join(f"`{name}{value}`" for name in parameter.opts)
     default = parameter.default
-    shown = not parameter.is_flag and parameter.show_default and default not in (None, [], ())
+    shown = not parameter.is_flag and parameter.show_default and default not in (None, "", [], ())
     ending = f" Default: `{default}`." if shown else ""
     return f"|{names}|{_cell(parameter.help or '')}{ending}|"
 

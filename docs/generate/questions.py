@@ -15,7 +15,7 @@ import yaml
 from jinja2 import nodes
 
 from rung.levels import ladder
-from rung.levels.template_answers import is_answer
+from rung.levels.template_answers import is_answer, is_setting
 
 SET_BY_A_COMMAND = {"ejected", "impact_metric"}  # of `rung eject` and `rung assess`
 LEVELS = Path(__file__).resolve().parents[2] / "levels"
@@ -26,11 +26,20 @@ def page() -> str:
     """Write the page, as Markdown."""
     questions = yaml.safe_load((LEVELS / "questions.yml").read_text("utf-8"))
     asked = {
-        name: question | _suggestion(questions.get(f"suggested_{name}", {}))
+        name: question
+        | _suggestion(questions.get(f"suggested_{name}", {}))
+        | {"explanation": questions["explanations"]["default"].get(name)}
         for name, question in questions.items()
         if is_answer(name, question) and name not in SET_BY_A_COMMAND
     }
-    return "\n".join([*_head(asked), *(line for name in asked for line in _of(name, asked))])
+    sections = [name for name, question in asked.items() if not is_setting(question)]
+    return "\n".join(
+        [
+            *_head(asked),
+            *(line for name in sections for line in _of(name, asked)),
+            *_settings(asked),
+        ]
+    )
 
 
 def _suggestion(question: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,15 +51,16 @@ def _head(asked: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield ""
     yield "# Questions"
     yield ""
-    yield "What `rung new` asks, in order. `-d QUESTION=ANSWER` answers a question on the command line of"
-    yield "`rung new`, `rung plan` and `rung climb`. An answer stays recorded on every rung; Enter takes the"
-    yield "default, and typing replaces it. [Infrastructure](infrastructure.md) says what each answer adds."
+    yield "What `rung new` asks, in order; `-d QUESTION=ANSWER` of `rung new`, `rung plan` and `rung climb`"
+    yield "answers it. [Infrastructure](infrastructure.md) says what each answer adds; some answers are"
+    yield "[never asked](#settings)."
     yield ""
     yield "|Question|Default|Asked|"
     yield "|-|-|-|"
     for name, question in asked.items():
-        when = condition(question["when"]) if "when" in question else "always"
-        yield f"|[`{name}`](#{name})|{default(question, asked)}|{when}|"
+        if not is_setting(question):
+            when = condition(question["when"]) if "when" in question else "always"
+            yield f"|[`{name}`](#{name})|{default(question, asked)}|{when}|"
     yield ""
 
 
@@ -66,9 +76,27 @@ def _of(name: str, asked: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         for answer, meaning in choices.items():
             yield f"|`{answer}`|{meaning}|"
         yield ""
-    if rule := accepted(question.get("validator", "")):
+    if explanation := question["explanation"]:
+        yield explanation
+        yield ""
+    if (rule := accepted(question.get("validator", ""))).startswith("Use "):
         yield rule
         yield ""
+
+
+def _settings(asked: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    yield "## Settings"
+    yield ""
+    yield "Never asked: set them by `-d`, or as [defaults of your projects](platform.md#a-houses-defaults)."
+    yield ""
+    yield "|Setting|Default|Question|"
+    yield "|-|-|-|"
+    for name, question in asked.items():
+        if is_setting(question):
+            choices = ", ".join(f"`{answer}`" for answer in _choices(name, question))
+            text = " ".join(question["help"].split()) + (f" {choices}" if choices else "")
+            yield f"|`{name}`|{default(question, asked)}|{text}|"
+    yield ""
 
 
 def _choices(name: str, question: Mapping[str, Any]) -> dict[str, str]:
@@ -128,8 +156,6 @@ def condition(when: str) -> str:
     """
     (output,) = JINJA.parse(when).body
     (expression,) = output.nodes if isinstance(output, nodes.Output) else (None,)
-    if isinstance(expression, nodes.Test) and expression.name == "defined":
-        return "never: a setting, by `-d`"
     # `or X is defined`: an answer that is recorded stays, on whatever rung.
     if isinstance(expression, nodes.Or) and isinstance(expression.right, nodes.Test):
         expression = expression.left

@@ -5,6 +5,7 @@ uv run python docs/generate/settings.py
 
 import json
 from collections.abc import Iterator
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 import jinja2
@@ -25,6 +26,20 @@ FROM = {  # the files in the order of their rungs, and when each is added
     "features.toml": "the answer `features=redis`, from rung 3 on",
     "ray.toml": "the answers `compute=ray` and `compute=ray_on_kubernetes`",
 }
+ABOUT = {  # pages that say what the comment at the top of a file says
+    "gate.toml": "[The gate](gate.md), [units](contract.md#thresholds)",
+    "service.toml": "[The service](serving.md)",
+    "rollout.toml": "[Release a version](operate.md#release-a-version)",
+    "monitor.toml": "[Watch production](operate.md#watch-production)",
+    "autopilot.toml": "[Let it retrain by itself](operate.md#let-it-retrain-by-itself)",
+    "store.toml": "[Object store](store.md)",
+    "warehouse.toml": "[Warehouse](warehouse.md)",
+    "tracking.toml": "[Tracking server](tracking.md)",
+    "features.toml": "[Features](features.md#a-store-on-redis-or-valkey)",
+    "ray.toml": "[Ray](ray.md)",
+}
+EXPLAINED_KEYS = {"gate.toml": ("rule",), "autopilot.toml": ("choose",)}  # by their page
+EXPLAINED = {"store.toml", "warehouse.toml", "tracking.toml", "features.toml"}  # by its page, whole
 NOT_SETTINGS = {"tasks.toml"}  # `uv run poe` prints it
 EXAMPLE = {
     "use_case": "velocity",
@@ -57,7 +72,8 @@ def _head() -> Iterator[str]:
     yield "# Settings"
     yield ""
     yield "The files in `ops/` say how a model is operated. They are yours to change; `rung update` merges"
-    yield "your values with new ones. These are their defaults. `uv run poe policies` checks them."
+    yield "your values with new ones, and `uv run poe policies` checks them. These are their defaults; comments"
+    yield "that another page has are left out."
     yield ""
 
 
@@ -73,9 +89,10 @@ def _of(name: str) -> Iterator[str]:
         text = (OPS / name).read_text("utf-8")
     yield f"## ops/{name}"
     yield ""
-    yield f"Comes with {FROM[name]}."
+    about = f" More: {ABOUT[name]}." if name in ABOUT else ""
+    yield f"Comes with {FROM[name]}.{about}"
     yield ""
-    yield from _toml(text)
+    yield from _toml(_shown(name, text))
     more = MORE / name
     if more.is_file():
         yield f"### More of ops/{name}"
@@ -83,6 +100,20 @@ def _of(name: str) -> Iterator[str]:
         yield "The file leaves these out. Add those that you change; these are the defaults."
         yield ""
         yield from _toml(more.read_text("utf-8"))
+
+
+def _shown(name: str, text: str) -> str:
+    """Leave out the comments that another page has: at the top of a file, or all."""
+    lines = text.splitlines()
+    if name in EXPLAINED:
+        lines = [line for line in lines if line and not line.startswith("#")]
+    elif name in ABOUT:
+        lines = list(dropwhile(lambda line: line.startswith("#"), lines))
+    for key in EXPLAINED_KEYS.get(name, ()):
+        at = next(i for i, line in enumerate(lines) if line.startswith(f"{key} = "))
+        above = takewhile(lambda line: line.startswith("#"), reversed(lines[:at]))
+        del lines[at - len(list(above)) : at]
+    return "\n".join(lines).lstrip("\n")
 
 
 def _toml(text: str) -> Iterator[str]:

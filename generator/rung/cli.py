@@ -7,7 +7,7 @@ import typer
 
 from rung.assess.command import assess
 from rung.check.commands.check import check
-from rung.check.commands.fleet import fleet
+from rung.check.commands.fleet import show
 from rung.core.commands.adopt import adopt
 from rung.core.commands.climb import climb
 from rung.core.commands.demo import demo
@@ -18,12 +18,10 @@ from rung.core.commands.plan import plan
 from rung.core.commands.update import update
 from rung.levels.command import levels
 from rung.options import current_name
+from rung.pull_requests import command as pull_requests
 
 app = typer.Typer(
-    context_settings={
-        "help_option_names": ["-h", "--help"],
-        "token_normalize_func": current_name,
-    },
+    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": current_name},
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help, which loads nothing (decision 4)
@@ -70,5 +68,20 @@ def rung(
         raise typer.Exit(2)
 
 
-for verb in (new, plan, climb, update, eject, adopt, levels, check, fleet, assess, doctor, demo):
+class Showing(typer.core.TyperGroup):
+    """A group of commands in which `show` may be left out."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `show` before arguments that begin with no command."""
+        named = args[:1] and args[0] in self.commands
+        return super().parse_args(ctx, args if named else ["show", *args])
+
+
+fleet = typer.Typer(cls=Showing, subcommand_metavar="[show|update|climb] {DIR|FILE|URL...}...")
+fleet.command()(show)
+fleet.command()(pull_requests.update)
+fleet.command()(pull_requests.climb)
+
+for verb in (new, plan, climb, update, eject, adopt, levels, check, assess, doctor, demo):
     app.command()(verb)
+app.add_typer(fleet, name="fleet", help="Show many repositories; update them.")

@@ -61,6 +61,12 @@ def form(command: str) -> Any:
 ProjectPath = Annotated[
     Path, typer.Argument(metavar="PATH", parser=Path, show_default=False, help="The project.")
 ]
+Fleet = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="DIR|FILE|URL...", help="Repositories: folders of them, lists, or their URLs."
+    ),
+]
 To = Annotated[
     int | None,
     typer.Option(
@@ -93,13 +99,13 @@ RowsFile = Annotated[
 Target = Annotated[str, typer.Option(metavar="COLUMN", help="The column of that file to predict.")]
 Branch = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Put it on a new branch; conflicts stand between markers."),
+    typer.Option(metavar="NAME", help="Put it on a new branch, with conflicts between markers."),
 ]
-NoVerify = Annotated[bool, typer.Option("--no-verify", help="Leave out the project's own checks.")]
+NoVerify = Annotated[bool, typer.Option("--no-verify", help="Skip the project's own checks.")]
 LeaveGovernance = Annotated[
     bool,
     typer.Option(
-        "--leave-governance", help="Let the project become velocity's, which approves of nothing."
+        "--leave-governance", help="Allow the change to velocity, which requires no approval."
     ),
 ]
 Game = Annotated[
@@ -122,11 +128,7 @@ def refuse_unknown_game(game: str | None) -> None:
 
 
 def expanded(path: Path) -> Path:
-    """Return a path with `~` and `~user` expanded.
-
-    Raises:
-        RungError: There is no such user.
-    """
+    """Return a path with `~` and `~user` expanded."""
     try:
         return path.expanduser()
     except RuntimeError as error:

@@ -22,7 +22,7 @@ FORMATS: dict[str, dict[str, str]] = {
         "text": "rung.check.fleet.table:text",
         "json": "rung.check.fleet.table:as_json",
         "csv": "rung.check.fleet.table:as_csv",
-        "html": "rung.check.fleet.page:make",
+        "html": "rung.check.fleet.table:page",
     },
     "assess": {
         "text": "rung.assess.formats:text",
@@ -38,10 +38,7 @@ FORMATS: dict[str, dict[str, str]] = {
         "text": "rung.core.climbing.messages:text",
         "json": "rung.core.climbing.messages:as_json",
     },
-    "doctor": {
-        "text": "rung.core.needs:text",
-        "json": "rung.core.needs:as_json",
-    },
+    "doctor": {"text": "rung.core.needs:text", "json": "rung.core.needs:as_json"},
 }
 
 
@@ -52,11 +49,7 @@ def names(command: str) -> str:
 
 
 def writer(command: str, form: str) -> Callable[..., str]:
-    """Return the function that writes a format of a command.
-
-    Raises:
-        RungError: The command has no such format.
-    """
+    """Return the function that writes a format of a command."""
     known = FORMATS[command]
     if form not in known:
         raise RungError(f"There is no format `{form}`. Give one of {', '.join(known)}.")

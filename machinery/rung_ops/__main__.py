@@ -20,6 +20,7 @@ from rung_ops.verbs import VERBS
 
 OK, USAGE = 0, 2  # exit codes
 COMPLETE = "_RUNG_OPS_COMPLETE"  # what the shell wants, such as bash_source
+SERVE = "--serve-stages"  # what stage_process.shared() starts
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,12 +44,21 @@ def _run(arguments: list[str] | None) -> int:
 
             print(f"rung-ops {__version__}")
             return OK
+        if words[0] == SERVE:
+            from rung_ops.project import stage_process
+
+            return stage_process.serve(int(words[1]), _run)
         tables = _tables()
-        found = _find(words, tables)
-        if found is None:
-            print(f"{_unknown(words, tables)}\n\n{usage()}", file=sys.stderr)
-            return USAGE
-        return _run_verb(*found, words)
+        for name in (" ".join(words[:2]), words[0]):
+            for owner, verbs in tables.items():
+                if name in verbs:
+                    return _run_verb(owner, name, verbs[name], words)
+        names = [name for verbs in tables.values() for name in verbs]
+        typed = (" ".join(words[:2]), words[0])
+        near = [match for text in typed for match in difflib.get_close_matches(text, names, n=1)]
+        meant = f"; did you mean `{near[0]}`?" if near else "."
+        print(f"`rung-ops {words[0]}` does not exist{meant}\n\n{usage()}", file=sys.stderr)
+        return USAGE
     except OpsError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -59,37 +69,23 @@ def _tables() -> dict[str, Mapping[str, Verb]]:
     return {"rung-ops": VERBS, **addons.verb_tables(VERBS)}
 
 
-def _unknown(words: list[str], tables: Mapping[str, Mapping[str, Verb]]) -> str:
-    names = [name for verbs in tables.values() for name in verbs]
-    typed = (" ".join(words[:2]), words[0])
-    near = [match for text in typed for match in difflib.get_close_matches(text, names, n=1)]
-    return f"`rung-ops {words[0]}` does not exist{f'; did you mean `{near[0]}`?' if near else '.'}"
-
-
-def _find(
-    words: list[str], tables: Mapping[str, Mapping[str, Verb]]
-) -> tuple[str, str, Verb] | None:
-    """Return whose verb is typed, its name and itself."""
-    for count in (2, 1):
-        name = " ".join(words[:count])
-        for owner, verbs in tables.items():
-            if name in verbs:
-                return owner, name, verbs[name]
-    return None
-
-
 def _run_verb(owner: str, name: str, verb: Verb, words: list[str]) -> int:
     try:
         # Imported here: a verb loads what it needs, and `rung-ops --help` nothing.
-        from rung_ops.project import keyless
         from rung_ops.project.paths import refuse_other_version
-        from rung_ops.system import key_names
 
         refuse_other_version()
         if not verb.is_alone:
             addons.refuse_missing()
-        if verb.is_keyless:
-            code = keyless.without_keys("rung_ops", words, key_names.OF_LOG)
+        from rung_ops.project import stage_process
+
+        if verb.is_keyless or stage_process.takes(name):
+            from rung_ops.project import keyless
+            from rung_ops.system import key_names
+
+            code = stage_process.delegated(words)
+            if code is None and verb.is_keyless:
+                code = keyless.without_keys("rung_ops", words, key_names.OF_LOG)
             if code is not None:
                 return code
         if verb.first:

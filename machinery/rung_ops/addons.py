@@ -1,18 +1,15 @@
 """Add-ons: distributions that bring verbs, a guard of the service, checks; the core names none.
 
-A distribution names an `Addon` in the entry-point group `rung_ops.addons`:
-
-    [project.entry-points."rung_ops.addons"]
-    house_notifier = "house_notifier:ADDON"
-
-Its name there is the add-on's name; docs/addons.md has an example. One that is installed is active,
-if the project has the path that it names. One that `addons` of `[tool.rung]` lists is active too, and
-stops every verb while it is not installed: what should guard must never be missing in silence.
+A distribution names an `Addon` in the entry-point group `rung_ops.addons`, by the add-on's name; see
+docs/addons.md. One that is installed is active, if the project has the path that it names. One that
+`addons` of `[tool.rung]` lists is active too, and stops every verb while it is not installed: what
+should guard must never be missing in silence.
 """
 
 import functools
 import importlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
@@ -102,9 +99,6 @@ def installed() -> dict[str, Addon]:
     """Load every add-on that is installed, by name.
 
     The project's own package registers none: it has hooks, which run in a process without keys.
-
-    Raises:
-        AddonError: one cannot be loaded, or two have one name.
     """
     addons: dict[str, Addon] = {}
     for entry in _entries():
@@ -127,20 +121,15 @@ def installed() -> dict[str, Addon]:
 
 
 def _entries() -> Iterator[EntryPoint]:
-    own = _project_distribution()
+    from rung_ops.project import current
+    from rung_ops.project.paths import project_name
+
+    own = None
+    with suppress(KeyError, NoProjectError):  # as for `rung-ops --help`, typed outside of a project
+        own = _normalized(project_name(current().repository))
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         if entry.dist is None or _normalized(entry.dist.name) != own:
             yield entry
-
-
-def _project_distribution() -> str | None:
-    try:
-        from rung_ops.project import current
-        from rung_ops.project.paths import project_name
-
-        return _normalized(project_name(current().repository))
-    except (KeyError, NoProjectError):  # as for `rung-ops --help`, typed outside of a project
-        return None
 
 
 def _normalized(name: str) -> str:
@@ -148,22 +137,14 @@ def _normalized(name: str) -> str:
 
 
 def listed() -> list[str]:
-    """Return the add-ons that the project lists under `addons` of `[tool.rung]`.
-
-    Raises:
-        NoProjectError: it is not a list of names.
-    """
+    """Return the add-ons that the project lists under `addons` of `[tool.rung]`."""
     from rung_ops.project import current
 
     return current().settings().addons
 
 
 def refuse_missing() -> None:
-    """Stop where the project lists an add-on that is not installed.
-
-    Raises:
-        AddonError: with one sentence for the person who typed the verb.
-    """
+    """Stop where the project lists an add-on that is not installed."""
     for name in listed():
         if name not in installed():
             raise AddonError(
@@ -174,11 +155,7 @@ def refuse_missing() -> None:
 
 
 def active() -> dict[str, Addon]:
-    """Return the installed add-ons that this project uses, by name.
-
-    Raises:
-        AddonError: one that it lists is not installed.
-    """
+    """Return the installed add-ons that this project uses, by name."""
     from rung_ops.project import current
 
     refuse_missing()
@@ -191,12 +168,7 @@ def active() -> dict[str, Addon]:
 
 
 def shown() -> dict[str, Addon]:
-    """Return the add-ons whose verbs are listed: outside of a project all that are installed.
-
-    Raises:
-        AddonError: one that the project lists is not installed.
-    """
-
+    """Return the add-ons whose verbs are listed: outside of a project all that are installed."""
     try:
         return active()
     except NoProjectError:
@@ -212,11 +184,7 @@ def distribution(name: str) -> str:
 
 
 def targets(name: str) -> list[tuple[str, Any]]:
-    """Load what the active add-ons name in a field such as `notify`; with their names.
-
-    Raises:
-        AddonError: a module or function does not exist.
-    """
+    """Load what the active add-ons name in a field such as `notify`; with their names."""
     return [
         (addon_name, loaded(target, addon_name))
         for addon_name, addon in active().items()
@@ -225,11 +193,7 @@ def targets(name: str) -> list[tuple[str, Any]]:
 
 
 def loaded(target: str, addon_name: str) -> Any:
-    """Import `MODULE` or `MODULE:NAME`.
-
-    Raises:
-        AddonError: it does not exist.
-    """
+    """Import `MODULE` or `MODULE:NAME`."""
     module, _, attribute = target.partition(":")
     try:
         imported = importlib.import_module(module)
@@ -256,11 +220,7 @@ def unguarded_keys() -> list[str]:
 
 
 def verb_tables(core: Mapping[str, Verb]) -> dict[str, dict[str, Verb]]:
-    """Return the verbs of each installed add-on, by its name.
-
-    Raises:
-        AddonError: two have a verb of one name, or one has a name of the core's.
-    """
+    """Return the verbs of each installed add-on, by its name; refuse two of one name."""
     owners = dict.fromkeys(core, "rung-ops")
     for name, addon in installed().items():
         for verb in addon.verbs:

@@ -59,12 +59,7 @@ class Verb:
 
 
 def verb(name: str, **settings: Any) -> Callable[[Callable[..., Any]], Verb]:
-    """Make a function a verb; its options and arguments are click's decorators below this one.
-
-    Args:
-        name: as it is typed, such as `rung-ops gate` or `poe models`.
-        settings: of click.command(), such as `epilog`.
-    """
+    """Make a function a verb, named as it is typed; click's decorators below declare its options."""
 
     def decorated(function: Callable[..., Any]) -> Verb:
         return Verb(click.command(name, cls=_Command, **settings)(function))

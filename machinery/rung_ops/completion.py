@@ -14,10 +14,8 @@ from rung_ops.errors import OpsError
 def answer(tables: Mapping[str, Mapping[str, Verb]], variable: str, instruction: str) -> int:
     """Print what the shell asks for; return the exit code.
 
-    Args:
-        tables: of verbs, by who brings them.
-        variable: that the shell sets.
-        instruction: its value: `bash_source` asks for the script, `bash_complete` for the words.
+    `instruction` is the value of the shell's variable: `bash_source` asks for the script,
+    `bash_complete` for the words.
     """
     verbs = {name: verb for table in tables.values() for name, verb in table.items()}
     return shell_complete(Verbs("rung-ops", verbs), {}, "rung-ops", variable, instruction)

@@ -35,11 +35,7 @@ def read(path: Path, kind: type[Kind], table: str = "") -> Kind:
 
 
 def toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file; one that is missing is empty.
-
-    Raises:
-        SettingsError: it is not valid TOML, or holds a number that is not finite.
-    """
+    """Read a TOML file of finite numbers; one that is missing is empty."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -51,11 +47,7 @@ def toml(path: Path) -> dict[str, Any]:
 
 
 def refuse_infinite(content: object, where: str, name: str = "") -> None:
-    """Refuse `inf` and `nan`: a bound that is one of them refuses nothing.
-
-    Raises:
-        SettingsError: a number is one of them; the message begins with `where`, and has its name.
-    """
+    """Refuse `inf` and `nan`: a bound that is one of them refuses nothing."""
     if isinstance(content, dict):
         for key, value in content.items():
             refuse_infinite(value, where, f"{name}.{key}" if name else key)
@@ -67,11 +59,7 @@ def refuse_infinite(content: object, where: str, name: str = "") -> None:
 
 
 def converted(value: object, kind: type[Kind], where: str) -> Kind:
-    """Check what a file holds against what it may hold.
-
-    Raises:
-        SettingsError: it holds something else; the message begins with `where`.
-    """
+    """Check what a file holds against what it may hold; the error begins with `where`."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
@@ -88,11 +76,9 @@ def _near(text: str, kind: Any) -> str:
 
 
 def override(path: Path, tables: dict[str, dict[str, object]]) -> None:
-    """Change values in a TOML file, and keep its other lines and the comments beside them.
+    """Change values by table and key in a TOML file; its other lines and comments stay.
 
-    Args:
-        path: of the file.
-        tables: new values by table and key. An existing value must be on a single line.
+    An existing value must be on a single line.
     """
     lines = path.read_text(encoding="utf-8").splitlines()
     for table, values in tables.items():

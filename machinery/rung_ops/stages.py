@@ -9,7 +9,7 @@ from rung_ops.system import uncaught  # noqa: F401  first: to import the rest ta
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,18 +21,20 @@ from rung_ops import contract
 from rung_ops.contract.forecast import known_at, made_at
 from rung_ops.contract.raw_file import UnreadableFileError
 from rung_ops.contract.raw_file import write as _write
-from rung_ops.data.ingest import check_rows as _check_rows
-from rung_ops.data.ingest import ingested_path
+from rung_ops.data import blocks as _blocks
+from rung_ops.data.ingest import CheckedRows, ingested_path
 from rung_ops.errors import OpsError, StageError
 from rung_ops.features import point_in_time as entity_features
+from rung_ops.features.sources import Events
 from rung_ops.project import current
 from rung_ops.project.paths import links_refused, params, raw_files, shown
 from rung_ops.system.printable import counted
 from rung_ops.system.processes import quietly
-from rung_ops.training.estimator import classes, features, predict, truth
+from rung_ops.training.estimator import classes, features, is_classification, predict, truth
 from rung_ops.training.estimator import load as _load
 from rung_ops.training.estimator import save_fitted as _save
 from rung_ops.training.window import in_use, in_window, weight_arguments
+from rung_ops.training.window import settings as split_settings
 
 if TYPE_CHECKING:
     from rung_ops.training.evaluate import write_report
@@ -61,15 +63,17 @@ __all__ = [
     "params",
     "predict",
     "read_rows",
+    "rows_to_split",
     "save_model",
     "score",
     "shown",
     "stage",
     "truth",
+    "validate_rows",
     "weight_arguments",
     "write_report",
+    "write_split",
 ]
-
 
 PATHS = {"MODEL": "model_file", "ROWS": "rows", "TEST": "test", "TRAIN": "train"}
 
@@ -89,11 +93,7 @@ def __getattr__(name: str) -> Any:
 
 
 def stage(function: Callable[[], None]) -> Callable[[], None]:
-    """Make a function a stage: an error that you can mend ends it with its message and exit code 1.
-
-    Where src/ or params.toml is the cause of another error, it ends with the sentence of `poe check`.
-    It ends quietly if its output is closed, as in `poe evaluate | head`.
-    """
+    """Make a function a stage: an error that you can fix ends it with a message and exit code 1."""
 
     @wraps(function)
     def run() -> None:
@@ -143,10 +143,18 @@ def ingest_files() -> None:
         raise StageError("\n".join(unreadable))
 
 
+def validate_rows() -> None:
+    """Check all ingested rows as check_rows(), and write them to ROWS, a block at a time.
+
+    Where it fails in the middle, ROWS is what it was; where a row breaks a rule, ROWS is removed.
+    """
+    _blocks.write(_checked(), current().rows)
+
+
 def check_rows() -> pl.DataFrame:
     """Check all ingested rows against Row; write reports/validation.json.
 
-    Rows whose TARGET is missing are left out, and counted: nothing can be learned from them.
+    Rows whose TARGET is missing are left out, and counted.
 
     Returns:
         The rows of all files, with the columns and types of Row, and the entity features of
@@ -156,45 +164,86 @@ def check_rows() -> pl.DataFrame:
         StageError: a row breaks a rule, and the message names file, column, rule and rows; or no row
             has a TARGET.
     """
-    current().rows.unlink(missing_ok=True)
-    rows, problems, counts, left_out = _check_rows()
+    return pl.concat(_checked())
+
+
+def _checked() -> Iterator[pl.DataFrame]:
+    """Return checked rows; after the last, write what was found, and refuse rows that break a rule."""
+    checked, events = CheckedRows(), Events(current().root)
+    for rows in _blocks.joined(checked.blocks()):
+        if rows.height and not checked.problems:
+            yield entity_features.join(rows, events=events)
+    problems, left_out = checked.problems, checked.left_out
     current().validation.parent.mkdir(parents=True, exist_ok=True)
-    record = {"rows": counts, "problems": [str(problem) for problem in problems]}
+    record = {"rows": checked.counts, "problems": [str(problem) for problem in problems]}
     if left_out:
         record["left_out"] = left_out
     current().validation.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    number, without = sum(checked.counts.values()), sum(left_out.values())
+    if problems or (without and not number):
+        current().rows.unlink(missing_ok=True)
+    if not checked.counts:
+        raise StageError(
+            f"{shown(current().ingested)} holds no rows: run the stage `ingest` first."
+        )
     if problems:
         advice = "Nothing was trained. Fix the rows in the file, or the rule in dataset.py."
         raise StageError("\n".join([*map(str, problems), advice]))
-    without = sum(left_out.values())
-    if without and not rows.height:
+    if without and not number:
         raise StageError(
             f"Nothing was trained: none of the {counted(without, 'row')} has `{contract.TARGET}`."
         )
-    print(f"validated {counted(rows.height, 'row')} of {counted(len(counts), 'file')}")
+    print(f"validated {counted(number, 'row')} of {counted(len(checked.counts), 'file')}")
     if without:
         files = ", ".join(f"{name} {number:,}" for name, number in left_out.items())
         print(
             f"left out of training {counted(without, 'row')} without `{contract.TARGET}`: {files}"
         )
-    return entity_features.join(rows)
 
 
 def read_rows(path: Path) -> pl.DataFrame:
     """Read rows that an earlier stage wrote: ROWS, TRAIN or TEST; shape (n_rows, n_columns of Row).
 
     Raises:
-        StageError: that stage has not run, or score() does not fit params.toml, which is seen before
-            a training.
+        StageError: that stage has not run, or score() does not fit params.toml.
     """
-    if not path.is_file():
-        raise StageError(f"{shown(path)} is missing: run the stage that writes it first.")
+    _refuse_missing(path)
     rows = pl.read_parquet(path)
     if path == current().train:
         from rung_ops.training import score_check  # other stages do without model.py
 
         score_check.refuse_wrong_score(rows)
     return rows
+
+
+def rows_to_split(*columns: str) -> pl.DataFrame:
+    """Read what a split goes by: TIME and ORIGIN, and the number of each row of ROWS.
+
+    For a sample of `train_rows` in [split] of params.toml, the classes of TARGET, too.
+
+    Args:
+        columns: others that the split goes by.
+
+    Returns:
+        Shape (n_rows, n_columns): narrow, so that many rows fit into memory; write_split() fetches
+        their other columns.
+    """
+    _refuse_missing(current().rows)
+    is_sampled = split_settings().train_rows is not None and is_classification(None)
+    classes = contract.TARGET if is_sampled else None
+    names = dict.fromkeys((contract.TIME, contract.ORIGIN, classes, *columns))
+    rows = _blocks.scan(current().rows).with_row_index(_blocks.NUMBER)
+    return rows.select(_blocks.NUMBER, *filter(None, names)).collect()
+
+
+def write_split(rows: pl.DataFrame, path: Path) -> None:
+    """Write rows of rows_to_split(), in their order and with all columns, to TRAIN or TEST."""
+    _blocks.take(_blocks.scan(current().rows), rows[_blocks.NUMBER], path)
+
+
+def _refuse_missing(path: Path) -> None:
+    if not path.is_file():
+        raise StageError(f"{shown(path)} is missing: run the stage that writes it first.")
 
 
 def save_model(model: Any) -> None:

@@ -1,29 +1,30 @@
 """The verbs of `rung-ops` that need no add-on; those of add-ons stand where they are."""
 
+from functools import partial
+
 from rung_ops.addons import Verb
+
+_of_project = partial(Verb, is_keyless=True)  # it runs code of the project
 
 VERBS = {
     # Data
     "object-store": Verb(
-        "rung_ops.data.object_store.command",
+        "rung_ops.data.object_store.pull",
         "store",
         "list the raw data in the object store, or `pull` it",
     ),
     "warehouse": Verb(
-        "rung_ops.data.warehouse.command",
+        "rung_ops.data.warehouse.pull",
         "warehouse",
         "show what was pulled from the warehouse, or `pull` new rows",
     ),
-    "incoming": Verb(
-        "rung_ops.data.incoming:version",
-        "track",
-        "check and version new files in data/incoming",
-        is_keyless=True,
+    "incoming": _of_project(
+        "rung_ops.data.incoming:version", "track", "check and version new files in data/incoming"
     ),
     "dvc": Verb("rung_ops.data.dvc", "track", "run DVC, which names a lock file once"),
     "pull": Verb("rung_ops.data.incoming:pull", "track", "fetch the versioned data"),
     "draft": Verb(
-        "rung_ops.data.draft.command",
+        "rung_ops.data.draft.files",
         "predict",
         "draft dataset.py, features.py, model.py and params.toml from a file of rows",
         is_alone=True,  # `rung new --from-file` runs it before a project is installed
@@ -39,25 +40,24 @@ VERBS = {
         "compute the entity features that the service looks up",
     ),
     # Training
-    "predict": Verb("rung_ops.batch.predict", "predict", "score a file of rows", is_keyless=True),
-    "tune": Verb(
-        "rung_ops.tracking.tune", "track", "search for better hyperparameters", is_keyless=True
+    "stage": _of_project(
+        "rung_ops.project.stage_process", "train", "run scripts of pipeline/, one after another"
     ),
-    "window": Verb(
+    "predict": _of_project("rung_ops.batch.predict", "predict", "score a file of rows"),
+    "tune": _of_project("rung_ops.tracking.tune", "track", "search for better hyperparameters"),
+    "window": _of_project(
         "rung_ops.training.rolling_origin",
         "train",
         "compare windows of training rows by rolling origin",
-        is_keyless=True,
     ),
-    "baseline": Verb(
-        "rung_ops.training.baseline", "train", "compare the model with a baseline", is_keyless=True
+    "baseline": _of_project(
+        "rung_ops.training.baseline", "train", "compare the model with a baseline"
     ),
-    "slices": Verb("rung_ops.training.slice_scores", "train", "score every slice", is_keyless=True),
-    "refit": Verb(
+    "slices": _of_project("rung_ops.training.slice_scores", "train", "score every slice"),
+    "refit": _of_project(
         "rung_ops.training.refit",
         "train",
         "fit the model that is released again to all rows, if params.toml says so",
-        is_keyless=True,
     ),
     "model-card": Verb(
         "rung_ops.training.model_card",
@@ -65,12 +65,16 @@ VERBS = {
         "fill the model card with the figures of the last run",
     ),
     # Runs and versions
-    "track": Verb(
+    "reports": Verb(
+        "rung_ops.reports",
+        "track",
+        "write a page that leads to versions, releases and all other pages",
+    ),
+    "track": _of_project(
         "rung_ops.tracking.record_run",
         "track",
         "record the run and register the version",
         "skops.io",
-        is_keyless=True,
     ),
     "lineage": Verb("rung_ops.release.lineage", "track", "print the origin of a model version"),
     "tracking ready": Verb(

@@ -6,6 +6,7 @@ repository one is rendered from the template: of the game that RUNG_GAME names, 
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,7 @@ for name in (*key_names.HOSTS, key_names.AGENT):
     os.environ.pop(name, None)
 
 # Folders of tests, and what they need of the project.
-NEEDS = {
-    "kubernetes": "deploy/kubernetes/overlays/scheduled",
-    "ray": "ops/ray.toml",
-}
+NEEDS = {"kubernetes": "deploy/kubernetes/overlays/scheduled", "ray": "ops/ray.toml"}
 ROWS = 3_000
 FACTS = {
     "model": project_name(),
@@ -63,7 +61,6 @@ def _left_out() -> dict[Path, str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name them."""
     for folder, need in _left_out().items():
         terminalreporter.write_line(f"left out: {folder.name}/, which needs a project with {need}")
 
@@ -74,11 +71,8 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 
 def private_key() -> bytes:
-    """Make a private key; PEM text."""
     return ec.generate_private_key(ec.SECP256R1()).private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
@@ -111,6 +105,16 @@ def trained() -> Trained:
 
 
 @pytest.fixture(scope="session")
+def saved_model(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of that model."""
+    from rung_ops.training import estimator
+
+    path = tmp_path_factory.mktemp("model") / "model.skops"
+    estimator.save(trained.estimator, path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def release_folder(
     trained: Trained, tmp_path_factory: pytest.TempPathFactory, release_private_key: bytes
 ) -> Path:
@@ -130,6 +134,22 @@ def release_folder(
     }
     folder = tmp_path_factory.mktemp("candidates")
     return make.write(folder, trained.estimator, train, test, FACTS, release_private_key, documents)
+
+
+RunVerb = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run_verb(capsys: pytest.CaptureFixture[str]) -> RunVerb:
+    """Run a verb with arguments; return its exit code and what it printed."""
+
+    def run(verb: Callable[[list[str]], int], *arguments: str) -> tuple[int, str]:
+        capsys.readouterr()
+        code = verb(list(arguments))
+        output = capsys.readouterr()
+        return code, output.out + output.err
+
+    return run
 
 
 @pytest.fixture

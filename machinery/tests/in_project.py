@@ -43,12 +43,12 @@ def _rendered() -> Path:
     import copier
 
     copier.run_copy(str(TEMPLATE), folder, data=ANSWERS, defaults=True, quiet=True, vcs_ref="HEAD")
-    identity = (
+    identity = [
         "-c",
         "user.name=Ada",
         "-c",
         "user.email=ada@example.org",
-    )  # a fresh machine has none
+    ]  # a fresh machine has none
     for command in (["init", "--quiet", "-b", "main"], ["add", "-A"], ["commit", "-qm", "Start"]):
         subprocess.run(["git", *identity, *command], cwd=folder, check=True, capture_output=True)
     os.environ[SHARED] = str(folder)

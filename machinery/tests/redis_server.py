@@ -31,7 +31,6 @@ class RedisServer:
             self._port = free.getsockname()[1]
 
     def address(self, password: str = PASSWORD) -> str:
-        """Return what REDIS_URL has to be."""
         return f"redis://:{password.replace(' ', '%20')}@127.0.0.1:{self._port}/0"
 
     def start(self, *options: str) -> None:
@@ -52,7 +51,6 @@ class RedisServer:
         self.process.send_signal(signal.SIGSTOP if held else signal.SIGCONT)
 
     def kill(self) -> None:
-        """Kill the server."""
         self.process.kill()
         self.process.wait(timeout=30)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -23,9 +23,14 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from machinery.tests.conftest import FACTS, Trained
 from machinery.tests.in_project import stage
 from machinery.tests.projects import moved
-from machinery.tests.serving.calls import Caller, calling
-from rung_ops import contract, prediction_log
+from machinery.tests.serving.calls import Caller, calling, soon
+from rung_ops import contract, prediction_log, stages
+from rung_ops.autopilot import labelled_rows
+from rung_ops.batch import predict, predict_logged
 from rung_ops.checks import data, promises
+from rung_ops.gate.judge import Champion, judge
+from rung_ops.gate.rules import Rules
+from rung_ops.gate.verdict import Verdict
 from rung_ops.model import released as serving_release
 from rung_ops.model.target import Kind
 from rung_ops.monitoring import check, outcomes, release_info
@@ -37,19 +42,11 @@ from rung_ops.project import release_folders as release_paths
 from rung_ops.project.service_settings import ANY_SPEED, Limits
 from rung_ops.release.state import State
 from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
-from rung_ops.training import estimator, slice_scores
+from rung_ops.training import baseline, estimator, evaluate, model_card, slice_scores
 
 __all__ = [
-    *(
-        "caller",
-        "checked",
-        "deployed",
-        "expected",
-        "project",
-        "release_folder",
-        "released",
-        "reports",
-    ),
+    *("answered", "caller", "checked", "deployed", "expected", "judged", "project"),
+    *("release_folder", "release_of", "released", "reported", "reports", "scored"),
     *("sent", "served", "trained"),
 ]  # fixtures
 
@@ -106,25 +103,21 @@ def looked(released: release_info.Released, log: pl.DataFrame, folder: Path) -> 
     return check.check_release(released, given, limits, paths.params())
 
 
+def logged(folder: Path, rows: int) -> pl.DataFrame:
+    """Read a log as soon as it has so many rows."""
+    soon(lambda: prediction_log.read(folder).collect().height >= rows)
+    return prediction_log.read(folder).collect()
+
+
 ONE_HOT = OneHotEncoder(handle_unknown="ignore")
 CODES = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)  # as LightGBM takes
 
 
 def fitted(
-    trained: Trained,
-    text: str,
-    numbers: list[str],
-    imputer: Any,
-    last: Any,
-    encoder: Any = ONE_HOT,
+    trained: Trained, text: str, numbers: list[str], imputer: Any, last: Any, encoder: Any = ONE_HOT
 ) -> Pipeline:
     """Fit a pipeline of other steps: a column of text is encoded, numbers are imputed."""
-    columns = ColumnTransformer(
-        [
-            (text, encoder, [text]),
-            ("numbers", imputer, numbers),
-        ]
-    )
+    columns = ColumnTransformer([(text, encoder, [text]), ("numbers", imputer, numbers)])
     model = Pipeline([("columns", columns), ("last", last)])
     return model.fit(estimator.features(trained.train), estimator.truth(trained.train))
 
@@ -166,6 +159,99 @@ def release_folder(trained: Trained, tmp_path: Path, release_private_key: bytes)
         *(folder, trained.estimator, trained.train, trained.test, FACTS, release_private_key),
         documents,
     )
+
+
+@pytest.fixture
+def release_of(
+    trained: Trained,
+    tmp_path: Path,
+    release_private_key: bytes,
+    release_key: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., serving_release.Release]:
+    """Release a fitted model, by its own source where one is given, and load it."""
+    from rung_ops.release import make
+
+    load = serving_release.load  # how fast it is does not matter here
+    monkeypatch.setattr(serving_release, "load", lambda *given: load(*given[:2], ANY_SPEED))
+
+    def release_of(model: Any, *source: Path) -> serving_release.Release:
+        rows = trained.train, trained.test
+        folder = make.write(tmp_path, model, *rows, FACTS, release_private_key, {}, *source)
+        return serving_release.load(folder, release_key)
+
+    return release_of
+
+
+@pytest.fixture
+def judged(trained: Trained) -> Callable[..., Verdict]:
+    """Judge predictions of the test rows, or of others, beside those of a champion."""
+
+    def judged(
+        challenger: np.ndarray, champion: np.ndarray, rows: pl.DataFrame = trained.test
+    ) -> Verdict:
+        best = baseline.best(trained.train, rows)
+        return judge(rows, challenger, Champion({}, champion, []), best, Rules())
+
+    return judged
+
+
+@pytest.fixture
+def answered(
+    small: SmallProject,
+    trained: Trained,
+    release_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., pl.DataFrame]:
+    """Return what production answered to rows, with what happened."""
+
+    def answered(rows: pl.DataFrame, log: pl.DataFrame | None = None) -> pl.DataFrame:
+        monkeypatch.delenv("LOGS", raising=False)
+        folder = prediction_log.folder(release_paths.PRODUCTION)
+        log = small.logged(trained, rows) if log is None else log
+        prediction_log.write_predictions(log, folder)
+        rows.select(small.key, small.target).write_csv(tmp_path / "outcomes.csv")
+        described = json.loads((release_folder / "contract.json").read_text())
+        monkeypatch.setattr(labelled_rows, "_contract", lambda environment: described)
+        return labelled_rows.answers(release_paths.PRODUCTION, NOW, tmp_path)
+
+    return answered
+
+
+class Scored(NamedTuple):
+    """A file of fifty rows that was scored, and its log.
+
+    Attributes:
+        rows: those without a hole, as they were written.
+        bad: the row with a hole.
+        expected: what the model predicts for the others.
+        log: of them.
+    """
+
+    rows: pl.DataFrame
+    bad: pl.DataFrame
+    expected: np.ndarray
+    log: pl.DataFrame
+
+
+@pytest.fixture
+def scored(
+    trained: Trained, small: SmallProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Scored:
+    """A file in which the fifth row has no distance."""
+    estimator.save(trained.estimator, tmp_path / "model.skops")
+    moved(monkeypatch, model_file=tmp_path / "model.skops")
+    monkeypatch.delenv("LOGS", raising=False)
+    rows = trained.test.drop(small.target).head(50)
+    hole = pl.when(pl.int_range(pl.len()) == 4).then(None).otherwise("distance").alias("distance")
+    rows.with_columns(hole).write_parquet(tmp_path / "new.parquet")
+    words = [f"{tmp_path / name}" for name in ("new.parquet", "scored.csv")]
+    assert predict.main(words, predict_logged.log_predictions) == 0
+    read = pl.read_csv(tmp_path / "scored.csv")
+    kept = [row for row in range(50) if row != 4]
+    log = prediction_log.read(prediction_log.folder("batch")).collect()
+    return Scored(read[kept], read[4], estimator.predict(trained.estimator, rows[kept]), log)
 
 
 @pytest.fixture
@@ -211,6 +297,20 @@ def reports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         predictions=folder / "predictions.parquet",
     )
     return folder
+
+
+@pytest.fixture
+def reported(trained: Trained, reports: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """Predictions of the test rows, of which report, slices, comparison and card were made."""
+    trained.train.write_parquet(reports / "train.parquet")
+    moved(monkeypatch, train=reports / "train.parquet")
+    predicted = estimator.predict(trained.estimator, trained.test)
+    figures = stages.score(trained.test, predicted)
+    evaluate.write_report(trained.estimator, trained.test, predicted, figures)
+    assert (slice_scores.main(), baseline.main()) == (0, 0)
+    assert json.loads((reports / "comparison.json").read_text())["better"]
+    (reports / "card.md").write_text(model_card.card("# Card\n", reports, "Model: this one."))
+    return predicted
 
 
 @pytest.fixture

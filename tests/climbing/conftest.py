@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from rung.core import template_source
+from rung.core.template_source import Source
 from tests.climbing import tiny
 
 NewProject = Callable[[int], Path]
@@ -33,3 +35,9 @@ def originals(tmp_path_factory: pytest.TempPathFactory, small: Path) -> Callable
 def new_project(tmp_path: Path, originals: Callable[[int], Path]) -> NewProject:
     """Return a separate project on a rung."""
     return lambda level: tiny.copy(originals(level), tmp_path / f"project-{level}")
+
+
+@pytest.fixture(scope="session")
+def template(copier_template: Path) -> Source:
+    """Return today's template as `rung` follows it."""
+    return template_source.choose(str(copier_template), None)

@@ -4,6 +4,7 @@ An edit is a function of the project's folder, a source of chance and a token, n
 file of a fresh project holds. It says whether it found something to edit.
 """
 
+import functools
 import re
 import subprocess
 from collections.abc import Callable
@@ -29,6 +30,20 @@ def _some(project: Path, chance: Random, pattern: str) -> Path | None:
     return chance.choice(result) if result else None
 
 
+def in_some(pattern: str) -> Callable[[Callable[[Path, Random, str], bool | None]], Edit]:
+    """Let an edit be of a file whose path matches, if there is one."""
+
+    def of_file(edit: Callable[[Path, Random, str], bool | None]) -> Edit:
+        @functools.wraps(edit)
+        def chosen(project: Path, chance: Random, token: str) -> bool:
+            path = _some(project, chance, pattern)
+            return path is not None and edit(path, chance, token) is not False
+
+        return chosen
+
+    return of_file
+
+
 def _append(path: Path, text: str) -> None:
     content = path.read_bytes()
     gap = b"" if content.endswith(b"\n") or not content else b"\n"
@@ -52,13 +67,10 @@ def _within(path: Path, chance: Random, line: str) -> None:
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
-def code(project: Path, chance: Random, token: str) -> bool:
+@in_some(r"^src/\w+/\w+\.py$")
+def code(path: Path, chance: Random, token: str) -> None:
     """Write a function into a new module."""
-    path = _some(project, chance, r"^src/\w+/\w+\.py$")
-    if path is None:
-        return False
     _append(path, f"\n\ndef mine_{token}() -> int:\n    return {token}\n")
-    return True
 
 
 def module(project: Path, chance: Random, token: str) -> bool:
@@ -123,55 +135,39 @@ def pattern(project: Path, chance: Random, token: str) -> bool:
     return _replace(path, r"^/model/\n", rf"\g<0>/mine-{token}/\n")
 
 
-def machinery(project: Path, chance: Random, token: str) -> bool:
+@in_some(r"^ops/(\w+/)?\w+\.py$")
+def machinery(path: Path, chance: Random, token: str) -> None:
     """Change what is Rung's after all."""
-    path = _some(project, chance, r"^ops/(\w+/)?\w+\.py$")
-    if path is None:
-        return False
     _within(path, chance, f"MINE_{token} = {token}\n")
-    return True
 
 
-def page(project: Path, chance: Random, token: str) -> bool:
+@in_some(r"^(docs|governance)/.*\.md$|^README\.md$|^CONTRIBUTING\.md$")
+def page(path: Path, chance: Random, token: str) -> None:
     """Fill in a page."""
-    path = _some(project, chance, r"^(docs|governance)/.*\.md$|^README\.md$|^CONTRIBUTING\.md$")
-    if path is None:
-        return False
     _within(path, chance, f"We did {token}.\n")
-    return True
 
 
-def record(project: Path, chance: Random, token: str) -> bool:
+@in_some(r"^(dvc|compose)\.yaml$|^governance/\w+\.yaml$|^\.github/.*\.yml$")
+def record(path: Path, chance: Random, token: str) -> bool | None:
     """Add an entry to a YAML file: a stage, a record, a job's setting."""
-    path = _some(
-        project, chance, r"^(dvc|compose)\.yaml$|^governance/\w+\.yaml$|^\.github/.*\.yml$"
-    )
-    if path is None:
-        return False
-    if path.name == "dvc.yaml" and path.parent == project:
+    if path.name == "dvc.yaml":
         added = "^stages:\n", f"\\g<0>  mine-{token}:\n    cmd: echo {token}\n\n"
         return _replace(path, *added)
     _append(path, f'x-mine-{token}: "{token}"\n')
     return True
 
 
-def rename(project: Path, chance: Random, token: str) -> bool:
+@in_some(r"^src/\w+/mine_\d+\.py$|^docs/\w+\.md$|^notebooks/")
+def rename(path: Path, chance: Random, token: str) -> None:
     """Give a file another name."""
-    path = _some(project, chance, r"^src/\w+/mine_\d+\.py$|^docs/\w+\.md$|^notebooks/")
-    if path is None:
-        return False
     _append(path, f"# {token}\n") if path.suffix == ".py" else None
     path.rename(path.with_name(f"{path.stem}_{token}{path.suffix}"))
-    return True
 
 
-def delete(project: Path, chance: Random, token: str) -> bool:
+@in_some(r"^tests/test_\w+\.py$|^notebooks/|^docs/\w+\.md$|^\.github/dep")
+def delete(path: Path, chance: Random, token: str) -> None:
     """Delete something that is not needed; it leaves no token."""
-    path = _some(project, chance, r"^tests/test_\w+\.py$|^notebooks/|^docs/\w+\.md$|^\.github/dep")
-    if path is None:
-        return False
     path.unlink()
-    return True
 
 
 def executable(project: Path, chance: Random, token: str) -> bool:
@@ -209,13 +205,10 @@ def windows(project: Path, chance: Random, token: str) -> bool:
     return True
 
 
-def latin(project: Path, chance: Random, token: str) -> bool:
+@in_some(r"^docs/\w+\.md$|^governance/.*\.md$")
+def latin(path: Path, chance: Random, token: str) -> None:
     """Save a page with an old editor: bytes that are not UTF-8."""
-    path = _some(project, chance, r"^docs/\w+\.md$|^governance/.*\.md$")
-    if path is None:
-        return False
     path.write_bytes(path.read_bytes() + f"Entsch\xe4digung {token}\n".encode("latin-1"))
-    return True
 
 
 def binary(project: Path, chance: Random, token: str) -> bool:

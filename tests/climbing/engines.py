@@ -1,4 +1,4 @@
-"""The ways to climb that run the histories: Rung's, and plain `copier update`."""
+"""Rung as the engine that runs the histories, and the fresh projects that they start from."""
 
 import io
 import tarfile
@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import copier
-
 from rung.core.climbing import apply, planner
 from rung.core.climbing.plans import ChangeRequest
 from rung.core.rendering import rendered_trees, workbench
 from rung.core.template_source import Source
-from tests.climbing.histories import MARKER, Climbed, Engine, Fresh, git
+from tests.climbing.histories import Climbed, Engine, Fresh, git
 
 
 def fresh_projects(source: Source, folder: Path) -> Fresh:
@@ -53,14 +51,14 @@ def rungs(source: Source) -> Engine:
         def decide() -> None:
             git(project, "merge", "--quiet", "--ff-only", "--no-overwrite-ignore", "climb")
             git(project, "branch", "--quiet", "-d", "climb")
-            _keep_mine(project, "HEAD~1", conflicts)
+            keep_mine(project, "HEAD~1", conflicts)
 
         return Climbed(not conflicts, conflicts, named, decide)
 
     return climb
 
 
-def _keep_mine(project: Path, before: str, conflicts: list[str]) -> None:
+def keep_mine(project: Path, before: str, conflicts: list[str]) -> None:
     """Decide each conflict for the file as it was, and commit."""
     for path in conflicts:
         (project / f"{path}.rung").unlink(missing_ok=True)
@@ -71,37 +69,3 @@ def _keep_mine(project: Path, before: str, conflicts: list[str]) -> None:
             git(project, "rm", "--quiet", "--force", "--", path)
     git(project, "add", "--all")
     git(project, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", "Decide")
-
-
-def plain(project: Path, changed: Mapping[str, Any]) -> Climbed:
-    """Climb with `copier update`, and commit unless it leaves conflicts."""
-    copier.run_update(
-        project,
-        data=dict(changed),
-        vcs_ref=copier.VcsRef.CURRENT,
-        defaults=True,
-        overwrite=True,
-        quiet=True,
-        skip_answered=True,
-    )
-    conflicts = _left(project)
-
-    if conflicts:
-        return Climbed(
-            False, conflicts, decide=lambda: _keep_mine(project, "HEAD", conflicts), moved=True
-        )
-    git(project, "add", "--all")
-    git(project, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", f"Climb: {changed}")
-    return Climbed(True)
-
-
-def _left(project: Path) -> list[str]:
-    """Return the files that a user has to decide: unmerged ones, markers and rejects."""
-    entries = git(project, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
-    left = []
-    for entry in filter(None, entries.split("\0")):
-        path = project / entry[3:]
-        marked = path.is_file() and not path.is_symlink() and MARKER.search(path.read_bytes())
-        if "U" in entry[:2] or entry[:2] in ("AA", "DD") or entry.endswith(".rej") or marked:
-            left.append(entry[3:].removesuffix(".rej"))
-    return left

@@ -1,6 +1,7 @@
 """A project's months: edits and climbs, and what must hold after each climb.
 
-The same history can run with any engine that takes a project to other answers.
+The same history can run with any engine that takes a project to other answers; benchmarks/histories.py
+compares two.
 """
 
 import ast
@@ -16,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from tests.climbing.edits import WEIGHTS, Edit
+from tests.climbing.edits import Edit
 from tests.conftest import INFRASTRUCTURE, ROOT
 
 TOKEN = re.compile(rb"907\d{6}")
@@ -29,15 +30,11 @@ Tree = Mapping[str, tuple[str, str]]  # path: mode and blob
 
 @dataclass
 class Climbed:
-    """What an engine said: whether it changed the project, and the paths it had something to say of.
+    """What an engine said: whether the project is where it was to climb, and of which files it spoke.
 
-    Args:
-        done: Whether the project is now where it was to climb.
-        conflicts: The files in which both sides met.
-        reported: Every path that was named besides, such as those kept; a line in it is not lost.
-        decide: What a user does about the conflicts, who keeps each such file as it was, and
-            commits; what the engine left is judged before that.
-        moved: Whether the engine left something in the work tree, for the user to decide there.
+    `reported` are paths named besides the conflicts, such as those kept; a line in them is not lost.
+    `decide` is what a user does about conflicts, who keeps each such file; `moved` says whether the engine
+    left something in the work tree, for the user to decide there.
     """
 
     done: bool
@@ -68,13 +65,7 @@ def tree(folder: Path) -> Tree:
 
 
 class History:
-    """One project, what was done to it, and what became of that.
-
-    Args:
-        folder: Where it is to stand; nothing is there yet.
-        fresh: Gives a fresh project for some answers, as a repository with one commit.
-        answers: Those it starts with.
-    """
+    """One project, what was done to it, and what became of that."""
 
     def __init__(self, folder: Path, fresh: Fresh, answers: Mapping[str, Any]) -> None:
         self.project = shutil.copytree(fresh(answers), folder, symlinks=True)
@@ -176,13 +167,8 @@ class History:
 class Verdict:
     """What is wrong with a climb.
 
-    Args:
-        up: Whether it did not lead down.
-        aside: Whether it led to another answer on the same rung.
-        conflicts: Files in which both sides met; the engine named them.
-        lost: Tokens that are neither on disk nor in a file that was reported.
-        broken: What can no longer be read, and what was left undone.
-        stale: Files that the user never edited and that are not those of a fresh project.
+    `lost` are tokens that are neither on disk nor in a file that was reported, `broken` what can no longer
+    be read, and `stale` files that the user never edited and that are not those of a fresh project.
     """
 
     up: bool
@@ -214,29 +200,3 @@ def _stale(old: Tree, before: Tree, after: Tree, new: Tree) -> list[str]:
         and old.get(path) == before.get(path)
         and after.get(path) != new.get(path)
     )
-
-
-def steps(seed: int, climbs: int) -> tuple[dict[str, Any], list[Any]]:
-    """Draw a history: the answers it starts with; then edits, with seeds, and answers to change."""
-    chance = Random(seed)
-    level, ci = chance.choice([0, 0, 1, 1, 2]), "github"
-    answers = {
-        "use_case": chance.choice(["velocity", "governance"]),
-        "team_size": "team",
-        "ci": ci,
-        "level": level,
-    }
-    drawn: list[Any] = []
-    for _ in range(climbs):
-        for kind in chance.choices(list(WEIGHTS), list(WEIGHTS.values()), k=chance.randint(2, 8)):
-            drawn.append((kind, chance.randrange(2**32)))
-        if chance.random() < 0.1:
-            ci = "gitlab" if ci == "github" else "github"
-            drawn.append({"ci": ci})
-        else:
-            upward = [rung for rung in range(5) if rung > level]
-            downward = [rung for rung in range(5) if rung < level]
-            chosen = upward if upward and (not downward or chance.random() < 0.75) else downward
-            level = chance.choice(chosen[:2] if chosen is upward else chosen[-2:])
-            drawn.append({"level": level})
-    return answers, drawn

@@ -1,6 +1,7 @@
 """Entries are added to a user's files, and nothing that is there changes."""
 
 import tomllib
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ line-length = 100
 """
 
 
-def added(ours: str, **how: bool) -> dict:
+def added(ours: str, **how: Any) -> dict:
     merged, _, _ = complete.add_to_toml(ours.encode(), RUNG, **how)
     return tomllib.loads(merged.decode())
 
@@ -134,7 +135,9 @@ def test_where_dependencies_stand_elsewhere_what_predicts_gets_a_group(ours: str
 def test_a_project_table_is_written_only_where_nothing_packages(
     ours: str, packaged: bool, has: bool
 ) -> None:
-    merged, got, _ = complete.add_to_toml(ours.encode(), RUNG, packaged=packaged)
+    merged, got, _ = complete.add_to_toml(
+        ours.encode(), RUNG, elsewhere=["project"] if packaged else []
+    )
 
     assert has == ("project" in tomllib.loads(merged.decode()))
     assert has != any("dependency-groups.model" in entry for entry in got)
@@ -219,7 +222,9 @@ def test_a_python_that_rung_does_not_run_on_is_reported(python: str, refused: bo
 def test_mypy_gets_the_folders_to_check_unless_they_are_set(
     settings: str, configured: bool, files: list[str] | None
 ) -> None:
-    mypy = added(f'[project]\nname = "a"\n{settings}', mypy=configured)["tool"].get("mypy", {})
+    elsewhere = ["mypy"] if configured else []
+    tool = added(f'[project]\nname = "a"\n{settings}', elsewhere=elsewhere)["tool"]
+    mypy = tool.get("mypy", {})
 
     assert files == mypy.get("files")
     assert ("strict" in settings) == ("strict" in mypy)

@@ -1,7 +1,6 @@
 """`rung adopt`: existing repositories come onto the ladder, and nothing of theirs changes."""
 
 import os
-import signal
 import subprocess
 import tomllib
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rung.core import template_source, transaction
+from rung.core import transaction
 from rung.core.adoption import adoption as adopting
 from rung.core.adoption import complete, drafts, summary
 from rung.core.adoption.adoption import Adoption
@@ -19,7 +18,8 @@ from rung.core.climbing.plans import ChangeRequest
 from rung.core.drafting import Wanted
 from rung.core.rendering.render import render
 from rung.core.template_source import Source
-from rung.errors import NotDoneError, RungError
+from rung.errors import RungError
+from tests.climbing.tiny import commit, repository
 from tests.command import git, rung
 from tests.conftest import files_of
 
@@ -41,25 +41,6 @@ SHAPES: dict[str, dict[str, str]] = {
     "gitlab": {".gitlab-ci.yml": "test: {script: [pytest]}\n", "dvc.yaml": "stages: {}\n"},
     "case": {"readme.md": "mine\n", "Dockerfile": "FROM scratch\n"},
 }
-
-
-def repository(folder: Path, files: dict[str, str]) -> Path:
-    for path, text in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    return committed(folder)
-
-
-def committed(folder: Path) -> Path:
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--no-verify", "-m", "Ours")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def template(copier_template: Path) -> Source:
-    return template_source.choose(str(copier_template), None)
 
 
 def adopt(folder: Path, template: Source, **message: Any) -> Adoption:
@@ -250,7 +231,7 @@ def test_what_was_adopted_without_the_entries_is_completed_later(
 def test_a_project_that_was_born_lacks_nothing(tmp_path: Path, template: Source) -> None:
     render(template, tmp_path / "p", {"level": 1}, defaults=True)
     git(tmp_path / "p", "init", "--quiet")
-    committed(tmp_path / "p")
+    commit(tmp_path / "p")
 
     assert {} == complete.complete(tmp_path / "p", template.address)
 
@@ -296,7 +277,7 @@ SH = "git add --all && git commit --quiet --no-verify -m more"
         (
             f"printf 'level: 1\\npackage: churn\\n' > .copier-answers.yml && {SH}",
             {},
-            ["on the ladder already", "`rung climb`"],
+            ["a project of Rung already", "`rung climb`"],
         ),
         (
             f"echo '_src_path: gh:other/one' > .copier-answers.yml && {SH}",
@@ -354,48 +335,6 @@ def test_a_failure_half_way_changes_nothing(
     assert before["disk"] == snapshot(folder)["disk"]
 
 
-def test_an_adoption_that_was_killed_is_ended_by_the_next_one(
-    tmp_path: Path, template: Source
-) -> None:
-    folder = repository(tmp_path / "late", SHAPES["src"])
-    before = git(folder, "rev-parse", "HEAD")
-
-    def killed(top: Path, *_: Any) -> str:
-        (top / "RUNG.md").write_text("# ")
-        os.kill(os.getpid(), signal.SIGKILL)
-        return ""
-
-    child = os.fork()
-    if child == 0:
-        try:
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(transaction, "_forward", killed)
-                adopt(folder, template)
-        finally:
-            os._exit(0)  # never a second process that goes on with the tests
-    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
-    assert "# " == (folder / "RUNG.md").read_text()
-
-    done = rung("adopt", "--template", template.address, cwd=folder)
-
-    assert 0 == done.returncode, done.stderr
-    assert "refs/rung/crash" in done.stderr
-    assert before == git(folder, "rev-parse", "HEAD~1")
-    assert "# " != (folder / "RUNG.md").read_text()
-    assert "#" == git(folder, "show", "refs/rung/crash:RUNG.md")
-
-
-def test_a_git_that_cannot_write_changes_nothing(tmp_path: Path, template: Source) -> None:
-    folder = repository(tmp_path / "late", SHAPES["src"])
-    before = snapshot(folder)
-    (folder / ".git/refs/heads/main.lock").touch()
-
-    with pytest.raises((NotDoneError, RungError)):
-        adopt(folder, template)
-
-    assert before["disk"] == snapshot(folder)["disk"]
-
-
 def climbed(folder: Path, template: Source, level: int) -> Any:
     with planner.prepare(folder, ChangeRequest({"level": level}), template.address) as prepared:
         assert [] == prepared.plan.conflicts
@@ -432,7 +371,7 @@ def test_the_command_says_the_plan_and_a_refusal_ends_with_code_2(
     refused = rung("adopt", folder, "--level", "1", "--template", template.address)
 
     assert (0, 2) == (plan.returncode, refused.returncode), plan.stderr
-    assert "azure  (you said so)" in plan.stdout
+    assert "azure  (your answer)" in plan.stdout
     assert "  + ops/tasks.toml" in plan.stdout
     assert "Commit or stash" in refused.stderr
 
@@ -501,7 +440,7 @@ def test_who_has_settings_of_ruff_keeps_them_and_formats_as_before(
 
 def complete_again(folder: Path, template: Source) -> list[str]:
     (folder / "later.py").write_text("LATER = 1\n")
-    committed(folder)
+    commit(folder)
     return complete.described(complete.complete(folder, template.address))
 
 
@@ -521,19 +460,51 @@ TRAINS = {
 }
 
 
+JOINS = {
+    "train.py": (
+        "import sklearn\na = read_csv('a.csv')\nb = read_csv('b.csv')\n"
+        "frame = a.merge(b, on='id')\ny = frame['y']\n"
+    ),
+    "a.csv": "id,y\n1,0\n",
+    "b.csv": "id,size\n1,0\n",
+}
+
+
+XGBOOST = "from xgboost import XGBRegressor\nXGBRegressor()\n"
+NETWORK = "import torch\nclass Net(torch.nn.Module): pass\n"
+
+
+@pytest.mark.parametrize(
+    "code, modules, needed",
+    [
+        (XGBOOST, {"model": XGBOOST}, {"xgboost>=2.0"}),
+        (
+            NETWORK,
+            {"model": "from .training import trained\n", "training": NETWORK},
+            {"torch>=2.6", "onnx>=1.17", "onnxruntime>=1.20"},
+        ),
+        (NETWORK, {"model": "import sklearn\n"}, set()),
+    ],
+)
 def test_the_entries_that_come_later_are_those_of_an_adoption_at_once(
-    tmp_path: Path, template: Source, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    template: Source,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    modules: dict[str, str],
+    needed: set[str],
 ) -> None:
     def drafted(room: Path, wanted: Wanted) -> str:
-        (model,) = room.glob("src/*/model.py")
-        model.write_text("from xgboost import XGBRegressor\n")
+        (package,) = (path.parent for path in room.glob("src/*/model.py"))
+        for name, text in modules.items():
+            (package / f"{name}.py").write_text(text)
         return wanted.model
 
     monkeypatch.setattr(drafts, "draft", drafted)
     files = TRAINS | {
-        "train.py": f"{TRAINS['train.py']}from xgboost import XGBRegressor\nXGBRegressor()\n",
+        "train.py": TRAINS["train.py"] + code,
         "pyproject.toml": "[tool.black]\n",
-        "requirements.txt": "excel==3.1\nxgboost==2.0\n",
+        "requirements.txt": "excel==3.1+cpu\n" + "xgboost==2.0\n" * (code == XGBOOST),
     }
     once, late = (repository(tmp_path / name / "late", files) for name in ("once", "twice"))
 
@@ -543,7 +514,9 @@ def test_the_entries_that_come_later_are_those_of_an_adoption_at_once(
 
     pyproject = (once / "pyproject.toml").read_text()
     assert 'own = [\n    "excel>=3.1",\n]' in pyproject
-    assert '"xgboost>=2.0",' in pyproject
+    models = ("xgboost", "torch", "onnx")
+    listed = tomllib.loads(pyproject)["project"]["dependencies"]
+    assert needed == {entry for entry in listed if entry.startswith(models)}
     assert pyproject == (late / "pyproject.toml").read_text()
 
 
@@ -554,6 +527,47 @@ def test_the_entries_that_come_later_are_those_of_an_adoption_at_once(
         (TRAINS | {"train.py": ""}, {}, "no code says which of its columns is predicted"),
         (TRAINS, {"target": "size"}, "Your own files would be drafted: size of rows.csv."),
         ({"a.py": ""}, {}, "holds an example"),
+        (
+            JOINS,
+            {},
+            "train.py:4 makes one table by `merge()`, of a.csv (train.py:2), b.csv (train.py:3)",
+        ),
+        (
+            TRAINS
+            | {
+                "train.py": TRAINS["train.py"].replace(
+                    "import sklearn", "import pandas as pd, sklearn"
+                )
+                + "frame = pd.concat([frame, more], axis=1)\nframe.to_csv('written.csv')\n"
+            },
+            {},
+            "left of rows.csv.",
+        ),
+        (
+            JOINS
+            | {
+                "train.py": (
+                    "import pandas as pd, sklearn\na, b = read_csv('a.csv'), read_csv('b.csv')\n"
+                    "a = pd.concat([a, pd.get_dummies(a.c)], axis=1)\ny = a['y']\n"
+                )
+            },
+            {},
+            "y of a.csv.",
+        ),
+        (
+            JOINS | {"train.py": JOINS["train.py"].replace("b = read_csv(", "a.to_csv(OUT / ")},
+            {},
+            "y of a.csv.",
+        ),
+        (JOINS, {"rows": Path("a.csv"), "target": "y"}, "would be drafted: y of a.csv."),
+        (
+            JOINS
+            | {
+                "train.py": "import sklearn\nread_csv('a.csv')\nread_csv('b.csv')\ny = frame['y']\n' '.join(y)\n"
+            },
+            {},
+            "y of a.csv.",
+        ),
     ],
 )
 def test_a_plan_says_what_would_be_drafted_or_why_nothing(

@@ -32,19 +32,6 @@ def test_without_edits_a_climb_gives_a_fresh_project(
     assert files_of(tiny.fresh(small, tmp_path / "fresh", level=2)) == files_of(project)
 
 
-def test_edits_of_both_sides_in_one_file_are_merged(
-    new_project: NewProject, small: Path, either_merge: None
-) -> None:
-    project = new_project(0)
-    file = project / "ops/zero.py"
-    file.write_text(file.read_text().replace("return 1", "return 11"))
-    commit(project)
-    climb(project, small, level=1)
-
-    assert "return 11" in file.read_text()
-    assert "LEVEL = 1" in file.read_text()
-
-
 def test_lines_that_both_changed_are_a_conflict_and_nothing_is_written(
     new_project: NewProject, small: Path, either_merge: None
 ) -> None:
@@ -101,20 +88,6 @@ def test_rungs_file_taken_out_of_git_and_edited_is_left_alone(
         assert "mine\n" == (project / "Dockerfile").read_text()
 
 
-def test_an_edited_file_stays_on_the_way_down_and_is_listed(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(2)
-    file = project / "ops/two.py"
-    file.write_text(file.read_text() + "\nMINE = 1\n")
-    commit(project)
-    observed = climb(project, small, level=0)
-
-    assert ["ops/two.py"] == observed.kept
-    assert "MINE = 1" in file.read_text()
-    assert not (project / "ops/one.py").exists()
-
-
 def test_down_and_up_again_an_edit_is_still_the_persons(
     new_project: NewProject, small: Path
 ) -> None:
@@ -125,7 +98,9 @@ def test_down_and_up_again_an_edit_is_still_the_persons(
     }
     write(project, edited)
     commit(project)
-    climb(project, small, level=0)
+    observed = climb(project, small, level=0)
+    assert sorted(edited) == observed.kept
+    assert not (project / "ops/one.py").exists()
     climb(project, small, level=2)
 
     for path, content in edited.items():
@@ -152,20 +127,6 @@ def test_a_renamed_file_is_followed(
     assert "LEVEL = 2" in file.read_text()
 
 
-def test_a_renamed_file_stays_when_its_rung_goes_and_is_named(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(1)
-    git(project, "mv", "ops/one.py", "ops/mine.py")
-    commit(project)
-    observed = climb(project, small, level=0)
-
-    assert tiny.FILES["files/ops/one.py"] == (project / "ops/mine.py").read_text()
-    assert {"ops/one.py": "ops/mine.py"} == observed.renamed
-    assert "ops/mine.py (Rung's ops/one.py, renamed by you)" in messages.left_alone(observed)
-    assert ["Dockerfile"] == observed.retired
-
-
 @pytest.mark.parametrize("path", ["ops/zero.py", "README.md", "src/flights/model.py"])
 def test_a_deleted_file_stays_deleted(new_project: NewProject, small: Path, path: str) -> None:
     project = new_project(0)
@@ -179,27 +140,6 @@ def test_a_deleted_file_stays_deleted(new_project: NewProject, small: Path, path
         assert not (project / path).exists()
 
 
-def test_an_edited_binary_is_kept(new_project: NewProject, small: Path) -> None:
-    project = new_project(2)
-    (project / "data/table.bin").write_bytes(b"\0mine\xff")
-    commit(project)
-    for level in (1, 2):
-        climb(project, small, level=level)
-
-        assert b"\0mine\xff" == (project / "data/table.bin").read_bytes()
-
-
-def test_a_binary_that_both_changed_is_a_conflict(tmp_path: Path) -> None:
-    made_from = tiny.template(tmp_path / "template")
-    project = tiny.new_project(made_from, tmp_path / "p", level=2)
-    (project / "data/table.bin").write_bytes(b"\0mine")
-    commit(project)
-    tiny.release(made_from, "v0.2.0", {"files/data/table.bin": b"\0rung"})
-    (conflict,) = plan(project, made_from, "v0.2.0").conflicts
-
-    assert ("data/table.bin", "binary") == (conflict.path, conflict.why)
-
-
 def test_rungs_version_beside_yours_overwrites_nothing(tmp_path: Path) -> None:
     made_from = tiny.template(tmp_path / "template")
     project = tiny.new_project(made_from, tmp_path / "p", level=2)
@@ -209,6 +149,8 @@ def test_rungs_version_beside_yours_overwrites_nothing(tmp_path: Path) -> None:
     write(project, {"data/table.bin.rung-2": "and one that git ignores\n"})
     tiny.release(made_from, "v0.2.0", {"files/data/table.bin": b"\0rung"})
     with planner.prepare(project, ChangeRequest(version="v0.2.0"), str(made_from)) as prepared:
+        (conflict,) = prepared.plan.conflicts
+        assert ("data/table.bin", "binary") == (conflict.path, conflict.why)
         apply.climb_on_branch(prepared, "side", messages.message(prepared.plan), verify=False)
 
     assert "a file of mine" == git(project, "show", "side:data/table.bin.rung")
@@ -386,33 +328,25 @@ def test_a_link_in_the_place_of_rungs_page_stays(
     assert "# Yours\n" == (project / "README.md").read_text()
 
 
-def test_a_folder_of_yours_where_a_file_of_rungs_goes_stays_and_is_named(
-    new_project: NewProject, small: Path, either_merge: None
+@pytest.mark.parametrize("link", [False, True])
+def test_a_folder_or_link_of_yours_where_a_file_of_rungs_goes_stays_and_is_named(
+    new_project: NewProject, small: Path, either_merge: None, link: bool
 ) -> None:
     project = new_project(0)
-    write(project, {"Dockerfile/mine": "mine\n"})
+    mine = project / ("Dockerfile" if link else "Dockerfile/mine")
+    if link:
+        mine.symlink_to("README.md")
+    else:
+        write(project, {"Dockerfile/mine": "mine\n"})
     commit(project)
     with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as prepared:
         own, result = prepared.plan.own, prepared.bench.files(prepared.plan.result)
 
     assert ["Dockerfile"] == own
-    assert ["Dockerfile/mine"] == [path for path in result if path.startswith("Dockerfile")]
+    assert [str(mine.relative_to(project))] == [p for p in result if p.startswith("Dockerfile")]
     for level in (1, 2, 0, 2):
         climb(project, small, level=level)
-    assert "mine\n" == (project / "Dockerfile/mine").read_text()
-
-
-def test_a_link_of_yours_where_a_file_of_rungs_goes_stays_and_is_named(
-    new_project: NewProject, small: Path, either_merge: None
-) -> None:
-    project = new_project(0)
-    (project / "Dockerfile").symlink_to("README.md")
-    commit(project)
-
-    assert ["Dockerfile"] == climb(project, small, level=1).own
-    for level in (2, 0, 1):
-        climb(project, small, level=level)
-    assert "README.md" == str((project / "Dockerfile").readlink())
+    assert (link, "# Yours\n" if link else "mine\n") == (mine.is_symlink(), mine.read_text())
 
 
 def test_a_file_of_yours_like_rungs_stays_when_the_rung_goes(
@@ -450,10 +384,14 @@ def test_a_rename_survives_the_way_down_and_up(new_project: NewProject, small: P
     project = new_project(1)
     git(project, "mv", "ops/one.py", "ops/mine.py")
     commit(project)
-    for level in (0, 1, 2, 0):
+    down = climb(project, small, level=0)
+    assert {"ops/one.py": "ops/mine.py"} == down.renamed
+    assert "ops/mine.py (Rung's ops/one.py, renamed by you)" in messages.left_alone(down)
+    assert ["Dockerfile"] == down.retired
+    for level in (1, 2, 0):
         climb(project, small, level=level)
         assert not (project / "ops/one.py").exists()
-        assert (project / "ops/mine.py").exists()
+        assert tiny.FILES["files/ops/one.py"] == (project / "ops/mine.py").read_text()
 
     assert {"ops/one.py": "ops/mine.py"} == climb(project, small, level=1).renamed
     (project / "ops/mine.py").unlink()
@@ -583,14 +521,6 @@ class TestFilesThatATemplateListsAsMoved:
         assert ["settings/three.py"] == observed.own
         assert not (project / "ops/two.py").exists()
 
-    def test_without_an_edit_the_new_file_is_as_the_template_has_it(
-        self, project: Path, tmp_path: Path
-    ) -> None:
-        climb(project, tmp_path / "template", "v0.2.0")
-
-        assert "SETTING_39 = 39" in (project / "settings/three.py").read_text()
-        assert not (project / "ops/two.py").exists()
-
 
 @pytest.fixture
 def planting(tmp_path: Path) -> Path:
@@ -634,21 +564,6 @@ def test_a_choice_that_a_newer_template_drops_is_refused(tmp_path: Path) -> None
 
     with pytest.raises(RungError, match="`ci`"):
         plan(project, made_from, "v0.2.0")
-
-
-@pytest.mark.parametrize(("born_on", "written"), [(0, 2), (2, 0)])
-def test_a_level_written_by_hand_is_refused(
-    new_project: NewProject, small: Path, born_on: int, written: int
-) -> None:
-    project = new_project(born_on)
-    climb(project, small, level=1)
-    climb(project, small, level=born_on)
-    file = project / ".copier-answers.yml"
-    file.write_text(file.read_text().replace(f"level: {born_on}", f"level: {written}"))
-    commit(project)
-
-    with pytest.raises(RungError, match=r"(?s)by hand.*git restore --source"):
-        plan(project, small, level=1)
 
 
 @pytest.mark.parametrize("undone_by", ["restore", "revert", "amended"])

@@ -59,7 +59,7 @@ def test_a_climb_is_one_commit_with_any_setting(
 def test_a_branch_of_any_name_goes_forward(new_project: NewProject, small: Path) -> None:
     project = new_project(0)
     git(project, "switch", "--quiet", "--create", "a=b")
-    git(project, "config", "branch.a=b.mergeOptions", "--squash")
+    git(project, "config", "branch.a=b.mergeOptions", "--strategy=nonsense")
     tiny.climb(project, small, level=1)
 
     assert "Climb to rung 1" == git(project, "log", "-1", "--format=%s")

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from rung.core import template_source
 from rung.core.template_source import Source
 from tests.climbing import engines
 from tests.climbing.edits import WEIGHTS
@@ -39,20 +39,14 @@ class Tally:
     climbs: int = 0
     up: int = 0
     conflicts_up: int = 0
-    conflicts_down: int = 0
-    conflicts_aside: int = 0
-    files: dict[str, int] = field(default_factory=dict)
+    files: Counter[str] = field(default_factory=Counter)
 
     def count(self, verdict: Verdict) -> None:
-        """Add a climb."""
-        self.climbs += 1
         up = verdict.up and not verdict.aside
+        self.climbs += 1
         self.up += up
         self.conflicts_up += up and bool(verdict.conflicts)
-        self.conflicts_aside += verdict.aside and bool(verdict.conflicts)
-        self.conflicts_down += not verdict.up and bool(verdict.conflicts)
-        for path in verdict.conflicts:
-            self.files[path] = self.files.get(path, 0) + 1
+        self.files.update(verdict.conflicts)
 
 
 def machine(folder: Path, fresh: Fresh, engine: Engine, tally: Tally) -> type:
@@ -107,11 +101,6 @@ def machine(folder: Path, fresh: Fresh, engine: Engine, tally: Tally) -> type:
 
 
 @pytest.fixture(scope="module")
-def template(copier_template: Path) -> Source:
-    return template_source.choose(str(copier_template), None)
-
-
-@pytest.fixture(scope="module")
 def fresh(template: Source, tmp_path_factory: pytest.TempPathFactory) -> Fresh:
     return engines.fresh_projects(template, tmp_path_factory.mktemp("fresh"))
 
@@ -122,7 +111,6 @@ def live(seed: int, histories: int, steps: int, months: type, phases: tuple[Phas
     chosen = settings(
         max_examples=histories,
         stateful_step_count=steps,
-        deadline=None,
         database=None,
         print_blob=True,
         phases=phases,

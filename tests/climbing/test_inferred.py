@@ -261,7 +261,11 @@ mean_absolute_error(y, model.predict(X))
             "a.csv",
             "y",
             "torch.Net",
-            {},
+            {
+                "source": "from torch import nn\n\n\nclass Net(nn.Module): pass",
+                "lacks": "",
+                "called": {"places": [], "names": {}},
+            },
         ),
         ({"a.py": "import sklearn\nsomething(", "a.csv": "", "b.csv": ""}, "", None, None, {}),
     ],
@@ -281,3 +285,92 @@ def test_rows_target_and_model_are_those_of_the_code(
     assert (model, settings) == (
         (code.model.value, code.model.settings) if code.model else (None, {})
     )
+
+
+NET = """
+import pandas as pd
+from torch import nn
+from torch.nn import functional as F
+from helpers import unused
+from typing import final
+SIZE: int = 4
+@final
+class Part(nn.Module): pass
+class Net(nn.Module):
+    def __init__(self, n_inputs, hidden): self.part = Part(SIZE)
+    def forward(self, rows): return F.relu(rows)
+rows = pd.read_csv("rows.csv")
+"""
+LOOP = """
+import torch
+from net import Net
+HIDDEN, EPOCHS = 24, 5
+WIDTH = 32
+net = Net(frame.shape[1], hidden=WIDTH)
+steps = torch.optim.AdamW(net.parameters(), lr=0.01)
+change = torch.optim.lr_scheduler.StepLR(steps, 10)
+torch.nn.BatchNorm1d(8, momentum=0.2)
+torch.optim.LBFGS(net.parameters(), lr=1)
+torch.nn.BCEWithLogitsLoss()
+for epoch in range(15): pass
+epoch = 0
+torch.utils.data.DataLoader(learned, batch_size=64)
+torch.utils.data.DataLoader(judged, batch_size=1000)
+"""
+FUNCTIONAL = LOOP.replace("nn.BCEWithLogitsLoss()", "nn.functional.cross_entropy(net(rows), truth)")
+OF_SKORCH = """
+import torch
+from skorch import NeuralNetClassifier
+from net import Net
+NeuralNetClassifier(Net, module__hidden=8, max_epochs=3, criterion=torch.nn.CrossEntropyLoss)
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "training", "places", "names"),
+    [
+        (
+            LOOP,
+            ("BCEWithLogitsLoss", "AdamW", 0.01, 15),
+            [None],
+            {"hidden": 32},
+        ),
+        (FUNCTIONAL, ("CrossEntropyLoss", "AdamW", 0.01, 15), [None], {"hidden": 32}),
+        (OF_SKORCH, ("CrossEntropyLoss", "SGD", 0.01, 3), [], {"hidden": 8}),
+    ],
+)
+def test_a_network_comes_with_all_that_it_is_made_of_and_how_it_is_trained(
+    script: str, training: tuple[object, ...], places: list[object], names: dict[str, object]
+) -> None:
+    other = "import torch\nNet(9)\ntorch.nn.MSELoss()\nclass Net(torch.nn.Module): pass\n"
+    files = {"net.py": NET, "helpers.py": "", "train.py": script, "zoo.py": other}
+    model = looked_at(files).code.model
+
+    assert model is not None and model.value == "torch.Net"
+    assert "@final\nclass Part" in model.settings["source"]
+    assert "SIZE: int = 4" in model.settings["source"]
+    assert "helpers" not in model.settings["source"] and not model.settings["lacks"]
+    keys = ("loss", "optimizer", "learning_rate", "epochs")
+    assert training == tuple(model.settings[key] for key in keys)
+    assert model.settings.get("batch_size") in (64, 128) and "momentum" not in model.settings
+    assert "read_csv" not in model.settings["source"]
+    assert {"places": places, "names": names} == model.settings["called"]
+    needs = looked_at({**files, "net.py": NET.replace("F.relu", "unused")}).code.model
+    assert needs is not None and needs.settings["lacks"] == "from helpers import unused"
+
+
+@pytest.mark.parametrize(
+    "code, lacks",
+    [
+        (f"class Net(nn.Module):\n    text = '{'long' * 6_000}'\n", "net.py, too long to copy"),
+        (
+            'if True:\n    class Net(nn.Module):\n        """Net\nof two."""\n',
+            "net.py, where the class needs other code",
+        ),
+    ],
+)
+def test_a_network_that_cannot_be_copied_needs_its_file(code: str, lacks: str) -> None:
+    model = looked_at({"net.py": f"from torch import nn\n{code}"}).code.model
+
+    assert model is not None and lacks == model.settings["lacks"]
+    assert 0 < len(model.settings["source"]) <= 20_000

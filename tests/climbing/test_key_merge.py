@@ -278,7 +278,7 @@ def as_toml(document: dict[str, dict[str, str]]) -> str:
     return "\n".join(parts)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(DOCUMENT, DOCUMENT, DOCUMENT)
 def test_a_merge_holds_each_sides_changes_or_gives_up(
     base: dict[str, dict[str, str]],

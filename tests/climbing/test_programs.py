@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from rung.core import template_source
 from rung.system import git as rungs_git
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
-from tests.climbing.tiny import git
+from tests.climbing.tiny import git, repository
 from tests.command import rung
 
 # The last part of the keys whose value git, or a program of git's, starts.
@@ -153,7 +152,7 @@ def test_an_interrupted_climb_is_ended_without_filters(
     tiny.commit(project)
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
         complete = prepared.bench.commit(
-            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
+            prepared.project.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
         )
         prepared.bench.keep(prepared.plan.head, complete)
         git(project, "update-ref", transaction.PENDING, complete)
@@ -335,14 +334,6 @@ def test_what_is_to_be_typed_takes_a_folder_for_no_option(
 
     assert 1 == done.returncode
     assert f"  rung climb ./-x --to 1 --template {small} --branch climb" in done.stderr
-
-
-def repository(folder: Path, files: Mapping[str, str]) -> Path:
-    folder.mkdir(exist_ok=True)
-    tiny.write(folder, files)
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    tiny.commit(folder)
-    return folder
 
 
 def objects(repository: Path) -> set[Path]:

@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 import time
@@ -16,9 +15,7 @@ from rung.core import cache, creation, template_source
 from rung.core.climbing import planner, plans
 from rung.core.climbing.plans import ChangeRequest
 from rung.core.rendering import answers_file, rendered_trees, workbench
-from rung.core.rendering.workbench import Entry
 from rung.errors import RungError
-from rung.system import git as rungs_git
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import git
@@ -60,14 +57,6 @@ def test_what_is_old_or_large_is_thrown_away_and_made_again(
     tiny.climb(project, small, level=1)
 
     assert 2 == kept(home)
-
-
-def test_what_is_neither_stays(new_project: NewProject, small: Path, home: Path) -> None:
-    project = new_project(0)
-    for level in (1, 2, 1):
-        tiny.plan(project, small, level=level)
-
-    assert 3 == kept(home)
 
 
 def test_what_somebody_reads_is_not_thrown_away(
@@ -166,34 +155,6 @@ def test_a_cache_that_cannot_be_locked_is_read_all_the_same(
     (home / "renders.lock").mkdir()
 
     assert before == tiny.plan(project, small, level=1)
-
-
-def test_a_bench_asks_git_once_for_what_never_changes_and_again_for_what_was_missing(
-    new_project: NewProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project = new_project(0)
-    later = hashlib.sha1(b"blob 5\0later").hexdigest()  # git's id of this content
-    with workbench.opened(project) as bench:
-        tree = bench.inside(git(project, "rev-parse", "HEAD"), "")
-        oids = [entry.oid for entry in bench.files(tree).values()]
-        changes = {"new.txt": Entry("100644", oids[0])}
-        first = bench.contents([*oids, later]), bench.edited(tree, changes)
-        assert later not in first[0]
-        asked: list[tuple[str, ...]] = []
-        run = rungs_git.run
-
-        def counted(*arguments: Any, **more: Any) -> str:
-            asked.append(arguments[1:])
-            return run(*arguments, **more)
-
-        monkeypatch.setattr(rungs_git, "run", counted)
-
-        assert first == (bench.contents(oids), bench.edited(tree, dict(changes)))
-        assert bench.edited(tree, {"new.txt": None}) == tree
-        assert [] == [words for words in asked if words[0] == "cat-file"]
-        assert 1 == len([words for words in asked if words[0] == "write-tree"])
-        bench.store(b"later")
-        assert {later: b"later"} == bench.contents([later])
 
 
 def test_a_render_under_other_defaults_of_the_user_is_not_reused(

@@ -1,11 +1,9 @@
 """What is settled by itself, and what is left to a user."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from rung.core import preconditions
 from rung.core.climbing import messages
 from rung.core.merging import line_merge
 from rung.core.merging.conflict import Hunk, hunks
@@ -51,16 +49,6 @@ def test_lines_that_merge_into_no_python_are_a_conflict(tmp_path: Path) -> None:
     (result,) = plan(project, made_from, "v0.3.0").conflicts
 
     assert ("ops/one.py", "unreadable") == (result.path, result.why)
-
-
-def test_a_file_that_both_added_alike_is_not_a_conflict(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(0)
-    tiny.write(project, {"Dockerfile": tiny.FILES["files/Dockerfile"]})
-    commit(project)
-
-    assert [] == plan(project, small, level=1).conflicts
 
 
 def test_a_file_of_the_user_with_a_name_that_rung_adds_stays_and_is_named(
@@ -171,15 +159,6 @@ def test_a_file_that_was_not_readable_before_does_not_stop_a_climb(
     climb(project, small, level=1)
 
 
-def test_requirements_added_by_rung_beside_yours_are_named_in_the_plan(
-    new_project: NewProject, small: Path
-) -> None:
-    observed = plan(new_project(0), small, level=2)
-
-    assert ["dvc>=3", "mypy>=1.17", "pre-commit>=4"] == observed.dependencies
-    assert json.loads(json.dumps(observed.as_data()))["dependencies"] == observed.dependencies
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -195,25 +174,6 @@ def test_requirements_added_by_rung_beside_yours_are_named_in_the_plan(
 def test_answers_that_no_copier_writes_are_refused(text: str) -> None:
     with pytest.raises(RungError):
         answers_file.parse(text, "answers")
-
-
-def test_a_bomb_of_aliases_is_not_expanded() -> None:
-    bomb = "a: &a [x, x]\n" + "".join(
-        f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\n" for n in range(20)
-    )
-    with pytest.raises(RungError, match="alias or anchor"):
-        answers_file.parse(bomb, "answers")
-
-
-def test_a_folder_that_git_does_not_keep_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
-    tiny.write(tmp_path, {"Dockerfile/x": "mine\n", "docs": "mine\n", "kept": "mine\n"})
-    (tmp_path / "empty").mkdir()
-
-    with pytest.raises(RungError, match="folder `Dockerfile`"):
-        preconditions.obstructing(tmp_path, ["Dockerfile"])
-    with pytest.raises(RungError, match="file `docs`"):
-        preconditions.obstructing(tmp_path, ["docs/a/b.md"])
-    assert ["kept"] == preconditions.obstructing(tmp_path, ["kept", "empty", "new/file"])
 
 
 LINES = [f"{number}\n" for number in range(1, 30)]

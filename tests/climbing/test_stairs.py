@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from rung.core import template_source
 from rung.core.climbing import planner
 from rung.core.climbing.plans import ChangeRequest
 from rung.core.rendering import rendered_trees, workbench
@@ -30,11 +29,6 @@ COMMON: dict[str, Any] = {"use_case": "velocity", "team_size": "one", "ci": "git
 # Each climb to one other answer begins beside each answer to each other question, which is what
 # VARIANTS holds, and on the highest rung of both games, which has all files.
 BEGINNINGS = [step for step in COMBINATIONS if step in VARIANTS or step["level"] == LEVELS[-1]]
-
-
-@pytest.fixture(scope="module")
-def template(copier_template: Path) -> Source:
-    return template_source.choose(str(copier_template), None)
 
 
 @pytest.fixture(scope="module")

@@ -80,6 +80,7 @@ def test_a_repository_of_sha256_is_checked_as_one(small: Path, uv: None, tmp_pat
     verified(project, small, 1)
 
     assert "Climb to rung 1" == git(project, "log", "-1", "--format=%s")
+    assert 64 == len(git(project, "rev-parse", "HEAD"))
 
 
 @pytest.mark.parametrize("kept", [True, False])

@@ -10,6 +10,9 @@ from rung.core import template_source
 from rung.core.climbing import apply, messages, planner
 from rung.core.climbing.plans import ChangeRequest, Plan
 from rung.core.rendering.render import render
+from tests.conftest import files_of
+
+__all__ = ["files_of"]  # which most tests of climbs need
 
 CODE = """\
 \"\"\"What a rung runs.\"\"\"
@@ -141,12 +144,18 @@ def write(folder: Path, files: Mapping[str, str | bytes | None]) -> None:
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
+def repository(folder: Path, files: Mapping[str, str | bytes | None]) -> Path:
+    """Make a repository with one commit."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder, files)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    commit(folder)
+    return folder
+
+
 def template(folder: Path, tag: str = "v0.1.0", files: Mapping[str, Any] = {}) -> Path:
     """Make the template a repository with one release."""
-    folder.mkdir(parents=True)
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    write(folder, {**FILES, "files/data/table.bin": BINARY, **files})
-    commit(folder, "Release")
+    repository(folder, {**FILES, "files/data/table.bin": BINARY, **files})
     git(folder, "tag", tag)
     return folder
 
@@ -172,15 +181,6 @@ def new_project(made_from: Path, folder: Path, version: str = "v0.1.0", **answer
     git(folder, "config", "core.autocrlf", "false")
     commit(folder, "Start")
     return folder
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    """Read every file below a folder; git's own are left out."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and ".git" not in path.relative_to(folder).parts
-    }
 
 
 def climb(folder: Path, made_from: Path, version: str | None = None, **answers: Any) -> Plan:

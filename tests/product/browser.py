@@ -20,17 +20,7 @@ QUIET = (
 def opened(
     page: Path, directory: Path, fragment: str = "", options: Sequence[str] = ()
 ) -> tuple[str, list[str]]:
-    """Open a page that may ask for nothing but itself.
-
-    Args:
-        page: the file.
-        directory: a folder for the browser.
-        fragment: of the address, such as "#table".
-        options: of the browser, besides QUIET.
-
-    Returns:
-        The document as its script leaves it, and the lines of the console.
-    """
+    """Open a page that may ask for nothing but itself; return its document and its console's lines."""
     alone = directory / page.name
     text = page.read_text(encoding="utf-8")
     assert text.count('<meta charset="utf-8">') == 1

@@ -93,12 +93,7 @@ def cache_to_prune(project: Path, folder: Path) -> Path:
 
 
 def job_of_github(workflow: Callable[..., Done], model: str = "") -> Callable[..., Done]:
-    """Give what runs a job by its name and inputs, where a workflow is run by name and event.
-
-    Args:
-        workflow: runs one; further words are options of act.
-        model: name of the one that the job is about, where there is a choice.
-    """
+    """Give what runs a job by its name and inputs: options of act, which runs workflows by event."""
     events = {"deploy": "push", "monitor": "schedule", "autopilot": "schedule"}
 
     def job(name: str, **inputs: str) -> Done:
@@ -114,13 +109,7 @@ def job_of_github(workflow: Callable[..., Done], model: str = "") -> Callable[..
 
 
 def job_of_gitlab(run_job: Callable[..., Done], venv: Path, model: str = "") -> Callable[..., Done]:
-    """Give what runs a job by its name and inputs, which are variables.
-
-    Args:
-        run_job: runs one of a name.
-        venv: whose `pip` the job finds.
-        model: folder of the one that the job is about, where there is a choice.
-    """
+    """Give what runs a job by its name and inputs, which are variables."""
 
     def job(name: str, **inputs: str) -> Done:
         given = {name.upper(): value for name, value in inputs.items()}
@@ -134,7 +123,6 @@ def job_of_gitlab(run_job: Callable[..., Done], venv: Path, model: str = "") -> 
 
 
 def break_a_test(project: Path) -> None:
-    """Add a test that fails, and commit it."""
     path = project / "tests" / "test_model.py"
     path.write_text(path.read_text() + BROKEN)
     commit(project, "Break a test")
@@ -142,34 +130,23 @@ def break_a_test(project: Path) -> None:
 
 @dataclass
 class Site:
-    """A project whose jobs share folders with the service, as on a self-hosted runner.
-
-    Attributes:
-        project: what is checked out.
-        folder: holds the folders of the service, and the artefacts.
-        secrets: the private keys, which are nowhere else.
-        model: folder of the one that is looked at.
-        server: address of the MLflow server that keeps the versions, where there is one.
-    """
+    """A project whose jobs share folders with the service, as on a self-hosted runner."""
 
     project: Project
     folder: Path
-    secrets: dict[str, str]
-    model: str = "."
-    server: str = ""
+    secrets: dict[str, str]  # the private keys, which are nowhere else
+    model: str = "."  # folder of the one that is looked at
+    server: str = ""  # address of the MLflow server that keeps the versions
 
     def of(self, model: str) -> "Site":
-        """Look at another model of the project."""
         return replace(self, model=model)
 
     @property
     def home(self) -> Project:
-        """Stand where the model is."""
         return Project(self.project.folder / self.model)
 
     @property
     def releases(self) -> Path:
-        """Find the model's releases on the runner."""
         return self.folder / "releases" / self.model
 
     @property
@@ -180,13 +157,11 @@ class Site:
         return folders | ({"MLFLOW_TRACKING_URI": self.server} if self.server else {})
 
     def github(self, job: str, event: str, *more: str) -> Done:
-        """Run a workflow of the project."""
         given = [part for pair in self.variables.items() for part in ("--var", "=".join(pair))]
         folder = self.project.folder
         return github(folder, job, event, self.folder, *given, *more, **self.secrets)
 
     def gitlab(self, job: str, venv: Path, **more: str) -> Done:
-        """Run a job of the project."""
         # It hides a variable in its logs only if that is one line without spaces.
         hidden = {
             name: base64.b64encode(key.encode()).decode()
@@ -196,11 +171,9 @@ class Site:
         return gitlab(self.project.folder, job, venv, **self.variables, **hidden, **more)
 
     def candidates(self) -> list[str]:
-        """Name the releases that were made."""
         return sorted(path.name for path in (self.releases / "candidates").glob("[!.]*"))
 
     def production(self) -> dict[str, Any]:
-        """Read what production is to do."""
         text = (self.releases / "production/state.json").read_text()
         state: dict[str, Any] = json.loads(text)
         return state
@@ -212,7 +185,6 @@ class Site:
         return sorted(path.name for path in (folder / "bundles").iterdir() if path.is_dir())
 
     def events(self) -> list[str]:
-        """Name what is in the audit log of production, oldest first."""
         lines = (self.releases / "production/history.jsonl").read_text().splitlines()
         return [json.loads(line)["event"] for line in lines]
 
@@ -220,14 +192,7 @@ class Site:
 def site(
     start: Started, folder: Path, prepare: Callable[[Path], None] | None = None, **answers: Any
 ) -> Site:
-    """Make a project ready for its jobs: keys, limits, a repository to push to, a DVC remote.
-
-    Args:
-        start: makes the project.
-        folder: of the site.
-        prepare: changes the project before it is pushed.
-        answers: of the project.
-    """
+    """Make a project ready for its jobs: keys, limits, a repository to push to, a DVC remote."""
     project = Project(start(**answers))
     if prepare:
         prepare(project.folder)

@@ -1,32 +1,36 @@
 """What the jobs of a project have to bring about, whichever vendor runs them."""
 
 import json
+import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.product.advisories import FOUND, advisories
 from tests.product.ci_site import Done, Site
-from tests.product.conftest import run
-from tests.product.flown import (
-    ANSWERED,
-    CREDITS,
-    EAGER,
-    FEW,
-    LENIENT,
-    override,
-    take_few_credits,
-)
-from tests.product.mlflow_server import mlflow_server
+from tests.product.conftest import environment, run
+from tests.product.flown import ANSWERED, CREDITS, EAGER, FEW, LENIENT, override, take_few_credits
+from tests.product.processes import end_group, receiving, start_process
 from tests.product.serving import free_port
-from tests.product.variants import ask, serving, validate
+from tests.product.variants import answers, ask, serving, validate
 
 # Runs a job by its name, with the inputs that a person would give.
 Job = Callable[..., Done]
 TRAINED = ("model/model.skops", "reports/metrics.json", "reports/report.html", "mlflow.db")
+
+
+FOUND = "OSV-2026-1"
+
+
+@contextmanager
+def advisories(vulnerable: str) -> Iterator[dict[str, str]]:
+    """Answer what osv.dev would, and give the variables by which `pip-audit` asks there."""
+    known = {"vulns": [{"id": FOUND, "summary": "Made up.", "affected": []}]}
+    with receiving(lambda asked: known if asked["package"]["name"] == vulnerable else {}) as url:
+        yield {"PIP_AUDIT_VULNERABILITY_SERVICE": "osv", "PIP_AUDIT_OSV_URL": f"{url}/v1/query"}
 
 
 def audits(job: Job) -> None:
@@ -44,16 +48,7 @@ def audits(job: Job) -> None:
 
 
 def trains(job: Job, folder: Path, kept: str) -> Path:
-    """Run the job `train`, and find what it has to keep.
-
-    Args:
-        job: runs it.
-        folder: below which it is then.
-        kept: in which folder, as a pattern.
-
-    Returns:
-        That folder.
-    """
+    """Run the job `train`, and find what it has to keep."""
     done = job("train")
     assert done.returncode == 0, done.stdout
     (directory,) = folder.glob(kept)
@@ -63,14 +58,7 @@ def trains(job: Job, folder: Path, kept: str) -> Path:
 
 
 def brings_a_first_release(site: Site, job: Job, folder: Path, kept: str) -> None:
-    """Train, validate, release and approve, which is refused before.
-
-    Args:
-        site: where nothing has answered yet.
-        job: runs one.
-        folder: below which is what `train` keeps.
-        kept: in which folder, as a pattern.
-    """
+    """Train, validate, release and approve, which is refused before."""
     # A validator takes what the train run made, and makes the rows that it was judged on: without
     # them the gate cannot be asked, and no record is begun.
     shutil.copytree(trains(job, folder, kept), site.home.folder, dirs_exist_ok=True)
@@ -122,13 +110,7 @@ def a_year_passes(site: Site) -> None:
 
 
 def as_the_status_says(done: Done, reports: Path, may_fail: bool = False) -> None:
-    """Hold the outcome of the job `monitor` against the report that it keeps.
-
-    Args:
-        done: the job.
-        reports: what it kept.
-        may_fail: whether the pipeline ignores its failure, as of a job started by hand.
-    """
+    """Hold the outcome of the job `monitor` against the report that it keeps."""
     problems = json.loads((reports / "status.json").read_text())["problems"]
     assert done.returncode == (1 if problems and not may_fail else 0), done.stdout
     assert all(problem in done.stdout for problem in problems), done.stdout
@@ -184,8 +166,29 @@ def take_few(folder: Path) -> None:
     override(folder, *LENIENT, *EAGER)
 
 
+PATIENCE = 300.0  # seconds for MLflow to load on a machine that does much
+
+
+@contextmanager
+def mlflow_server(project: Path) -> Iterator[str]:
+    """Start the registry of a project as a server; give its address."""
+    port = free_port()
+    command = [
+        *(str(project / ".venv/bin/mlflow"), "server"),
+        *("--backend-store-uri", f"sqlite:///{project}/mlflow.db"),
+        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+    ]
+    variables = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    server = start_process(command, project, Path(os.devnull), environment(**variables))
+    address = f"http://127.0.0.1:{port}"
+    try:
+        assert answers(f"{address}/health", PATIENCE)
+        yield address
+    finally:
+        end_group(server)
+
+
 def waits_for_a_person(site: Site, job: Job) -> None:
-    """Let the autopilot learn from the rows that were left out, under governance."""
     serving_before = site.production()["serving"]
     until = datetime.now(UTC).replace(tzinfo=None)
     days = [(until - timedelta(days=days)).date().isoformat() for days in (7, 1)]
@@ -198,7 +201,7 @@ def waits_for_a_person(site: Site, job: Job) -> None:
 
     # Under governance the parameters of the serving version are looked up, so somebody has to keep
     # them: the registry of a job is as new as its checkout.
-    with mlflow_server(site.project.folder) as (site.server, _):
+    with mlflow_server(site.project.folder) as site.server:
         done = job("autopilot")
     site.server = ""
 

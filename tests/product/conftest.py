@@ -79,7 +79,6 @@ def run(
 
 
 def commit(folder: Path, message: str) -> None:
-    """Commit everything in the folder."""
     run("git", "add", "--all", cwd=folder)
     run("git", "commit", "--quiet", "--no-verify", "--message", message, cwd=folder)
 
@@ -88,11 +87,6 @@ def made_once(name: str, make: Callable[[Path], object], *sources: Path) -> Path
     """Make a folder, or find the one that was made from the same template and sources.
 
     Processes that test side by side share it, and so do later runs: do not change it.
-
-    Args:
-        name: Of the folder.
-        make: Fills it.
-        sources: Files that `make` depends on, beside the template.
     """
     folder = MADE / f"{name}-{_fingerprint(*sources)}"
     MADE.mkdir(parents=True, exist_ok=True)

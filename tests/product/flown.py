@@ -49,24 +49,13 @@ VARIABLES = {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1", **DATED
 
 @dataclass
 class Flown:
-    """A project with a first release in production, in which commands are typed as a person would.
-
-    Attributes:
-        folder: the project.
-        variables: of its environment, beside those of a person.
-    """
+    """A project with a first release in production, in which commands are typed as a person would."""
 
     folder: Path
     variables: dict[str, str]
 
     def copy(self, directory: Path, *, shared: bool = True) -> "Flown":
-        """Give a separate project with the same history.
-
-        Args:
-            directory: Where the copy goes.
-            shared: Whether it uses the same environment, in which the package is that of the original;
-                otherwise `uv run` makes another one.
-        """
+        """Give a separate project with the same history, and the same environment if it is shared."""
         shutil.copytree(
             self.folder, directory, symlinks=True, ignore=shutil.ignore_patterns(".venv")
         )
@@ -75,13 +64,11 @@ class Flown:
         return Flown(directory, self.variables)
 
     def python(self, *arguments: str | Path, expect: int | None = 0, **more: str) -> str:
-        """Run the project's Python; return all that it printed."""
         python = self.folder / ".venv/bin/python"
         variables: dict[str, Any] = self.variables | more
         return run(python, *arguments, cwd=self.folder, expect=expect, **variables).stdout
 
     def poe(self, *arguments: str, expect: int | None = 0, **more: str) -> str:
-        """Run a task; return all that it printed."""
         return self.python("-m", "poethepoet", "--quiet", *arguments, expect=expect, **more)
 
     def autopilot(self, *options: str, expect: int | None = 0, **more: str) -> str:
@@ -94,30 +81,24 @@ class Flown:
         return variants.Project(self.folder).begin(*arguments, **variables)
 
     def answer(self, first: str, until: str, *options: str, sample: Path = FLIGHTS) -> None:
-        """Let production have answered the rows of a time, and the outcomes be known."""
         self.python(ANSWERED, sample, first, until, *options)
 
     def git(self, *arguments: str) -> str:
-        """Run git, and return what it printed."""
         variables: dict[str, Any] = dict(self.variables)
         return run("git", *arguments, cwd=self.folder, **variables).stdout.strip()
 
     def commit(self, message: str) -> None:
-        """Commit everything that git does not ignore."""
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", message)
 
     def override(self, file: str, before: str, after: str) -> None:
-        """Change a line of a file of the user's, and commit."""
         override(self.folder, (file, before, after))
         self.commit(f"Change {file}")
 
     def releases(self) -> Path:
-        """Name the folder of releases."""
         return Path(self.variables.get("RELEASES") or self.folder / "releases")
 
     def state(self) -> dict[str, Any]:
-        """Read what production serves."""
         return dict(json.loads((self.releases() / "production/state.json").read_text()))
 
     def history(self) -> list[dict[str, Any]]:
@@ -130,14 +111,12 @@ class Flown:
         return written if last in written else [*written, last]
 
     def passes(self) -> list[dict[str, Any]]:
-        """Read the journal, the oldest pass first."""
         files = (self.releases() / "autopilot/passes").glob("*.json")
         return sorted(
             (json.loads(path.read_text()) for path in files), key=lambda it: it["started"]
         )
 
     def versions(self) -> list[str]:
-        """List the versions that the registry holds."""
         with sqlite3.connect(self.folder / "mlflow.db") as registry:
             result = registry.execute("SELECT version FROM model_versions ORDER BY version")
             return [str(version) for (version,) in result]
@@ -165,7 +144,6 @@ def take_few_credits(folder: Path) -> None:
 
 
 def share_environment(folder: Path, directory: Path) -> None:
-    """Let a copy of a project use the environment of the project."""
     (directory / ".venv").symlink_to((folder / ".venv").resolve())
     with (directory / ".git/info/exclude").open("a") as exclude:
         exclude.write(".venv\n")  # .gitignore means a folder
@@ -190,7 +168,6 @@ def first_release(copier_template: Path) -> Callable[[str], Flown]:
 
 
 def fly(template: Path, folder: Path) -> Flown:
-    """Make a project on few flights of January and February, and put its first release to work."""
     flown = begin(template, folder, "velocity")
     take_off(flown)
     return flown
@@ -224,13 +201,11 @@ FLY = {"velocity": fly, "governance": fly_governed}
 
 
 def begin(template: Path, folder: Path, use_case: str, **answers: str) -> Flown:
-    """Make a project on rung 4 that has trained nothing yet."""
     variants.start(template, folder, use_case=use_case, level=4, **answers)
     return Flown(folder, VARIABLES)
 
 
 def _agree(flown: Flown) -> None:
-    """Agree on what so few rows can prove, make the keys, and train a first version."""
     override(flown.folder, *LENIENT)
     flown.poe("keys")
     flown.commit("Agree on limits, make keys")

@@ -12,25 +12,13 @@ OVERLAYS = "deploy/kubernetes/overlays"
 
 
 def built(project: Path, folder: str) -> list[dict[str, Any]]:
-    """Build a folder of a project as a person would.
-
-    Args:
-        project: its folder.
-        folder: below it; of an overlay the name is enough.
-    """
     directory = project / (folder if "/" in folder else f"{OVERLAYS}/{folder}")
     text = run(tool("kustomize"), "build", directory, cwd=project).stdout
     return [manifest for manifest in yaml.safe_load_all(text) if manifest]
 
 
 def holds(folder: Path, *files: Path, expect: int = 0) -> str:
-    """Hold manifests against the schemas of Kubernetes; return what is said of them.
-
-    Args:
-        folder: for the environment of what does it.
-        files: the manifests.
-        expect: its exit code.
-    """
+    """Hold manifests against the schemas of Kubernetes; return what is said of them."""
     if not (folder / "venv").exists():
         install = ("uv", "pip", "install", "--quiet", "--python", "venv", "kubernetes-validate")
         run("uv", "venv", "--quiet", "venv", cwd=folder)
@@ -40,5 +28,4 @@ def holds(folder: Path, *files: Path, expect: int = 0) -> str:
 
 
 def of_kind(manifests: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
-    """Choose the manifests of some kinds."""
     return [each for each in manifests if each["kind"] in kinds]

@@ -37,11 +37,9 @@ class Podman:
         )
 
     def run(self, *arguments: str | Path, expect: int | None = 0) -> str:
-        """Run a command of Podman; return what it said."""
         return run(*self._program, *arguments, cwd=self.folder, expect=expect, **QUIET).stdout
 
     def load(self, address: str, image: str) -> None:
-        """Take over an image from a Docker daemon."""
         with subprocess.Popen(
             [tool("docker"), "--host", address, "save", image], stdout=subprocess.PIPE
         ) as saved:
@@ -79,11 +77,9 @@ class Podman:
             give_to_pods(location)
 
     def down(self, name: str) -> str:
-        """Take down what was played under a name."""
         return self.run("kube", "down", self.folder / f"{name}.yaml")
 
     def inspect(self, container: str) -> dict[str, Any]:
-        """Tell all about a container."""
         result: dict[str, Any] = json.loads(self.run("inspect", container))[0]
         return result
 

@@ -17,12 +17,7 @@ READER = "S3cret-of-reader"
 
 
 class Server:
-    """A PostgreSQL server with a database of its owner's.
-
-    Attributes:
-        folder: where everything of it is.
-        port: on 127.0.0.1.
-    """
+    """A PostgreSQL server with a database of its owner's."""
 
     def __init__(
         self,
@@ -32,14 +27,6 @@ class Server:
         user: str = "owner",
         password: str = OWNER,
     ) -> None:
-        """Prepare.
-
-        Args:
-            programs: the folder of initdb.
-            folder: where everything of it is to lie.
-            owner: of the process, where it is not whoever runs this.
-            user, password: who may do everything there.
-        """
         self.programs = programs
         self.folder = folder
         self.owner = owner
@@ -47,11 +34,9 @@ class Server:
         self.port = free_port()
 
     def url(self, user: str = "reader", password: str = READER) -> str:
-        """Give the address for a user."""
         return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/postgres"
 
     def make(self) -> None:
-        """Make the files of the server."""
         secret = self.folder / "owner"
         secret.write_text(self.password)
         if self.owner:
@@ -63,7 +48,6 @@ class Server:
         )
 
     def start(self) -> None:
-        """Start, and return when it answers."""
         options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
         log = self.folder / "log"
         self._run("pg_ctl", "-D", self.folder / "data", "-l", log, "-w", "-o", options, "start")
@@ -73,11 +57,9 @@ class Server:
         self._run("pg_ctl", "-D", self.folder / "data", "-m", mode, "-w", "stop")
 
     def runs(self) -> bool:
-        """Tell whether it was started and not stopped."""
         return (self.folder / "data/postmaster.pid").exists()
 
     def sql(self, *statements: str) -> str:
-        """Run statements as the owner, and return what they say."""
         commands = [part for each in statements for part in ("-c", each)]
         return self._run(
             *("psql", "--no-psqlrc", "-qAt", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1"),
@@ -107,7 +89,6 @@ class Server:
 
 
 def programs() -> Path:
-    """Find the server's programs, or skip and say what is missing."""
     locations = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
     result = locations[-1] if locations else Path(on_path).resolve() if on_path else None

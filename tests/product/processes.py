@@ -1,10 +1,14 @@
-"""Programs that a test starts beside itself, each in a group of processes of its own."""
+"""What a test starts beside itself: programs, each in a group of processes of its own, and a server."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 
@@ -25,7 +29,6 @@ def start_process(
 
 
 def end_group(process: "subprocess.Popen[Any]", how: signal.Signals = signal.SIGKILL) -> None:
-    """End a program and those that it started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, how)
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -34,3 +37,27 @@ def end_group(process: "subprocess.Popen[Any]", how: signal.Signals = signal.SIG
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(timeout=30)
+
+
+@contextlib.contextmanager
+def receiving(reply: Callable[[Any], Any]) -> Iterator[str]:
+    """Answer whoever posts JSON with what `reply` makes of it; give the address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            body = json.dumps(reply(request)).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()

@@ -19,7 +19,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.product import variants
-from tests.product.conftest import environment, made_once
+from tests.product.conftest import environment, made_once, run
+from tests.product.processes import start_process
 from tests.product.traffic import Request, request
 
 MAKER = ROOT / "tests/assets/served_releases.py"
@@ -37,19 +38,12 @@ for line in sys.stdin:
 
 @dataclass
 class Served:
-    """A project whose releases/candidates holds four releases, and their answers to some rows.
-
-    Attributes:
-        folder: the project.
-        rows: raw rows, as a caller sends them.
-        names: good, other, alike, slow: the ids of the releases.
-        expected: by id, the predictions of the rows.
-    """
+    """A project whose releases/candidates holds four releases, and their answers to some rows."""
 
     folder: Path
     rows: list[dict[str, Any]]
-    names: dict[str, str]
-    expected: dict[str, list[float]]
+    names: dict[str, str]  # good, other, alike, slow: the ids of the releases
+    expected: dict[str, list[float]]  # by id, the predictions of the rows
 
     def copy(self, directory: Path) -> "Served":
         """Give a separate project with the same environment, in which nothing is deployed."""
@@ -63,20 +57,9 @@ class Served:
         return Served(directory, self.rows, self.names, self.expected)
 
     def python(self, *arguments: str | Path, settings: Mapping[str, str] | None = None) -> str:
-        """Run the project's Python, and return what it printed."""
-        done = subprocess.run(
-            [self.folder / ".venv/bin/python", *map(str, arguments)],
-            cwd=self.folder,
-            env=environment(**(settings or {})),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, f"{arguments} exited {done.returncode}:\n{done.stdout}"
-        return done.stdout
+        python = self.folder / ".venv/bin/python"
+        variables: dict[str, Any] = dict(settings or {})
+        return run(python, *arguments, cwd=self.folder, **variables).stdout
 
     def deploy(self, name: str, *options: str) -> str:
         """Bring a release to production, by its short name; no gate has judged it."""
@@ -112,7 +95,6 @@ class Served:
             requested.close()
 
     def state(self) -> dict[str, Any]:
-        """Read what production is to serve."""
         result: dict[str, Any] = json.loads(
             (self.folder / "releases/production/state.json").read_text()
         )
@@ -135,17 +117,11 @@ class Served:
 
 @dataclass
 class Service:
-    """A running service.
-
-    Attributes:
-        port: where it listens.
-        process: the service itself, without a shell or uv around it.
-        log: what it prints.
-    """
+    """A running service."""
 
     served: Served
     port: int
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes]  # without a shell or uv around it
     log: Path
 
     def get(self, path: str) -> tuple[int, str]:
@@ -203,7 +179,6 @@ def eventually(holds: Any, seconds: float = 20.0) -> bool:
 
 
 def free_port() -> int:
-    """Find a free port."""
     with contextlib.closing(socket.socket()) as opened:
         opened.bind(("127.0.0.1", 0))
         return int(opened.getsockname()[1])
@@ -211,26 +186,12 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def serving(served: Served, settings: Mapping[str, str] | None = None) -> Iterator[Service]:
-    """Start the service of a project, wait until it is ready, and end it afterwards.
-
-    Args:
-        served: the project.
-        settings: environment variables.
-    """
+    """Start the service of a project, wait until it is ready, and end it afterwards."""
     port = free_port()
     log = served.folder / f"service-{port}.log"
-    with log.open("wb") as written:
-        process = subprocess.Popen(
-            [
-                *(served.folder / ".venv/bin/python", "-m", "rung_ops", "serve"),
-                *("--host", "127.0.0.1", "--port", str(port)),
-            ],
-            cwd=served.folder,
-            env=environment(**(settings or {})),
-            stdin=subprocess.DEVNULL,
-            stdout=written,
-            stderr=subprocess.STDOUT,
-        )
+    python = str(served.folder / ".venv/bin/python")
+    command = [python, "-m", "rung_ops", "serve", "--host", "127.0.0.1", "--port", str(port)]
+    process = start_process(command, served.folder, log, environment(**(settings or {})))
     service = Service(served, port, process, log)
     try:
         assert eventually(lambda: _is_ready(service), READY_SECONDS), log.read_text()

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.product.conftest import environment, run, tool
+from tests.product.processes import end_group, start_process
 from tests.product.serving import eventually, free_port
 
 BUCKET = "flights"
@@ -43,42 +43,27 @@ def tools(folder: Path) -> Path:
 
 @dataclass
 class Store:
-    """A server that speaks S3, and what a test does with it.
-
-    Attributes:
-        tools: the environment of the server and the client.
-        command: what starts it.
-        folder: its log, and what it keeps.
-        port: where it answers.
-        identity: keys of whoever may do everything; the server may read them from its environment.
-    """
+    """A server that speaks S3, and what a test does with it."""
 
     tools: Path
     command: list[str]
     folder: Path
     port: int
+    # Keys of whoever may do everything; the server may read them from its environment.
     identity: dict[str, str] = field(default_factory=lambda: dict(KEYS))
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
-        """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start the server, and wait until it answers."""
-        with (self.folder / "log.txt").open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command,
-                cwd=self.folder,
-                env=environment(**self.identity),
-                stdout=log,
-                stderr=log,
-            )
+        log, variables = self.folder / "log.txt", environment(**self.identity)
+        self.process = start_process(self.command, self.folder, log, variables)
         if not eventually(self._answers, seconds=60):
             self.kill()
-            log_text = (self.folder / "log.txt").read_text()[-500:]
-            pytest.skip(f"{Path(self.command[0]).name} cannot be started here: {log_text}")
+            name = Path(self.command[0]).name
+            pytest.skip(f"{name} cannot be started here: {log.read_text()[-500:]}")
 
     def _answers(self) -> bool:
         try:
@@ -90,12 +75,10 @@ class Store:
     def kill(self) -> None:
         """End the server as a power cut does."""
         if self.process:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait(timeout=30)
+            end_group(self.process)
             self.process = None
 
     def ask(self, call: str, **arguments: Any) -> Any:
-        """Ask the store for something."""
         done = run(
             self.tools / "bin/python",
             *("-c", ASK, self.endpoint, call, json.dumps(arguments)),
@@ -110,7 +93,6 @@ class Store:
         self.ask("upload_file", Filename=str(path), Bucket=BUCKET, Key=key)
 
     def keys(self, prefix: str = "") -> list[str]:
-        """List the keys of the bucket."""
         result = self.ask("list_objects_v2", Bucket=BUCKET, Prefix=prefix)
         return [entry["Key"] for entry in result.get("Contents", [])]
 

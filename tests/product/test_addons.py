@@ -1,15 +1,13 @@
 """The add-on of docs/addons.md works as the page has it, in a project that installs it from a folder."""
 
-import json
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.product.processes import receiving
 from tests.product.serving import free_port
 from tests.product.variants import Project, answers, start
 
@@ -43,22 +41,9 @@ def project(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def channel(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The messages that reach the house's channel."""
     messages: list[str] = []
-
-    class Channel(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            messages.append(json.loads(body)["text"])
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *given: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Channel)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("HOUSE_CHANNEL", f"http://127.0.0.1:{server.server_port}/")
-    yield messages
-    server.shutdown()
+    with receiving(lambda told: messages.append(told["text"])) as url:
+        monkeypatch.setenv("HOUSE_CHANNEL", f"{url}/")
+        yield messages
 
 
 def test_its_verb_is_listed_and_run(project: Project, channel: list[str]) -> None:
@@ -87,17 +72,3 @@ def test_the_service_answers_its_route(project: Project, channel: list[str]) -> 
     finally:
         service.terminate()
         service.wait(timeout=30)
-
-
-def test_a_project_that_lists_it_runs_nothing_without_it(project: Project) -> None:
-    file = project.folder / "pyproject.toml"
-    file.write_text(
-        file.read_text().replace("[tool.rung]\n", '[tool.rung]\naddons = ["house_notifier"]\n')
-    )
-    assert "house try" in project.run("uv run rung-ops --help")
-
-    project.run("uv sync --no-group house")
-
-    for verb in ("policies", "serve", "house try"):
-        output = project.fail(f"uv run --no-sync rung-ops {verb}")
-        assert "lists the add-on `house_notifier`" in output and "Traceback" not in output

@@ -56,7 +56,6 @@ WRITTEN = {
 
 @pytest.fixture(scope="module")
 def calm(first_release: Callable[[str], Flown], tmp_path_factory: pytest.TempPathFactory) -> Flown:
-    """A project in whose production nothing has changed."""
     made = first_release("velocity").copy(tmp_path_factory.mktemp("flown") / "project")
     made.answer("2013-02-01", "2013-03-01")
     return made

@@ -11,6 +11,7 @@ from tests.conftest import (
     CI,
     COMBINATIONS,
     GAMES,
+    HOUSE,
     LEVELS,
     TEAM_SIZES,
     VENDORS,
@@ -32,7 +33,9 @@ FILES = (
     ),
     *("tracking/Dockerfile", "tracking/compose.yaml"),
 )
-several_or_one = pytest.mark.parametrize("team_size", TEAM_SIZES[1:])
+several_or_one = pytest.mark.parametrize(
+    ("team_size", "house"), [(TEAM_SIZES[1], False), (TEAM_SIZES[2], False), (TEAM_SIZES[2], True)]
+)
 YAMLLINT = """
 extends: default
 rules:
@@ -59,8 +62,11 @@ def all_of(
     team_size: str = "teams",
     orchestrator: str = "ci",
     features: str = "redis",
+    *,
+    house: bool = False,
 ) -> Path:
     """Render the variant that has all files of a vendor and a game, and its schedules."""
+    runner = {} if ci == "github" else {"runner": "ml"}
     return render(
         ci=ci,
         use_case=use_case,
@@ -69,18 +75,19 @@ def all_of(
         tracking="server",
         orchestrator=orchestrator,
         features=features,
+        **(HOUSE | runner if house else {}),
     )
 
 
 @pytest.fixture
 def every_whole(render: Render) -> list[Path]:
     """Render each vendor and game with all their files, for one model and for several."""
-    return [all_of(render, *answers) for answers in product(VENDORS, GAMES, TEAM_SIZES[1:])]
+    own = [all_of(render, ci, GAMES[-1], house=True) for ci in VENDORS]
+    return own + [all_of(render, *answers) for answers in product(VENDORS, GAMES, TEAM_SIZES[1:])]
 
 
 @pytest.fixture(params=GAMES)
 def use_case(request: pytest.FixtureRequest) -> str:
-    """Name each game."""
     game: str = request.param
     return game
 
@@ -91,7 +98,6 @@ def schema(project: Path, name: str, files: list[str], *more: str) -> None:
 
 
 def below(project: Path, pattern: str) -> list[str]:
-    """Name the files of a project that match, at least one."""
     result = [path.relative_to(project).as_posix() for path in sorted(project.glob(pattern))]
     assert result, f"no {pattern}"
     return result
@@ -142,8 +148,10 @@ def test_compose_keeps_the_schema(every_whole: list[Path], tmp_path: Path) -> No
 
 
 @several_or_one
-def test_github_workflows_are_sound(render: Render, use_case: str, team_size: str) -> None:
-    project = all_of(render, "github", use_case, team_size)
+def test_github_workflows_are_sound(
+    render: Render, use_case: str, team_size: str, house: bool
+) -> None:
+    project = all_of(render, "github", use_case, team_size, house=house)
     workflows = below(project, ".github/workflows/*.yml")
 
     run(tool("actionlint"), *workflows, cwd=project)
@@ -154,8 +162,10 @@ def test_github_workflows_are_sound(render: Render, use_case: str, team_size: st
 
 
 @several_or_one
-def test_gitlab_jobs_keep_the_schema(render: Render, use_case: str, team_size: str) -> None:
-    project = all_of(render, "gitlab", use_case, team_size)
+def test_gitlab_jobs_keep_the_schema(
+    render: Render, use_case: str, team_size: str, house: bool
+) -> None:
+    project = all_of(render, "gitlab", use_case, team_size, house=house)
     jobs = [".gitlab-ci.yml", *below(project, ".gitlab/ci/*.yml")]
 
     schema(project, "vendor.gitlab-ci", jobs, "--data-transform", "gitlab-ci")
@@ -163,8 +173,10 @@ def test_gitlab_jobs_keep_the_schema(render: Render, use_case: str, team_size: s
 
 
 @several_or_one
-def test_azure_pipelines_keep_the_schema(render: Render, use_case: str, team_size: str) -> None:
-    project = all_of(render, "azure", use_case, team_size)
+def test_azure_pipelines_keep_the_schema(
+    render: Render, use_case: str, team_size: str, house: bool
+) -> None:
+    project = all_of(render, "azure", use_case, team_size, house=house)
     pipelines = below(project, ".pipelines/*.yml")
     azure = ["--data-transform", "azure-pipelines", "--regex-variant", "nonunicode"]
 

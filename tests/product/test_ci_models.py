@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.product.ci_site import RELEASE_JOBS, Site, job_of_github, site
-from tests.product.ci_trials import (
-    brings_a_first_release,
-)
+from tests.product.ci_trials import brings_a_first_release
 from tests.product.conftest import Started
 from tests.product.flown import override
+from tests.product.test_models import ITS_OWN_PLAN
 from tests.product.variants import Project
 
 pytestmark = pytest.mark.slow
@@ -22,8 +21,7 @@ GOVERNED_NAME = "credit-risk-household_credits"
 def its_own_plan(project: Path) -> None:
     """Bring the documents of the second model, and say what its team has agreed on."""
     Project(project).run("uv run poe models")
-    plan = ("governance/change_control_plan.yaml", "least: 0.75", "least: 0.70")
-    override(project / GOVERNED, plan)
+    override(project / GOVERNED, ITS_OWN_PLAN)
 
 
 @pytest.fixture(scope="module")

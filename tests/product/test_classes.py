@@ -12,12 +12,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.product import test_own_data as own_data
 from tests.product.serving import free_port
-from tests.product.variants import (
-    ask,
-    in_production,
-    promise_less,
-    serving,
-)
+from tests.product.variants import ask, in_production, promise_less, serving
 
 pytestmark = pytest.mark.slow
 

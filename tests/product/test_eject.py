@@ -43,18 +43,15 @@ class Ejected:
         commit(self.folder, "Name the log of the service")
 
     def rung(self, *arguments: str, expect: int = 0) -> str:
-        """Run `rung` in the project, with its template trusted; return what it says."""
         trusted = ("--template", self.template)
         done = rung(*arguments, *trusted, cwd=self.folder, environment=environment())
         assert expect == done.returncode, done.stdout + done.stderr
         return done.stdout + done.stderr
 
     def run(self, *command: str, expect: int = 0) -> str:
-        """Run a command in the project."""
         return run(*command, cwd=self.folder, expect=expect).stdout
 
     def edit(self, path: str, old: str, new: str) -> None:
-        """Replace a text that occurs once in a file."""
         file = self.folder / path
         assert 1 == file.read_text().count(old), path
         file.write_text(file.read_text().replace(old, new))

@@ -45,7 +45,6 @@ print(pl.read_parquet("logs/production/predictions/**/*.parquet").select(
 
 @pytest.fixture(scope="module")
 def project(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Make a project on rung 3 with the documentation's entity feature, and its first version."""
     return trained(copier_template, tmp_path_factory.mktemp("entity") / "project")
 
 

@@ -22,7 +22,6 @@ REFUSED = {
 
 @pytest.fixture(scope="module")
 def project(start: Started) -> Path:
-    """Start a project whose hooks are installed."""
     project = start(ci="github", level=2, use_case="governance")
     run("uv", "run", "poe", "hooks", cwd=project)
     return project

@@ -47,13 +47,13 @@ import polars as pl
 from rung_ops.training import estimator
 from rung_ops.contract import Row, TARGET
 from rung_ops.contract.row_checks import inspect
-from rung_ops.stages import MODEL
+from rung_ops.training.refit import served_model
 schema = Row.to_schema().remove_columns([TARGET])
 row = json.load(open(sys.argv[1]))
 rows = pl.DataFrame([row]).with_columns(pl.col("scheduled").str.to_datetime())
 typed, problems = inspect(rows, schema, "row.json")
 assert not problems, problems
-print(estimator.predict(estimator.load(MODEL), typed)[0])
+print(estimator.predict(estimator.load(served_model()), typed)[0])
 """
 
 

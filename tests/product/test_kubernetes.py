@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +19,7 @@ from tests.product import docker
 from tests.product.conftest import commit, environment, run, tool
 from tests.product.manifests import built, of_kind
 from tests.product.podman import NoPodsError, Podman, give_to_pods, podman
+from tests.product.processes import end_group, start_process
 from tests.product.serving import Served, Service, eventually, free_port, released
 from tests.product.test_image import BASE
 from tests.product.test_service_rollout import events, until, with_traffic
@@ -100,15 +100,7 @@ def pods(images: Images) -> Podman:
 def playing(
     pods: Podman, project: Served, overlay: str, name: str, **changes: Any
 ) -> Iterator[Service]:
-    """Run the Deployment of an overlay as it is, but for its port, and take it down.
-
-    Args:
-        pods: what runs it.
-        project: whose.
-        overlay: its name.
-        name: of the pod; several run beside each other.
-        changes: keys of the container that are others.
-    """
+    """Run the Deployment of an overlay as it is, but for its port, and take it down."""
     manifests = built(project.folder, overlay)
     (deployment,) = copy.deepcopy(of_kind(manifests, "Deployment"))
     port = free_port()
@@ -201,7 +193,6 @@ def files_of_log(project: Served, environment_: str) -> list[Path]:
 
 
 def logged(project: Served, environment_: str) -> list[str]:
-    """Read the ids in the prediction log, each once."""
     read: list[str] = json.loads(
         project.python("-c", LOGGED, *files_of_log(project, environment_)).splitlines()[-1]
     )
@@ -209,7 +200,6 @@ def logged(project: Served, environment_: str) -> list[str]:
 
 
 def resident(process: int) -> int:
-    """Read the memory that a process has, in bytes."""
     pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
@@ -254,23 +244,19 @@ def repository(project: Served, folder: Path) -> Iterator[str]:
     bare = folder / "project.git"
     run("git", "clone", "--quiet", "--bare", project.folder, bare, cwd=folder)
     port = free_port()
-    with subprocess.Popen(
-        [
-            *("git", "daemon", "--export-all", "--enable=receive-pack", "--reuseaddr"),
-            *(f"--base-path={folder}", f"--port={port}", "--listen=127.0.0.1", folder),
-        ],
-        env=environment(),
-        start_new_session=True,
-    ) as process:
-        address = f"git://127.0.0.1:{port}/project.git"
-        try:
-            listed = ("git", "ls-remote", address)
-            assert eventually(lambda: run(*listed, cwd=folder, expect=None).returncode == 0), (
-                "git does not serve"
-            )
-            yield address
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
+    command = [
+        *("git", "daemon", "--export-all", "--enable=receive-pack", "--reuseaddr"),
+        *(f"--base-path={folder}", f"--port={port}", "--listen=127.0.0.1", str(folder)),
+    ]
+    process = start_process(command, folder, folder / "git.log", environment())
+    try:
+        listed = ("git", "ls-remote", f"git://127.0.0.1:{port}/project.git")
+        assert eventually(lambda: run(*listed, cwd=folder, expect=None).returncode == 0), (
+            "git does not serve"
+        )
+        yield listed[-1]
+    finally:
+        end_group(process, signal.SIGTERM)
 
 
 def scheduled(project: Served, name: str, **settings: str) -> list[dict[str, Any]]:
@@ -295,7 +281,6 @@ def scheduled(project: Served, name: str, **settings: str) -> list[dict[str, Any
 
 
 def ended(pods: Podman, name: str) -> tuple[int, str]:
-    """Wait for the end of a Job's pod; return its exit code and all that it said."""
     container = f"{name}-pod-pass"
     pods.run("wait", container)
     code = pods.inspect(container)["State"]["ExitCode"]

@@ -1,13 +1,13 @@
 """Several models in one repository: each is trained, released and served by itself, side by side."""
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.product.flown import override
 from tests.product.serving import free_port
 from tests.product.variants import (
     Project,
@@ -22,6 +22,8 @@ from tests.product.variants import (
 
 pytestmark = pytest.mark.slow
 
+# What the second model's team has agreed on.
+ITS_OWN_PLAN = ("governance/change_control_plan.yaml", "least: 0.75", "least: 0.70")
 SECOND = {"velocity": "cancellations", "governance": "household_credits"}
 
 
@@ -56,7 +58,8 @@ def test_two_models_are_trained_released_and_served_side_by_side(
     first.commit("Bring the documents of the second model, publish the keys")
     second = Project(first.folder / "models" / SECOND[use_case])
     if governed:
-        its_own_plan(second)
+        override(second.folder, ITS_OWN_PLAN)
+        second.commit("Agree on bounds")
 
     first.run("uv run poe check")  # of both
     release(second, governed=governed)
@@ -92,15 +95,6 @@ def is_taken_back_alone(second: Project, first: Project) -> None:
     second.run("uv run poe rollback")
 
     assert before == [in_production(model.folder / "releases").name for model in (first, second)]
-
-
-def its_own_plan(second: Project) -> None:
-    """Say in the second model's plan what its team has agreed on."""
-    plan = second.folder / "governance/change_control_plan.yaml"
-    text, times = re.subn("least: 0.75", "least: 0.70", plan.read_text())
-    assert times == 1
-    plan.write_text(text)
-    second.commit("Agree on bounds")
 
 
 def test_a_verb_runs_for_each_model_and_otherwise_for_the_one_it_is_typed_in(

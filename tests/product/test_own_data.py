@@ -115,7 +115,6 @@ def watch_an_outcome(project: Project, identity: str, target: str, value: object
 
 
 def climb(project: Project, template: Path, level: int) -> None:
-    """Climb one rung, with all its checks."""
     done = rung("climb", project.folder, "--template", template, "--to", str(level))
     assert done.returncode == 0, done.stdout + done.stderr
     project.run("uv sync")
@@ -150,7 +149,6 @@ def test_other_data_climbs_all_rungs_where_there_is_no_governance(
 
 
 def start(template: Path, folder: Path, level: int = 0) -> Project:
-    """Make a project."""
     project = Project(folder)
     options = ("--defaults", "--level", str(level), "--template", template)
     done = rung("new", project.folder, *options, "-d", f"project_name={folder.name}")
@@ -165,15 +163,7 @@ def goes_up(
     row: dict[str, Any] | None = None,
     rung_by_rung: bool = False,
 ) -> None:
-    """Take a project with its own data from rung 0 to an answer of the service on rung 4.
-
-    Args:
-        project: on rung 0.
-        copier_template: by which it climbs.
-        before_release: a command to run before the gate.
-        row: what the service is asked for; by default the example of the release.
-        rung_by_rung: climb four times; otherwise once, which has all checks of the four.
-    """
+    """Take a project with its own data from rung 0 to an answer of the service on rung 4."""
     project.run("uv sync")
     for verb in ("check", "train", "evaluate", "notebook"):
         project.run(f"uv run poe {verb}")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from rung import output_formats
-from rung.check.fleet import page
-from rung.check.fleet.row import Row
+from rung.check.fleet import table
+from rung.check.fleet.reviews import Row
 from rung.check.review.findings import Trial
 from rung.check.review.review import review
 from tests.conftest import ROOT, Render
@@ -82,7 +82,7 @@ def pages(render: Render, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         "report with runs": output_formats.writer("check", "html")(runs),
         "report of nothing": output_formats.writer("check", "html")(review(nothing, limits=PLENTY)),
         "report of long names": output_formats.writer("check", "html")(review(odd, limits=PLENTY)),
-        "fleet": page.make(rows, "ours"),
+        "fleet": table.page(rows, "ours"),
     }
 
 

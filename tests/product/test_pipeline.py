@@ -4,13 +4,13 @@ import json
 import os
 import re
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.command import git
 from tests.product.conftest import environment
+from tests.product.processes import end_group, start_process
 from tests.product.serving import free_port
 from tests.product.variants import Project, answers, start
 
@@ -141,19 +141,12 @@ def test_new_files_are_versioned_and_reach_a_clone(project: Project, tmp_path: P
 
 def test_the_runs_can_be_browsed(project: Project) -> None:
     port = str(free_port())
-    server = subprocess.Popen(
-        ["uv", "run", "poe", "runs", "--port", port],
-        cwd=project.folder,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    command = ["uv", "run", "poe", "runs", "--port", port]
+    server = start_process(command, project.folder, Path(os.devnull), environment())
     try:
         assert answers(f"http://127.0.0.1:{port}/health", seconds=180)
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=30)
+        end_group(server, signal.SIGTERM)
 
 
 def test_a_change_of_the_source_alone_takes_the_way_to_production(

@@ -22,7 +22,6 @@ COLUMNS = {"months": 1, "purpose": 3, "amount": 4, "rate": 7, "age": 12, "job": 
 
 
 def amounts(draw: random.Random) -> own_data.Rows:
-    """Read the credits."""
     for line in RAW.read_text().splitlines():
         fields = line.split()
         yield {name: fields[place] for name, place in COLUMNS.items()}

@@ -43,7 +43,6 @@ class Tuned:
         return self.project.folder
 
     def says(self, *arguments: str | Path, expect: int = 0, **settings: str) -> str:
-        """Run it to its end and return what it printed."""
         process = self.project.begin(*arguments, **settings)
         try:
             output, _ = process.communicate(timeout=PATIENT)
@@ -84,7 +83,6 @@ class Cluster:
     process: subprocess.Popen[str]
 
     def lose_a_machine(self) -> None:
-        """Kill every process of a worker's machine."""
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write("kill\n")
         self.process.stdin.flush()
@@ -108,7 +106,6 @@ def tuned(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Tu
 
 @pytest.fixture
 def cluster(tuned: Tuned) -> Iterator[Cluster]:
-    """A cluster of the project's own Ray."""
     process = tuned.project.begin(CLUSTER, stdin=subprocess.PIPE)
     assert process.stdin and process.stdout
     try:
@@ -127,7 +124,6 @@ def cluster(tuned: Tuned) -> Iterator[Cluster]:
 
 
 def until(holds: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Wait until something holds while a process runs."""
     deadline = time.monotonic() + PATIENT
     while not holds():
         assert process.poll() is None, process.communicate()[0]

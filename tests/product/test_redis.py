@@ -38,7 +38,6 @@ def answer(address: str) -> tuple[float, list[str]]:
 
 
 def metric(address: str, name: str) -> float:
-    """Read a figure of /metrics: the sum over its series."""
     with urllib.request.urlopen(f"{address}/metrics", timeout=30) as reply:
         lines = reply.read().decode().splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith(name))

@@ -4,6 +4,7 @@ the real autopilot, and a page of them.
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from tests.command import git, rung
 from tests.product.browser import opened
 from tests.product.flown import tree
+from tests.product.test_pages import look
 from tests.product.variants import Project
 
 pytestmark = pytest.mark.slow
@@ -144,6 +146,52 @@ def test_the_page_opens_in_a_browser_and_asks_for_nothing(
         assert elements.of("h2", id=name)
     assert elements.of("path", **{"class": "mark promoted"})
     assert "Where it did not help" in document
+
+
+@pytest.fixture(scope="module")
+def pages(replayed: Project) -> Path:
+    """The folder of reports, with every kind of page that the library writes for velocity."""
+    reports = replayed.folder / "reports"
+    shutil.copytree(replayed.folder / ".replay/reports/monitor", reports / "monitor")
+    replayed.run("uv run poe features && uv run poe reports")
+    return reports
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
+@pytest.mark.parametrize(
+    "name", ["index", "report", "features", "monitor/report", "replay/timeline"]
+)
+def test_a_page_fits_and_axe_finds_nothing(
+    pages: Path, tmp_path: Path, name: str, width: int, scheme: str
+) -> None:
+    text = (pages / f"{name}.html").read_text("utf-8")
+    observed = look(text, tmp_path, width, scheme)
+
+    assert observed["needed"] <= width
+    assert observed["passes"] > 10
+    assert [] == observed["violations"]
+    assert "`" not in text.partition("</style>")[2].partition("<script")[0]
+
+
+def test_the_arrow_keys_read_the_values_of_a_plot(pages: Path, tmp_path: Path) -> None:
+    press = """<script>addEventListener("load", () => {
+      const plot = document.querySelector("svg[role=application]");
+      plot.focus();
+      for (const key of ["End", "ArrowLeft", "Home"])
+        plot.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+    });</script>"""
+    page = tmp_path / "report.html"
+    text = (pages / page.name).read_text("utf-8")
+    page.write_text(text.replace("</body>", f"{press}</body>"), "utf-8")
+    (tmp_path / "opened").mkdir()
+
+    document, console = opened(page, tmp_path / "opened")
+
+    first = re.search(r"<svg role=.*?<title>(.*?)</title>", text, re.DOTALL)
+    values = re.findall(r'<div id="value"[^>]*>(.*?)</div>', document)
+    assert first and values == [first[1]]
+    assert 1 == document.count('class="at-mark"')
+    assert console == []
 
 
 def test_a_replay_leaves_the_project_alone(replayed: Project) -> None:

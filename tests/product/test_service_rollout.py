@@ -27,7 +27,6 @@ def hurry(served: Served, **shadow: Any) -> None:
 
 
 def events(served: Served) -> list[dict[str, Any]]:
-    """Read what changed in production."""
     lines = (served.folder / "releases/production/history.jsonl").read_text().splitlines()
     happened = [json.loads(line) for line in lines]
     return [event for event in happened if event["event"] != "without_gate"]
@@ -54,7 +53,6 @@ def until(service: Service, holds: Callable[[dict[str, Any]], bool]) -> Callable
 
 
 def seeing(replies: list[Reply], release: str) -> set[int]:
-    """Name the callers whom a release answered."""
     return {r.number for r in replies if r.status == 200 and r.json["release"] == release}
 
 

@@ -15,14 +15,7 @@ import pytest
 
 from tests.command import git
 from tests.product.conftest import run
-from tests.product.stores import (
-    BUCKET,
-    KEYS,
-    Store,
-    moto,
-    seaweed,
-    tools,
-)
+from tests.product.stores import BUCKET, KEYS, Store, moto, seaweed, tools
 from tests.product.variants import Project, set_values, start
 
 pytestmark = pytest.mark.slow
@@ -68,7 +61,6 @@ def real(store_tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def made(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """An installed project on rung 0."""
     folder = tmp_path_factory.mktemp("project") / "project"
     return start(copier_template, folder, data="store", store_bucket=BUCKET, level=0)
 
@@ -105,7 +97,6 @@ def typed(
 
 
 def fetched(project: Project) -> dict[str, str]:
-    """Every file in data/incoming that is not a mark or draft, and its content."""
     folder = project.folder / "data/incoming"
     return {
         path.relative_to(folder).as_posix(): sha256(path.read_bytes()).hexdigest()
@@ -153,7 +144,6 @@ def test_what_is_in_the_store_is_listed_and_what_is_new_is_fetched(
 
 
 def peak(project: Project, *program: str) -> int:
-    """Run a program of the project; return the megabytes it ever held at once."""
     python = project.folder / ".venv/bin/python"
     output = run(python, "-c", PEAK, *program, cwd=project.folder, expect=0, **KEYS).stdout
     return int(output.split()[-1]) // 1024
@@ -263,7 +253,6 @@ WRONG_KEYS = KEYS | {"AWS_SECRET_ACCESS_KEY": "wrong"}
 
 
 def write_keys(project: Project) -> None:
-    """Put the keys into .env, as a person does."""
     lines = "".join(f"{name}={value}\n" for name, value in KEYS.items())
     (project.folder / ".env").write_text(lines)
 

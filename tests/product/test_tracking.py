@@ -14,13 +14,7 @@ from tests.conftest import ROOT
 from tests.product import stores
 from tests.product.conftest import environment, run
 from tests.product.processes import end_group
-from tests.product.tracking_client import (
-    has_to_record,
-    made,
-    project_on_few_rows,
-    settings,
-    when,
-)
+from tests.product.tracking_client import has_to_record, made, project_on_few_rows, settings, when
 from tests.product.tracking_server import SECRETS, Server, running
 from tests.product.variants import Project
 
@@ -100,7 +94,6 @@ def test_every_task_works_against_it(server: Server) -> None:
 
 
 def loaded(project: Project, server: Server, alias: str) -> str:
-    """Load a model as a client does that knows the address alone; return its type."""
     name = server.versions()[0]["name"]
     code = (
         f"import mlflow; mlflow.set_tracking_uri({server.uri!r}); "

@@ -9,9 +9,9 @@ import pytest
 from tests.conftest import ROOT
 from tests.product import stores
 from tests.product.flown import MOMENT, Flown, begin, take_off
-from tests.product.tracking_client import model_name, settings
+from tests.product.tracking_client import settings
 from tests.product.tracking_server import Server, running
-from tests.product.variants import Project, in_production, start, take_another_seed, validate
+from tests.product.variants import Project, take_another_seed
 
 pytestmark = pytest.mark.slow
 
@@ -39,17 +39,6 @@ def flying(started: tuple[Flown, Server]) -> tuple[Flown, Server]:
     """The same, with the server up."""
     started[1].up()
     return started
-
-
-def test_the_champion_on_the_server_is_what_production_serves(
-    flying: tuple[Flown, Server],
-) -> None:
-    flown, server = flying
-
-    assert flown.state()["serving"].startswith("v1-")
-    assert {"challenger": "1", "champion": "1"} == server.aliases()
-    assert "version 1" in flown.poe("lineage", "champion")
-    assert not (flown.folder / "mlflow.db").exists()
 
 
 def test_the_autopilot_trains_on_the_server_once_despite_any_failure(
@@ -121,40 +110,4 @@ def test_a_deployment_moves_the_champion_and_neither_it_nor_a_rollback_waits_for
 
     server.up()
     flown.poe("gate")
-
-
-def test_under_governance_a_release_and_its_approval_go_by_the_server(
-    flying: tuple[Flown, Server], copier_template: Path, tmp_path: Path
-) -> None:
-    _, server = flying
-    # Under a name of its own, as the server knows the other one already.
-    answers = {"use_case": "governance", "level": 3, "tracking": "server", "package": "loans"}
-    project = start(copier_template, tmp_path / "project", **answers)
-    settings(project, uri=server.uri)
-    project.run("uv run poe keys")
-    project.commit("Use our server, make keys")
-    project.run("uv run poe pipeline")
-    project.commit("Train")
-    assert "there is no validation of version 1" in project.fail("uv run poe gate")
-    validate(project)
-    server.end(signal.SIGKILL)
-    for verb in ("gate", "release"):
-        output = project.fail(f"uv run poe {verb}")
-        assert "does not answer" in output and "Traceback" not in output
-
-    server.up()
-    for text in ("gate", "release", "deploy staging", "deploy production"):
-        project.run(f"uv run poe {text}")
-    server.end(signal.SIGKILL)
-    output = project.run("uv run poe promote 1")
-    assert "answers in production" in output and "alias `champion` could not be set" in output
-
-    server.up()
-    output = project.run("uv run poe promote 1")
-
-    assert "loans version 1 is champion in the registry" in output
-    request = {"name": model_name(project), "alias": "champion"}
-    assert server.ask("registered-models/alias", **request)["model_version"]["version"] == "1"
-    assert in_production(project.folder / "releases").name.startswith("v1-")
-    assert not (project.folder / "mlflow.db").exists()
-    assert "records: complete" in project.run("uv run poe records")
+    assert not (flown.folder / "mlflow.db").exists()

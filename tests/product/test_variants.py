@@ -61,10 +61,7 @@ TYPED = {
 }
 # Governance up to an approved, serving and examined release.
 OFTEN = "governance-team-github-4-server-none"
-MADE = {
-    *("dvc.lock", "governance/dvc.lock"),
-    "deploy/kubernetes/components/alerts/rules.yaml",
-}
+MADE = {*("dvc.lock", "governance/dvc.lock"), "deploy/kubernetes/components/alerts/rules.yaml"}
 # Where other models and rows of a warehouse are written.
 PLACES = ("models/", "data/incoming/warehouse")
 
@@ -124,7 +121,6 @@ def test_a_newcomer_can_type_every_command(
 
 
 def verbs_of_the_rung(project: Project) -> list[str]:
-    """Name the verbs that the page names and the README does not, in the order to type them."""
     typed = set(verbs(commands_of_the_readme(project)))
     left = [verb for verb in verbs(commands_of_the_rung(project)) if verb not in ELSEWHERE | typed]
     directory = {verb: number for number, verb in enumerate(ORDER)}
@@ -229,7 +225,6 @@ BETWEEN: dict[str, Callable[[Project], None]] = {
 
 
 def rows_to_score(project: Project) -> None:
-    """Write ten of the rows that the model was judged by to rows.csv."""
     project.run(
         'uv run python -c "import polars; '
         "polars.read_parquet('data/test.parquet').head(10).write_csv('rows.csv')\" "

@@ -46,7 +46,6 @@ class Trial:
         self.url = server.url()
 
     def pull(self, command: str = PULL) -> str:
-        """Take what is new."""
         with self._addressed():
             return self.project.run(command)
 
@@ -67,11 +66,9 @@ class Trial:
         )
 
     def files(self) -> dict[str, bytes]:
-        """Read everything in the folder, hidden files too."""
         return {path.name: path.read_bytes() for path in sorted(self.folder.glob("*"))}
 
     def there(self) -> int:
-        """Count the rows in the warehouse."""
         return int(self.server.sql("SELECT count(*) FROM flights"))
 
     @contextlib.contextmanager
@@ -124,17 +121,11 @@ def test_a_server_whose_clock_is_behind_decides_what_is_over(trial: Trial) -> No
 
 WRONG = {
     "a wrong password": ("", "refused the user or the password"),
-    "an expired password": (
-        "ALTER ROLE reader VALID UNTIL '2020-01-01'",
-        "expired (VALID UNTIL)",
-    ),
+    "an expired password": ("ALTER ROLE reader VALID UNTIL '2020-01-01'", "expired (VALID UNTIL)"),
     "a blocked user": ("ALTER ROLE reader NOLOGIN", "blocked"),
     "no right to read": ("REVOKE SELECT ON flights FROM reader", "GRANT SELECT"),
     "no such table": ("ALTER TABLE flights RENAME TO departures", "table that does not exist"),
-    "too little time": (
-        "ALTER ROLE reader SET statement_timeout = 1",
-        "`window_days` smaller",
-    ),
+    "too little time": ("ALTER ROLE reader SET statement_timeout = 1", "`window_days` smaller"),
 }
 
 
@@ -203,7 +194,6 @@ def test_the_whole_way_from_warehouse_to_a_version_and_on(
 
 
 def train_on(project: Project, rows: str) -> None:
-    """Keep what was pulled in DVC, train, and commit both."""
     project.run("uv run poe incoming")
     project.commit(f"Take {rows}")
     project.run("uv run poe pipeline")
@@ -238,7 +228,6 @@ def texts(project: Project) -> str:
 
 
 def load_sample(trial: Trial, where: str) -> None:
-    """Bring rows of the sample into the table."""
     copied = trial.server.folder / "rows.csv"
     trial.project.run(
         '.venv/bin/python -c "import duckdb; duckdb.sql(\\"COPY (SELECT * FROM '

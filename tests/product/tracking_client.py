@@ -32,18 +32,15 @@ def has_to_record(project: Project) -> None:
 
 
 def made(project: Project) -> dict[str, str]:
-    """Read what the pipeline says it made."""
     return dict(json.loads((project.folder / "reports/run.json").read_text()))
 
 
 def model_name(project: Project) -> str:
-    """Name the model as the registry knows it."""
     text = (project.folder / "pyproject.toml").read_text()
     return str(tomllib.loads(text)["project"]["name"])
 
 
 def settings(project: Project, **values: str) -> None:
-    """Set values of ops/tracking.toml."""
     quoted = {name: f'"{value}"' for name, value in values.items()}
     set_values(project.folder / "ops/tracking.toml", **quoted)
 
@@ -51,11 +48,7 @@ def settings(project: Project, **values: str) -> None:
 def when(
     process: "subprocess.Popen[str]", holds: Callable[[], bool], act: Callable[[], object]
 ) -> tuple[int, str]:
-    """Do something to a running command at a moment that the server shows.
-
-    Returns:
-        Its exit code, and what it said.
-    """
+    """Do something to a running command at a moment that the server shows."""
     until = time.monotonic() + PATIENCE
     while not holds():
         ended = process.poll() is not None

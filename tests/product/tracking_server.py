@@ -38,14 +38,7 @@ API = "/api/2.0/mlflow"
 
 
 class Server:
-    """The three programs of tracking/compose.yaml, on ports of their own.
-
-    Attributes:
-        project: whose server it is; MLflow is that of its environment.
-        folder: what they keep, and what they say.
-        uri: where MLflow answers.
-        database, store: the two that it needs.
-    """
+    """The three programs of tracking/compose.yaml, on ports of their own."""
 
     def __init__(self, project: Project, folder: Path, tools: Path) -> None:
         self.project, self.folder = project, folder
@@ -82,7 +75,6 @@ class Server:
 
     @property
     def store_keys(self) -> dict[str, str]:
-        """The keys that compose.yaml gives the store, and MLflow as its only client."""
         return {name: str(it) for name, it in self.services["store"]["environment"].items()}
 
     def make(self) -> None:
@@ -144,17 +136,14 @@ class Server:
             return False
 
     def log(self) -> str:
-        """Repeat the last words of MLflow."""
         return (self.folder / "mlflow.log").read_text(errors="replace")[-3000:]
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End MLflow and its workers."""
         if self.process is not None:
             end_group(self.process, how)
             self.process = None
 
     def down(self) -> None:
-        """End all three, whatever state they are in."""
         self.end(signal.SIGKILL)
         self.store.kill()
         with contextlib.suppress(AssertionError, OSError):
@@ -169,7 +158,6 @@ class Server:
             return dict(json.load(answer))
 
     def versions(self) -> list[dict[str, Any]]:
-        """Read the versions of the project's model, the oldest first; tags as a table."""
         name = model_name(self.project)
         reported = self.ask("model-versions/search", filter=f"name='{name}'", max_results="1000")
         result = reported.get("model_versions", [])
@@ -178,12 +166,10 @@ class Server:
         return sorted(result, key=lambda each: int(each["version"]))
 
     def aliases(self) -> dict[str, str]:
-        """Read the aliases of the project's model."""
         reported = self.ask("registered-models/get", name=model_name(self.project))
         return {each["alias"]: each["version"] for each in reported["registered_model"]["aliases"]}
 
     def runs(self, status: str = "FINISHED", condition: str = "") -> list[dict[str, Any]]:
-        """Read the runs of the project; tags as a table."""
         try:
             named = self.ask("experiments/get-by-name", experiment_name=model_name(self.project))
         except urllib.error.HTTPError:
@@ -199,12 +185,7 @@ class Server:
 
 @contextlib.contextmanager
 def running(project: Project, tools: Path) -> Iterator[Server]:
-    """Start a project's server, and take it away.
-
-    Args:
-        project: With a tracking/compose.yaml.
-        tools: With SeaweedFS, as stores.tools() makes them.
-    """
+    """Start a project's server, and take it away."""
     # PostgreSQL runs as somebody else, who has to reach the folder.
     folder = Path(tempfile.mkdtemp(prefix="tracking-", dir="/tmp"))
     folder.chmod(0o755)

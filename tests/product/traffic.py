@@ -16,45 +16,29 @@ Request = tuple[str, bytes, dict[str, str]]  # path, body, headers
 
 
 def request(path: str, body: Any, **headers: str) -> Request:
-    """Write a POST request with a body in JSON."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return path, json.dumps(body).encode(), {"content-type": "application/json"} | named
 
 
 @dataclass
 class Reply:
-    """What became of one request.
-
-    Attributes:
-        number: Of the request, in the order in which they were handed over.
-        due: When it was sent, by time.perf_counter().
-        seconds: From then to the end of its answer.
-        status: Of the answer, RESET or UNREACHED.
-        body: Of the answer.
-    """
+    """What became of one request."""
 
     number: int
-    due: float
+    due: float  # when it was sent, by time.perf_counter()
     seconds: float = 0.0
-    status: int = UNREACHED
+    status: int = UNREACHED  # or RESET, or that of the answer
     body: bytes = b""
 
     @property
     def json(self) -> Any:
-        """Read the answer."""
         return json.loads(self.body)
 
 
 def during(
     port: int, work: Callable[[], Any], *loads: tuple[Sequence[Request], int]
 ) -> tuple[list[Reply], Any]:
-    """Send requests while something is done; return the replies and what came of it.
-
-    Args:
-        port: Of the service.
-        work: Is done meanwhile.
-        loads: Requests that take turns, and how many callers send them.
-    """
+    """Send requests while something is done; return the replies and what came of it."""
     done, replies, first = threading.Event(), list[Reply](), 0
     with ThreadPoolExecutor(sum(callers for _, callers in loads)) as pool:
         for requests, callers in loads:

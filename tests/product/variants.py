@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 import signal
 import subprocess
@@ -20,6 +19,7 @@ import yaml
 from tests.command import git
 from tests.conftest import of_the_sample
 from tests.product.conftest import commit, environment, run
+from tests.product.processes import end_group, start_process
 
 FEW_ROWS = """
 import polars as pl
@@ -63,11 +63,9 @@ class Project:
         )
 
     def commit(self, message: str) -> None:
-        """Commit everything that git does not ignore."""
         commit(self.folder, message)
 
     def is_clean(self) -> bool:
-        """Tell whether git sees nothing to commit."""
         return not git(self.folder, "status", "--porcelain")
 
 
@@ -93,7 +91,6 @@ def on_few_rows(template: Path, folder: Path, **answers: Any) -> Project:
 
 
 def commands_of_the_readme(project: Project) -> list[str]:
-    """Read the commands of the README's shell blocks, without their comments."""
     text = (project.folder / "README.md").read_text()
     blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
     lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
@@ -202,7 +199,6 @@ def promise_less(project: Project) -> None:
 
 
 def take_another_seed(folder: Path) -> None:
-    """Let the same rows make another model."""
     set_values(folder / "params.toml", seed="11")
 
 
@@ -217,37 +213,21 @@ def keys_of(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def serving(project: Project, port: int, **more: str) -> Iterator[str]:
-    """Type `uv run poe serve`, give the service's address when it is ready, and stop it.
-
-    Args:
-        project: whose service.
-        port: a free one.
-        more: variables of its environment.
-    """
+    """Type `uv run poe serve`, give the service's address when it is ready, and stop it."""
     log = project.folder / "logs/serve.txt"
     log.parent.mkdir(exist_ok=True)
-    with log.open("w") as text:
-        server = subprocess.Popen(
-            ["uv", "run", "poe", "serve", "--port", str(port)],
-            cwd=project.folder,
-            env=environment(**more),
-            stdin=subprocess.DEVNULL,
-            stdout=text,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    command = ["uv", "run", "poe", "serve", "--port", str(port)]
+    server = start_process(command, project.folder, log, environment(**more))
     address = f"http://127.0.0.1:{port}"
     TOKENS[address] = keys_of(project.folder) / "service.token"
     try:
         assert answers(f"{address}/health/ready", seconds=120), log.read_text()
         yield address
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=30)
+        end_group(server, signal.SIGTERM)
 
 
 def in_production(releases: Path) -> Path:
-    """Find the release that production serves, in the folder of the releases."""
     state = json.loads((releases / "production/state.json").read_text())
     return releases / "production/bundles" / str(state["serving"])
 

@@ -93,15 +93,7 @@ def edit(project: Path, version: str) -> list[str]:
 
 
 def unlike_fresh(project: Path, template: Path, folder: Path) -> set[str]:
-    """Return the files that differ from a fresh project of TODAY with the same answers.
-
-    Both have the same files.
-
-    Args:
-        project: that was updated to TODAY.
-        template: what template() made.
-        folder: where to make the fresh one.
-    """
+    """Return the files of an updated project that differ from those of a fresh one with its answers."""
     given = template_answers.read(project / ".copier-answers.yml")
     fresh = tiny.files_of(tiny.fresh(template, folder, TODAY, **given))
     mine = tiny.files_of(project)

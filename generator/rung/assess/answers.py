@@ -1,10 +1,9 @@
 """The answers to the strategy's questions: from a file, options and the user, or else assumed."""
 
 import sys
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,8 +11,9 @@ from rung.assess.strategy import NO_CHOICE, Choice, Shares, game_of
 from rung.assess.weights import GAMES, Answers, Assumption, Question, Weights
 from rung.errors import RungError
 from rung.levels import template_answers
+from rung.levels.ladder import RUNGS
+from rung.system import terminal
 
-TOP = 4  # the highest rung
 LARGEST = 1_000_000  # bytes; all answers take some hundred
 WIDTH = 88
 METRIC = "impact_metric"  # its name in files, and the question of `rung new` that takes it
@@ -49,8 +49,8 @@ def gather(
         options: Answers by question; None if an option was not given.
         choice: What was decided by options; the rest may be in the file.
         weights: The questions.
-        ask: The questions to ask where they have no answer yet.
-        impact_metric: The number that the model is to move; it is asked with the questions.
+        ask: The questions to ask where they have no answer yet, and with them the impact metric.
+        impact_metric: The number that the model is to move, by an option.
     """
     filed = read(file, weights) if file else Responses({}, NO_CHOICE)
     typed = {name: value for name, value in options.items() if value is not None}
@@ -65,7 +65,7 @@ def gather(
                 f"Answer them with `--answers FILE` or with options such as `--{unanswered[0]} 1`, "
                 "or add `--defaults` to have them assumed."
             )
-        answers = dict(ask_user(unanswered, answers, weights, sys.stdin, sys.stderr))
+        answers = ask_user(unanswered, answers, weights, sys.stdin, sys.stderr)
         metric = metric or ask_metric(sys.stdin, sys.stderr)
     decided = {name: value for name, value in vars(choice).items() if value is not None}
     return Responses(answers, replace(filed.choice, **decided), metric)
@@ -91,18 +91,16 @@ def read(file: Path, weights: Weights) -> Responses:
 def load(file: Path) -> dict[str, Any]:
     """Return the mapping that a YAML or JSON file holds."""
     if file.exists() and not file.is_file():
-        raise RungError(f"{file} is not a file. Name a file of answers.")
+        raise RungError(
+            f"{file} is not a file. Name a file of answers; `--scan {file}` measures a repository."
+        )
     if file.exists() and file.stat().st_size > LARGEST:
         raise RungError(f"{file} is larger than {LARGEST:,} bytes: no file of answers is so large.")
     return template_answers.read(file, unique=True)
 
 
 def understand(values: Mapping[str, Any], weights: Weights, where: str = "") -> Answers:
-    """Return the names of the answers; a value is a name, a synonym or a number, 0 to 3.
-
-    Raises:
-        RungError: There is no such question or answer; it says where, and which there are.
-    """
+    """Return the names of the answers; a value is a name, a synonym or a number, 0 to 3."""
     for name in values:
         if name not in weights.questions:
             close = get_close_matches(name, weights.questions, 1)
@@ -119,21 +117,19 @@ def understand(values: Mapping[str, Any], weights: Weights, where: str = "") -> 
 
 
 def decide(choices: Mapping[str, Any], where: str = "") -> Choice:
-    """Return the user's choices against the arithmetic.
-
-    Raises:
-        RungError: The game or rung does not exist, or the target is below the start.
-    """
+    """Return the user's choices against the arithmetic; refuse what is no game or rung."""
     for name in choices:
-        if name not in ("game", "start", "target"):
-            raise RungError(f"{where}`choice` has no `{name}`. It has game, start and target.")
-    game, start, target = (choices.get(name) for name in ("game", "start", "target"))
+        if name not in ("use_case", "game", "start", "target"):
+            raise RungError(f"{where}`choice` has no `{name}`. It has use_case, start and target.")
+    start, target = choices.get("start"), choices.get("target")
+    game = choices.get("use_case", choices.get("game"))  # `game` is its earlier name
     if game is not None and game not in GAMES:
-        raise RungError(f"{where}`game`: {_shown(game)} is not one of {', '.join(GAMES)}.")
+        raise RungError(f"{where}`use_case`: {_shown(game)} is not one of {', '.join(GAMES)}.")
     for name, rung in (("start", start), ("target", target)):
-        if rung is not None and (type(rung) is not int or not 0 <= rung <= TOP):
+        if rung is not None and (type(rung) is not int or rung not in RUNGS):
+            top = RUNGS[-1]
             raise RungError(
-                f"{where}`{name}`: {_shown(rung)} is not a rung. Give a number, 0 to {TOP}."
+                f"{where}`{name}`: {_shown(rung)} is not a rung. Give a number, 0 to {top}."
             )
     if start is not None and target is not None and target < start:
         raise RungError(
@@ -148,11 +144,8 @@ def assume(answers: Answers, weights: Weights) -> dict[str, tuple[tuple[str, ...
     known = dict(answers)
     for name in weights.questions:
         if name not in answers:
-            rule = next(
-                rule
-                for rule in weights.assumed
-                if name in rule.take and _fits(rule, known, weights)
-            )
+            rules = (rule for rule in weights.assumed if name in rule.take)
+            rule = next(rule for rule in rules if _fits(rule, known, weights))
             known[name] = rule.take[name]
             assumed[name] = (rule.take[name], rule.because)
     return assumed
@@ -160,7 +153,7 @@ def assume(answers: Answers, weights: Weights) -> dict[str, tuple[tuple[str, ...
 
 def ask_user(
     names: Sequence[str], answers: Answers, weights: Weights, typed: TextIO, shown: TextIO
-) -> Answers:
+) -> dict[str, tuple[str, ...]]:
     """Ask the questions of these names; return their answers, and the earlier ones.
 
     A question that is answered with Enter alone is left unanswered; what is assumed then is shown.
@@ -238,7 +231,7 @@ def _name(question: Question, value: Any, where: str) -> str:
     near = _nearest(question, text.lower())
     hint = f" Did you mean `{near}`?" if near else ""
     if question.id == "domain" and not hint:
-        hint = " Where none fits, take the nearest by who may be harmed and which law holds."
+        hint = " If none fits, take the closest by who can be harmed and which law applies."
     raise RungError(
         f"{where}`{question.id}`: {_shown(value)} is not an answer.{hint} {_choices(question)}"
     )
@@ -248,10 +241,18 @@ def _nearest(question: Question, text: str) -> str | None:
     """Return the name that was probably meant; none where answers of different shares are near."""
     cutoff = 0.8 if question.strictest else 0.5  # a wrong domain would loosen the advice
     words = get_close_matches(text, [*question.names(), *question.words], 5, cutoff)
+    if question.strictest:
+        words = [word for word in words if _is_slip(text, word)]
     names = [name for name in map(question.named, words) if name]
     if question.strictest and len({question.answer(name) for name in names}) > 1:
         return None
     return names[0] if names else None
+
+
+def _is_slip(typed: str, word: str) -> bool:
+    """Say whether one letter is wrong, missing, too many or at another place."""
+    blocks = SequenceMatcher(None, typed, word, autojunk=False).get_matching_blocks()
+    return max(len(typed), len(word)) - sum(block.size for block in blocks) <= 1
 
 
 def _choices(question: Question) -> str:
@@ -291,13 +292,7 @@ def _reply(
 
 
 def _fold(text: str, first: str, further: str | None = None) -> list[str]:
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=first if further is None else further,
-        break_on_hyphens=False,
-    )
+    return terminal.wrap(text, WIDTH, first, first if further is None else further)
 
 
 def _mapping(value: Any, where: str) -> dict[str, Any]:

@@ -17,45 +17,26 @@ from rung.levels.ladder import Level
 from rung.levels.ladder import load as load_levels
 from rung.levels.template_answers import ANSWERS
 
-PROJECT = (
-    "use_case",
-    "team_size",
-    "data",
-    "compute",
-    "tracking",
-    "level",
-)  # questions of `rung new`
+# Questions of `rung new`.
+PROJECT = ("use_case", "team_size", "data", "compute", "tracking", "level")
+DOCUMENTS = "documents"
+OPTIONAL = {METRIC, DOCUMENTS}
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """A strategy with everything it was made from.
+    """A strategy with everything it was made from."""
 
-    Args:
-        answers: All answers, the assumed ones among them.
-        assumed: For each answer that was assumed, because of what.
-        choice: What the user decided against the arithmetic.
-        contradictions: Where answers and decisions contradict each other.
-        scan: What was measured in a repository, if it was scanned.
-        measured: The questions that the scan answers: technology, unless all of it was answered.
-        strategy: Game, start, target and order of work.
-        roadmap: The steps.
-        project: The answers to give to `rung new`.
-        impact_metric: The number of the business that the model is to move; empty if not known.
-        weights: The questions and what the answers weigh.
-        levels: The ladder, lowest rung first.
-    """
-
-    answers: Answers
-    assumed: Mapping[str, str]
+    answers: Answers  # the assumed ones among them
+    assumed: Mapping[str, str]  # for each answer that was assumed, because of what
     choice: Choice
     contradictions: tuple[str, ...]
     scan: Scan | None
-    measured: tuple[str, ...]
+    measured: tuple[str, ...]  # questions that the scan answers, unless all were answered
     strategy: Strategy
     roadmap: Roadmap
-    project: Mapping[str, Any]
-    impact_metric: str
+    project: Mapping[str, Any]  # the answers to give to `rung new`
+    impact_metric: str  # the number of the business that the model is to move; empty if not known
     weights: Weights
     levels: Sequence[Level]
 
@@ -66,24 +47,15 @@ def assess(
     levels: Sequence[Level],
     scan_by_game: Callable[[str], Scan] | None = None,
 ) -> Assessment:
-    """Return the strategy for the responses; missing answers are assumed.
-
-    Args:
-        responses: Answers and decisions.
-        weights: The questions and what the answers weigh.
-        levels: The ladder, lowest rung first.
-        scan_by_game: Measures a repository by a game's demands.
-    """
+    """Return the strategy for the responses; missing answers are assumed."""
     assumed = responses_of.assume(responses.answers, weights)
-    answers = {
-        name: responses.answers[name] if name in responses.answers else assumed[name][0]
-        for name in weights.questions
-    }
+    known = {name: names for name, (names, _) in assumed.items()} | dict(responses.answers)
+    answers = {name: known[name] for name in weights.questions}
     contradictions, counted = _contradictions(answers, weights)
     strategy, scan = from_answers(counted, weights, None, responses.choice), None
     measured: tuple[str, ...] = ()
     if scan_by_game is not None:
-        if any(name not in responses.answers for name in measurable(weights)):
+        if not responses.answers.keys() >= set(measurable(weights)):
             measured = measurable(weights)
         scan = scan_by_game(strategy.game.played)
         strategy = from_answers(counted, weights, scan, responses.choice, measured=bool(measured))
@@ -98,6 +70,9 @@ def assess(
         "level": strategy.start.level,
         **({METRIC: responses.impact_metric} if responses.impact_metric else {}),
     }
+    roadmap = Planner(strategy, counted, project, weights, levels, scan).roadmap()
+    if roadmap.owes_later_documents:
+        project[DOCUMENTS] = "now"
     return Assessment(
         answers=answers,
         assumed={n: because for n, (_, because) in assumed.items() if n not in measured},
@@ -106,7 +81,7 @@ def assess(
         scan=scan,
         measured=measured,
         strategy=strategy,
-        roadmap=Planner(strategy, counted, project, weights, levels, scan).roadmap(),
+        roadmap=roadmap,
         project=project,
         impact_metric=responses.impact_metric,
         weights=weights,
@@ -120,20 +95,14 @@ def measurable(weights: Weights) -> tuple[str, ...]:
 
 
 def measure(path: Path, game: str) -> Scan:
-    """Read the repository in a folder, without running it, and return what a strategy needs.
-
-    Args:
-        path: The repository's folder.
-        game: The game to judge it by, governance or velocity.
-
-    Raises:
-        RungError: There is no such folder, or its rung.toml cannot be read.
-    """
+    """Read the repository in a folder, without running it, as a game judges it."""
     from rung.check.review.review import review  # the whole analyser: only where it is needed
 
     if not path.is_dir():
         raise RungError(f"{path} is not a folder. Give `--scan` the folder of a repository.")
     read = review(path, game)
+    answers = read.answers or {}
+    governed = answers.get("use_case") == "governance"
     return Scan(
         level=read.level,
         coverage={block: points for block, (points, _) in read.rating.profile.items()},
@@ -141,22 +110,20 @@ def measure(path: Path, game: str) -> Scan:
         waived=frozenset(name for name, finding in read.findings.items() if finding.waived),
         notes=tuple(read.notes),
         rung=(path / ANSWERS).is_file(),
+        governed=governed,
+        documents=governed and answers.get(DOCUMENTS) == "now",
     )
 
 
 def advised(file: Path) -> dict[str, Any]:
-    """Return the answers for `rung new` from an assessment, or from a file of answers.
-
-    Raises:
-        RungError: The file is neither.
-    """
+    """Return the answers for `rung new` from an assessment, or from a file of answers."""
     content = responses_of.load(file)
     if "project" not in content:
         folder = template.folder() / "levels"
         weights = load_weights(folder)
         return dict(assess(responses_of.read(file, weights), weights, load_levels(folder)).project)
     project = content["project"]
-    if not isinstance(project, dict) or {*project} - {METRIC} != {*PROJECT}:
+    if not isinstance(project, dict) or {*project} - OPTIONAL != {*PROJECT}:
         raise RungError(
             f"{file}: `project` must hold {', '.join(PROJECT)}, and nothing else.\n"
             "Write it again with `rung assess --format json`."
@@ -185,5 +152,5 @@ def _target_contradictions(strategy: Strategy) -> list[str]:
         )
     if target > north > start:
         above = f"the target, rung {target}, is above the north star, rung {north}"
-        return [f"{above}: nothing that was answered calls for it"]
+        return [f"{above}: no answer requires it"]
     return []

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from rung import options, output_formats
+from rung.errors import RungError
 
 Answer = str | None
 
@@ -18,9 +19,12 @@ def _question(help_: str) -> Any:
 
 def assess(
     context: typer.Context,
-    answers: Annotated[
+    file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", parser=Path, help="A YAML or JSON file of answers."),
+        typer.Argument(metavar="FILE", parser=Path, help="A YAML or JSON file of answers."),
+    ] = None,
+    answers: Annotated[
+        Path | None, typer.Option(metavar="FILE", parser=Path, help="The same as FILE.")
     ] = None,
     domain: Annotated[Answer, _question("What the model is for; several with commas")] = None,
     harm: Annotated[Answer, _question("The worst a wrong prediction can do")] = None,
@@ -89,6 +93,8 @@ def assess(
     from rung.levels import ladder, template
     from rung.system.printable import printable
 
+    if file and answers:
+        raise RungError("Name one file of answers, alone or after `--answers`.")
     render = output_formats.writer("assess", form)
     folder = template.folder() / "levels"
     weights = load(folder)
@@ -100,7 +106,7 @@ def assess(
     skipped = assessment.measurable(weights) if scan else ()
     ask = [] if defaults else [name for name in weights.questions if name not in skipped]
     gathered = responses.gather(
-        answers, options, choice, weights, ask=ask, impact_metric=impact_metric
+        file or answers, options, choice, weights, ask=ask, impact_metric=impact_metric
     )
     measure = partial(assessment.measure, scan) if scan else None
     result = assessment.assess(gathered, weights, ladder.load(folder), measure)

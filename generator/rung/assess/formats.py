@@ -1,8 +1,7 @@
 """The formats of an assessment: text for a terminal, JSON, Markdown, and a page of HTML."""
 
 import json
-import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from msgspec import to_builtins
@@ -11,7 +10,8 @@ from rung.assess import phrases
 from rung.assess.answers import METRIC
 from rung.assess.assessment import Assessment
 from rung.assess.roadmap import BEFORE_USE, Item, Step
-from rung.assess.strategy import Block, WeightedSum
+from rung.assess.strategy import Block
+from rung.system import terminal
 
 WIDTH = 96  # of text; only commands may be longer
 FIRST = 3  # steps that are presented; the others are named
@@ -38,23 +38,23 @@ def _summary(assessment: Assessment) -> Iterator[str]:
         yield from _fold(f"{phrases.why(step)}; {effort}", indent=2)
     yield ""
     if strategy.game.name != strategy.game.played:
-        yield from _fold(f"The project plays {strategy.game.played}: {strategy.game.because}.")
+        yield from _fold(f"The project is for {strategy.game.played}: {strategy.game.because}.")
     for step in steps:
         if step.name == BEFORE_USE:
             owed = ", ".join(item.capability.id for item in step.items)
-            yield "Owed before use, as a reminder and not as legal advice:"
+            yield "Required before use (a reminder, not legal advice):"
             yield from _fold(*(f"- {reason}." for reason in phrases.reasons(step)), indent=2)
-            yield from _fold(f"which asks for {owed}." if owed else "", indent=2)
+            yield from _fold(f"which requires {owed}." if owed else "", indent=2)
     for tie in phrases.ties(assessment):
         yield from _fold(f"A tie: {tie}.")
     if rest := [f"{phrases.step_title(step)} (Q{step.quarter})" for step in steps[FIRST:]]:
         yield from _fold(f"Then: {', '.join(rest)}")
     for reason in assessment.contradictions:
-        yield from _fold(f"Does not go together: {reason}.")
+        yield from _fold(f"Contradiction: {reason}.")
     if assessment.assumed:
         assumed = (f"{n} {', '.join(assessment.answers[n])}" for n in assessment.assumed)
         yield from _fold(f"Assumed, as not answered: {'; '.join(assumed)}.")
-    yield "To walk it:"
+    yield "The commands:"
     for command, brings in phrases.commands(assessment):
         yield f"  {command}"
         yield from _fold(f"# {brings}", indent=6)
@@ -65,9 +65,9 @@ def _details(assessment: Assessment) -> Iterator[str]:
     strategy = assessment.strategy
     yield f"\nUse case: {strategy.game.name}"
     yield from _fold(f"because {strategy.game.because}", indent=2)
-    yield from _fold(*map(phrases.term, strategy.game.score.terms), indent=4)
+    yield from _fold(*phrases.terms(strategy.game.score), indent=4)
     yield f"Pace of adoption: {strategy.adoption.total:.2f} of 1"
-    yield from _fold(*map(phrases.term, strategy.adoption.terms), indent=4)
+    yield from _fold(*phrases.terms(strategy.adoption), indent=4)
     for name, rung, promise in phrases.rungs(assessment):
         yield from _fold(f"{name}: {phrases.title(assessment, rung.level)}: {promise}")
         yield from _fold(*rung.because, indent=4)
@@ -75,7 +75,7 @@ def _details(assessment: Assessment) -> Iterator[str]:
         yield from _step_details(number, step)
     if assessment.roadmap.keystones:
         yield "\nTo reach the target anyway"
-        yield from _fold(*map(phrases.keystone, assessment.roadmap.keystones), indent=2)
+        yield from _fold(*phrases.keystones(assessment), indent=2)
     yield "\nNot yet"
     yield from _fold(*(f"{n.what}: {n.because}" for n in assessment.roadmap.not_yet), indent=2)
     yield "\nAnswers"
@@ -89,17 +89,18 @@ def _step_details(number: int, step: Step) -> Iterator[str]:
     yield f"\n{number} {phrases.step_title(step)}"
     if step.block:
         yield f"  priority {phrases.priority(step.block)}"
-        yield from _fold(*map(phrases.term, step.block.worth.terms), indent=4)
+        yield from _fold(*phrases.terms(step.block.worth), indent=4)
     yield from _fold(*(*phrases.reasons(step), *step.tasks), indent=4)
     for item in step.items:
         yield from _fold(f"- {item.capability.id} (rung {item.rung}, {item.state})", indent=2)
         yield from _fold(f"{item.capability.why} Because {'; '.join(item.because)}.", indent=4)
         if item in step.to_do:
-            yield from _fold(f"To do: {item.capability.fix}", indent=4)
             yield from _fold(
-                f"By hand {item.capability.effort}; with Rung: {item.with_rung}.", indent=4
+                f"To do: {item.capability.fix}",
+                f"By hand {item.capability.effort}; with Rung: {item.with_rung}.",
+                f"Source: {item.capability.source}",
+                indent=4,
             )
-            yield from _fold(f"Source: {item.capability.source}", indent=4)
     if step.later:
         yield from _fold(f"later, with its rung: {phrases.later(step)}", indent=2)
 
@@ -107,14 +108,12 @@ def _step_details(number: int, step: Step) -> Iterator[str]:
 def _fold(*texts: str, indent: int = 0) -> Iterator[str]:
     first, further = " " * indent, " " * (indent + 2)
     for text in texts:
-        yield from textwrap.wrap(
-            text, WIDTH, initial_indent=first, subsequent_indent=further, break_on_hyphens=False
-        )
+        yield from terminal.wrap(text, WIDTH, first, further)
 
 
 def as_json(assessment: Assessment, *, explain: bool) -> str:
     """Return the assessment as JSON; `rung new --from-assessment` and `--answers` read it."""
-    return json.dumps(_data(assessment), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(to_builtins(_data(assessment)), indent=2, ensure_ascii=False) + "\n"
 
 
 def _data(assessment: Assessment) -> dict[str, Any]:
@@ -123,15 +122,15 @@ def _data(assessment: Assessment) -> dict[str, Any]:
     choice = vars(assessment.choice)
     return {
         "answers": {
-            name: list(names) if questions[name].several else names[0]
+            name: names if questions[name].several else names[0]
             for name, names in assessment.answers.items()
             if name not in assessment.measured
         },
-        "assumed": dict(assessment.assumed),
+        "assumed": assessment.assumed,
         METRIC: assessment.impact_metric,
         "choice": {name: value for name, value in choice.items() if value is not None},
-        "scan": {"level": scan.level, "coverage": dict(scan.coverage)} if scan else None,
-        "project": dict(assessment.project),
+        "scan": {"level": scan.level, "coverage": scan.coverage} if scan else None,
+        "project": assessment.project,
         "duties": [
             {**to_builtins(duty), "classified": duty.classified(assessment.answers)}
             for duty in assessment.weights.duties_for(assessment.answers)
@@ -140,48 +139,35 @@ def _data(assessment: Assessment) -> dict[str, Any]:
             "name": game.name,
             "played": game.played,
             "because": game.because,
-            **_sum_data(game.score),
+            "total": game.score.total,
+            "terms": game.score.terms,
         },
-        "contradictions": list(assessment.contradictions),
-        "adoption": _sum_data(strategy.adoption),
-        "start": vars(strategy.start),
-        "target": vars(strategy.target),
-        "north_star": vars(strategy.north),
+        "contradictions": assessment.contradictions,
+        "adoption": strategy.adoption,
+        "start": strategy.start,
+        "target": strategy.target,
+        "north_star": strategy.north,
         "steps": [_step_data(step) for step in roadmap.steps],
         "commands": [
             {"run": command, "brings": brings} for command, brings in phrases.commands(assessment)
         ],
-        "beside": [{"rung": k.rung, "any_of": list(k.any_of)} for k in roadmap.keystones],
-        "not_yet": [vars(entry) for entry in roadmap.not_yet],
+        "beside": roadmap.keystones,
+        "not_yet": roadmap.not_yet,
         "left": [_block_data(block) for block in strategy.left],
         "source": assessment.weights.source,
         "warning": assessment.weights.warning,
     }
 
 
-def _sum_data(weighted: WeightedSum) -> dict[str, Any]:
-    terms = [
-        {
-            "what": term.what,
-            "said": term.answer,
-            "weight": term.weight,
-            "share": term.share,
-            "points": term.points,
-        }
-        for term in weighted.terms
-    ]
-    return {"total": weighted.total, "terms": terms}
-
-
 def _block_data(block: Block) -> dict[str, Any]:
     return {
         "block": block.name,
         "priority": block.priority,
-        "worth": _sum_data(block.worth),
+        "worth": block.worth,
         "gap": block.gap,
         "gap_because": block.gap_because,
         "because": block.because,
-        "after": [{"needs": list(rule.needs), "because": rule.because} for rule in block.after],
+        "after": [{"needs": rule.needs, "because": rule.because} for rule in block.after],
     }
 
 
@@ -193,8 +179,8 @@ def _step_data(step: Step) -> dict[str, Any]:
         "by_hand_days": step.days,
         "with_rung": phrases.with_rung(step),
         "unlocks": step.unlocks,
-        "because": list(step.because),
-        "tasks": list(step.tasks),
+        "because": step.because,
+        "tasks": step.tasks,
         "priority": _block_data(step.block) if step.block else None,
         "capabilities": [_item_data(item) for item in step.items],
         "later": [_item_data(item) for item in step.later],
@@ -211,89 +197,29 @@ def _item_data(item: Item) -> dict[str, Any]:
         "by_hand": item.capability.effort,
         "with_rung": item.with_rung,
         "source": item.capability.source,
-        "because": list(item.because),
+        "because": item.because,
     }
 
 
 def markdown(assessment: Assessment, *, explain: bool) -> str:
     """Return the assessment as a page of Markdown, for a project's docs or a pull request."""
-    return "\n".join(_page(assessment)) + "\n"
-
-
-def _page(assessment: Assessment) -> Iterator[str]:
-    strategy, game = assessment.strategy, assessment.strategy.game
-    yield from ("# MLOps strategy", "")
-    rows = [
-        (name, f"**{phrases.title(assessment, rung.level)}**: {promise}", "; ".join(rung.because))
-        for name, rung, promise in phrases.rungs(assessment)
-    ]
-    played = f"**{game.name}**: {phrases.GAMES[game.name]}"
-    success = ("Success", phrases.success(assessment), "a rung is how, this is what for")
-    head = ("For you", "Answer", "Because")
-    yield from _table(head, [("Use case", played, game.because), success, *rows])
-    yield from ("", "## Steps", "")
-    yield from _table(phrases.STEP_COLUMNS, phrases.step_rows(assessment))
-    yield from ("", phrases.EFFORT, "", f"> {assessment.weights.warning}")
-    if assessment.contradictions:
-        yield from ("", "These answers do not go together:", "")
-        yield from _list(assessment.contradictions)
-    yield from ("", "```sh")
-    for command, brings in phrases.commands(assessment):
-        yield from (f"# {brings}", command)
-    yield from ("```", "", "How far this is governance:", "")
-    yield from _list(map(phrases.term, game.score.terms))
-    yield from ("", f"The pace of adoption, {strategy.adoption.total:.2f} of 1:", "")
-    yield from _list(map(phrases.term, strategy.adoption.terms))
-    for number, step in enumerate(assessment.roadmap.steps, start=1):
-        yield from _section(number, step)
-    if assessment.roadmap.keystones:
-        yield from ("", "## To reach the target anyway", "")
-        yield from _list(map(phrases.keystone, assessment.roadmap.keystones))
-    yield from ("", "## Not yet", "")
-    yield from _list(f"**{n.what}**: {n.because}" for n in assessment.roadmap.not_yet)
-    yield from ("", "## The answers", "")
-    yield from _table(("Question", "Answer", "Note"), phrases.answered(assessment))
-    yield from ("", assessment.weights.source)
-
-
-def _section(number: int, step: Step) -> Iterator[str]:
-    yield from ("", f"## {number}. {phrases.step_title(step)}", "")
-    if step.block:
-        yield from (f"Priority {phrases.priority(step.block)}.", "")
-        yield from _list(map(phrases.term, step.block.worth.terms))
-    yield from _list((*phrases.reasons(step), *step.tasks))
-    if step.items:
-        yield ""
-        head = ("Capability", "Rung", "State", "Why", "To do", "By hand", "With Rung", "Source")
-        rows = [
-            (
-                f"`{item.capability.id}`",
-                str(item.rung),
-                item.state,
-                f"{item.capability.why} Because {'; '.join(item.because)}.",
-                item.capability.fix,
-                item.capability.effort,
-                item.with_rung,
-                item.capability.source,
-            )
-            for item in step.items
-        ]
-        yield from _table(head, rows)
-    if step.later:
-        yield from ("", f"Later, with its rung: {phrases.later(step)}.")
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    for cells in (head, ["-"] * len(head), *rows):
-        yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
-
-
-def _list(entries: Iterable[str]) -> Iterator[str]:
-    return (f"- {entry}" for entry in entries)
+    return _page("assess/page.md.jinja", assessment, row=_row, bullets=_bullets)
 
 
 def html(assessment: Assessment, *, explain: bool) -> str:
     """Return the assessment as a page that loads nothing and prints on two sheets."""
-    from rung.system import html as pages  # Jinja is loaded for a page alone
+    return _page("assess/page.html.jinja", assessment)
 
-    return pages.render("assess/page.html.jinja", assessment=assessment, phrases=phrases)
+
+def _page(template: str, assessment: Assessment, **functions: Callable[..., str]) -> str:
+    from rung.system import html  # Jinja is loaded for a page alone
+
+    return html.render(template, assessment=assessment, phrases=phrases, **functions)
+
+
+def _row(*cells: str | int) -> str:
+    return f"| {' | '.join(str(cell).replace('|', '&#124;') for cell in cells)} |"
+
+
+def _bullets(entries: Iterable[str]) -> str:
+    return "\n".join(f"- {entry}" for entry in entries)

@@ -14,11 +14,7 @@ HEAD_RE = re.compile(r"\A<!-- Written by `rung assess --write`[^\n]* ([0-9a-f]{1
 
 
 def write(project: Path, markdown: str) -> Path:
-    """Write the page and return its path; a page that somebody wrote or edited is left alone.
-
-    Raises:
-        RungError: There is no such project, the page is somebody's, or it cannot be written.
-    """
+    """Write the page and return its path; a page that somebody wrote or edited is left alone."""
     if not project.is_dir():
         raise RungError(f"{project} is not a folder. Give `--write` the folder of a project.")
     page = project / PAGE
@@ -45,7 +41,7 @@ def _check_untouched(page: Path) -> None:
     head = HEAD_RE.match(text)
     if head is None or head[1] != _mark(text[head.end() :]):
         raise RungError(
-            f"{page} holds words that are not Rung's, so it is left as it is.\n"
+            f"{page} has text that Rung did not write, so it was not changed.\n"
             f"Move it away, then run the command again: `mv {page} {page.with_suffix('.old.md')}`."
         )
 

@@ -1,37 +1,38 @@
 """Phrases that all formats of an assessment share."""
 
 import shlex
+from collections.abc import Iterable
 from itertools import pairwise
 
 from rung.assess.answers import METRIC
-from rung.assess.assessment import Assessment
-from rung.assess.roadmap import ALIGNMENT, BEFORE_USE, DAYS, TO_BUILD, Keystone, Step
-from rung.assess.strategy import FOUNDATION, Block, Rung, WeightedTerm
+from rung.assess.assessment import DOCUMENTS, Assessment
+from rung.assess.roadmap import ALIGNMENT, BEFORE_USE, DAYS, TO_BUILD, Step
+from rung.assess.strategy import FOUNDATION, Block, Rung, WeightedSum, WeightedTerm
 
 GAMES = {
     "velocity": "learn fast, release often, undo in seconds",
     "governance": "explained and approved first",
     "hybrid": "fast where a mistake is cheap, approved where it is not",
 }
-FORMS = "rung new forms --use-case governance --level 3 --defaults --no-git"
+EARLY = f"-d {DOCUMENTS}=now"
 TITLES = {"before use": "Before this is used", "stay": "Stay on this rung"}
 EFFORT = (
-    "By hand, efforts are estimates for somebody who knows the tools, and count what comes with the "
-    "start of a project of Rung. A quarter takes 65 days of work, or a fourth of the whole where one "
-    "person's year is too short for it."
+    "Efforts by hand are estimates for someone who knows the tools, and include what a new project of "
+    "Rung begins with. A quarter is 65 working days; a plan that takes longer than a year is split into "
+    "four."
 )
+# By question about infrastructure: what a project has without an answer, and the rung that asks first.
+INFRASTRUCTURE = {"data": ("files", 0), "compute": ("machine", 1), "tracking": ("local", 2)}
 STEP_COLUMNS = ("Step", "Until", "Owner", "By hand", "With Rung", "Unlocks")
 
 
 def rungs(assessment: Assessment) -> tuple[tuple[str, Rung, str], ...]:
     """Return start, target and north star, each with its rung and the rung's promise."""
     strategy = assessment.strategy
-    named = (
-        ("Start", strategy.start),
-        ("Target for 12 months", strategy.target),
-        ("North star", strategy.north),
-    )
-    return tuple((name, rung, assessment.levels[rung.level].promise) for name, rung in named)
+    names = ("Start", "Target for 12 months", "North star")
+    rungs = (strategy.start, strategy.target, strategy.north)
+    promises = (assessment.levels[rung.level].promise for rung in rungs)
+    return tuple(zip(names, rungs, promises, strict=True))
 
 
 def title(assessment: Assessment, level: int) -> str:
@@ -48,6 +49,12 @@ def game(assessment: Assessment) -> str:
     # What counts, where the answer contradicts the domain.
     counted = next(term.answer for term in game.score.terms if term.what == harm.short)
     reason = "you chose it" if chosen else f"{named[0]}, {counted}"
+    owed = [
+        i.capability.id for s in assessment.roadmap.steps if s.name == BEFORE_USE for i in s.items
+    ]
+    if chosen and game.played != game.name:
+        asked = ", ".join(owed[:3]) + (f" and {len(owed) - 3} more" if len(owed) > 3 else "")
+        reason += f"; the duties below ask for {asked}, so the project plays {game.played}"
     return f"{game.name}: {GAMES[game.name]} ({reason})"
 
 
@@ -78,7 +85,7 @@ def ties(assessment: Assessment) -> list[str]:
     """Return the pairs of steps that could as well be done in the other order."""
     blocks = [step.block for step in assessment.roadmap.steps if step.block]
     return [
-        f"{second.name} may come before {first.name}"
+        f"{second.name} can also come before {first.name}"
         for first, second in pairwise(blocks)
         if abs(first.priority - second.priority) <= assessment.weights.tie
         and first.name not in second.needs
@@ -139,9 +146,12 @@ def named(term: WeightedTerm) -> str:
     return f"{term.what}: {term.answer}" if term.answer else term.what
 
 
-def term(term: WeightedTerm) -> str:
-    """Return a term with its arithmetic."""
-    return f"{term.weight:.2f} x {term.share:.2f} = {term.points:.2f}  {named(term)}"
+def terms(weighted: WeightedSum) -> list[str]:
+    """Return the terms of a sum with their arithmetic."""
+    return [
+        f"{term.weight:.2f} x {term.share:.2f} = {term.points:.2f}  {named(term)}"
+        for term in weighted.terms
+    ]
 
 
 def priority(block: Block) -> str:
@@ -165,9 +175,10 @@ def later(step: Step) -> str:
     return ", ".join(f"{item.capability.id} ({item.rung})" for item in step.later)
 
 
-def keystone(open_: Keystone) -> str:
-    """Return which capability a rung needs although the roadmap brings none."""
-    return f"rung {open_.rung} also needs {' or '.join(open_.any_of)}"
+def keystones(assessment: Assessment) -> list[str]:
+    """Return which capabilities a rung needs although the roadmap brings none."""
+    needed = assessment.roadmap.keystones
+    return [f"rung {entry.rung} also needs {' or '.join(entry.any_of)}" for entry in needed]
 
 
 def answered(assessment: Assessment) -> list[tuple[str, str, str]]:
@@ -188,13 +199,17 @@ def commands(assessment: Assessment) -> list[tuple[str, str]]:
     """Return the commands of the roadmap, each with what it adds."""
     start, target = assessment.strategy.start.level, assessment.strategy.target.level
     scan = assessment.scan
-    walk = [] if scan and scan.rung else [(_begin(assessment, start), _brings(assessment, start))]
-    walk += [
-        (f"rung climb {'.' if scan else 'my-project'} --to {level}", _brings(assessment, level))
-        for level in range(start + 1, target + 1)
-    ]
-    if any(i.records and not i.brought for s in assessment.roadmap.steps for i in s.to_do):
-        walk.append((FORMS, "the forms of what is owed: copy them over and fill them in now"))
+    forms = "the required documents, to be filled in" if DOCUMENTS in assessment.project else ""
+    if scan and scan.rung:
+        change = EARLY if scan.governed else f"-d use_case=governance {EARLY}"
+        walk = [(f"rung climb . {change}", forms)] if forms and not scan.documents else []
+    else:
+        brings = ", and ".join(filter(None, [_brings(assessment, start), forms]))
+        walk = [(_begin(assessment, start), brings)]
+    for level in range(start + 1, target + 1):
+        climb = ["rung climb", "." if scan else "my-project", f"--to {level}"]
+        options = _infrastructure(assessment, [level])
+        walk.append((" ".join([*climb, *options]), _brings(assessment, level)))
     return walk or [(f"rung check . --min-level {start}", "this rung is kept")]
 
 
@@ -202,13 +217,24 @@ def _begin(assessment: Assessment, start: int) -> str:
     """Return the command that makes the project, or brings the repository onto the ladder."""
     options = assessment.project
     if assessment.scan:
-        return f"rung adopt . --level {start} -d use_case={options['use_case']}"
+        begin = f"rung adopt . --level {start} -d use_case={options['use_case']}"
+        return f"{begin} {EARLY}" if DOCUMENTS in options else begin
     game = f"--use-case {options['use_case']} --team-size {options['team_size']} --level {start}"
-    usual = {"data": "files", "compute": "machine", "tracking": "local"}
-    data = [f"-d {name}={options[name]}" for name in usual if options[name] != usual[name]]
+    data = _infrastructure(assessment, range(start + 1))
     if METRIC in options:
         data.append(f"-d {shlex.quote(f'{METRIC}={options[METRIC]}')}")
+    data += [EARLY] if DOCUMENTS in options else []
     return " ".join(["rung new my-project", game, *data])
+
+
+def _infrastructure(assessment: Assessment, levels: Iterable[int]) -> list[str]:
+    """Return the options of what is needed from these rungs on."""
+    options = assessment.project
+    return [
+        f"-d {name}={options[name]}"
+        for name, (usual, level) in INFRASTRUCTURE.items()
+        if level in levels and options[name] != usual
+    ]
 
 
 def _brings(assessment: Assessment, level: int) -> str:

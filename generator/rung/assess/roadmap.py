@@ -28,28 +28,24 @@ def duty_line(duty: Duty, answers: Answers) -> str:
     since = f"from {duty.since}" if duty.since else ""
     law = ", ".join(filter(None, (duty.law, duty.article, since)))
     case = duty.classified(answers)
-    return f"{law}: {duty.says}{f' ({case})' if case else ''}; owed by {duty.who}"
+    return f"{law}: {duty.says}{f' ({case})' if case else ''}; required of {duty.who}"
 
 
 @dataclass(frozen=True)
 class Item:
-    """A capability on the way to the target.
-
-    Args:
-        capability: The capability.
-        rung: The rung that asks for it.
-        state: Whether it is there, comes with the start, or is to be built.
-        brought: Whether the project of Rung that the strategy leads to has it by the target.
-        records: What a person has to fill in then.
-        because: Why it is here.
-    """
+    """A capability on the way to the target."""
 
     capability: Capability
-    rung: int
+    rung: int  # that asks for it
     state: str
-    brought: bool
-    records: tuple[str, ...]
+    brought: bool  # whether the project that the strategy leads to has it by the target
+    records: tuple[str, ...]  # what a person has to fill in then
     because: tuple[str, ...]
+
+    @property
+    def days(self) -> float:
+        """Return what it still takes by hand, in working days of one person."""
+        return 0.0 if self.state in (PRESENT, WAIVED) else DAYS[self.capability.effort]
 
     @property
     def with_rung(self) -> str:
@@ -57,37 +53,25 @@ class Item:
         if not self.brought and not self.records:
             return self.capability.effort
         fill = f"; fill in {', '.join(self.records)}" if self.records else ""
-        comes = "comes with" if self.brought else "its form is on"
-        return f"{comes} rung {self.rung}{fill}"
+        if not self.brought:
+            return f"its form comes with documents=now{fill}"
+        return f"comes with rung {self.rung}{fill}"
 
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the roadmap.
-
-    Args:
-        name: The block of capabilities, or what else it is.
-        because: Why it is done.
-        items: Its capabilities up to the target.
-        later: Those that can wait.
-        tasks: What to do besides capabilities.
-        block: The block and how its priority came about.
-        days: What it takes by hand, without a project of Rung, in working days of one person.
-        owner: Who answers for it.
-        unlocks: What it makes possible.
-        quarter: Until which quarter, 1 to 4, it takes by hand.
-    """
+    """A step of the roadmap: a block of capabilities, or what else its name says."""
 
     name: str
     because: tuple[str, ...]
-    items: tuple[Item, ...] = ()
+    items: tuple[Item, ...] = ()  # up to the target
     later: tuple[Item, ...] = ()
-    tasks: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()  # what to do besides capabilities
     block: Block | None = None
-    days: float = 0.0
+    days: float = 0.0  # working days of one person, by hand, without a project of Rung
     owner: str = ""
     unlocks: str = ""
-    quarter: int = 1
+    quarter: int = 1  # until which it takes by hand, 1 to 4
 
     @property
     def to_do(self) -> tuple[Item, ...]:
@@ -119,23 +103,19 @@ class Roadmap:
     keystones: tuple[Keystone, ...]
     not_yet: tuple[NotYet, ...]
 
+    @property
+    def owes_later_documents(self) -> bool:
+        """Whether a document is owed that no rung up to the target brings by itself."""
+        return any(i.records and not i.brought for step in self.steps for i in step.to_do)
+
 
 @dataclass(frozen=True)
 class Planner:
-    """Turns a strategy into a roadmap.
-
-    Args:
-        strategy: Game, rungs and order of work.
-        answers: The answers that count.
-        project: The answers for `rung new`.
-        weights: The questions and what the answers weigh.
-        levels: The ladder, lowest rung first.
-        scan: What was measured in the repository, if it was scanned.
-    """
+    """Turns a strategy into a roadmap."""
 
     strategy: Strategy
-    answers: Answers
-    project: Mapping[str, Any]
+    answers: Answers  # those that count
+    project: Mapping[str, Any]  # the answers for `rung new`
     weights: Weights
     levels: Sequence[Level]
     scan: Scan | None
@@ -151,10 +131,8 @@ class Planner:
 
     @cached_property
     def _unwanted(self) -> dict[str, Unwanted]:
-        unwanted = self.weights.unwanted.items()
-        return {
-            name: each for name, each in unwanted if self.weights.hold(each.where, self.answers)
-        }
+        hold, unwanted = self.weights.hold, self.weights.unwanted
+        return {name: rule for name, rule in unwanted.items() if hold(rule.where, self.answers)}
 
     def _steps(self) -> tuple[tuple[Step, ...], list[Block]]:
         """Return the steps, and the blocks of the strategy that have nothing left to do."""
@@ -176,7 +154,7 @@ class Planner:
     def _duties(self) -> Iterator[Step]:
         duties = self.weights.duties_for(self.answers)
         names = dict.fromkeys(name for duty in duties for name in duty.ask)
-        because = "owed before use, whatever the rung"
+        because = "required before use, on any rung"
         items = tuple(self._item(self._known[name], because) for name in names)
         tasks = tuple(dict.fromkeys(duty.task for duty in duties if duty.task))
         reasons = tuple(duty_line(duty, self.answers) for duty in duties)
@@ -221,11 +199,11 @@ class Planner:
         )
         state, reason = self._state(capability, required, records)
         lacks = capability.id in self.weights.by_hand
-        asks = f"{played} asks for it on rung {rung}"
+        asks = f"{played} requires it on rung {rung}"
         if required is None:
-            asks = f"{played} does not ask for it, so no project of it has it"
+            asks = f"{played} does not require it, and its projects do not have it"
         elif lacks:
-            asks += ", and a project of Rung lacks it"
+            asks += ", and Rung does not bring it"
         brought = required is not None and not lacks and required <= self.strategy.target.level
         return Item(capability, rung, state, brought, records, (asks, because, reason))
 
@@ -246,15 +224,7 @@ class Planner:
 
     def _planned(self, steps: Sequence[Step]) -> tuple[Step, ...]:
         """Add owners, efforts and quarters; a year holds the work, even if one person takes longer."""
-        days = [
-            step.days
-            + sum(
-                DAYS[item.capability.effort]
-                for item in step.items
-                if item.state not in (PRESENT, WAIVED)
-            )
-            for step in steps
-        ]
+        days = [step.days + sum(item.days for item in step.items) for step in steps]
         quarter = max(QUARTER, sum(days) / 4)
         alone = self.answers["size"] == ("one",)
         return tuple(
@@ -297,14 +267,12 @@ class Planner:
         target, north = strategy.target.level, strategy.north.level
         for level in self.levels[target + 1 :]:
             because = (
-                "it is on the way to the north star, beyond what the pace and the team bear in a year"
+                "it leads to the north star, but is more than pace and team allow within a year"
                 if level.level <= north
-                else f"it is above the north star, rung {north}, so nothing you said calls for it"
+                else f"it is above the north star, rung {north}, so none of your answers requires it"
             )
-            yield NotYet(
-                f"rung {level.level}, {level.title}",
-                f"{because}; it costs {level.cost.rstrip('.')}",
-            )
+            costs = f"it costs {level.cost.rstrip('.')}"
+            yield NotYet(f"rung {level.level}, {level.title}", f"{because}; {costs}")
         for each in self._unwanted.values():
             yield NotYet(each.what, each.because)
         if strategy.game.played == "governance":

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from msgspec.structs import replace as changed
+import msgspec
 
 from rung.assess.weights import DERIVED, PARTS, After, Answers, Bounds, Increment, Term, Weights
 from rung.errors import RungError
 from rung.levels.ladder import BLOCKS
+from rung.levels.ladder import Block as BlockName
 
 DIGITS = 9  # sums of thirds and tenths are compared after rounding to this
 FOUNDATION = "foundation"  # the block that the others depend on
@@ -28,42 +29,31 @@ NO_CHOICE = Choice()
 
 @dataclass(frozen=True)
 class Scan:
-    """What was measured in a repository, as far as a strategy uses it.
-
-    Args:
-        level: Its rung.
-        coverage: Of each block, the mean points of its capabilities, in [0, 1].
-        points: Of each capability, its tier's points: 0, 0.25, 0.5 or 1.
-        waived: Capabilities that the team waived, with a reason, in rung.toml.
-        notes: What a reader should also know.
-        rung: Whether it is a project of Rung.
-    """
+    """What was measured in a repository, as far as a strategy uses it."""
 
     level: int
-    coverage: Mapping[str, float]
-    points: Mapping[str, float] = field(default_factory=dict)
-    waived: frozenset[str] = frozenset()
+    coverage: Mapping[str, float]  # of each block, the mean points of its capabilities, in [0, 1]
+    points: Mapping[str, float] = field(default_factory=dict)  # of each capability, its tier's
+    waived: frozenset[str] = frozenset()  # capabilities, by rung.toml
     notes: tuple[str, ...] = ()
-    rung: bool = False
+    rung: bool = False  # a project of Rung
+    governed: bool = False  # such a project of governance
+    documents: bool = (
+        False  # such a project of governance with the documents of governance on any rung
+    )
 
 
-@dataclass(frozen=True)
-class WeightedTerm:
+class WeightedTerm(msgspec.Struct, frozen=True):
     """A weight times the share, in [0, 1], of a question's answer or of a derived value."""
 
     what: str
-    answer: str
+    answer: str = msgspec.field(name="said")
     weight: float
     share: float
-
-    @property
-    def points(self) -> float:
-        """Return what the term adds to its sum."""
-        return self.weight * self.share
+    points: float
 
 
-@dataclass(frozen=True)
-class WeightedSum:
+class WeightedSum(msgspec.Struct, frozen=True):
     """A sum and its terms."""
 
     total: float
@@ -72,17 +62,11 @@ class WeightedSum:
 
 @dataclass(frozen=True)
 class Game:
-    """A game and the reason for it.
+    """A game and the reason for it."""
 
-    Args:
-        name: governance, velocity or hybrid.
-        played: The game a project is made for, governance or velocity.
-        score: How far this is the governance game, in [0, 1].
-    """
-
-    name: str
-    played: str
-    score: WeightedSum
+    name: str  # governance, velocity or hybrid
+    played: str  # the game a project is made for, governance or velocity
+    score: WeightedSum  # how far this is governance, in [0, 1]
     because: str
 
 
@@ -92,6 +76,14 @@ class Rung:
 
     level: int
     because: tuple[str, ...]
+
+    def at_least(self, level: int, because: str) -> "Rung":
+        """Return a rung that is not below a level."""
+        return self if self.level >= level else Rung(level, (*self.because, because))
+
+    def at_most(self, level: int, because: str) -> "Rung":
+        """Return a rung that is not above a level."""
+        return self if self.level <= level else Rung(level, (*self.because, because))
 
     def unless(self, chosen: int | None) -> "Rung":
         """Return the rung that the user chose, or this one."""
@@ -103,24 +95,14 @@ class Rung:
 
 @dataclass(frozen=True)
 class Block:
-    """A block of capabilities and its value for this team.
-
-    Args:
-        name: The block.
-        worth: What it is worth.
-        gap: How much of it is missing, in [0, 1].
-        priority: Worth times gap.
-        kept: Whether to work on it.
-        because: Why it is kept or left.
-        after: The blocks that come before it, and why.
-    """
+    """A block of capabilities and its value for this team."""
 
     name: str
     worth: WeightedSum
-    gap: float
+    gap: float  # how much of it is missing, in [0, 1]
     gap_because: str
-    priority: float
-    kept: bool
+    priority: float  # worth times gap
+    kept: bool  # whether to work on it
     because: str
     after: tuple[After, ...] = ()
 
@@ -132,23 +114,13 @@ class Block:
 
 @dataclass(frozen=True)
 class Strategy:
-    """The strategy: game, start, target and order of work.
-
-    Args:
-        game: The game, and how far it is governance.
-        adoption: How fast new practice is adopted, in [0, 1].
-        start: The rung to start on.
-        target: The rung for the next twelve months.
-        north: The rung beyond which the answers give no reason to climb.
-        order: The blocks to work on, in order.
-        left: The blocks to leave, each with its reason.
-    """
+    """The strategy: game, rungs and order of work."""
 
     game: Game
-    adoption: WeightedSum
+    adoption: WeightedSum  # how fast new practice is adopted, in [0, 1]
     start: Rung
-    target: Rung
-    north: Rung
+    target: Rung  # for the next twelve months
+    north: Rung  # beyond it the answers give no reason to climb
     order: tuple[Block, ...]
     left: tuple[Block, ...]
 
@@ -162,12 +134,9 @@ def from_answers(
     measured: bool = False,
 ) -> Strategy:
     """Sort the answers into the four arguments of `successful_mlops`, and call it."""
+    questions = weights.questions.items()
     parts = (
-        {
-            name: answers[name]
-            for name, question in weights.questions.items()
-            if question.part == part
-        }
+        {name: answers[name] for name, question in questions if question.part == part}
         for part in PARTS
     )
     return successful_mlops(*parts, weights=weights, scan=scan, choice=choice, measured=measured)
@@ -189,7 +158,7 @@ def successful_mlops(
     Args:
         use_case: The game to play: domain, harm, timing, models.
         culture: The pace of adoption: risk, pace, decisions, collaboration.
-        technology: The maturity of what MLOps depends on: data, experiments, delivery, compute.
+        technology: What MLOps depends on: data, experiments, delivery, compute.
         people: Who runs it: customers, business, experience, size.
         weights: The questions and what the answers weigh.
         scan: What was measured in the repository; the start is its rung.
@@ -218,12 +187,9 @@ class Shares:
     """The shares, in [0, 1], of all answers and of what is derived from them."""
 
     def __init__(self, weights: Weights, answers: Answers) -> None:
-        """Weigh the answers; every question has one."""
         self.weights = weights
         self.answers = answers
-        self._shares = {}
-        for name, question in weights.questions.items():
-            self._shares[name] = question.share(answers[name])
+        self._shares = {name: q.share(answers[name]) for name, q in weights.questions.items()}
         self.governance = self.sum(weights.governance)
         self.adoption = self.sum(weights.adoption)
         governance = self.governance.total
@@ -236,21 +202,18 @@ class Shares:
 
     def sum(self, terms: Sequence[Term]) -> WeightedSum:
         """Return the weighted sum of the terms that count."""
-        counted = tuple(
-            WeightedTerm(*self._label(term.name), term.weight, self[term.name])
-            for term in terms
-            if self.reach(term.since)
-        )
+        counted = tuple(self._weighted(term) for term in terms if self.reach(term.since))
         return WeightedSum(round(sum(term.points for term in counted), DIGITS), counted)
+
+    def _weighted(self, term: Term) -> WeightedTerm:
+        question, share = self.weights.questions.get(term.name), self[term.name]
+        what = question.short if question else DERIVED[term.name]
+        answer = ", ".join(self.answers[term.name]) if question else ""
+        return WeightedTerm(what, answer, term.weight, share, term.weight * share)
 
     def reach(self, bounds: Bounds) -> bool:
         """Return whether every share is at least as large as its bound."""
         return all(self[name] >= bound for name, bound in bounds.items())
-
-    def _label(self, name: str) -> tuple[str, str]:
-        if name in self.weights.questions:
-            return self.weights.questions[name].short, ", ".join(self.answers[name])
-        return DERIVED[name], ""
 
 
 def game_of(shares: Shares, chosen: str | None) -> Game:
@@ -271,9 +234,9 @@ def game_of(shares: Shares, chosen: str | None) -> Game:
     if chosen and chosen != name:
         because = f"you chose it; the answers say {name}: {because}"
         name = played = chosen
-    if played == "velocity" and any(d.ask for d in shares.weights.duties_for(shares.answers)):
+    if played == "velocity" and _owes_records(shares):
         played = "governance"
-        because += "; a project is made for governance, which brings the records that are owed"
+        because += "; a project is made for governance, which brings the required records"
     return Game(name, played, score, because)
 
 
@@ -285,64 +248,51 @@ def _start(shares: Shares, scan: Scan | None) -> Rung:
     mean = sum(shares[name] for name in rule.questions) / len(rule.questions)
     level = round(round(rule.times * mean, DIGITS))
     questions = ", ".join(rule.questions)
-    because = [f"{questions} stand at {mean:.0%}, nearest to rung {level}"]
+    rung = Rung(level, (f"{questions} score {mean:.0%}, nearest to rung {level}",))
     alone = shares["size"] == 0
     most = rule.at_most_alone if alone else rule.at_most
-    if level > most:
-        level = most
-        because.append(f"at most rung {most} {'for one person' if alone else 'to start on'}")
+    rung = rung.at_most(most, f"at most rung {most} {'for one person' if alone else 'to start on'}")
     if shares["delivery"] == 0:
-        level = 0
-        because.append("without CI the start is the bottom rung")
-    elif level < rule.with_ci:
-        level = rule.with_ci
-        because.append(f"at least rung {level}, for there is CI")
-    return Rung(level, tuple(because))
+        return Rung(0, (*rung.because, "without CI the start is the bottom rung"))
+    return rung.at_least(rule.with_ci, f"at least rung {rule.with_ci}, as the team has CI")
 
 
 def _north(shares: Shares, game: Game) -> Rung:
     """Return the rung beyond which the answers give no reason to climb."""
     rule = shares.weights.north
-    reasons = _increments(shares, rule.steps)
-    level = rule.lowest + len(reasons)
-    because = [f"rung {rule.lowest} for every team", *reasons]
-    most, least = rule.governance_at_most, rule.duties_at_least
-    if game.played == "governance" and level > most:
-        level = most
-        because.append(f"at most rung {most}: {rule.governance_because}")
-    if level < least and any(d.ask for d in shares.weights.duties_for(shares.answers)):
-        level = least
-        because.append(f"at least rung {least}: {rule.duties_because}")
-    if level < rule.online_at_least and shares.reach(rule.online):
-        level = rule.online_at_least
-        because.append(f"at least rung {level}: {rule.online_because}")
-    return Rung(level, tuple(because))
+    rung = _climbed(f"rung {rule.lowest} for every team", rule.lowest, rule.steps, shares)
+    most, least, online = rule.governance_at_most, rule.duties_at_least, rule.online_at_least
+    if game.played == "governance":
+        rung = rung.at_most(most, f"at most rung {most}: {rule.governance_because}")
+    if _owes_records(shares):
+        rung = rung.at_least(least, f"at least rung {least}: {rule.duties_because}")
+    if shares.reach(rule.online):
+        rung = rung.at_least(online, f"at least rung {online}: {rule.online_because}")
+    return rung
 
 
 def _target(shares: Shares, start: Rung, north: Rung) -> Rung:
     """Return the rung for the next twelve months: above the start, up to the north star."""
     rule = shares.weights.target
-    reasons = _increments(shares, rule.steps)
-    level = start.level + rule.above_start + len(reasons)
-    because = [f"{rule.above_start} rung above the start", *reasons]
-    if level < rule.online_at_least and shares.reach(rule.online):
-        level = rule.online_at_least
-        because.append(rule.online_because)
-    if level > north.level:
-        level = north.level
-        because.append(f"not above the north star, rung {north.level}")
-    if level < start.level:
-        level = start.level
-        because.append("not below the start")
-    return Rung(level, tuple(because))
+    above = rule.above_start
+    rung = _climbed(f"{above} rung above the start", start.level + above, rule.steps, shares)
+    if shares.reach(rule.online):
+        rung = rung.at_least(rule.online_at_least, rule.online_because)
+    rung = rung.at_most(north.level, f"not above the north star, rung {north.level}")
+    return rung.at_least(start.level, "not below the start")
 
 
-def _increments(shares: Shares, steps: Sequence[Increment]) -> list[str]:
-    """Return the reasons of the increments that hold."""
-    return [f"+1: {step.because}" for step in steps if any(map(shares.reach, step.any))]
+def _climbed(because: str, level: int, steps: Sequence[Increment], shares: Shares) -> Rung:
+    """Return a rung, and above it one for each increment that holds."""
+    reasons = [f"+1: {step.because}" for step in steps if any(map(shares.reach, step.any))]
+    return Rung(level + len(reasons), (because, *reasons))
 
 
-def _block(name: str, shares: Shares, scan: Scan | None) -> Block:
+def _owes_records(shares: Shares) -> bool:
+    return any(duty.ask for duty in shares.weights.duties_for(shares.answers))
+
+
+def _block(name: BlockName, shares: Shares, scan: Scan | None) -> Block:
     keep = shares.weights.keep
     worth = shares.sum(shares.weights.worth[name])
     gap, gap_because = _gap(name, shares, scan)
@@ -370,7 +320,7 @@ def _watched(blocks: Sequence[Block], shares: Shares) -> list[Block]:
     ]
 
 
-def _gap(name: str, shares: Shares, scan: Scan | None) -> tuple[float, str]:
+def _gap(name: BlockName, shares: Shares, scan: Scan | None) -> tuple[float, str]:
     """Return how much of a block is missing, in [0, 1], and why."""
     if scan is not None:
         if name not in scan.coverage:
@@ -379,7 +329,7 @@ def _gap(name: str, shares: Shares, scan: Scan | None) -> tuple[float, str]:
         return round(1 - covered, DIGITS), f"the scan found {covered:.0%} of it"
     present = shares.sum(shares.weights.present.get(name, ()))
     terms = [f"{t.what}: {t.answer}, covers {t.points:.0%}" for t in present.terms if t.points]
-    because = "; ".join(terms) or "nothing that was answered covers any of it"
+    because = "; ".join(terms) or "no answer covers any of it"
     return round(max(0.0, 1 - present.total), DIGITS), because
 
 
@@ -404,7 +354,9 @@ def _ordered(blocks: Sequence[Block], shares: Shares, game: Game) -> tuple[Block
         needs = tuple(name for name in rule.needs if name in kept)
         if rule.block in kept and needs and hold[rule.where]:
             block = kept[rule.block]
-            kept[rule.block] = replace(block, after=(*block.after, changed(rule, needs=needs)))
+            kept[rule.block] = replace(
+                block, after=(*block.after, msgspec.structs.replace(rule, needs=needs))
+            )
     waiting = sorted(
         kept.values(),
         key=lambda block: (block.name != FOUNDATION, -block.priority, BLOCKS.index(block.name)),

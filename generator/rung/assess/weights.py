@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Struct, field
@@ -10,18 +10,18 @@ from msgspec.structs import force_setattr, replace
 
 from rung.errors import RungError
 from rung.levels import ladder
-from rung.levels.ladder import BLOCKS
+from rung.levels.ladder import Block
 
-PARTS = ("use_case", "culture", "technology", "people")  # the arguments of `successful_mlops`
-GAMES = ("governance", "velocity")
+Part = Literal["use_case", "culture", "technology", "people"]
+PARTS: tuple[str, ...] = get_args(Part)  # the arguments of `successful_mlops`
+Game = Literal["governance", "velocity"]
+GAMES: tuple[str, ...] = get_args(Game)
 DERIVED = {  # what is weighed besides answers, in words
     "governance": "it must be explained",
     "adoption": "new practice is adopted fast",
     "lightness": "it need not be explained",
     "always": "everything else depends on it",
 }
-CIRCUMSTANCES = ("always", "online", "governance", "weak_ci")
-ANSWERS = 4  # to each question
 Answers = Mapping[str, tuple[str, ...]]  # by question, the names of the answers
 File = TypeVar("File")
 Bounds = Mapping[str, float]  # the least shares that count, by question or derived value
@@ -32,7 +32,7 @@ class Record(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Answer(Record, frozen=True):
-    """One of a question's four answers; `share` is what it counts, in [0, 1]."""
+    """An answer to a question; `share` is what it counts, in [0, 1]."""
 
     name: str
     says: str
@@ -48,11 +48,11 @@ class Answer(Record, frozen=True):
 class Question(Record, frozen=True):
     """A question; `part` is an argument of `successful_mlops`."""
 
-    part: str
+    part: Part
     short: str
     ask: str
     why: str
-    answers: tuple[Answer, ...]
+    answers: Annotated[tuple[Answer, ...], msgspec.Meta(min_length=4, max_length=4)]
     several: bool = False
     strictest: bool = False
     synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Question(Record, frozen=True):
     def __post_init__(self) -> None:
         """Share out 0 to 1 where the file does not."""
         if not any(answer.share for answer in self.answers):
-            even = (replace(a, share=i / (ANSWERS - 1)) for i, a in enumerate(self.answers))
+            even = (replace(answer, share=i / 3) for i, answer in enumerate(self.answers))
             force_setattr(self, "answers", tuple(even))
 
     def answer(self, name: str) -> Answer | None:
@@ -112,7 +112,7 @@ class Assumption(Record, frozen=True):
 
     because: str
     take: Answers
-    game: str | None = None
+    game: Game | None = None
     where: Answers = field(default_factory=dict)
 
 
@@ -174,17 +174,12 @@ class Owner(Record, frozen=True):
 
 
 class After(Record, frozen=True):
-    """Blocks that come before another block, in one of the CIRCUMSTANCES."""
+    """Blocks that come before another block in some circumstances, and why."""
 
-    block: str
-    needs: tuple[str, ...]
-    where: str
+    block: Block
+    needs: tuple[Block, ...]
+    where: Literal["always", "online", "governance", "weak_ci"]
     because: str
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown block or circumstance."""
-        _require([self.block, *self.needs], BLOCKS, "a block")
-        _require([self.where], CIRCUMSTANCES, "where")
 
 
 class Increment(Record, frozen=True):
@@ -271,8 +266,8 @@ class Weights(Record, frozen=True):
     governance: tuple[Term, ...]
     games: Games
     adoption: tuple[Term, ...]
-    worth: Mapping[str, tuple[Term, ...]]
-    present: Mapping[str, tuple[Term, ...]] = field(name="there")
+    worth: Mapping[Block, tuple[Term, ...]]
+    present: Mapping[Block, tuple[Term, ...]] = field(name="there")
     keep: Keep
     tie: float
     online_from: float
@@ -286,35 +281,26 @@ class Weights(Record, frozen=True):
         """Tell the questions their names; refuse names of anything that does not exist."""
         for name, question in self.questions.items():
             force_setattr(question, "id", name)
-            if len(question.answers) != ANSWERS:
-                number = len(question.answers)
-                raise ValueError(
-                    f"questions.{name} has {number} answers; each question has {ANSWERS}."
-                )
-            _require([question.part], PARTS, f"questions.{name}.part")
             self._require_answers({name: question.synonyms}, "questions")
         questions, weighed = tuple(self.questions), (*self.questions, *DERIVED)
         _require((new.question for new in self.project.values()), questions, "project")
-        for new in self.project.values():
-            self._require_answers(new.unless, "project.unless")
         _require(self.start.questions, questions, "start.of")
-        _require((rule.game for rule in self.assumed if rule.game), GAMES, "assumed.game")
-        _require(self.worth, BLOCKS, "worth")
-        _require(self.present, BLOCKS, "there")
         _require(_names(self.governance), questions, "governance")
         _require(_names(self.adoption), questions, "adoption")
         for block, terms in self.worth.items():
             _require(_names(terms), weighed, f"worth.{block}")
         for block, terms in self.present.items():
             _require(_names(terms), questions, f"there.{block}")
-        for key, steps in (("north", self.north.steps), ("target", self.target.steps)):
-            for bounds in (bounds for step in steps for bounds in step.any):
-                _require(bounds, weighed, f"{key}.steps")
+        for step in (*self.north.steps, *self.target.steps):
+            for bounds in step.any:
+                _require(bounds, weighed, "steps")
         _require([*self.north.online, *self.target.online], weighed, "online")
-        for key, rules in (("assumed", self.assumed), ("contradictions", self.contradictions)):
-            for rule in rules:
-                self._require_answers(rule.where, f"{key}.where")
-                self._require_answers(rule.take, f"{key}.take")
+        for new in self.project.values():
+            self._require_answers(new.unless, "project.unless")
+        rules: tuple[Assumption | Contradiction, ...] = (*self.assumed, *self.contradictions)
+        for rule in rules:
+            self._require_answers(rule.where, "where")
+            self._require_answers(rule.take, "take")
         for unwanted in self.unwanted.values():
             self._require_answers(unwanted.where, "unwanted.where")
         for answers in self.apart.any:
@@ -344,11 +330,7 @@ class Weights(Record, frozen=True):
 
 
 def load(folder: Path) -> Weights:
-    """Read strategy.yml and duties.yml of the folder `levels`.
-
-    Raises:
-        RungError: One is missing, or does not hold what it must.
-    """
+    """Read strategy.yml and duties.yml of the folder `levels`."""
     weights = _read(folder / "strategy.yml", Weights)
     path = folder / "duties.yml"
     duties = _read(path, Duties).duties

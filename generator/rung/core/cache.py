@@ -1,7 +1,6 @@
 """Rung's caches: a folder with bare git repositories, of the template and of renders.
 
-Every render can be made again, so that cache is deleted as a whole when it is old or large, while no
-process reads it.
+Every render can be made again, so that cache is deleted as a whole when it is old or large, unless read.
 """
 
 import contextlib
@@ -32,9 +31,6 @@ def prepared() -> Path:
     """Return the folder of Rung's caches, created if missing and private to the user.
 
     Its content is rendered and committed, so no other user may write there.
-
-    Raises:
-        RungError: It belongs to another user, or cannot be made.
     """
     folder = home()
     try:
@@ -63,10 +59,6 @@ def bare(name: str, kind: str = "sha1") -> Path:
     """Return a bare repository of the cache, created if missing.
 
     It is made under a temporary name first, since another process may be making it.
-
-    Args:
-        name: Its name, without `.git`.
-        kind: Its object format: sha1 or sha256.
     """
     repository = prepared() / f"{name}.git"
     try:
@@ -90,9 +82,8 @@ def run(
     repository: Path, *arguments: str, stdin: str = "", extra: Mapping[str, str] | None = None
 ) -> str:
     """Run git in a bare repository of the cache; the arguments are those of `git.run`."""
-    return git.run(
-        repository, *arguments, stdin=stdin, extra=_named(repository) | dict(extra or {})
-    )
+    extra = {**_named(repository), **(extra or {})}
+    return git.run(repository, *arguments, stdin=stdin, extra=extra)
 
 
 def revision(repository: Path, name: str) -> str | None:
@@ -107,13 +98,7 @@ def _named(repository: Path) -> dict[str, str]:
 
 
 def store(repository: Path, folder: Path, modes: Mapping[str, str]) -> str:
-    """Store files in a bare repository of the cache as they are, and return their tree.
-
-    Args:
-        repository: The repository.
-        folder: The folder of the files.
-        modes: Git's mode of each file, by its path in the folder.
-    """
+    """Store files in a bare repository of the cache as they are, and return their tree."""
     plain = [path for path, mode in modes.items() if mode != git.LINK]
     hashing = ("hash-object", "-w", "--no-filters")
     names = "".join(f"{folder / path}\n" for path in plain)
@@ -131,18 +116,13 @@ def store(repository: Path, folder: Path, modes: Mapping[str, str]) -> str:
 
 @contextlib.contextmanager
 def renders(kind: str) -> Iterator[Path]:
-    """Yield the repository of the renders, which is not deleted while it is used.
-
-    Args:
-        kind: Its object format: sha1 or sha256.
-    """
+    """Yield the repository of the renders of an object format, which is not deleted while it is used."""
     name = "renders" if kind == "sha1" else f"renders-{kind}"
     repository = prepared() / f"{name}.git"
     file = repository.with_suffix(".lock")
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(
-            OSError
-        ):  # without locks, or the right to write, nothing is deleted
+        # Without locks, or the right to write, nothing is deleted.
+        with contextlib.suppress(OSError):
             with contextlib.suppress(BlockingIOError), lock.held(file, wait=0):
                 _delete_if_outdated(repository)
             stack.enter_context(lock.held(file, shared=True))
@@ -150,7 +130,6 @@ def renders(kind: str) -> Iterator[Path]:
 
 
 def _delete_if_outdated(repository: Path) -> None:
-    """Delete the renders if they are too old or too large, and what an earlier deletion left."""
     aside = repository.with_suffix(".old")
     shutil.rmtree(aside, ignore_errors=True)
     with contextlib.suppress(OSError):  # it is not there, or cannot be removed and stays

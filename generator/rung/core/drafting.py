@@ -22,15 +22,7 @@ PYTHON = ">=3.11,<3.14"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to draft.
-
-    Args:
-        file: The rows.
-        target: The column to predict.
-        model: Module and name of a model's class; empty for the library's choice.
-        settings: Arguments of that class.
-        metrics: Functions of sklearn.metrics that score it.
-    """
+    """What to draft: the rows, the column to predict, and a model's class, arguments and metrics, if known."""
 
     file: Path
     target: str
@@ -40,11 +32,7 @@ class Wanted:
 
 
 def draft(folder: Path, wanted: Wanted) -> str:
-    """Replace the example of a rendered project; return what was inferred, a line each.
-
-    Raises:
-        RungError: The file cannot be read or predicted from, or uv is missing or fails.
-    """
+    """Replace the example of a rendered project; return what was inferred, a line each."""
     file = expanded(wanted.file).absolute()
     if not file.is_file():
         raise RungError(f"{file} is not a file. Give the path of a CSV or Parquet file of rows.")

@@ -15,14 +15,7 @@ from rung.levels.ladder import RUNGS, Vendor, decode_vendor
 
 @dataclass(frozen=True)
 class LevelContents:
-    """The rungs, commands and requirements of a project with certain answers.
-
-    Args:
-        rungs: The rungs up to its own, as levels/*.yml describe them.
-        commands: What each command does, by the command.
-        asks: What these rungs require of the team.
-        answers_ask: What the answers about infrastructure require.
-    """
+    """The rungs up to a project's own, its commands, and what both and its answers require of the team."""
 
     rungs: list[dict[str, Any]] = field(default_factory=list)
     commands: dict[str, str] = field(default_factory=dict)

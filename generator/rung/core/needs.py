@@ -15,7 +15,7 @@ import msgspec
 import yaml
 
 from rung.core.level_contents import applies
-from rung.core.rendering import answers_file
+from rung.core.rendering import answers_file, copier_settings
 from rung.errors import RungError
 from rung.levels import template
 from rung.levels.template_answers import ANSWERS, check_answers, gather_answers
@@ -32,10 +32,7 @@ RESOLVE = "pip compile --system --only-binary :all: --no-deps --no-header --no-c
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True, rename={"purpose": "for", "since": "from"}):
-    """Something that a machine must have, as levels/tools.yml explains it.
-
-    `purpose` completes "Needed to ...", and `since` is the first rung that needs it.
-    """
+    """Something that a machine must have, as levels/tools.yml explains it: `purpose` completes "Needed to ..."."""
 
     name: str
     purpose: str
@@ -43,10 +40,6 @@ class Need(msgspec.Struct, frozen=True, kw_only=True, rename={"purpose": "for", 
     fix: str
     when: dict[str, str | list[str]] = {}
     optional: bool = False
-
-    def concerns(self, level: int, answers: Mapping[str, Any]) -> bool:
-        """Return whether a project on a rung, with these answers, needs it."""
-        return self.since <= level and applies(self.when, answers)
 
 
 class Program(Need, frozen=True, kw_only=True):
@@ -91,15 +84,7 @@ def load_needs(folder: Path) -> Needs:
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether a need is met.
-
-    Attributes:
-        need: What was looked for.
-        status: Found, missing, too old, too new, fails or not checked.
-        version: The program's version, if known.
-        reason: Why it is not found.
-        fix: What to do about it.
-    """
+    """Whether a need is met: found, missing, too old, too new, fails or not checked."""
 
     need: Need
     status: str
@@ -114,10 +99,8 @@ def find_program(need: Program, folder: Path) -> Finding:
     for way in need.ways:
         name, *rest = way.split()
         path = process.uv() if name == "uv" else shutil.which(name)
-        if path is None:
-            continue
-        code, output = _run([path, *rest], folder)
-        finding = _of_output(need, code, output)
+        if path is not None:
+            finding = _of_output(need, *_run([path, *rest], folder))
         if finding.status == "found":
             break
     return finding
@@ -125,8 +108,7 @@ def find_program(need: Program, folder: Path) -> Finding:
 
 def _of_output(need: Program, code: int, output: str) -> Finding:
     if code:
-        reason = _last(output) or shortage.end(code)
-        return Finding(need, "fails", reason=reason, fix=need.fix)
+        return Finding(need, "fails", reason=_reason(code, output), fix=need.fix)
     match = VERSION.search(output)
     version = match.group() if match else ""
     if need.at_least and (not version or _number(version) < _number(need.at_least)):
@@ -137,6 +119,10 @@ def _of_output(need: Program, code: int, output: str) -> Finding:
     return Finding(need, "found", version)
 
 
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
 def ask_registry(needs: Needs, folder: Path) -> list[Finding]:
     """Resolve a package by uv with the settings of a folder; if that fails, find the reason."""
     uv = process.uv()
@@ -145,9 +131,10 @@ def ask_registry(needs: Needs, folder: Path) -> list[Finding]:
     code, output = _resolve(uv, needs.registry.package, folder, {})
     if not code:
         return [Finding(needs.registry, "found"), Finding(needs.certificates, "found")]
-    reason = _last(output) or shortage.end(code)
+    reason = _reason(code, output)
     if not shortage.distrusts(output):
-        return [Finding(needs.registry, "fails", reason=reason, fix=_fix(needs, output))]
+        fix = process.NO_DAYS if process.too_new(output) else needs.registry.fix
+        return [Finding(needs.registry, "fails", reason=reason, fix=fix)]
     system = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
     trusted = not _resolve(uv, needs.registry.package, folder, system)[0]
     fix = needs.certificates.fix_system if trusted else needs.certificates.fix
@@ -155,10 +142,6 @@ def ask_registry(needs: Needs, folder: Path) -> list[Finding]:
         Finding(needs.registry, "fails", reason="its certificate is refused, see `certificates`"),
         Finding(needs.certificates, "missing", reason=reason, fix=fix),
     ]
-
-
-def _fix(needs: Needs, output: str) -> str:
-    return process.NO_DAYS if process.too_new(output) else needs.registry.fix
 
 
 def _resolve(uv: str, package: str, folder: Path, extra: Mapping[str, str]) -> tuple[int, str]:
@@ -175,7 +158,6 @@ def _run(
     stdin: str = "",
     seconds: float = SECONDS,
 ) -> tuple[int, str]:
-    """Run a program; return its exit code and output."""
     try:
         done = subprocess.run(
             command,
@@ -194,28 +176,18 @@ def _run(
     return done.returncode, done.stdout.decode(errors="replace")
 
 
-def _last(output: str) -> str:
+def _reason(code: int, output: str) -> str:
     """Return the last line that is not a hint: it says what went wrong."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith("hint:")] or lines
-    return telling[-1].removeprefix("cause: ") if telling else ""
-
-
-def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
+    return telling[-1].removeprefix("cause: ") if telling else shortage.end(code)
 
 
 @dataclass(frozen=True)
 class Report:
-    """The findings about a machine.
+    """The findings about a machine: needed by the rung, by single tasks of it, and later.
 
-    Attributes:
-        machine: Rung's version, the system and its Python.
-        subject: The project and its rung, as a sentence.
-        level: The rung that the findings are for.
-        needed: Findings about what the rung needs.
-        optional: About what single tasks of it need.
-        later: About what higher rungs or other answers need.
+    `settings` are the defaults of new projects in Copier's settings, with what this project has.
     """
 
     machine: str
@@ -224,6 +196,7 @@ class Report:
     needed: Sequence[Finding]
     optional: Sequence[Finding]
     later: Sequence[Finding]
+    settings: Mapping[str, str]
 
     @property
     def lacks(self) -> list[Finding]:
@@ -232,64 +205,53 @@ class Report:
 
 
 def examine(path: Path, to: int | None, pairs: Sequence[str]) -> Report:
-    """Look for what a project or a rung needs on this machine.
-
-    Args:
-        path: A project, or any folder; uv reads its settings there.
-        to: The rung to look for, or None for the project's own.
-        pairs: Answers that differ from the project's, as QUESTION=ANSWER.
-
-    Raises:
-        RungError: There is no such folder or question.
-    """
+    """Look for what a project or a rung needs on this machine; uv reads its settings in the folder."""
     folder = expanded(path)
     if not folder.is_dir():
         raise RungError(f"{folder} is not a folder. Give the path of a project.")
     levels = template.folder() / "levels"
     changed = gather_answers(None, pairs, {})
-    check_answers(changed, plain_yaml.load((levels / "questions.yml").read_text("utf-8")))
-    recorded = _recorded(folder)
+    questions = plain_yaml.load((levels / "questions.yml").read_text("utf-8"))
+    check_answers(changed, questions)
+    is_project = (folder / ANSWERS).is_file()
+    recorded = answers_file.answers(answers_file.recorded(folder)) if is_project else {}
     answers = recorded | changed
     level = to if to is not None else int(answers.get("level", 0))
-    return _report(load_needs(levels), folder, level, answers)
-
-
-def _recorded(folder: Path) -> dict[str, Any]:
-    """Return the answers of the project in a folder; empty if there is no project."""
-    if not (folder / ANSWERS).is_file():
-        return {}
-    return answers_file.answers(answers_file.recorded(folder))
-
-
-def _report(wanted: Needs, folder: Path, level: int, answers: dict[str, Any]) -> Report:
+    subject = f"{printable(str(folder))} on rung {level}"
+    if not is_project:
+        answered = "".join(f", {name}: {value}" for name, value in sorted(answers.items()))
+        more = "`--to N` and `-d QUESTION=ANSWER` ask for more."
+        subject = f"Rung {level}{answered}. No project is here: {more}"
+    wanted = load_needs(levels)
     findings = [find_program(need, folder) for need in wanted.programs]
     findings += ask_registry(wanted, folder)
-
-    def concerns(need: Need) -> bool:
-        return need.concerns(level, answers)
-
-    here = [finding for finding in findings if concerns(finding.need)]
-    is_project = (folder / ANSWERS).is_file()
+    here = [f for f in findings if f.need.since <= level and applies(f.need.when, answers)]
     return Report(
-        machine=f"rung {template.tag()[1:]} on {platform.platform()}, Python {platform.python_version()}",
-        subject=_where(folder if is_project else None, level, answers),
-        level=level,
+        f"rung {template.tag()[1:]} on {platform.platform()}, Python {platform.python_version()}",
+        subject,
+        level,
         needed=[finding for finding in here if not finding.need.optional],
         optional=[finding for finding in here if finding.need.optional],
-        later=[finding for finding in findings if not concerns(finding.need)],
+        later=[finding for finding in findings if finding not in here],
+        settings={
+            name: f"{value}"
+            if not is_project or recorded.get(name) == value
+            else f"{value} (this project: {recorded.get(name, 'unset')})"
+            for name, value in copier_settings.defaults(questions).items()
+        },
     )
 
 
 def text(report: Report) -> str:
     """Return the report for a terminal."""
+    titles = ("Needed", "Needed by single tasks", "Not needed here")
     lines = [report.machine, report.subject]
-    for title, findings in (
-        ("Needed", report.needed),
-        ("Needed by single tasks", report.optional),
-        ("Not needed here", report.later),
-    ):
+    for title, findings in zip(titles, _groups(report).values(), strict=True):
         if findings:
             lines += ["", title, *(line for finding in findings for line in _lines(finding))]
+    if report.settings:
+        lines += ["", f"Defaults of new projects, from {printable(str(copier_settings.path()))}"]
+        lines += [f"  {printable(f'{name}: {v}')}" for name, v in report.settings.items()]
     names = ", ".join(finding.need.name for finding in report.lacks)
     lines += ["", f"To fix: {names}." if names else "Everything needed was found."]
     return "\n".join(lines)
@@ -297,20 +259,23 @@ def text(report: Report) -> str:
 
 def as_json(report: Report) -> str:
     """Return the report for machines."""
-    groups = {"needed": report.needed, "optional": report.optional, "later": report.later}
-    data = {
-        "machine": report.machine,
-        "level": report.level,
-        "complete": not report.lacks,
-        **{name: [_data(finding) for finding in findings] for name, findings in groups.items()},
-    }
-    return json.dumps(data, indent=2)
+    groups = {name: [*map(_data, findings)] for name, findings in _groups(report).items()}
+    facts = {"machine": report.machine, "level": report.level, "complete": not report.lacks}
+    facts["settings"] = dict(report.settings)
+    return json.dumps(facts | groups, indent=2)
+
+
+def _groups(report: Report) -> dict[str, Sequence[Finding]]:
+    return {"needed": report.needed, "optional": report.optional, "later": report.later}
 
 
 def _lines(finding: Finding) -> list[str]:
     need = finding.need
     name = f"{need.name} {finding.version}".rstrip()
-    answers = "".join(f", {name}: {_or(wanted)}" for name, wanted in need.when.items())
+    answers = "".join(
+        f", {question}: {wanted if isinstance(wanted, str) else ' or '.join(wanted)}"
+        for question, wanted in need.when.items()
+    )
     lines = [
         f"  {finding.status:<11}  {name:<24}  since rung {need.since}{answers}: to {need.purpose}"
     ]
@@ -319,10 +284,6 @@ def _lines(finding: Finding) -> list[str]:
     if finding.fix:
         lines.append(f"{'':15}Fix: {finding.fix}")
     return lines
-
-
-def _or(wanted: Any) -> str:
-    return wanted if isinstance(wanted, str) else " or ".join(wanted)
 
 
 def _data(finding: Finding) -> dict[str, Any]:
@@ -337,11 +298,3 @@ def _data(finding: Finding) -> dict[str, Any]:
         "reason": finding.reason or None,
         "fix": finding.fix or None,
     }
-
-
-def _where(project: Path | None, level: int, answers: Mapping[str, Any]) -> str:
-    """Return a line that says what is checked: a project, or a rung and answers."""
-    answered = "".join(f", {name}: {value}" for name, value in sorted(answers.items()))
-    if project is None:
-        return f"Rung {level}{answered}. No project is here: `--to N` and `-d QUESTION=ANSWER` ask for more."
-    return f"{printable(str(project))} on rung {level}"

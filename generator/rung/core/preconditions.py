@@ -14,6 +14,7 @@ from rung.system import git
 from rung.system.printable import printable
 
 MARKERS = tuple(re.compile(b"^" + mark + b" ", re.MULTILINE) for mark in (b"<<<<<<<", b">>>>>>>"))
+SHOWN = 10  # paths in a message; the rest is counted
 # Git's own marks of an unfinished command, with that command.
 HALF_DONE = {
     "MERGE_HEAD": "merge",
@@ -82,25 +83,22 @@ def _refuse_overlooked(top: Path) -> None:
     lines = git.run(top, "ls-files", "-v", "-z").split("\0")
     skipped = [line[2:] for line in lines if line[:1] in ("s", "S")]
     assumed = [line[2:] for line in lines if line[:1].islower()]
-    if not skipped and not assumed:
+    if not (overlooked := list(dict.fromkeys(skipped + assumed))):
         return
     commands = []
     if skipped and git.output(top, "config", "--type=bool", "core.sparseCheckout") == "true":
-        commands.append("git sparse-checkout disable")
-    elif skipped:
-        commands.append(f"git update-index --no-skip-worktree -- {_few(skipped)}")
-    if assumed:  # git clears one of the two at a time
-        commands.append(f"git update-index --no-assume-unchanged -- {_few(assumed)}")
+        commands, skipped = ["git sparse-checkout disable"], []
+    # Git clears one of the two at a time.
+    for option, paths in (("--no-skip-worktree", skipped), ("--no-assume-unchanged", assumed)):
+        if paths:
+            more = f"   # and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+            named = printable(shlex.join(paths[:SHOWN]))
+            commands.append(f"git update-index {option} -- {named}{more}")
     raise RungError(
-        f"git was told to overlook changes in {_some(list(dict.fromkeys(skipped + assumed)))}, so "
-        "a climb could lose them.\nRun what follows, commit what git then shows, and climb."
+        f"git is set to overlook changes in {_some(overlooked)}, so "
+        "a climb could lose them.\nRun these commands, commit what git then shows, and climb."
         + "".join(f"\n  {command}" for command in commands)
     )
-
-
-def _few(paths: list[str]) -> str:
-    more = f"   # and {len(paths) - 10} more" if len(paths) > 10 else ""
-    return printable(shlex.join(paths[:10])) + more
 
 
 def refuse_obstructed(
@@ -109,19 +107,13 @@ def refuse_obstructed(
     """Raise a RungError if a climb would write through a link, or conflicts are left.
 
     A link that git tracks is merged like any file of the user's, so nothing is written through it.
-
-    Args:
-        folder: The project.
-        paths: The files of Rung's that a climb may write or remove, relative to the folder.
-        edited: The content of those that the user has edited.
-        kept: The files of the project that git tracks.
     """
     paths = sorted(paths)
     above = {str(up) for path in paths for up in PurePosixPath(path).parents if up.name}
     links = [path for path in sorted(above) if (folder / path).is_symlink() and path not in kept]
     if links:
         raise RungError(
-            f"Links that git does not keep stand where Rung's folders go, and a climb would write "
+            f"Links that git does not keep are where Rung's folders go, and a climb would write "
             f"through them: {_some(links)}.\nPut folders in their place, or commit the links."
         )
     rejected = [f"{path}.rej" for path in paths if (folder / f"{path}.rej").exists()]
@@ -129,7 +121,7 @@ def refuse_obstructed(
     if rejected or marked:
         raise RungError(
             f"An earlier climb or merge left conflicts in {_some([*rejected, *sorted(marked)])}.\n"
-            "Decide them, remove the markers and the .rej files, and commit, then climb."
+            "Resolve them, remove the markers and the .rej files, and commit, then climb."
         )
 
 
@@ -137,10 +129,6 @@ def refuse_case_twins(new: Iterable[str], kept: Iterable[str]) -> None:
     """Raise a RungError if the name of a new file or folder differs from another's only in case.
 
     On the file systems of macOS and Windows both are the same file.
-
-    Args:
-        new: The files that the climb adds.
-        kept: The files of the project that stay.
     """
     yours: dict[str, set[str]] = {}
     for name in _with_folders(kept):
@@ -158,7 +146,7 @@ def refuse_case_twins(new: Iterable[str], kept: Iterable[str]) -> None:
         )
         raise RungError(
             f"{NO_FILES_CHANGED} {_some([old for old, _ in pairs])} and Rung's name there "
-            "differ only in upper and lower case, which macOS and Windows take for one file.\n"
+            "differ only in upper and lower case, which macOS and Windows treat as one file.\n"
             f"Give yours another name, or Rung's, commit, then climb:{commands}"
         )
 
@@ -173,40 +161,29 @@ def _with_folders(paths: Iterable[str]) -> set[str]:
 
 
 def obstructing(folder: Path, new: Iterable[str]) -> list[str]:
-    """Return the new files at whose path there is something that git does not track.
-
-    Raises:
-        RungError: A folder is in the place of a file, or a file in the place of a folder.
-    """
+    """Return the new files at whose path git does not track what is there; refuse folders there."""
     paths = []
     for path in sorted(new):
         file = folder / path
+        above = [up for up in PurePosixPath(path).parents if os.path.lexists(folder / up)]
         if file.is_dir() and not file.is_symlink():
-            if _is_empty(file):
-                continue
-            raise RungError(
-                f"The folder `{printable(path)}`, which git does not track, is where a file of Rung's "
-                "goes.\nMove it away, then climb."
-            )
-        if os.path.lexists(file):
+            if any(entry.is_file() or entry.is_symlink() for entry in file.rglob("*")):
+                raise _untracked("folder", path, "file")
+        elif os.path.lexists(file):
             paths.append(path)
-            continue
-        above = [up for up in PurePosixPath(path).parents if up.name]
-        for up in above:
-            if os.path.lexists(folder / up) and not (folder / up).is_dir():
-                raise RungError(
-                    f"The file `{printable(str(up))}`, which git does not track, is where a folder of Rung's "
-                    "goes.\nMove it away, then climb."
-                )
+        elif above and not (folder / above[0]).is_dir():
+            raise _untracked("file", str(above[0]), "folder")
     return paths
 
 
-def _is_empty(folder: Path) -> bool:
-    return not any(entry.is_file() or entry.is_symlink() for entry in folder.rglob("*"))
+def _untracked(kind: str, path: str, wanted: str) -> RungError:
+    return RungError(
+        f"The {kind} `{printable(path)}`, which git does not track, is where a {wanted} of Rung's "
+        "goes.\nMove it away, then climb."
+    )
 
 
 def _some(paths: list[str]) -> str:
-    more = len(paths) - 10
-    return ", ".join(f"`{printable(path)}`" for path in paths[:10]) + (
-        f" and {more} more" if more > 0 else ""
-    )
+    more = len(paths) - SHOWN
+    named = ", ".join(f"`{printable(path)}`" for path in paths[:SHOWN])
+    return f"{named} and {more} more" if more > 0 else named

@@ -1,8 +1,7 @@
 """Which template a project is made from or follows, at which version, and where it is read from.
 
-A template is Rung's own, or one that the user named with `--template` (decision 3). Copier updates
-only from git, so an installed Rung commits its template to a repository in its cache, a tag for
-every version. Git redirects the template's address there, and needs no network (decision 1).
+It is Rung's own, or one that the user named (decision 3). An installed Rung keeps its own in a git
+repository in its cache, to which git redirects the template's address without a network (decision 1).
 """
 
 import os
@@ -33,11 +32,8 @@ NETWORK = "file:git:http:https:ssh"  # protocols by which a template may come
 class Source:
     """A version of a template.
 
-    Args:
-        address: An absolute path or a URL; a project records it.
-        ref: The tag or commit to render.
-        repository: A git repository on this machine that holds the ref, if there is one.
-        note: A sentence about the choice for the user, or an empty text.
+    `address` is an absolute path or a URL, which a project records; `repository` one on this machine that
+    holds the ref, if any; `note` a sentence about the choice for the user.
     """
 
     address: str
@@ -128,22 +124,18 @@ def _from_clone(repository: Path, version: str | None) -> Source:
     if head is None:
         raise RungError(f"The template {repository} has no commit yet. Commit it, then try again.")
     if version:
-        known = git.output(repository, "rev-parse", "--verify", "--quiet", f"{version}^{{commit}}")
-        if known is None or version.startswith("-"):
-            raise _unknown_version(str(repository), repository, version)
-        return Source(str(repository), version, repository)
+        source = Source(str(repository), version, repository)
+        if source.commit is None:
+            raise _unknown_version(source)
+        return source
     tags = git.run(repository, "tag", "--sort=-version:refname").split()
     if release := _newest_release(tags):
         return Source(str(repository), release, repository)
     dirty = git.run(repository, "status", "--porcelain", "--ignore-submodules=dirty")
-    return Source(
-        str(repository),
-        head,
-        repository,
+    note = (
         "It has uncommitted changes, which are left out; commit them to have them in the project."
-        if dirty
-        else "",
     )
+    return Source(str(repository), head, repository, note if dirty else "")
 
 
 # Follow the template of a project.
@@ -152,18 +144,11 @@ def _from_clone(repository: Path, version: str | None) -> Source:
 def followed(answers: Mapping[str, Any], named: str | None = None) -> Source:
     """Return the template at the version the project has, if it may be followed (decision 3).
 
-    A project can come from anywhere, and so can the address in it: only Rung's own template, and
-    one that was named once with `--template`, is read.
-
-    Args:
-        answers: The answers file.
-        named: A template that the user trusts: a path or a URL.
-
-    Raises:
-        RungError: It is not trusted, or it is missing.
+    A project can come from anywhere, and so can the address in it: only Rung's own template, and one that
+    the user named once with `--template`, is read.
     """
     address, ref = answers["_src_path"], answers["_commit"]
-    allowed = {normalized(known) for known in (template.url(), *trusted())}
+    allowed = {normalized(known) for known in (template.url(), *_trusted())}
     if clone := template.clone():
         allowed.add(normalized(str(clone)))
     wanted = named and normalized(str(Path(named).resolve()) if Path(named).exists() else named)
@@ -178,8 +163,8 @@ def followed(answers: Mapping[str, Any], named: str | None = None) -> Source:
             )
         if not (Path(address) / ".git").exists():
             raise RungError(
-                f"The project's template {printable(address)} is not there any more.\n"
-                f"Write where it is now for `_src_path` in {ANSWERS}, and commit."
+                f"The project's template {printable(address)} no longer exists.\n"
+                f"Write its new address as `_src_path` in {ANSWERS}, and commit."
             )
     if normalized(address) not in allowed:
         raise RungError(
@@ -208,7 +193,7 @@ def with_version(address: str, version: str) -> Source:
     repository = _repository() if own and _is_kept(version) else Path(address)
     source = Source(address, version, repository if repository.is_dir() else None)
     if source.repository is not None and source.commit is None:
-        raise _unknown_version(address, source.repository, version)
+        raise _unknown_version(source)
     return source
 
 
@@ -232,20 +217,20 @@ def _newest_release(tags: list[str]) -> str | None:
     return next((tag for tag in tags if RELEASE.match(tag)), None)
 
 
-def _unknown_version(address: str, repository: Path, version: str) -> RungError:
+def _unknown_version(source: Source) -> RungError:
     return RungError(
-        f"The template {printable(address)} has no version `{printable(version)}`.\n"
-        f"`git -C {repository} tag` lists those it has."
+        f"The template {printable(source.address)} has no version `{printable(source.ref)}`.\n"
+        f"`git -C {source.repository} tag` lists those it has."
     )
 
 
 def _tags(address: str) -> list[str]:
     """Return the tags of a template that is not on this machine, newest version first."""
     arguments = ("ls-remote", "--tags", "--refs", "--sort=-version:refname", "--", address)
+    extra = {"GIT_ALLOW_PROTOCOL": os.environ.get("GIT_ALLOW_PROTOCOL", NETWORK)}
     # Not in the project, whose configuration could redirect the address or name a proxy.
     with tempfile.TemporaryDirectory(prefix="rung-") as away:
-        protocols = os.environ.get("GIT_ALLOW_PROTOCOL", NETWORK)
-        extra = {"GIT_CEILING_DIRECTORIES": str(Path(away).parent), "GIT_ALLOW_PROTOCOL": protocols}
+        extra["GIT_CEILING_DIRECTORIES"] = str(Path(away).parent)
         output = git.run(Path(away), *arguments, extra=extra)
     return [line.rpartition("refs/tags/")[2] for line in output.splitlines()]
 
@@ -254,15 +239,14 @@ def _tags(address: str) -> list[str]:
 # anywhere (decision 3).
 
 
-def trusted_file() -> Path:
-    """Return the file of trusted templates, an address on each line."""
+def _trusted_file() -> Path:
     named = os.environ.get("RUNG_CONFIG_DIR")
     return Path(named or user_config_path("rung", appauthor=False)).absolute() / "templates.txt"
 
 
-def trusted() -> list[str]:
+def _trusted() -> list[str]:
     """Return the trusted addresses; none if the file is another user's or cannot be read."""
-    path = trusted_file()
+    path = _trusted_file()
     try:
         if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
             return []
@@ -273,16 +257,19 @@ def trusted() -> list[str]:
 
 def trust(address: str) -> None:
     """Trust a template from now on, and say so; report it if the file cannot be written."""
-    if address in trusted() or not address.isprintable():
+    if address in _trusted() or not address.isprintable():
         return
-    path = trusted_file()
+    path = _trusted_file()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as kept:
             kept.write(f"{address}\n")
         path.chmod(0o600)
     except OSError as error:
-        print(f"{path} cannot be written ({error.strerror}): name it again.", file=sys.stderr)
+        print(
+            f"{path} cannot be written ({error.strerror}): name the template again next time.",
+            file=sys.stderr,
+        )
         return
     print(f"Trusted from now on, as {path} says: {address}", file=sys.stderr)
 
@@ -295,7 +282,7 @@ def _repository() -> Path:
 
 
 def _is_own(address: str) -> bool:
-    return address.removesuffix(".git") == template.url().removesuffix(".git")
+    return normalized(address) == normalized(template.url())
 
 
 def _is_kept(version: str) -> bool:

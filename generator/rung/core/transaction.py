@@ -40,7 +40,7 @@ SETTINGS = git.QUIET_AS_IGNORED | {
     "core.sparseCheckout": "false",  # it would leave new files out
     "submodule.recurse": "false",
 }
-FORWARD = (
+FORWARD = [
     "merge",
     "--ff-only",
     "--quiet",
@@ -51,7 +51,7 @@ FORWARD = (
     "--no-squash",
     "--no-stat",
     "--no-verify-signatures",
-)
+]
 NOTHING = "000000"  # git's mode of a file that is not there
 UNDO = "git reset --keep HEAD~1"  # undoes the last commit, and keeps edits
 ON_NO_BRANCH = "HEAD is detached, so a commit is on no branch: `git switch -c NAME` makes one."
@@ -64,18 +64,8 @@ Changes = dict[str, tuple[Version, Version]]  # before and after, by path
 def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
     """Commit a tree on top of HEAD, and apply it to branch, index and work tree at once.
 
-    Args:
-        bench: The repository that holds the tree.
-        before: The commit that HEAD is known to be at.
-        tree: The whole repository's new tree.
-        message: The commit's message.
-
-    Returns:
-        The id of the new commit.
-
-    Raises:
-        RungError: HEAD or a file has changed, or another climb or git is running; nothing was
-            touched. Or git refused, or failed half-way; what it had written is removed again.
+    Returns the id of the new commit, or raises a RungError: nothing was touched, or what git had written
+    is removed again.
     """
     top, commit = bench.top, bench.commit(tree, [before], message)
     with locked(top) as descriptor:
@@ -88,7 +78,7 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
         except (RungError, OSError) as error:
             raise RungError(
                 f"The climb could not be prepared in {top}: {error}\n"
-                "Nothing was touched. Make room or get the right to write there, then try again."
+                "Nothing was touched. Make room, or make it writable, then try again."
             ) from error
         try:
             failed = _forward(top, commit, descriptor) or _unfinished(top, before, commit)
@@ -98,7 +88,7 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
                 print(recovered.message(), file=sys.stderr)
             raise
         if failed:
-            _report(top, failed, _recover_after(top, failed))
+            _report(failed, _recover_after(top, failed))
         else:
             _end(top)
     return commit
@@ -128,30 +118,25 @@ def _pending_refs(top: Path) -> list[str]:
 
 @contextlib.contextmanager
 def locked(top: Path, wait: float = WAIT) -> Iterator[int]:
-    """Keep other climbs out of a repository; yield the descriptor of the lock.
-
-    Raises:
-        RungError: Another climb is running, or the system has no file locks.
-    """
+    """Keep other climbs out of a repository; yield the descriptor of the lock."""
     file = lock_file(top)
     with contextlib.ExitStack() as stack:
         try:
             descriptor = stack.enter_context(lock.held(file, wait=wait))
-        except BlockingIOError as error:
-            raise RungError(
-                f"Another climb is under way in {top}. Nothing was touched.\n"
-                "Wait for its end, then run the command again."
-            ) from error
         except OSError as error:
-            if error.errno == errno.ENOTSUP:
-                raise RungError(
+            problem = f"{file} cannot be written: {error.strerror}. Nothing was touched."
+            if isinstance(error, BlockingIOError):
+                problem = (
+                    f"Another climb is under way in {top}. Nothing was touched.\n"
+                    "Wait until it ends, then run the command again."
+                )
+            elif error.errno == errno.ENOTSUP:
+                problem = (
                     "This system lacks the file locks that keep a climb from being undone by "
                     "another one.\nRun the command on Linux or macOS, or on Windows in its "
                     "Subsystem for Linux (WSL)."
-                ) from error
-            raise RungError(
-                f"{file} cannot be written: {error.strerror}. Nothing was touched."
-            ) from error
+                )
+            raise RungError(problem) from error
         yield descriptor
 
 
@@ -162,10 +147,7 @@ def lock_file(top: Path) -> Path:
 
 
 def refuse_interrupted(top: Path) -> None:
-    """Recover from a climb that was interrupted since the plan was made; raise a RungError if so.
-
-    The caller holds the lock.
-    """
+    """Raise a RungError if a climb was interrupted since the plan; the caller holds the lock."""
     if recovered := recover(top):
         raise RungError(
             f"{recovered.message()}\n"
@@ -177,12 +159,12 @@ def _refuse_what_changed(top: Path, before: str) -> None:
     """Raise a RungError if the user changed something while the project's checks ran."""
     if head(top) != before:
         raise RungError(
-            f"{top} has another last commit than when this was planned.\n"
+            f"The last commit of {top} has changed since this was planned.\n"
             "Nothing was touched. Run the command again."
         )
     if changed := uncommitted(top, only_look=True):
         raise RungError(
-            f"{top} was changed meanwhile, for example `{changed[0].strip()}`.\n"
+            f"{top} was changed in the meantime, for example `{changed[0].strip()}`.\n"
             "Nothing was touched. Commit or stash your changes, then run the command again."
         )
     # Wait for git's locks to go: one that exists after the climb has begun is then the climb's own.
@@ -191,20 +173,15 @@ def _refuse_what_changed(top: Path, before: str) -> None:
         while file.exists():
             if time.monotonic() > deadline:
                 raise RungError(
-                    f"Another git is at work in {top}, or was stopped there: {file} exists.\n"
-                    "Nothing was touched. Wait for its end; if none runs, delete that file. "
+                    f"Another git process runs in {top}, or was killed there: {file} exists.\n"
+                    "Nothing was touched. Wait until it ends; if none runs, delete that file. "
                     "Then run the command again."
                 )
             time.sleep(0.02)
 
 
 def uncommitted(top: Path, *, only_look: bool = False) -> list[str]:
-    """Return what is not in a commit, a line of `git status` for each.
-
-    Args:
-        top: The work tree.
-        only_look: Whether git must not refresh its index, for which it needs disk space.
-    """
+    """Return the lines of `git status`; with `only_look` git writes no index, which needs disk space."""
     # Files that the user's own excludes file ignores are no changes. Of a submodule only its commit
     # counts: to look inside, git would run the filters of the submodule's configuration.
     options = ("--porcelain", "--untracked-files=normal", "--ignore-submodules=dirty")
@@ -215,7 +192,12 @@ def uncommitted(top: Path, *, only_look: bool = False) -> list[str]:
 
 def head(top: Path) -> str | None:
     """Return the id of the last commit, or None if there is none."""
-    return git.output(top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    return revision(top, "HEAD^{commit}")
+
+
+def revision(top: Path, name: str) -> str | None:
+    """Return the id of the object that a name stands for, or None."""
+    return git.output(top, "rev-parse", "--verify", "--quiet", name)
 
 
 def is_detached(top: Path) -> bool:
@@ -261,10 +243,7 @@ def _forward(top: Path, commit: str, descriptor: int) -> str:
 
 
 def _unfinished(top: Path, before: str, commit: str) -> str:
-    """Return why a fast-forward that git reports as done is not, or an empty text.
-
-    If HEAD has moved and a file differs from the commit, HEAD is moved back.
-    """
+    """Return why a fast-forward that git reports as done is not, or an empty text; HEAD is moved back."""
     if head(top) != commit:
         return f"Git reported no error, and {top} is not on the new commit."
     options = ("--porcelain", "-z", "--no-renames", "--untracked-files=no", "--ignore-submodules")
@@ -288,18 +267,18 @@ def _recover_after(top: Path, why: str) -> "Recovered | None":
     except (RungError, OSError) as error:
         raise RungError(
             f"{why}\nAnd it could not be undone yet: {error}\n"
-            "Make room, or free the files, then run `rung plan`: it leads back first."
+            "Make room, or free the files, then run `rung plan`, which undoes it first."
         ) from error
 
 
-def _report(top: Path, failed: str, recovered: "Recovered | None") -> None:
+def _report(failed: str, recovered: "Recovered | None") -> None:
     """Raise a RungError for a failed fast-forward, unless the new commit is in place after all."""
-    if recovered is None or recovered.state == "before":
-        if recovered is None or not recovered.wrote_files:
-            raise RungError(
-                f"{failed}\nNothing was touched. Commit or stash what you have changed meanwhile, "
-                "or fix what git reports, then run the command again."
-            )
+    if recovered is None or (recovered.state == "before" and not recovered.wrote_files):
+        raise RungError(
+            f"{failed}\nNothing was touched. Commit or stash what you changed in the meantime, "
+            "or fix what git reports, then run the command again."
+        )
+    if recovered.state == "before":
         raise RungError(f"{failed}\nThe project is as it was.{recovered.details()}\n{MEND}")
     if recovered.state != "pending":
         raise RungError(f"{failed}\n{recovered.message()}\n{MEND}")
@@ -307,14 +286,10 @@ def _report(top: Path, failed: str, recovered: "Recovered | None") -> None:
 
 @dataclass(frozen=True)
 class Recovered:
-    """How an interrupted climb ended.
+    """How an interrupted climb ended: `before`, `pending`, or `elsewhere` when the user has moved on.
 
-    Args:
-        top: The work tree.
-        state: `before`, `pending`, or `elsewhere` when the user has moved on since.
-        snapshot: Whether the files that were on disk are stored under refs/rung/crash.
-        yours: Files of the climb's that the user has changed since; they were left alone.
-        wrote_files: Whether git had written anything, so that files were removed or restored.
+    `snapshot`: what was on disk is stored under CRASH. `yours`: the climb's files that the user has changed
+    since, left alone. `wrote_files`: files were removed or restored.
     """
 
     top: str
@@ -330,7 +305,7 @@ class Recovered:
             "pending": f"{self.top} is on its new commit.",
             "elsewhere": f"{self.top} has moved on since, and was left alone.",
         }[self.state]
-        return printable_lines(f"An interrupted climb was ended: {where}{self.details()}")
+        return printable_lines(f"An interrupted climb was cleaned up: {where}{self.details()}")
 
     def details(self) -> str:
         """Say on further lines what is left of the climb, if anything."""
@@ -339,35 +314,27 @@ class Recovered:
         return disk + (f"\nYou changed these, and they were left alone: {names}." if names else "")
 
 
-def recover_first(folder: Path) -> Recovered | None:
+def recover_first(folder: Path) -> None:
     """Recover from an interrupted climb before anything is read, and print how it ended."""
     top = git.repository_above(folder)
-    if top is None or _pending(top) is None:
-        return None
+    if top is None or revision(top, f"{PENDING}^{{commit}}") is None:
+        return
     with locked(top):
         recovered = recover(top)
     if recovered is not None:
         print(recovered.message(), file=sys.stderr)
-    return recovered
 
 
 def recover(top: Path, *, killed: bool = True) -> Recovered | None:
     """Recover from an interrupted climb; return how it ended, or None if there was none.
 
-    The caller holds the lock.
-
-    Args:
-        top: The work tree.
-        killed: Whether git may have been killed and may have left its locks.
-
-    Raises:
-        RungError: Git cannot write, for example because the disk is full; run it again later.
+    The caller holds the lock. `killed`: git may have been killed and may have left its locks.
     """
     _remove_git_locks(top, [*_pending_refs(top), CRASH], patience=0.0)
-    pending = _pending(top)
+    pending = revision(top, f"{PENDING}^{{commit}}")
     if pending is None:
         return None
-    before = git.output(top, "rev-parse", "--verify", "--quiet", f"{pending}^1") or pending
+    before = revision(top, f"{pending}^1") or pending
     now = head(top)
     if killed and now in (before, pending):  # if HEAD is elsewhere, the locks are another git's
         _remove_git_locks(top)
@@ -377,11 +344,6 @@ def recover(top: Path, *, killed: bool = True) -> Recovered | None:
         recovered = Recovered(str(top), "pending" if now == pending else "elsewhere")
     _end(top)
     return recovered
-
-
-def _pending(top: Path) -> str | None:
-    """Return the commit of an unfinished climb, or None."""
-    return git.output(top, "rev-parse", "--verify", "--quiet", f"{PENDING}^{{commit}}")
 
 
 def _take_back(top: Path, before: str, pending: str) -> Recovered:
@@ -415,7 +377,8 @@ def _take_back(top: Path, before: str, pending: str) -> Recovered:
         for path in remove:
             (top / path).unlink(missing_ok=True)
             if changes[path][0][0] == NOTHING:
-                _remove_empty((top / path).parent, top)
+                with contextlib.suppress(OSError):  # it is not empty
+                    os.removedirs((top / path).parent)
         _unstage(top, staged)
         # Attributes first, as they say how the others are written.
         for attributes in (True, False):
@@ -460,11 +423,14 @@ def _unlike(top: Path, index: dict[str, str]) -> set[str]:
 
 def _is_file(top: Path, path: str) -> bool:
     """Say whether there is a file or link at a path, and only real folders above it."""
-    above = [top / up for up in PurePosixPath(path).parents if up.name]
-    if any(up.is_symlink() or not up.is_dir() for up in above):
-        return False
     file = top / path
+    if any(up.is_symlink() or not up.is_dir() for up in _above(top, path)):
+        return False
     return file.is_symlink() or (os.path.lexists(file) and not file.is_dir())
+
+
+def _above(top: Path, path: str) -> list[Path]:
+    return [top / up for up in PurePosixPath(path).parents if up.name]
 
 
 def _is_begun(top: Path, path: str, before: str, pending: str) -> bool:
@@ -475,29 +441,17 @@ def _is_begun(top: Path, path: str, before: str, pending: str) -> bool:
     file = top / path
     if not stat.S_ISREG(file.lstat().st_mode):
         return False
-    start = _plain(file.read_bytes()).rstrip(b"\r")
+    start = file.read_bytes().replace(b"\r\n", b"\n").rstrip(b"\r")
     for commit in (pending, before):
         for form in ("blob", "--filters"):  # as stored, and as the user's filters write it
             with contextlib.suppress(RungError):
-                content = git.run(top, "cat-file", form, f"{commit}:{path}")
-                if _plain(content.encode("utf-8", "surrogateescape")).startswith(start):
+                content = git.run(top, "cat-file", form, f"{commit}:{path}").replace("\r\n", "\n")
+                if content.encode("utf-8", "surrogateescape").startswith(start):
                     return True
     return False
 
 
-def _plain(text: bytes) -> bytes:
-    return text.replace(b"\r\n", b"\n")
-
-
-def _remove_empty(folder: Path, top: Path) -> None:
-    with contextlib.suppress(OSError):
-        while folder != top:
-            folder.rmdir()
-            folder = folder.parent
-
-
 def _unstage(top: Path, staged: Changes) -> None:
-    """Restore the old entries of files in git's index."""
     # Added files first: one of them may be in the place of a folder.
     ordered = sorted(staged.items(), key=lambda item: item[1][0][0] != NOTHING)
     lines = [f"{mode} {oid} 0\t{path}\0" for path, ((mode, oid), _) in ordered]
@@ -507,18 +461,17 @@ def _unstage(top: Path, staged: Changes) -> None:
 
 def _write(top: Path, index: dict[str, str], paths: list[str]) -> list[str]:
     """Write files of an index to free paths; return those whose path is taken."""
-    taken = [path for path in paths if not _is_free(top, path)]
+    taken = [
+        path
+        for path in paths
+        if os.path.lexists(top / path)
+        or any(up.is_symlink() or (up.exists() and not up.is_dir()) for up in _above(top, path))
+    ]
     names = "".join(f"{path}\0" for path in paths if path not in taken)
     if names:
         arguments = ("checkout-index", "-z", "--stdin")
         git.run(top, *arguments, settings=SETTINGS, stdin=names, extra=index)
     return taken
-
-
-def _is_free(top: Path, path: str) -> bool:
-    above = [top / up for up in PurePosixPath(path).parents if up.name]
-    blocked = any(up.is_symlink() or (up.exists() and not up.is_dir()) for up in above)
-    return not blocked and not os.path.lexists(top / path)
 
 
 def _snapshot(top: Path, before: str, pending: str, scratch: Path) -> bool:
@@ -539,7 +492,7 @@ def _snapshot(top: Path, before: str, pending: str, scratch: Path) -> bool:
         settings = git.QUIET_AS_IGNORED
         git.run(top, "add", "--all", "--", *_own_files(top), settings=settings, extra=extra)
         tree = git.run(top, "write-tree", extra=extra).strip()
-        earlier = git.output(top, "rev-parse", "--verify", "--quiet", CRASH)
+        earlier = revision(top, CRASH)
         parents = [before, *([earlier] if earlier else [])]
         options = [word for parent in parents for word in ("-p", parent)]
         message = f"What an interrupted climb left on disk\n\nIt led to {pending}.\n"

@@ -1,6 +1,6 @@
 """The ladder: the files of levels/ as typed records (decision 58)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -14,6 +14,7 @@ Record = TypeVar("Record", bound=msgspec.Struct)
 
 Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9]+(-[a-z0-9]+)*$")]
 Game = Literal["both", "governance", "velocity"]
+Effort = Literal["an hour", "a day", "a week", "a month"]  # least first
 Tier = Literal["declared", "used", "automated"]
 Block = Literal[
     "foundation",
@@ -27,6 +28,7 @@ Block = Literal[
 ]
 RUNGS = range(5)
 GAMES: tuple[str, ...] = get_args(Game)
+EFFORTS: tuple[str, ...] = get_args(Effort)
 BLOCKS: tuple[str, ...] = get_args(Block)
 # After the ML Test Score, which has 0.5 (run by hand, results documented) and 1 (automatic); 0.25 is ours.
 TIERS: Mapping[str, float] = {"declared": 0.25, "used": 0.5, "automated": 1.0}
@@ -34,14 +36,11 @@ MINIMUM_SCORE = 0.40  # points that a rung needs on average over its capabilitie
 
 
 class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A path that a project gets, and the answers that it needs besides the rung and the game.
-
-    `since` is its first rung, where that differs from the rung of the capability or answer that
-    brings it.
-    """
+    """A path that a project gets, and the answers that it needs besides the rung and the game."""
 
     path: str
     needs: dict[str, tuple[str, ...]] = {}
+    # Its first rung, if not that of the capability or answer that brings it.
     since: int | None = None
 
 
@@ -78,7 +77,7 @@ class Capability(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level: int
     why: str
     fix: str
-    effort: str
+    effort: Effort
     source: str
     game: Game
     block: Block
@@ -154,11 +153,7 @@ class Level(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load(folder: Path) -> tuple[Level, ...]:
-    """Read the ladder of the folder `levels`, lowest rung first.
-
-    Raises:
-        RungError: A file is missing or does not say what it must; the message says what to change.
-    """
+    """Read the ladder of the folder `levels`, lowest rung first."""
     vendors = load_vendors(folder)
     rungs = tuple(_level(folder, number, vendors) for number in RUNGS)
     named = {name for rung in rungs for name in rung.capabilities}
@@ -169,6 +164,39 @@ def load(folder: Path) -> tuple[Level, ...]:
                 f"Add `{path.stem}` to the `capabilities` of one of {folder}/0.yml to 4.yml."
             )
     return rungs
+
+
+def with_capabilities(
+    levels: Sequence[Level], folder: Path, problem: Callable[[Capability], str]
+) -> tuple[Level, ...]:
+    """Return the ladder with the capabilities of another folder; each names its rung as `level`.
+
+    Args:
+        levels: The ladder.
+        folder: The folder.
+        problem: What says what is wrong with a capability's evidence; nothing if it is right.
+
+    Raises:
+        RungError: A file is no capability, or has the name of one of the ladder.
+    """
+    known = {name for level in levels for name in level.capabilities}
+    more: dict[int, dict[str, Capability]] = {level.level: {} for level in levels}
+    paths = sorted(folder.glob("*.yml"))
+    if not paths:
+        raise RungError(f"{folder} has no files of capabilities. Give a folder with ID.yml.")
+    for path in paths:
+        if path.stem in known:
+            raise RungError(f"{path}: Rung has a capability of this name. Rename the file.")
+        capability = _decode(Capability, read(path), path, id=path.stem)
+        if capability.level not in more:
+            raise _wrong(path, f"`level` must be a rung, {RUNGS[0]} to {RUNGS[-1]}")
+        if wrong := problem(capability):
+            raise _wrong(path, wrong)
+        more[capability.level][path.stem] = capability
+    return tuple(
+        msgspec.structs.replace(level, capabilities=level.capabilities | more[level.level])
+        for level in levels
+    )
 
 
 def load_vendors(folder: Path) -> dict[str, Vendor]:
@@ -184,15 +212,7 @@ def load_vendors(folder: Path) -> dict[str, Vendor]:
 
 def decode_vendor(data: Any, path: Path) -> Vendor:
     """Return the CI vendor that the data of a file describes."""
-    owns = data.get("owns", {}) if isinstance(data, dict) else {}
-    if not isinstance(data, dict) or not isinstance(owns, dict):
-        raise _wrong(path, "it and its `owns` must be mappings of keys to values")
-    claims = {name: _decode(_Owner, {"owns": paths}, path).owns for name, paths in owns.items()}
-    return _decode(Vendor, data | {"owns": claims}, path)
-
-
-class _Owner(msgspec.Struct):
-    owns: tuple[Claim, ...]
+    return _decode(Vendor, data, path)
 
 
 def _level(folder: Path, number: int, vendors: Mapping[str, Vendor]) -> Level:
@@ -200,26 +220,23 @@ def _level(folder: Path, number: int, vendors: Mapping[str, Vendor]) -> Level:
     document = read(path)
     try:
         data = document[key]["default"]
-        names = data["capabilities"]
+        if not isinstance(data["capabilities"], list):
+            raise TypeError("no list")
+        names = [str(name) for name in data["capabilities"]]
     except (KeyError, TypeError) as error:
         raise _wrong(path, f"there is no list `{key}.default.capabilities`") from error
     if data.get("level") != number:
         raise _wrong(path, f"`level` must be {number}, as in the file's name")
-    if not isinstance(names, list):
-        raise _wrong(path, "`capabilities` must be a list of names")
-    capabilities = {str(name): _capability(folder, str(name), number, vendors) for name in names}
-    return _decode(Level, data | {"capabilities": capabilities}, path)
+    capabilities = {name: _capability(folder, name, number, vendors) for name in names}
+    return _decode(Level, data, path, capabilities=capabilities)
 
 
 def _capability(folder: Path, name: str, level: int, vendors: Mapping[str, Vendor]) -> Capability:
     """Read a capability, and add the paths that CI vendors bring for it."""
     path = folder / "capabilities" / f"{name}.yml"
-    data = read(path)
-    if not isinstance(data, dict):
-        raise _wrong(path, "it must be a mapping of keys to values")
-    capability = _decode(Capability, data | {"id": name, "level": level}, path)
+    capability = _decode(Capability, read(path), path, id=name, level=level)
     brought = tuple(
-        Claim(claim.path, claim.needs | {"ci": (ci,)}, claim.since)
+        msgspec.structs.replace(claim, needs=claim.needs | {"ci": (ci,)})
         for ci, vendor in vendors.items()
         for claim in vendor.owns.get(name, ())
     )
@@ -227,11 +244,7 @@ def _capability(folder: Path, name: str, level: int, vendors: Mapping[str, Vendo
 
 
 def read(path: Path) -> Any:
-    """Return what a YAML file of the folder `levels` holds.
-
-    Raises:
-        RungError: It is missing, or cannot be read.
-    """
+    """Return what a YAML file of the folder `levels` holds."""
     try:
         return plain_yaml.load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -240,31 +253,40 @@ def read(path: Path) -> Any:
         raise RungError(f"{path} cannot be read as YAML: {error}") from error
 
 
-def _decode(kind: type[Record], data: dict[str, Any], path: Path) -> Record:
-    """Return what a file says as a record; its short forms are expanded."""
-    lists = [key for key in ("asks", "owns") if isinstance(data.get(key), list)]
-    expanded = {key: [_expanded(key, entry) for entry in data[key]] for key in lists}
+def _decode(kind: type[Record], data: Any, path: Path, **more: Any) -> Record:
+    """Return what a file says as a record, with more fields; its short forms are expanded."""
+    if not isinstance(data, dict):
+        raise _wrong(path, "it must be a mapping of keys to values")
+    forms = {"asks": _ask, "owns": _claim}
+    long = {key: _expanded(data[key], form) for key, form in forms.items() if key in data}
     try:
-        return msgspec.convert(data | expanded, kind)
+        return msgspec.convert(data | long | more, kind)
     except msgspec.ValidationError as error:
         raise _wrong(path, str(error)) from error
 
 
-def _expanded(key: str, entry: Any) -> Any:
-    """Expand an ask or a claim that is only a text, or that names a single answer without a list."""
-    if key == "asks":
-        return {"ask": entry} if isinstance(entry, str) else entry
+def _expanded(entries: Any, form: Callable[[Any], Any]) -> Any:
+    """Expand a list of short forms, or several lists by name."""
+    if isinstance(entries, dict):
+        return {name: _expanded(below, form) for name, below in entries.items()}
+    return [form(entry) for entry in entries] if isinstance(entries, list) else entries
+
+
+def _ask(entry: Any) -> Any:
+    return {"ask": entry} if isinstance(entry, str) else entry
+
+
+def _claim(entry: Any) -> Any:
+    """Expand a claim that is only a path, or that names a single answer without a list."""
     if isinstance(entry, str):
         return {"path": entry}
     if not isinstance(entry, dict):
         return entry
     own = {"path": "path", "from": "since"}
-    needs = {
-        name: [value] if isinstance(value, str) else value
-        for name, value in entry.items()
-        if name not in own
-    }
-    return {own[name]: value for name, value in entry.items() if name in own} | {"needs": needs}
+    claim = {own[name]: value for name, value in entry.items() if name in own}
+    needs = {name: value for name, value in entry.items() if name not in own}
+    single = {name: [value] for name, value in needs.items() if isinstance(value, str)}
+    return claim | {"needs": needs | single}
 
 
 def _wrong(path: Path, what: str) -> RungError:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +82,20 @@ def is_answer(name: str, question: Mapping[str, Any]) -> bool:
     return question.get("when") is not False and "placeholder" not in question
 
 
+def is_setting(question: Mapping[str, Any]) -> bool:
+    """Return whether a question is never asked: `-d` and Copier's settings answer it."""
+    return question.get("ask") is False
+
+
 def check_answers(answers: Mapping[str, Any], questions: Mapping[str, Any]) -> None:
     """Raise a RungError for an answer to an unknown question, or one that cannot be recorded."""
     known = [name for name, question in questions.items() if is_answer(name, question)]
     for name, answer in answers.items():
         if name not in known:
+            close = get_close_matches(name, known, 1)
+            hint = f"Did you mean `{close[0]}`? " if close else ""
             raise RungError(
-                f"There is no question `{name}`. The questions are: {', '.join(known)}."
+                f"There is no question `{name}`. {hint}The questions are: {', '.join(known)}."
             )
         _refuse_unwritable(name, answer, questions[name].get("type"))
 
@@ -103,6 +111,8 @@ def _refuse_unwritable(name: str, answer: Any, kind: str | None) -> None:
         raise RungError(
             f"The answer to `{name}` is not valid text (UTF-8). Write it again."
         ) from error
+    if kind == "bool" and str(answer).lower() not in ("true", "false", "yes", "no"):
+        raise RungError(f"The answer to `{name}` is {str(answer)!r}. Write `true` or `false`.")
     if kind == "int":
         try:
             int(str(answer))

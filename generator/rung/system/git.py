@@ -117,11 +117,7 @@ PARTIAL = r"^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter)
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment for git: the current one, without ways to other repositories.
-
-    Args:
-        extra: Variables to add, which win.
-    """
+    """Return the environment for git: the current one, without ways to other repositories."""
     kept = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     return {**kept, **CLOSED, **(extra or {})}
 
@@ -132,6 +128,7 @@ def completed(
     settings: Mapping[str, str] = QUIET,
     extra: Mapping[str, str] | None = None,
     stdin: bytes | IO[bytes] = b"",
+    timeout: float | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run git in a folder to its end, and capture its output.
 
@@ -141,16 +138,11 @@ def completed(
         settings: Configuration for this one call.
         extra: Environment variables to add.
         stdin: What git reads: bytes, or an open file.
+        timeout: Seconds after which git is ended with `subprocess.TimeoutExpired`.
     """
     fed: dict[str, Any] = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
-    return subprocess.run(
-        _command(folder, arguments, settings, extra),
-        cwd=folder,
-        env=_environment(settings, extra),
-        capture_output=True,
-        check=False,
-        **fed,
-    )
+    call = _call(folder, arguments, settings, extra)
+    return subprocess.run(**call, **fed, capture_output=True, check=False, timeout=timeout)
 
 
 def started(
@@ -161,38 +153,30 @@ def started(
     **streams: Any,
 ) -> subprocess.Popen[bytes]:
     """Start git in a folder; `streams` are those of `subprocess.Popen`."""
-    return subprocess.Popen(
-        _command(folder, arguments, settings, extra),
-        cwd=folder,
-        env=_environment(settings, extra),
-        **streams,
-    )
+    return subprocess.Popen(**_call(folder, arguments, settings, extra), **streams)
 
 
-def _command(
+def _call(
     folder: Path,
     arguments: tuple[str, ...],
     settings: Mapping[str, str],
     extra: Mapping[str, str] | None,
-) -> list[str]:
-    if _may_filter(arguments):
-        settings = {**settings, **filters_off(folder, extra)}
-    plain = {name: value for name, value in settings.items() if "=" not in name}
-    options = [word for name, value in plain.items() for word in ("-c", f"{name}={value}")]
-    return ["git", "--no-pager", *options, *arguments]
-
-
-def _environment(settings: Mapping[str, str], extra: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the environment for git, with the settings that no option can name.
-
-    The name of a branch may contain `=`. These variables need git 2.31.
-    """
+) -> dict[str, Any]:
+    """Return what `subprocess` needs to start git with these settings."""
     variables = environment(extra)
+    # The name of a branch may contain `=`, which no option can name. These variables need git 2.31.
     odd = [(name, value) for name, value in settings.items() if "=" in name]
     first = int(variables.get("GIT_CONFIG_COUNT") or 0)
     for number, (name, value) in enumerate(odd, start=first):
         variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
-    return variables | ({"GIT_CONFIG_COUNT": str(first + len(odd))} if odd else {})
+    if odd:
+        variables["GIT_CONFIG_COUNT"] = str(first + len(odd))
+    if _may_filter(arguments):
+        settings = {**settings, **filters_off(folder, extra)}
+    plain = {name: value for name, value in settings.items() if "=" not in name}
+    options = [word for name, value in plain.items() for word in ("-c", f"{name}={value}")]
+    command = ["git", "--no-pager", *options, *arguments]
+    return {"args": command, "cwd": folder, "env": variables}
 
 
 def _may_filter(arguments: tuple[str, ...]) -> bool:
@@ -253,15 +237,7 @@ def run(
     stdin: str = "",
     extra: Mapping[str, str] | None = None,
 ) -> str:
-    """Run git in a folder and return what it prints; raise a RungError with its message if it fails.
-
-    Args:
-        folder: Where git runs.
-        arguments: What follows `git`.
-        settings: Configuration for this one call.
-        stdin: What git reads.
-        extra: Environment variables to add.
-    """
+    """Run git as `completed` does and return what it prints; its failure is a RungError."""
     text = stdin.encode("utf-8", "surrogateescape")
     try:
         done = completed(folder, *arguments, settings=settings, extra=extra, stdin=text)
@@ -328,11 +304,7 @@ def prefix(top: Path, folder: Path) -> str:
 
 
 def blobs(output: str, oids: Iterable[str]) -> dict[str, bytes]:
-    """Split the output of `cat-file --batch` into blobs, in this order.
-
-    Raises:
-        RungError: One of them is missing.
-    """
+    """Split the output of `cat-file --batch` into blobs, in this order."""
     stream, contents, at = output.encode("utf-8", "surrogateescape"), {}, 0
     for oid in oids:
         head = stream.index(b"\n", at)
@@ -387,7 +359,8 @@ def _refuse_pipes(top: Path) -> None:
             if file.exists() and not file.is_file():
                 raise RungError(f"{file} is not a file, and git would read it. Remove it.")
         # Git does not look below what is ignored everywhere.
-        ignored = "pyvenv.cfg" in names or Path(folder).name == "node_modules"
+        below = Path(folder)
+        ignored = below != top and ("pyvenv.cfg" in names or below.name == "node_modules")
         folders[:] = [] if ignored else [each for each in folders if each != ".git"]
 
 
@@ -399,7 +372,7 @@ def refuse_unreadable(top: Path) -> None:
     message = done.stderr.decode(errors="replace").strip()
     if "dubious ownership" in message:
         raise RungError(
-            f"{top} belongs to another user, and git does not read it for that reason.\n"
+            f"{top} belongs to another user, so git does not read it.\n"
             f"If you trust it: `git config --global --add safe.directory {shlex.quote(str(top))}`."
         )
     raise RungError(f"Git cannot read the repository {top}:\n{message}")

@@ -1,4 +1,4 @@
-"""HTML pages from Jinja templates: all text is escaped and printed on one line."""
+"""Pages from Jinja templates: in HTML all text is escaped and printed on one line."""
 
 import re
 from typing import Any
@@ -6,24 +6,24 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from rung.system.printable import printable
+from rung.system.printable import printable, printable_lines
 
 
 def render(template: str, **values: Any) -> str:
     """Return a page.
 
-    A template extends `system/page.html.jinja`, which has the blocks title, style (more CSS) and body.
-    Expressions are escaped; the filter `prose` also turns backquotes into code, and `lines` keeps line
-    breaks.
+    A page of HTML extends `system/page.html.jinja`, which has the blocks title, style (more CSS) and
+    body. The filter `prose` also turns backquotes into code, and `lines` keeps line breaks.
 
     Args:
         template: Its path in this package, such as `check/report/page.html.jinja`.
         values: The names that the template uses.
     """
+    is_html = template.endswith(".html.jinja")
     environment = Environment(
         loader=PackageLoader("rung", ""),
-        autoescape=True,
-        finalize=_shown,
+        autoescape=is_html,
+        finalize=_shown if is_html else None,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -42,4 +42,4 @@ def _prose(text: str) -> Markup:
 
 
 def _lines(text: str) -> Markup:
-    return Markup("\n").join(map(printable, text.split("\n")))
+    return escape(printable_lines(text))

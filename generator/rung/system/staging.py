@@ -108,7 +108,7 @@ def _place(room: Path, destination: Path) -> None:
     try:
         for name in names:
             if os.path.lexists(destination / name):
-                raise RungError(f"{destination / name} has come there meanwhile. Nothing was made.")
+                raise RungError(f"{destination / name} appeared in the meantime. Nothing was made.")
             (filled / name).rename(destination / name)
     except BaseException:
         _take_back(room, destination)

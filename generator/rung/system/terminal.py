@@ -33,6 +33,27 @@ def fold(line: str, width: int) -> list[str]:
     )
 
 
+def wrap(text: str, width: int, first: str, further: str) -> list[str]:
+    """Return a paragraph in lines of at most so many columns, and of no more than the terminal has.
+
+    Args:
+        text: The paragraph.
+        width: The most columns.
+        first: What the first line begins with.
+        further: What each further line begins with.
+    """
+    if sys.stdout.isatty():
+        width = min(width, shutil.get_terminal_size().columns)
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=further,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def coloured(part: str, line: str) -> str:
     """Return a part of a line in the colour of the line: by its sign, or bold for a heading."""
     sign = SIGN.match(line)

@@ -2,6 +2,11 @@
 
 from rung_ops.addons import Addon, Verb
 
+
+def _verb(target: str, summary: str, is_keyless: bool = False) -> Verb:
+    return Verb(f"rung_governance.{target}", "all", summary, is_keyless=is_keyless)
+
+
 VERBS = {
     "records": Verb(
         "rung_governance.documents.records",
@@ -12,100 +17,53 @@ VERBS = {
     "fairness": Verb(
         "rung_ops.training.fairness", "all", "compare how the model treats groups", is_keyless=True
     ),
-    "fairness-check": Verb(
-        "rung_governance.approval.group_check",
-        "all",
-        "compare the groups with the change control plan",
-        is_keyless=True,
+    "fairness-check": _verb(
+        "approval.group_check", "compare the groups with the change control plan", is_keyless=True
     ),
     "explain": Verb(
         "rung_ops.training.explain", "all", "explain predictions with SHAP", is_keyless=True
     ),
-    "registry gate": Verb(
-        "rung_governance.approval.rejudge", "all", "compare a version with the registry's champion"
+    "registry gate": _verb("approval.rejudge", "compare a version with the registry's champion"),
+    "approve": _verb("approval.approve", "approve of a version with your own key, or withdraw it"),
+    "governance release": _verb(
+        "approval.release", "write a version as a signed bundle, unless withdrawn"
     ),
-    "approve": Verb(
-        "rung_governance.approval.approve",
-        "all",
-        "approve of a version with your own key, or withdraw it",
+    "registry promote": _verb(
+        "approval.registry_champion:promote", "make an approved version champion"
     ),
-    "governance release": Verb(
-        "rung_governance.approval.release",
-        "all",
-        "write a version as a signed bundle, unless withdrawn",
+    "registry rollback": _verb(
+        "approval.registry_champion:rollback", "restore the previous champion"
     ),
-    "registry promote": Verb(
-        "rung_governance.approval.registry_champion:promote",
-        "all",
-        "make an approved version champion",
+    "governance keys": _verb(
+        "approval.keys", "create the keys that sign releases and the audit log"
     ),
-    "registry rollback": Verb(
-        "rung_governance.approval.registry_champion:rollback",
-        "all",
-        "restore the previous champion",
+    "governance gate": _verb(
+        "approval.rejudge", "compare a version with champion, plan and approval"
     ),
-    "governance keys": Verb(
-        "rung_governance.approval.keys",
-        "all",
-        "create the keys that sign releases and the audit log",
+    "governance deploy": _verb(
+        "approval.deploy", "deploy a release to staging, or to production as a shadow"
     ),
-    "governance gate": Verb(
-        "rung_governance.approval.rejudge",
-        "all",
-        "compare a version with champion, plan and approval",
+    "governance promote": _verb("approval.promote", "promote an approved version in production"),
+    "governance rollback": _verb("approval.rollback", "roll back to the previous release"),
+    "governance predict": _verb(
+        "approval.batch", "score a file of rows and log each prediction", is_keyless=True
     ),
-    "governance deploy": Verb(
-        "rung_governance.approval.deploy",
-        "all",
-        "deploy a release to staging, or to production as a shadow",
+    "governance stop": _verb("approval.kill_switch:stop", "stop the model, with a reason"),
+    "governance resume": _verb("approval.kill_switch:resume", "resume a stopped model"),
+    "governance audit-log": _verb("approval.audit", "verify and print the audit log"),
+    "governance technical-file": _verb(
+        "documents.technical_file", "assemble the technical file", is_keyless=True
     ),
-    "governance promote": Verb(
-        "rung_governance.approval.promote", "all", "promote an approved version in production"
+    "governance examine": _verb(
+        "documents.examine", "show which requirement is met by what", is_keyless=True
     ),
-    "governance rollback": Verb(
-        "rung_governance.approval.rollback", "all", "roll back to the previous release"
+    "governance monitor": _verb("monitor", "monitor predictions by the monitoring plan"),
+    "governance erase": _verb("privacy.erasure", "erase a person's rows, or show where they are"),
+    "governance retention": _verb(
+        "privacy.retention", "delete what is past its date in retention.yaml"
     ),
-    "governance predict": Verb(
-        "rung_governance.approval.batch",
-        "all",
-        "score a file of rows and log each prediction",
-        is_keyless=True,
-    ),
-    "governance stop": Verb(
-        "rung_governance.approval.kill_switch:stop", "all", "stop the model, with a reason"
-    ),
-    "governance resume": Verb(
-        "rung_governance.approval.kill_switch:resume", "all", "resume a stopped model"
-    ),
-    "governance audit-log": Verb(
-        "rung_governance.approval.audit", "all", "verify and print the audit log"
-    ),
-    "governance technical-file": Verb(
-        "rung_governance.documents.technical_file",
-        "all",
-        "assemble the technical file",
-        is_keyless=True,
-    ),
-    "governance examine": Verb(
-        "rung_governance.documents.examine",
-        "all",
-        "show which requirement is met by what",
-        is_keyless=True,
-    ),
-    "governance monitor": Verb(
-        "rung_governance.monitor", "all", "monitor predictions by the monitoring plan"
-    ),
-    "governance erase": Verb(
-        "rung_governance.privacy.erasure", "all", "erase a person's rows, or show where they are"
-    ),
-    "governance retention": Verb(
-        "rung_governance.privacy.retention", "all", "delete what is past its date in retention.yaml"
-    ),
-    "ray predict-logged": Verb(
-        "rung_governance.approval.batch:on_ray",
-        "all",
-        "score on Ray and log each prediction",
-        is_keyless=True,
+    "ray predict-logged": _verb(
+        "approval.batch:on_ray", "score on Ray and log each prediction", is_keyless=True
     ),
 }
 

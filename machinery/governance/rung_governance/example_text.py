@@ -1,8 +1,7 @@
 """Text in a project's documents that no person has written: of the example, or not written yet.
 
 A sentence is known by the hash of its words. A part (a field of a record, or the text below one
-heading) is the example's if more than half of its words are in such sentences. It is not written yet where it
-says so: `Not written yet. Who ...?`
+heading) is the example's if more than half of its words are in such sentences.
 """
 
 import hashlib
@@ -40,23 +39,14 @@ HALF = 0.5
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a document.
+    """A part of a document."""
 
-    Attributes:
-        file: below the model's folder.
-        line: of its first word.
-        place: its field, or its heading.
-        start: of its text in the file, in characters.
-        end: behind its text.
-        text: as a reader reads it.
-    """
-
-    file: str
-    line: int
-    place: str
-    start: int
-    end: int
-    text: str
+    file: str  # below the model's folder
+    line: int  # of its first word
+    place: str  # its field, or its heading
+    start: int  # of its text in the file, in characters
+    end: int  # behind its text
+    text: str  # as a reader reads it
 
 
 def untouched(root: Path) -> list[Part]:

@@ -1,10 +1,8 @@
 """The monitor under governance: predictions against the monitoring plan (`poe monitor`).
 
-It does what rung_ops.monitoring.observation does, with the limits of governance/monitoring_plan.yaml in place
-of those of ops/monitor.toml. Besides, it judges overrides: many mean that the model is wrong, very few
-that nobody reviews its predictions. The release that answers must still be approved, and overdue
-reviews and findings are reported. Problems go into the audit log when they begin, change and end.
-The check runs code of the release, so it runs in a process without the key that signs.
+It does what rung_ops.monitoring.observation does, with the limits of the plan in place of those of
+ops/monitor.toml. Besides, it judges overrides: many mean that the model is wrong, very few that nobody
+reviews. The check runs code of the release, so it runs in a process without the key that signs.
 """
 
 import re
@@ -18,7 +16,6 @@ import polars as pl
 
 from rung_governance.approval import (
     audit,
-    keys,
     overrides,
     plan,
     readiness,
@@ -26,19 +23,19 @@ from rung_governance.approval import (
     validation,
     witness,
 )
-from rung_governance.approval.keys import AuditKeyError
 from rung_governance.approval.overrides import Overrides
 from rung_governance.approval.plan import PlanError
+from rung_governance.approval.signed_log import details
 from rung_governance.privacy import retention
 from rung_ops import prediction_log
 from rung_ops.command import USAGE
-from rung_ops.model import bundle
+from rung_ops.model.bundle import BundleError
 from rung_ops.monitoring import observation
 from rung_ops.monitoring.monitor_result import MonitorResult
 from rung_ops.monitoring.observation import Options
 from rung_ops.project import keyless, release_folders
 from rung_ops.release import state
-from rung_ops.system import key_names, locks
+from rung_ops.system import key_names
 
 MONITORED = "monitored"
 OVERRIDES = "overrides"  # the table of the plan's settings that ops/monitor.toml does not have
@@ -48,13 +45,7 @@ LEAST_ROWS = 500  # predictions below which few overrides mean nothing
 def overruled(
     folder: Path, result: MonitorResult, thresholds: Mapping[str, float]
 ) -> Iterator[str]:
-    """Say whether people overrule too many predictions, or suspiciously few.
-
-    Args:
-        folder: the environment's.
-        result: what was predicted.
-        thresholds: most_share and least_share, of the predictions; either may be left out.
-    """
+    """Say whether people overrule too many predictions, or suspiciously few."""
     if not result.rows:
         return
     count = _overruled(folder, result)
@@ -70,10 +61,9 @@ def overruled(
 def past_their_day(folder: Path, release: str) -> list[str]:
     """List reviews and findings that are overdue; the monitor still runs."""
     try:
-        manifest = bundle.read_manifest(release_folders.bundle(folder, release))
-    except bundle.BundleError:
+        return readiness.warnings(validation.of_release(folder, release))
+    except BundleError:
         return []  # which serving_check says
-    return readiness.warnings(validation.released_version(manifest))
 
 
 def _overruled(folder: Path, result: MonitorResult) -> int:
@@ -90,24 +80,14 @@ def _overruled(folder: Path, result: MonitorResult) -> int:
 
 
 def note(folder: Path, release: str, problems: list[str], by: str) -> list[str]:
-    """Write the problems into the audit log, unless they are there already.
-
-    Returns:
-        Why they could not be written, each a sentence. Without the key nothing is written: an
-        unsigned line would leave all that follow unsigned too.
-    """
-    noted: list[str] = []
-    for event in state.events(folder):
-        if event["event"] == MONITORED:
-            noted = event["detail"]["kinds"]
+    """Write the problems into the audit log, unless they are there already; return why it failed."""
+    noted = [each["kinds"] for each in details(state.events(folder), MONITORED)]
     kinds = sorted({_kind(problem) for problem in problems})
-    if kinds == noted:
+    if kinds == (noted[-1] if noted else []):
         return []
-    try:
-        keys.private_key()
-        return audit.record(folder, MONITORED, by, release=release, kinds=kinds, problems=problems)
-    except (AuditKeyError, OSError, locks.LockTimeoutError, state.StateError) as error:
-        return [f"Findings of the monitor are not in the audit log: {error}"]
+    otherwise = "Findings of the monitor are not in the audit log"
+    found = {"release": release, "kinds": kinds, "problems": problems}
+    return audit.attempt(folder, MONITORED, by, otherwise, **found)
 
 
 def _kind(problem: str) -> str:
@@ -148,15 +128,7 @@ def main(**chosen: Any) -> int:
 
 
 def check(chosen: dict[str, Any], unfitting: list[str]) -> tuple[int, dict[str, Any]]:
-    """Check what was predicted, and the audit log.
-
-    Args:
-        chosen: fields of Options.
-        unfitting: why the log does not fit its notes at the remote.
-
-    Returns:
-        The exit code of rung_ops.monitoring.observation, and what was found of which release.
-    """
+    """Check what was predicted, and the audit log; return the exit code, and what was found."""
     options = Options(**chosen)
     folder = release_folders.environment(options.environment)
     thresholds = plan.thresholds()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -60,21 +61,15 @@ class Problem:
 def check_record(
     path: Path, schema: dict[str, Any], root: Path, review: bool = True
 ) -> Iterator[Problem]:
-    """Check one record against its schema; a placeholder does not count as an answer.
-
-    Args:
-        path: the record, YAML or Markdown with front matter.
-        schema: from read_schema().
-        root: the project.
-        review: whether a record counts as wrong once its `review_by` has passed.
-    """
+    """Check one record against its schema; a placeholder does not count as an answer."""
     file = path.relative_to(root).as_posix()
     try:
         fields = documents.record(path)
     except documents.UnreadableDocumentError as error:
         yield Problem(file, "", str(error), "Nothing of it was checked.")
         return
-    for fault in sorted(Draft202012Validator(schema).iter_errors(fields), key=_json_path):
+    faults = Draft202012Validator(schema).iter_errors(fields)
+    for fault in sorted(faults, key=attrgetter("json_path")):
         yield from _problems_of(file, fault)
     for name in documents.repeated(path):
         if name in schema.get("properties", {}):
@@ -114,12 +109,7 @@ def _overdue(file: str, fields: dict[str, Any]) -> Iterator[Problem]:
 
 
 def asked_for(root: Path, repository: Path) -> list[str]:
-    """Name the records that a project has to hold.
-
-    Args:
-        root: the project, or one of several models in a repository.
-        repository: the folder with ops/, which tells what the project does.
-    """
+    """Name the records that a project has to hold."""
     names = {name for name, mark in RECORDS.items() if (repository / mark).exists()}
     return sorted(names | {path.stem for path in (root / "governance/schemas").glob("*.json")})
 
@@ -188,7 +178,3 @@ def _values(
             yield from _values(inner, f"{field}[{number}]", entry)
     else:
         yield field, value, entry or {}
-
-
-def _json_path(error: ValidationError) -> str:
-    return error.json_path

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,15 +25,18 @@ from machinery.tests.conftest import (
     trained,
 )
 from machinery.tests.projects import moved
-from rung_governance.approval import deploy, keys, plan, served_model, validation
+from rung_governance.approval import audit, deploy, keys, plan, served_model, validation
 from rung_ops.gate import rules as gate_rules
-from rung_ops.project import current, keyless
+from rung_ops.project import current, keyless, release_folders
+from rung_ops.release import history, state
 
 if TYPE_CHECKING:
     from machinery.governance.tests.signing import Desk
 
 __all__ = ["release_folder", "release_key", "release_private_key", "row", "trained"]  # fixtures
 COMMIT = "ab" * 20
+Capture = pytest.CaptureFixture[str]
+Patch = pytest.MonkeyPatch
 APPROVED: dict[str, Any] = {
     "model": FACTS["model"],
     "git_commit": FACTS["git_commit"],
@@ -50,11 +54,14 @@ APPROVED: dict[str, Any] = {
 
 def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     """Write a private key as PEM text."""
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
+    kind, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, kind, plain)
+
+
+def public_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Write the public half of a key as PEM text."""
+    kind = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(serialization.Encoding.PEM, kind)
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +71,7 @@ def signing_key() -> ec.EllipticCurvePrivateKey:
 
 
 @pytest.fixture(autouse=True)
-def same_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def same_process(request: pytest.FixtureRequest, monkeypatch: Patch) -> None:
     """Call what needs no key in this process, where the test can replace its parts.
 
     The tests that are marked `own_process` start another one, as a project does.
@@ -77,7 +84,7 @@ def same_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     ) -> Any:
         module, _, name = function.partition(":")
         callee = getattr(importlib.import_module(module), name)
-        with pytest.MonkeyPatch.context() as patch:
+        with Patch.context() as patch:
             for withheld in os.environ.keys() - keyless.environment(kept).keys():
                 patch.delenv(withheld)
             return json.loads(json.dumps(callee(*json.loads(json.dumps(arguments)))))
@@ -86,20 +93,14 @@ def same_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def production(
-    tmp_path: Path, signing_key: ec.EllipticCurvePrivateKey, monkeypatch: pytest.MonkeyPatch
-) -> Path:
+def production(tmp_path: Path, signing_key: ec.EllipticCurvePrivateKey, monkeypatch: Patch) -> Path:
     """The folder of an environment in which nothing has happened yet."""
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
     monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
     monkeypatch.setenv("SERVICE_ENVIRONMENT", "production")
     monkeypatch.setenv(keys.VARIABLE, pem(signing_key).decode())
     public = tmp_path / "audit.pub"
-    public.write_bytes(
-        signing_key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-    )
+    public.write_bytes(public_pem(signing_key))
     monkeypatch.setattr(keys, "public_key_file", lambda: public)
     monkeypatch.setattr(keys, "private_key_file", lambda: tmp_path / "no.pem")
     return tmp_path / "releases/production"
@@ -117,7 +118,7 @@ def registry_store(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -
     address = f"sqlite:///{place / 'mlflow.db'}"
     model = place / "model"
     estimator.save(trained.estimator, model / "model.skops")
-    with pytest.MonkeyPatch.context() as patch:
+    with Patch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", address)
         client = registry.client()
         experiment = client.create_experiment("e", artifact_location=(place / "runs").as_uri())
@@ -152,20 +153,75 @@ def two_releases(
     return release_folder, second
 
 
+@dataclass
+class Releases:
+    """Production with two candidates, in a project without verdicts or approvals."""
+
+    folder: Path  # of production
+    project: Path
+    first: str
+    second: str
+
+    def judge(self, version: str, against: str | None = None, **changes: Any) -> None:
+        """Write the gate's verdict on a version against a release; changes replace a part."""
+        verdict = {
+            "promote": True,
+            "reasons": [],
+            "awaits": [],
+            "figures": {"metric": "auc", "challenger": 0.79, "plan": plan.digest()},
+            "notes": [],
+            "challenger": FACTS | {"version": version},
+            "champion": {"release": against} if against else None,
+            "at": "2026-01-31T12:00:00+00:00",
+        }
+        (self.project / "gate.json").write_text(json.dumps(verdict | changes), encoding="utf-8")
+
+    def approve(self, version: str, /, **changes: Any) -> None:
+        """Write the record of a version's validation; changes replace a part."""
+        path = self.project / validation.RECORDS / f"{FACTS['model']}-{version}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        record = {"version": int(version)} | APPROVED | changes
+        path.write_text(yaml.safe_dump(record), encoding="utf-8")
+
+    def deploy_first(self) -> None:
+        """Let the first release, judged and approved, wait for its promotion."""
+        self.judge("1")
+        self.approve("1")
+        assert deploy.main(["production", self.first]) == 0
+
+    def install(self, release: str) -> None:
+        bundle = self.folder / "bundles" / release
+        shutil.copytree(release_folders.candidates() / release, bundle)
+
+    def serve(self, *releases: str) -> None:
+        """Let releases answer, one after the other, in a signed log."""
+        for release in releases:
+            with audit.signed(self.folder):
+                state.serve(self.folder, release, "Ada")
+
+    @property
+    def now(self) -> state.State:
+        return state.read(self.folder)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return history.read(self.folder / state.HISTORY)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the events, the oldest first."""
+        return [event["event"] for event in self.events]
+
+
 @pytest.fixture
-def candidates(
+def releases(
     two_releases: tuple[Path, Path],
     production: Path,
     release_key: bytes,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> tuple[str, str]:
-    """Two candidates, in a project without verdicts or approvals; their ids.
-
-    The registry is out of reach.
-    """
-    from rung_ops.project import release_folders
-
+    monkeypatch: Patch,
+) -> Releases:
+    """Production with two candidates; the registry is out of reach."""
     for folder in two_releases:
         shutil.copytree(folder, release_folders.candidates() / folder.name)
     (tmp_path / "release.pub").write_bytes(release_key)
@@ -184,40 +240,22 @@ def candidates(
     inventory = {"models": [{"name": FACTS["model"], "developer": "Ada Lovelace"}]}
     (tmp_path / "governance").mkdir()
     (tmp_path / "governance/model_inventory.yaml").write_text(yaml.safe_dump(inventory))
-    return two_releases[0].name, two_releases[1].name
+    return Releases(production, tmp_path, two_releases[0].name, two_releases[1].name)
+
+
+Refusal = Callable[..., str]
 
 
 @pytest.fixture
-def judge(candidates: tuple[str, str], tmp_path: Path) -> Callable[..., None]:
-    """Writes the gate's verdict on a version against a release; what is given replaces a part."""
+def refusal(capsys: Capture) -> Refusal:
+    """Types a command that has to be refused; returns what it says."""
 
-    def write(version: str, against: str | None, **changes: Any) -> None:
-        verdict = {
-            "promote": True,
-            "reasons": [],
-            "awaits": [],
-            "figures": {"metric": "auc", "challenger": 0.79, "plan": plan.digest()},
-            "notes": [],
-            "challenger": FACTS | {"version": version},
-            "champion": {"release": against} if against else None,
-            "at": "2026-01-31T12:00:00+00:00",
-        }
-        (tmp_path / "gate.json").write_text(json.dumps(verdict | changes), encoding="utf-8")
+    def typed(command: Callable[[list[str]], int], *words: object) -> str:
+        capsys.readouterr()
+        assert command([str(word) for word in words]) == 1
+        return capsys.readouterr().err
 
-    return write
-
-
-@pytest.fixture
-def approve(candidates: tuple[str, str], tmp_path: Path) -> Callable[..., None]:
-    """Writes the record of a validation of a version; what is given replaces a part."""
-
-    def write(version: str, /, **changes: Any) -> None:
-        path = tmp_path / validation.RECORDS / f"{FACTS['model']}-{version}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        record = {"version": int(version)} | APPROVED | changes
-        path.write_text(yaml.safe_dump(record), encoding="utf-8")
-
-    return write
+    return typed
 
 
 @pytest.fixture(scope="session")
@@ -226,14 +264,14 @@ def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from rung_ops.tracking import registry
 
     made = tmp_path_factory.mktemp("registry") / "mlflow.db"
-    with pytest.MonkeyPatch.context() as patch:
+    with Patch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{made}")
         registry.client().create_registered_model(registry.model_name())
     return made
 
 
 @pytest.fixture
-def desk(empty_registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Desk":
+def desk(empty_registry: Path, tmp_path: Path, monkeypatch: Patch) -> "Desk":
     """Ada has committed a model; Vera may approve; the gate lets every version pass."""
     from machinery.governance.tests.signing import new_desk
 

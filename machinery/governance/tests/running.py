@@ -13,11 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from machinery.governance.tests.conftest import pem
+from machinery.governance.tests.conftest import Patch, pem, public_pem
 from machinery.governance.tests.signing import approved_line, new_key, source_of
 from machinery.tests.in_project import copied
 from rung_governance.approval import audit, signatures
@@ -39,17 +37,14 @@ class Running:
     ) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
+        place, words = folder.parents[1], ["serve", "--port", str(port), "--host", host]
+        variables = {"RELEASES": str(folder.parent), "LOGS": str(place / "logs")}
+        variables |= {"RELEASE_KEY": str(key), "SERVICE_ENVIRONMENT": folder.name}
+        variables |= {"PREDICT_TOKENS": f"tests:{CALLER}"} | environ
         self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "rung_ops", "serve", "--port", str(port)),
-                *("--host", host),
-            ],
-            cwd=folder.parents[1] / "project",
-            env=os.environ
-            | {"RELEASES": str(folder.parent), "LOGS": str(folder.parent.parent / "logs")}
-            | {"RELEASE_KEY": str(key), "SERVICE_ENVIRONMENT": folder.name}
-            | {"PREDICT_TOKENS": f"tests:{CALLER}"}
-            | environ,
+            [sys.executable, "-m", "rung_ops", *words],
+            cwd=place / "project",
+            env=os.environ | variables,
         )
 
     def ask(
@@ -103,18 +98,10 @@ def started(
 
 
 def trusting(place: Path, key: ec.EllipticCurvePrivateKey) -> str:
-    """Copy the project for services of the releases there; return the path of a validator's key.
-
-    Args:
-        place: holds the folder of the releases; the copy is beside it.
-        key: that signs the audit log.
-    """
+    """Copy the project for services of the releases below a place; return a validator's key."""
     validator = new_key(place / "vera.key")
     project = copied(place / "project")
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    (project / "governance/audit.pub").write_bytes(public)
+    (project / "governance/audit.pub").write_bytes(public_pem(key))
     line = signatures.line_for(validator, "vera@example.org")
     (project / signatures.SIGNERS).write_text(line)
     return validator
@@ -127,18 +114,10 @@ def deployed(
     key: ec.EllipticCurvePrivateKey,
     validator: str | None,
 ) -> Path:
-    """Let a release answer in an environment, with a log that is signed to its end.
-
-    Args:
-        folder: of the environment.
-        release: the bundle.
-        public_key: that verifies it.
-        key: that signs the log.
-        validator: path of the key that approves of it; None leaves it unapproved.
-    """
+    """Let a release answer in an environment with a signed log; None leaves it unapproved."""
     shutil.copytree(release, folder / "bundles" / release.name)
     (folder.parent / "release.pub").write_bytes(public_key)
-    with pytest.MonkeyPatch.context() as patch:
+    with Patch.context() as patch:
         patch.setenv("AUDIT_PRIVATE_KEY", pem(key).decode())
         with audit.signed(folder) as problems:
             if validator is not None:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import pytest
 import yaml
 
-from machinery.governance.tests.conftest import APPROVED
+from machinery.governance.tests.conftest import APPROVED, Patch
 from machinery.tests.conftest import FACTS
 from machinery.tests.projects import moved
 from rung_governance.approval import (
@@ -26,27 +25,16 @@ from rung_governance.approval import (
     validation,
 )
 from rung_ops.gate import rules
-from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.verdict import Verdict
 from rung_ops.model import bundle, source_hash
 from rung_ops.release import make, signing
 from rung_ops.tracking import model_bytes, registry
 
-ADA, VERA, OTTO = (
-    "Ada Lovelace <ada@example.org>",
-    "Vera Valid <vera@example.org>",
-    "Otto Other <otto@example.org>",
-)
+ADA, VERA = "Ada Lovelace <ada@example.org>", "Vera Valid <vera@example.org>"
+OTTO = "Otto Other <otto@example.org>"
 MODEL = "the bytes of the model"
 PARAMS = "[model]\nC = 1\n\n[fairness.groups]\nage = [30]\n"
-PASSED = Verdict(
-    True,
-    [],
-    {"metric": "auc", "challenger": 0.79},
-    challenger={"version": "1"},
-)
-
-
+PASSED = Verdict(True, [], {"metric": "auc", "challenger": 0.79}, challenger={"version": "1"})
 # What the approval of a release of FACTS says beside what it binds.
 TERMS = {"approved": "2026-01-31T12:00:00+00:00", "expires": "2099-01-31", "lapsed": "stop"}
 
@@ -59,14 +47,7 @@ def source_of(release: Path) -> str:
 def approved_line(
     release: str, key: str, manifest: Mapping[str, Any] | None = None, **changes: Any
 ) -> dict[str, str]:
-    """Sign an approval of a release of FACTS; return its line's details.
-
-    Args:
-        release: its id.
-        key: path of the validator's key.
-        manifest: of the release; that of one without files by default.
-        changes: of the approval.
-    """
+    """Sign an approval of a release of FACTS, without files by default; return its line's details."""
     version = release.partition("-")[0].removeprefix("v")
     made_of = {"version": version, "source_hash": source_hash.of_files({})}
     text = json.dumps(FACTS | made_of | TERMS | changes)
@@ -111,18 +92,18 @@ class Desk:
     """A folder with a repository in which versions are made and approved."""
 
     folder: Path
-    patch: pytest.MonkeyPatch
+    patch: Patch
 
     def git(self, *arguments: str, **more: str) -> str:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=self.folder,
-            env=os.environ | more,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return done.stdout.strip()
+        how: Any = {"check": True, "capture_output": True, "text": True}
+        words = ["git", *arguments]
+        return subprocess.run(words, cwd=self.folder, env=os.environ | more, **how).stdout.strip()
+
+    def write(self, files: dict[str, str]) -> None:
+        for name, text in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
 
     def commit(
         self,
@@ -132,10 +113,7 @@ class Desk:
         message: str = "Go",
     ) -> str:
         """Commit these files, or else whatever has changed, as a person; return the hash."""
-        for name, text in (files or {}).items():
-            path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+        self.write(files or {})
         people = {"AUTHOR": author, "COMMITTER": committer or author}
         who = {
             f"GIT_{role}_{key}": value
@@ -149,10 +127,7 @@ class Desk:
     def key(self, person: str) -> str:
         """Make a person's key, if it is not there; return its path."""
         path = self.folder.parent / f"{email(person)}.key"
-        if not path.exists():
-            words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", person, "-f", str(path)]
-            subprocess.run(words, check=True)
-        return str(path)
+        return str(path) if path.exists() else new_key(path)
 
     def allow(self, *people: str, names: str = "") -> None:
         """Let people approve; names are further principals of the last one."""
@@ -213,7 +188,7 @@ class Desk:
         signed_approval.write(path, content, self.key(validator))
 
 
-def new_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+def new_desk(tmp_path: Path, monkeypatch: Patch) -> Desk:
     """Ada has committed a model; Vera may approve; the gate lets every version pass."""
     folder = tmp_path / "project"
     (folder / "governance").mkdir(parents=True)
@@ -223,7 +198,7 @@ def new_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "no"))
     moved(monkeypatch, validation, root=folder)
     monkeypatch.setattr(rules, "rules_file", lambda: folder / "ops/gate.toml")
-    monkeypatch.setattr(gate_rules, "verdict_file", lambda: tmp_path / "gate.json")
+    monkeypatch.setattr(rules, "verdict_file", lambda: tmp_path / "gate.json")
     moved(monkeypatch, reports=folder / "reports")
     made.judge(PASSED)
     inventory = {"models": [{"name": registry.model_name(), "developer": "Credit modelling"}]}
@@ -231,9 +206,7 @@ def new_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     plan.path(folder).write_text("approval: {valid_days: 30}\n")
     made.git("init", "-q", "-b", "main")
     made.allow(VERA)
-    files = {"src/credit/model.py": "C = 1\n", "ops/gate.toml": "[gate]\n", "params.toml": PARAMS}
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
+    made.write({"src/credit/model.py": "C = 1\n", "ops/gate.toml": "[gate]\n"})
+    made.write({"params.toml": PARAMS})
     made.commit(ADA)
     return made

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from machinery.governance.tests.conftest import Patch
 from machinery.governance.tests.signing import approved_line, new_key
 from machinery.tests.conftest import FACTS
 from rung_governance.approval import admission, audit, bound_facts, signatures, signed_log
@@ -39,9 +40,9 @@ class Door:
         self.log.follow()
         return self.admission.objection(MANIFEST | manifest)
 
-    def reason(self, **manifest: Any) -> str:
+    def reason(self, refuses: bool = True, **manifest: Any) -> str:
         objection = self.objection(**manifest)
-        assert objection is not None and objection.refuses
+        assert objection is not None and objection.refuses is refuses
         return objection.reason
 
 
@@ -52,7 +53,6 @@ def door(production: Path, tmp_path: Path) -> Door:
 
 def test_a_release_with_a_signed_approval_may_answer(door: Door) -> None:
     door.approve()
-
     assert door.objection() is None
 
 
@@ -68,40 +68,34 @@ def test_without_a_line_in_the_log_it_may_not(door: Door) -> None:
 def test_a_line_that_is_not_signed_approves_of_nothing(door: Door) -> None:
     audit.record(door.folder, "reviewed", "Ada")
     state.note(door.folder, APPROVED, "Eve", **approved_line(RELEASE, door.key))
-
     assert "no signed line" in door.reason()
 
 
 @pytest.mark.parametrize("name", ["model", "version", "model_hash", "git_commit", "data_hash"])
 @pytest.mark.parametrize("side", ["approval", "release"])
 @pytest.mark.tried(
-    "Serve a release in production by an approval of other hashes, of a key that may not "
-    "approve, or edited",
-    "the service answers 503 with the reason",
+    "Serve a release by an approval of other hashes, of a key that may not approve, or edited",
+    "the service answers 503",
 )
 def test_an_approval_of_something_else_does_not_count(door: Door, name: str, side: str) -> None:
     door.approve(**({name: "other"} if side == "approval" else {}))
-
     reason = door.reason(**({name: "other"} if side == "release" else {}))
-
     assert f"its approval is of {name} " in reason
 
 
 @pytest.mark.tried(
-    "Let other source into the release of an approved commit: `git replace`, filters, attributes, an "
-    "edited copy of the run, or a bundle signed again",
-    "the service answers 503: the approval names the source as the commit has it",
+    "Let other source into an approved release: `git replace`, filters, attributes, an edited "
+    "copy of the run, a new signature",
+    "the service answers 503",
 )
 def test_a_release_with_other_source_than_the_approved_does_not_count(door: Door) -> None:
     door.approve()
-
     reason = door.reason(files={"src/credit/features.py": "0" * 64})
-
     assert "its approval is of source_hash " in reason
 
 
 @pytest.mark.tried(
-    "Put another `model.onnx` into an approved release, fix its manifest, and sign it again",
+    "Put another `model.onnx` into an approved release, and sign it again",
 )
 def test_a_release_with_another_exported_model_does_not_count(door: Door) -> None:
     files = {"model.onnx": "0" * 64}
@@ -126,14 +120,12 @@ def test_a_line_of_an_earlier_library_has_to_be_written_again(door: Door) -> Non
 @pytest.mark.parametrize("name", ["git_commit", "data_hash", "params_hash", "model_hash"])
 def test_an_approval_that_names_no_hash_does_not_count(door: Door, name: str) -> None:
     door.approve(**{name: ""})
-
     assert f"its approval names no {name}" in door.reason(**{name: ""})
     assert "`uv run poe approve 1`, then `uv run poe promote 1`" in door.reason(**{name: ""})
 
 
 @pytest.mark.tried(
-    "Serve a release in production by an approval of other hashes, of a key that may not "
-    "approve, or edited",
+    "Serve a release by an approval of other hashes, of a key that may not approve, or edited",
 )
 def test_an_approval_of_somebody_else_or_edited_does_not_count(door: Door, tmp_path: Path) -> None:
     eve = new_key(tmp_path / "eve.key")
@@ -158,9 +150,8 @@ def test_a_record_alone_counts_only_without_signers(door: Door) -> None:
 
 
 @pytest.mark.tried(
-    "With the audit log's key: approve by a line without a signature, and take away the service's "
-    "`allowed_signers`",
-    "the service answers 503 where any approval before was signed",
+    "With the audit log's key, approve without a signature",
+    "the service answers 503 where an earlier approval was signed",
 )
 @pytest.mark.parametrize("release", [RELEASE, "v2-aaaaaaaa-bbbbbb"])
 def test_where_approvals_were_signed_a_line_without_one_does_not_count(
@@ -169,15 +160,7 @@ def test_where_approvals_were_signed_a_line_without_one_does_not_count(
     door.approve()
     audit.record(door.folder, APPROVED, "Eve", release=release)
     door.signers.unlink()
-
     assert "approvals were signed, and" in door.reason(id=release)
-
-
-def test_where_the_signers_were_deleted_a_signed_approval_does_not_count(door: Door) -> None:
-    door.approve()
-    door.signers.unlink()
-
-    assert "governance/allowed_signers is missing here" in door.reason()
 
 
 def test_a_signer_who_was_struck_off_approves_of_nothing(door: Door) -> None:
@@ -185,64 +168,59 @@ def test_a_signer_who_was_struck_off_approves_of_nothing(door: Door) -> None:
     assert door.objection() is None
 
     door.signers.write_text("# nobody\n")
-
     assert "does not count" in door.reason()
+    door.signers.unlink()
+    assert "governance/allowed_signers is missing here" in door.reason()
 
 
-@pytest.mark.tried("Go on serving a release whose approval has expired or was withdrawn")
+@pytest.mark.tried(
+    "Go on serving after the approval has expired or was withdrawn",
+)
 def test_what_expires_is_stopped_or_reported_as_the_plan_said(door: Door) -> None:
     door.approve(expires="2026-02-01")
     assert "may not answer any more: the approval expired on 2026-02-01" in door.reason()
 
     door.approve(expires="2026-02-01", lapsed="report")
-    reported = door.objection()
-    assert reported is not None and not reported.refuses
-    assert "answers, as the plan says, but the approval expired on 2026-02-01" in reported.reason
+    reported = door.reason(refuses=False)
+    assert "answers, as the plan says, but the approval expired on 2026-02-01" in reported
 
 
 @pytest.mark.tried(
-    "Edit the installed library, such as `rung_ops` in `.venv`, and start the service",
-    "a release that a library with other files of the same version made may not answer; with another "
-    "version it answers, and the service says so; at its start it prints the hashes, PYTHONPATH and "
-    "`sitecustomize`. Who edits the library can edit this comparison too",
+    "Edit the installed library, such as `rung_ops` in `.venv`",
+    "a release made by other files of the same version may not answer. Who edits the library "
+    "can edit this, too",
 )
 def test_a_release_of_a_library_with_other_files_may_not_answer(door: Door) -> None:
     here = dict(library.running())
     version = here["rung_ops"].split()[0]
 
-    def of(recorded: object) -> Objection | None:
-        changed = MANIFEST | {"library": recorded}
-        line = approved_line(RELEASE, door.key, changed)
+    def made_by(recorded: object) -> dict[str, object]:
+        line = approved_line(RELEASE, door.key, MANIFEST | {"library": recorded})
         audit.record(door.folder, APPROVED, "Vera", **line)
-        return door.objection(library=recorded)
+        return {"library": recorded}
 
     for same in (here, None, "earlier", {}, {"house_guard": "1 aa"}):
-        assert of(same) is None
-    edited = of(here | {"rung_ops": f"{version} {'0' * 64}"})
-    assert edited is not None and edited.refuses
-    assert f"may not answer: rung_ops {version} has other files here" in edited.reason
-    updated = of(here | {"rung_ops": f"0.0.1 {'0' * 64}"})
-    assert updated is not None and not updated.refuses
-    assert "it was made by rung_ops 0.0.1" in updated.reason
+        assert door.objection(**made_by(same)) is None
+    edited = made_by(here | {"rung_ops": f"{version} {'0' * 64}"})
+    assert f"may not answer: rung_ops {version} has other files here" in door.reason(**edited)
+    updated = made_by(here | {"rung_ops": f"0.0.1 {'0' * 64}"})
+    assert "it was made by rung_ops 0.0.1" in door.reason(refuses=False, **updated)
 
 
 @pytest.mark.tried(
     "Set the clock back, so that an expired approval holds",
-    "the service answers 503 while a line is signed of a time to come, or only reports it: `lapsed`; "
-    "`poe audit-log` names it, and `promote`, `deploy`, `resume` and `rollback` refuse",
+    "the service answers 503, or reports it (`lapsed`), while a signed line is of a time to "
+    "come; `poe promote`, `deploy`, `resume` and `rollback` refuse",
 )
 def test_a_signed_line_of_a_time_to_come_says_that_the_clock_was_set_back(
-    door: Door, monkeypatch: pytest.MonkeyPatch
+    door: Door, monkeypatch: Patch
 ) -> None:
     now = datetime.now(UTC)
 
     def written(hours: float, event: str = "override") -> None:
+        at = (now + timedelta(hours=hours)).isoformat("T", "milliseconds")
         with monkeypatch.context() as patch:
-            patch.setattr(
-                history,
-                "now",
-                lambda: (now + timedelta(hours=hours)).isoformat("T", "milliseconds"),
-            )
+            patch.setattr(history, "now", lambda: at)
             audit.record(door.folder, event, "Olga")
 
     door.approve()
@@ -257,8 +235,7 @@ def test_a_signed_line_of_a_time_to_come_says_that_the_clock_was_set_back(
     with pytest.raises(audit.UnsignedLogError, match="clock"):
         audit.require_signature(door.folder)
     door.approve(lapsed="report")
-    reported = door.objection()
-    assert reported is not None and not reported.refuses
+    assert "the clock here says" in door.reason(refuses=False)
 
     written(0, signed_log.REVIEWED)
     assert door.objection() is None
@@ -269,10 +246,8 @@ def test_a_signed_line_of_a_time_to_come_says_that_the_clock_was_set_back(
 def test_a_withdrawal_by_anyone_counts_and_a_new_approval_ends_it(door: Door, signed: bool) -> None:
     digest = door.approve()["approval_hash"]
     assert door.objection() is None
-    if signed:
-        audit.record(door.folder, WITHDRAWN, "Vera", approval=digest)
-    else:
-        state.note(door.folder, WITHDRAWN, "Vera", approval=digest)
+    write = audit.record if signed else state.note
+    write(door.folder, WITHDRAWN, "Vera", approval=digest)
 
     assert door.reason() == f"{RELEASE} may not answer any more: its approval was withdrawn"
 

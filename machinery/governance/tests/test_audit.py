@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from machinery.governance.tests.conftest import Capture, Patch, Refusal
 from rung_governance.approval import anchors, audit, keys
 from rung_governance.approval.signed_log import SignedLog
 from rung_ops.project import current
@@ -65,7 +66,7 @@ def forged(line: bytes, **changes: object) -> bytes:
     return json.dumps(event | changes).encode()
 
 
-def test_a_log_as_it_was_written_is_verified(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_as_it_was_written_is_verified(log: Path, capsys: Capture) -> None:
     assert audit.report(log) == []
     assert audit.main([]) == 0
 
@@ -112,24 +113,14 @@ TAMPERED: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "Change, remove or add a line of the audit log without its key",
     "`poe audit-log` names the line",
 )
-def test_what_is_done_to_the_log_without_the_key_is_found(
-    log: Path,
-    change: Callable[[list[bytes]], list[bytes]],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    write(log, change(lines(log)))
-
-    assert audit.report(log) != []
-    assert audit.main([]) == 1
-    assert "NOT VERIFIED" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("change", TAMPERED.values(), ids=TAMPERED.keys())
-def test_what_is_written_afterwards_makes_no_tampered_log_good(
-    log: Path, change: Callable[[list[bytes]], list[bytes]]
+def test_what_is_done_to_the_log_without_the_key_is_found_also_afterwards(
+    log: Path, change: Callable[[list[bytes]], list[bytes]], refusal: Refusal
 ) -> None:
     before, tampered = lines(log), change(lines(log))
     write(log, tampered)
+    assert audit.report(log) != []
+    assert "NOT VERIFIED" in refusal(audit.main)
+
     problems = override(log, "4")  # written in any case, and signed only behind an intact end
 
     assert b'"id":"4"' in lines(log)[-1]
@@ -140,10 +131,9 @@ def test_what_is_written_afterwards_makes_no_tampered_log_good(
 
 
 @pytest.mark.tried(
-    "Change a line in the middle of the audit log, and wait for a command to sign the next one",
-    "the next line is signed, and vouches for itself alone; `poe audit-log` and `poe monitor` name the "
-    "changed line, the service finds it at its next start, and `poe promote`, `deploy`, `resume` and "
-    "`rollback` refuse",
+    "Change a line in the middle of the audit log",
+    "`poe audit-log` and `poe monitor` name it, the service finds it at its next start, and "
+    "`poe promote`, `deploy`, `resume` and `rollback` refuse",
 )
 def test_a_signature_of_a_later_line_does_not_hide_a_change_before_it(log: Path) -> None:
     write(log, TAMPERED["a line is changed"](lines(log)))
@@ -157,14 +147,15 @@ def test_a_signature_of_a_later_line_does_not_hide_a_change_before_it(log: Path)
         SignedLog(log).follow()
 
 
+def keep(path: Path, count: int) -> None:
+    """Keep so many lines of a file."""
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:count]))
+
+
 @pytest.mark.parametrize("kept", [0, 1, 2])
 def test_missing_anchors_leave_lines_unsigned(log: Path, kept: int) -> None:
-    path = log / anchors.ANCHORS
-    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:kept]))
-
-    first = "line 1" if kept == 0 else f"lines {kept + 1} to 5"
-    assert audit.report(log) != []
-    assert ("lines 1 to 5" if kept == 0 else first) in audit.report(log)[0]
+    keep(log / anchors.ANCHORS, kept)
+    assert f"lines {kept + 1} to 5" in audit.report(log)[0]
 
 
 def test_anchors_of_another_key_count_for_nothing(log: Path) -> None:
@@ -194,14 +185,13 @@ def test_an_anchor_cannot_be_moved_to_another_line_or_environment(log: Path) -> 
 
 
 def test_a_log_and_its_anchors_that_are_cut_off_together_are_found_by_a_witness(
-    log: Path, capsys: pytest.CaptureFixture[str]
+    log: Path, capsys: Capture
 ) -> None:
     audit.main([])
     witness = capsys.readouterr().out.split()[-1]
     (log / state.STATE).unlink()  # which knows of the stop, too
-    write(log, lines(log)[:3])
-    path = log / anchors.ANCHORS
-    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
+    keep(log / state.HISTORY, 3)
+    keep(log / anchors.ANCHORS, 3)
 
     assert audit.report(log) == []
     assert "was cut off or replaced" in audit.report(log, witness)[0]
@@ -219,15 +209,13 @@ def test_no_line_is_signed_beside_a_state_that_is_not_of_the_last_change(log: Pa
 
 
 def test_a_change_that_the_state_knows_and_the_log_lacks_is_named(log: Path) -> None:
-    write(log, lines(log)[:4])
-    path = log / anchors.ANCHORS
-    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:4]))
-
+    keep(log / state.HISTORY, 4)
+    keep(log / anchors.ANCHORS, 4)
     assert "its last change (stop by Olga" in audit.report(log)[0]
 
 
 def test_without_a_key_a_line_is_written_and_reported_as_not_signed_for(
-    log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    log: Path, monkeypatch: Patch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.delenv(keys.VARIABLE)
@@ -241,23 +229,37 @@ def test_without_a_key_a_line_is_written_and_reported_as_not_signed_for(
     assert json.loads(lines(log)[-1])["event"] == "reviewed"
 
 
-def test_a_review_does_not_repair_a_rewritten_log(
-    log: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write(log, chained([log_line for log_line in lines(log)[:4]]))
+def test_a_review_does_not_repair_a_rewritten_log(log: Path, refusal: Refusal) -> None:
+    write(log, chained(lines(log)[:4]))
     (log / state.STATE).unlink()
+    expected = "the first 5 lines are not those that were signed"
+    assert expected in refusal(audit.main, "--sign")
 
-    assert audit.main(["--sign"]) == 1
-    assert "the first 5 lines are not those that were signed" in capsys.readouterr().err
+
+def test_a_review_sees_the_anchors_before_a_torn_tail(log: Path, refusal: Refusal) -> None:
+    write(log, chained(lines(log)[:4]))
+    (log / state.STATE).unlink()
+    with (log / anchors.ANCHORS).open("ab") as file:
+        file.write(b"x" * (anchors.TAIL + 1))
+
+    assert "and 5 of them were signed" in audit.unsigned(log, keys.public_key())
+    assert "the first 5 lines are not those that were signed" in refusal(audit.main, "--sign")
+
+
+def test_a_changed_last_line_is_no_older_state(log: Path) -> None:
+    kept = lines(log)
+    last = max(n for n, line in enumerate(kept) if b'"generation"' in line)
+    kept[last] = kept[last].replace(b'"by":"', b'"by":"x', 1)
+    write(log, kept)
+
+    assert not [fault for fault in audit.report(log) if "an older file" in fault]
 
 
 def test_without_the_public_key_nothing_is_called_verified(
-    log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    log: Path, monkeypatch: Patch, refusal: Refusal
 ) -> None:
     monkeypatch.setattr(keys, "public_key_file", lambda: log / "none.pub")
-
-    assert audit.main([]) == 1
-    assert "nothing can be verified" in capsys.readouterr().err
+    assert "nothing can be verified" in refusal(audit.main)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
@@ -265,13 +267,10 @@ def test_a_read_only_copy_can_be_verified(log: Path) -> None:
     copy = log.parent / "copy/production"
     shutil.copytree(log, copy, ignore=shutil.ignore_patterns(".*"))
     copy.chmod(0o555)
-
     assert audit.report(copy) == []
 
 
-def test_what_people_send_cannot_look_like_a_line_of_its_own(
-    log: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_people_send_cannot_look_like_a_line_of_its_own(log: Path, capsys: Capture) -> None:
     audit.record(log, "override", "Olga\n2026-01-01  approve  Vera", id="9", reason="\x1b[2J")
 
     audit.main([])
@@ -341,8 +340,7 @@ def test_a_half_written_line_is_repaired_and_that_is_recorded(
     for number in range(3):
         override(production, str(number))
     (production / state.STATE).unlink(missing_ok=True)
-    path = production / anchors.ANCHORS
-    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:2]))
+    keep(production / anchors.ANCHORS, 2)
     content = (production / state.HISTORY).read_bytes()
     (production / state.HISTORY).write_bytes(content[:-cut])
 

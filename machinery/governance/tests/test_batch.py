@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from machinery.governance.tests.conftest import Capture, Patch
 from machinery.governance.tests.signing import MODEL, VERA, Desk
 from machinery.tests.projects import moved
 from rung_governance.approval import anchors, approve, audit, batch, plan
@@ -18,20 +19,17 @@ from rung_ops.release import state
 from rung_ops.training import refit
 
 SCORED = pl.DataFrame({"prediction": [0.25, None]})
+STOPPED = "Olga stopped the model at .*: refuses everybody"
 
 
 @pytest.fixture(autouse=True)
-def asked_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def asked_anew(desk: Desk, monkeypatch: Patch) -> Iterator[None]:
     """Nothing is known of an earlier test, and the log takes everything."""
     batch.objections.cache_clear()
     monkeypatch.setattr(predict_logged, "log_predictions", lambda scored: scored)
     monkeypatch.setattr(predict_logged, "release", lambda: "v1-9f86d081")
-    moved(
-        monkeypatch,
-        *(batch, refit),
-        root=desk.folder,
-        model_file=desk.folder.parent / "model.skops",
-    )
+    model = desk.folder.parent / "model.skops"
+    moved(monkeypatch, batch, refit, root=desk.folder, model_file=model)
     monkeypatch.setattr(contract, "package", lambda: "credit")
     batch.current().model_file.write_text(MODEL)
     yield
@@ -46,12 +44,11 @@ def approved(desk: Desk) -> str:
 
 def test_an_approved_model_scores_and_nothing_is_marked(desk: Desk) -> None:
     approved(desk)
-
     assert batch.log_predictions(SCORED).equals(SCORED)
 
 
 @pytest.mark.tried(
-    "Score a file with other source in src/ than was approved, in the project or in an image"
+    "Score a file with other source than was approved, in the project or in an image",
 )
 def test_edited_source_and_a_model_put_in_its_place_mark_each_row(desk: Desk) -> None:
     approved(desk)
@@ -68,7 +65,7 @@ def test_edited_source_and_a_model_put_in_its_place_mark_each_row(desk: Desk) ->
     "Score a file with a model that is not approved",
     "marked in each row (`not_approved`), or refused: `batch` in the plan",
 )
-def test_a_withdrawn_model_marks_each_row(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_withdrawn_model_marks_each_row(desk: Desk, capsys: Capture) -> None:
     number = approved(desk)
     assert approve.main([number, "--key", desk.key(VERA), "--withdraw", "it leans on age"]) == 0
 
@@ -81,7 +78,7 @@ def test_a_withdrawn_model_marks_each_row(desk: Desk, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize("release", ["v1-9f86d081", "unregistered-9f86d081"])
 @pytest.mark.tried("Score a file with a model that is not approved")
 def test_if_the_plan_says_so_an_unapproved_model_scores_nothing(
-    desk: Desk, release: str, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, release: str, monkeypatch: Patch
 ) -> None:
     desk.version()
     monkeypatch.setattr(predict_logged, "release", lambda: release)
@@ -94,15 +91,11 @@ def test_if_the_plan_says_so_an_unapproved_model_scores_nothing(
 def test_the_plan_says_whether_files_are_refused_or_marked(desk: Desk) -> None:
     assert not plan.approval_terms(desk.folder).refuses_batch
     plan.path(desk.folder).write_text("approval: {batch: refuse}\n")
-
     assert plan.approval_terms(desk.folder).refuses_batch
 
 
-def test_an_unreachable_registry_is_not_an_approval(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_registry_is_not_an_approval(desk: Desk) -> None:
     (objection,) = batch.objections()  # it knows no version 1
-
     assert objection.startswith("whether it is approved is not known here: ")
 
 
@@ -113,14 +106,12 @@ def test_while_production_is_stopped_nothing_is_scored(desk: Desk, tmp_path: Pat
     state.serve(folder, "v1-abcdef01-abcdef", "Ada")
     state.stop(folder, "Olga", "refuses everybody")
 
-    with pytest.raises(PredictionError, match="Olga stopped the model at .*: refuses everybody"):
+    with pytest.raises(PredictionError, match=STOPPED):
         batch.log_predictions(SCORED)
 
 
 @pytest.mark.tried("Score a file after a stop was edited out of `state.json`", "refused")
-def test_a_stop_that_was_edited_away_holds_for_files_too(
-    desk: Desk, production: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stop_that_was_edited_away_holds_for_files_too(desk: Desk, production: Path) -> None:
     approved(desk)
     with audit.signed(production):
         state.serve(production, "v1-abcdef01-abcdef", "Ada")
@@ -128,10 +119,10 @@ def test_a_stop_that_was_edited_away_holds_for_files_too(
     path = production / state.STATE
     path.write_text(json.dumps(json.loads(path.read_text()) | {"stopped": None}))
 
-    with pytest.raises(PredictionError, match="Olga stopped the model at .*: refuses everybody"):
+    with pytest.raises(PredictionError, match=STOPPED):
         batch.log_predictions(SCORED)
     path.unlink()
-    with pytest.raises(PredictionError, match="Olga stopped the model at .*: refuses everybody"):
+    with pytest.raises(PredictionError, match=STOPPED):
         batch.log_predictions(SCORED)
 
 
@@ -146,19 +137,15 @@ def test_if_a_stop_cannot_be_determined_nothing_is_scored(desk: Desk, production
 
 
 def test_without_a_registry_the_approval_that_an_image_carries_counts(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(batch.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(batch, "carried_objections", lambda: iter(["it has expired"]))
-
     (mark,) = batch.log_predictions(SCORED)[batch.NOT_APPROVED].unique()
-
     assert mark == "it has expired"
 
 
-def test_without_validation_files_are_only_scored(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_without_validation_files_are_only_scored(monkeypatch: Patch, tmp_path: Path) -> None:
     printed: list[object] = []
     moved(monkeypatch, batch, root=tmp_path)
     monkeypatch.setattr(batch.predict, "main", lambda _, **given: printed.append(given) or 0)

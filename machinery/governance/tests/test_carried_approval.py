@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from machinery.governance.tests.conftest import Patch
 from machinery.governance.tests.signing import new_key
 from machinery.tests.projects import moved
 from rung_governance.approval import audit, batch, plan, signatures, signed_approval, validation
@@ -19,7 +20,7 @@ MODEL = b"the bytes of the model"
 
 
 @pytest.fixture
-def image(tmp_path: Path, production: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def image(tmp_path: Path, production: Path, monkeypatch: Patch) -> Path:
     """A folder with a model, as an image carries it, without approval."""
     (tmp_path / "model.skops").write_bytes(MODEL)
     (tmp_path / validation.RECORDS).mkdir(parents=True)
@@ -65,13 +66,12 @@ def digest(path: Path) -> str:
 
 def test_a_model_with_a_signed_approval_is_approved(sign: Callable[..., Path]) -> None:
     sign()
-
     assert list(batch.carried_objections()) == []
 
 
 @pytest.mark.tried(
-    "Score a file in the image of `Dockerfile` with a model that no signed approval in it names",
-    "as `poe predict`: refused, or marked in each row; so is an image that cannot see the log",
+    "Score a file in an image with a model without a signed approval in it",
+    "refused, or marked in each row",
 )
 def test_a_model_that_no_approval_names_is_not(image: Path, sign: Callable[..., Path]) -> None:
     assert refusal().startswith("no approval that a validator has signed names this model (")
@@ -87,8 +87,7 @@ def test_a_model_that_no_approval_names_is_not(image: Path, sign: Callable[..., 
 
 
 @pytest.mark.tried(
-    "Score a file in that image with an approval that expired or was withdrawn",
-    "the same",
+    "Score a file in that image with an approval that expired or was withdrawn", "the same"
 )
 def test_what_has_expired_or_was_withdrawn_is_not(
     image: Path, production: Path, sign: Callable[..., Path]
@@ -107,7 +106,7 @@ def test_what_has_expired_or_was_withdrawn_is_not(
 
 
 @pytest.mark.tried(
-    "Score a file with other source in src/ than was approved, in the project or in an image",
+    "Score a file with other source than was approved, in the project or in an image",
     "refused, or marked in each row",
 )
 def test_with_other_source_it_is_not_the_approved_one(
@@ -115,7 +114,6 @@ def test_with_other_source_it_is_not_the_approved_one(
 ) -> None:
     sign()
     (image / "src/credit/features.py").write_text("FEATURES = [1]\n")
-
     assert refusal() == "src/ is not the source that was approved"
 
 
@@ -132,5 +130,4 @@ def test_where_the_releases_are_not_mounted_a_later_withdrawal_is_not_known(
 
 def test_a_team_of_one_has_no_signature_that_names_the_model(image: Path) -> None:
     (image / signatures.SIGNERS).unlink()
-
     assert "no signature says here which model was validated" in refusal()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from machinery.governance.tests.conftest import Patch
 from machinery.governance.tests.signing import ADA, PASSED, Desk
 from machinery.tests.projects import moved
 from rung_governance.approval import gate, plan, rejudge
@@ -48,9 +49,8 @@ def test_a_file_that_judges_and_is_not_as_committed_is_named(
 
 
 @pytest.mark.tried(
-    "Put other test rows under data/ for the gate, on which a version is better",
-    "the gate refuses, unless dvc.lock was edited as well: production's gate runs in CI, on rows "
-    "that it fetches or makes itself",
+    "Put other test rows under data/, on which a version is better",
+    "the gate refuses, unless dvc.lock was edited as well; CI's gate makes its own rows",
 )
 def test_other_rows_than_the_pipeline_made_are_named(desk: Desk) -> None:
     path = desk.folder / "data/test.parquet"
@@ -84,7 +84,7 @@ def test_what_a_job_of_ci_takes_from_the_main_branch_is_committed(
     "the gate refuses",
 )
 def test_the_gate_refuses_what_is_judged_by_uncommitted_files(
-    rung: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    rung: int, monkeypatch: Patch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(gate, "verdict", lambda version: PASSED)
     monkeypatch.setattr(registry_gate, "registry_verdict", lambda version: PASSED)
@@ -98,7 +98,7 @@ def test_the_gate_refuses_what_is_judged_by_uncommitted_files(
 
 
 def test_a_record_is_signed_before_it_is_committed_and_released_after(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: Patch
 ) -> None:
     asked: list[tuple[Path, ...]] = []
     monkeypatch.setattr(rejudge, "verdict", VERDICT)

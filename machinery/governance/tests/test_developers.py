@@ -2,12 +2,12 @@
 
 import hashlib
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from machinery.governance.tests.conftest import Patch
 from machinery.governance.tests.signing import ADA, OTTO, VERA, Desk
 from machinery.tests.projects import moved
 from rung_governance.approval import developers, plan, signatures, signed_approval, validation
@@ -51,12 +51,11 @@ def test_who_developed_it_does_not_validate_it(desk: Desk, spelling: str, role: 
 
 @pytest.mark.tried(
     "Put a commit of another person on top",
-    "refused: authors, committers and co-authors of all that made the model count",
+    "refused: all authors, committers and co-authors count",
 )
 def test_an_empty_commit_of_another_does_not_make_a_second_person(desk: Desk) -> None:
     desk.allow(VERA, ADA)
     desk.commit(OTTO)
-
     assert "ada@example.org developed the model" in refused(desk, ADA)
 
 
@@ -68,12 +67,11 @@ def test_a_name_of_the_mailmap_is_the_same_person(desk: Desk) -> None:
     desk.commit("nightowl <owl@night.example>", SOURCE, committer=ADA)
     assert refused(desk) == ""
     desk.commit(ADA, {".mailmap": "Vera Valid <vera@example.org> <owl@night.example>\n"})
-
     assert "developed the model" in refused(desk)
 
 
 @pytest.mark.tried(
-    "Approve of one's own commits under the number of another version, so that they count no more",
+    "Approve of your own commits under the number of another version",
     "refused: one person",
 )
 def test_nobody_takes_his_own_commits_out_by_an_approval_of_his_own(desk: Desk) -> None:
@@ -92,17 +90,16 @@ def test_nobody_takes_his_own_commits_out_by_an_approval_of_his_own(desk: Desk) 
 @pytest.mark.tried("Validate your own model by another spelling, a second address or `.mailmap`")
 def test_addresses_of_one_line_or_one_key_are_one_person(desk: Desk, way: str) -> None:
     desk.commit("nightowl <owl@night.example>", SOURCE, committer=ADA)
+    path = desk.folder / signatures.SIGNERS
+    text = path.read_text()
     if way == "a line":
         desk.allow(VERA, names="owl@night.example")
     elif way == "a line in quotes":
-        path = desk.folder / signatures.SIGNERS
         names = '"vera@example.org,owl@night.example" '
-        path.write_text(path.read_text().replace("vera@example.org ", names))
+        path.write_text(text.replace("vera@example.org ", names))
     else:
-        path = desk.folder / signatures.SIGNERS
-        key = path.read_text().split()[-1]
         path.write_text(
-            path.read_text() + f'owl@night.example namespaces="git" ssh-ed25519 {key}\n'
+            f'{text}owl@night.example namespaces="git" ssh-ed25519 {text.split()[-1]}\n'
         )
 
     assert "developed the model" in refused(desk)
@@ -154,10 +151,8 @@ def test_who_trained_it_does_not_validate_it(desk: Desk) -> None:
     version.tags["git_trainer"] = "Vera <v.e.r.a@example.org>"
     desk.record(version)
 
-    assert (
-        "Vera Valid <vera@example.org> developed the model"
-        in (validation.record_objections(version)[0])
-    )
+    (objection,) = validation.record_objections(version)
+    assert "Vera Valid <vera@example.org> developed the model" in objection
 
 
 def test_what_an_approved_version_held_is_not_counted_again(desk: Desk) -> None:
@@ -207,8 +202,8 @@ esac
 
 
 @pytest.mark.tried(
-    "Let git count any signature of a commit, by a program of one's own in its settings",
-    "refused where the plan says `signed_commits: true`",
+    "Let git count any signature of a commit, by a program in your git settings",
+    "refused with `signed_commits: true` in the plan",
 )
 def test_a_program_of_this_clone_signs_for_nobody(desk: Desk) -> None:
     program = desk.folder.parent / "anything"
@@ -231,16 +226,14 @@ def test_a_program_of_this_clone_signs_for_nobody(desk: Desk) -> None:
 
 @pytest.mark.tried("Hide the history in a shallow clone", "refused")
 def test_a_shallow_clone_does_not_tell_who_developed_it(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     desk.commit(ADA, SOURCE)
     version: Any = desk.version()
     assert desk.approve(version) == 0
     desk.commit(VERA)
     clone = tmp_path / "clone"
-    subprocess.run(
-        ["git", "clone", "-q", "--depth", "1", f"file://{desk.folder}", str(clone)], check=True
-    )
+    desk.git("clone", "-q", "--depth", "1", f"file://{desk.folder}", str(clone))
     moved(monkeypatch, validation, root=clone)
 
     (objection,) = validation.objections(version)

@@ -4,19 +4,18 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from machinery.governance.tests.conftest import Capture, Patch, Refusal, Releases
 from machinery.governance.tests.signing import Desk
 from machinery.tests.projects import moved
 from rung_governance import example_text
-from rung_governance.approval import deploy, promote
+from rung_governance.approval import promote
 from rung_governance.documents import records
 from rung_governance.example_text import objections, rewrite, untouched
 from rung_ops.project import current
-from rung_ops.release import state
 
 INVENTORY = "governance/model_inventory.yaml"
 MAKER = Path(__file__).parents[3] / "tests/assets/example_text.py"
@@ -47,7 +46,6 @@ def edit(root: Path, file: str, before: str, after: str) -> None:
 @pytest.mark.skipif(not MAKER.is_file(), reason="an ejected project has no templates")
 def test_the_hashes_are_those_of_the_templates() -> None:
     made = subprocess.run([sys.executable, MAKER], check=True, capture_output=True, text=True)
-
     assert example_text.HASHES.read_text() == made.stdout, "run `make docs`"
 
 
@@ -92,24 +90,17 @@ def test_what_is_to_be_written_is_said_once_for_the_places_of_a_file_that_ask_fo
 )
 def test_the_example_in_other_clothes_is_known(project: Path, before: str, after: str) -> None:
     edit(project, INVENTORY, before, after)
-
     assert "`models[0].functioning_properly`" in places(project, INVENTORY)
 
 
 def test_changed_text_is_not_the_examples(project: Path) -> None:
-    edit(
-        project,
-        INVENTORY,
-        "Not known for applicants of today. On",
-        f"{OWN} She writes down why each time. At",
-    )
-
+    own = f"{OWN} She writes down why each time. At"
+    edit(project, INVENTORY, "Not known for applicants of today. On", own)
     assert "`models[0].functioning_properly`" not in places(project, INVENTORY)
 
 
 def test_an_answer_that_the_schema_proposes_is_an_answer(project: Path) -> None:
     edit(project, INVENTORY, " It is trained and judged on public data to set up the process.", "")
-
     assert "`models[0].actual_use`" not in places(project, INVENTORY)
 
 
@@ -159,7 +150,6 @@ def test_a_sentence_that_every_model_may_say_is_an_answer(project: Path) -> None
 def test_documents_that_were_not_written_yet_count_as_the_example(project: Path) -> None:
     question = "Not written yet. Who asks for a prediction, when, and what do they do with it?"
     (project / "docs/model_card.md").write_text(f"# Card\n\n## Intended use\n\n{question}\n")
-
     assert places(project, "docs/model_card.md") == ['"Intended use"']
 
 
@@ -196,10 +186,8 @@ def test_every_place_can_be_written_and_the_records_stay_whole(project: Path) ->
     rewrite(project, OWN)
 
     assert untouched(project) == []
-    for name in (
-        *("model_inventory", "risk_register", "technical_file"),
-        *("change_control_plan", "monitoring_plan", "retention"),
-    ):
+    plans, others = ("change_control_plan", "monitoring_plan"), ("technical_file", "retention")
+    for name in ("model_inventory", "risk_register", *plans, *others):
         file = next(each for each in example_text.FILES if name in each)
         problems = records.check_record(project / file, records.read_schema(name, project), project)
         assert [str(each) for each in problems if "does not exist" not in str(each)] == []
@@ -208,12 +196,11 @@ def test_every_place_can_be_written_and_the_records_stay_whole(project: Path) ->
 def test_a_document_that_is_not_there_or_not_yaml_is_left_to_poe_records(project: Path) -> None:
     (project / "docs/use_case.md").unlink()
     (project / INVENTORY).write_text("models: [\n")
-
     assert not places(project, "docs/use_case.md") + places(project, INVENTORY)
 
 
 def test_poe_records_lists_the_places_and_does_not_fail(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
     moved(monkeypatch, records, root=project)
     monkeypatch.setattr(records, "problems", lambda root: [])
@@ -231,34 +218,23 @@ def test_poe_records_lists_the_places_and_does_not_fail(
 
 @pytest.mark.tried(
     "Approve or promote with the text of the example in a document",
-    "refused, with each file, line and what to write; `poe records` lists them before",
+    "refused, with file, line and what to write",
 )
 def test_a_version_is_not_promoted_with_the_text_of_the_example(
-    candidates: tuple[str, str],
-    production: Path,
-    judge: Callable[..., None],
-    approve: Callable[..., None],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    releases: Releases, refusal: Refusal
 ) -> None:
-    judge("1", None)
-    approve("1")
-    assert deploy.main(["production", candidates[0]]) == 0
-    (tmp_path / "docs").mkdir()
-    shutil.copy(current().root / "docs/use_case.md", tmp_path / "docs")
+    releases.deploy_first()
+    (releases.project / "docs").mkdir()
+    shutil.copy(current().root / "docs/use_case.md", releases.project / "docs")
 
-    assert promote.main(["1"]) == 1
-
-    assert "docs/use_case.md:" in capsys.readouterr().err
-    assert state.read(production).serving is None
-    rewrite(tmp_path, OWN)
+    assert "docs/use_case.md:" in refusal(promote.main, "1")
+    assert releases.now.serving is None
+    rewrite(releases.project, OWN)
     assert promote.main(["1"]) == 0
 
 
 @pytest.mark.tried("Approve or promote with the text of the example in a document")
-def test_a_validator_signs_no_text_of_the_example(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_validator_signs_no_text_of_the_example(desk: Desk, capsys: Capture) -> None:
     version = desk.version()
     (desk.folder / "docs").mkdir()
     shutil.copy(current().root / "docs/use_case.md", desk.folder / "docs")

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import yaml
 
-from machinery.governance.tests.conftest import APPROVED, COMMIT
+from machinery.governance.tests.conftest import APPROVED, COMMIT, Capture, Patch, Releases
 from machinery.tests.conftest import Trained
 from machinery.tests.projects import moved
 from rung_governance.approval import gate, plan, signed_approval, validation
@@ -22,6 +22,7 @@ from rung_ops.release import production_gate as release_gate
 from rung_ops.tracking import registry
 from rung_ops.training import estimator, fairness
 
+Judge = Callable[..., Verdict]
 PASSED = Verdict(True, [], {})
 VERSION: dict[str, str] = {"version": "1", "run_id": "to be filled in"}
 
@@ -31,49 +32,38 @@ def limits(trained: Trained) -> plan.Bounds:
     """A plan that allows the version that the registry holds."""
     features = estimator.features(trained.test.head(1)).columns
     return plan.Bounds(
-        parameters={},
-        unrestricted=("*",),
+        **dict.fromkeys(("may_be_left_out", "may_be_added", "never_read"), frozenset()),
+        **{"parameters": {}, "unrestricted": ("*",), "fairness": (), "decision_threshold": 0.5},
         approved=frozenset(features),
-        may_be_left_out=frozenset(),
-        may_be_added=frozenset(),
-        never_read=frozenset(),
         performance=({"figure": "figure", "least": 0.7, "greatest_fall": 0.02},),
-        fairness=(),
-        decision_threshold=0.5,
     )
 
 
 @pytest.fixture
 def judged(
     registry_store: str,
-    candidates: tuple[str, str],
+    releases: Releases,
     trained: Trained,
     limits: plan.Bounds,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Callable[..., Verdict]:
+    monkeypatch: Patch,
+) -> Judge:
     """Judges version 1 by a plan, after figures that rung_ops.release.production_gate has found."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
     trained.test.write_parquet(tmp_path / "test.parquet")
     moved(monkeypatch, test=tmp_path / "test.parquet")
-    moved(monkeypatch, test=tmp_path / "test.parquet")
     run = str(registry.version("1").run_id)
 
     def judge(
-        bounds: plan.Bounds = limits,
-        champion: float | None = None,
-        standard: Verdict = PASSED,
+        bounds: plan.Bounds = limits, champion: float | None = None, standard: Verdict = PASSED
     ) -> Verdict:
         scores = {"challenger": {"figure": 0.75}}
+        known = None
         if champion is not None:
             scores["champion"] = {"figure": champion}
-        known = {"release": "v0", "run_id": run} if champion is not None else None
-        standard = replace(
-            standard,
-            figures={"scores": scores} | standard.figures,
-            challenger=VERSION | {"run_id": run},
-            champion=known,
-        )
+            known = {"release": "v0", "run_id": run}
+        figures, about = {"scores": scores} | standard.figures, VERSION | {"run_id": run}
+        standard = replace(standard, figures=figures, challenger=about, champion=known)
         monkeypatch.setattr(release_gate, "verdict", lambda asked: standard)
         monkeypatch.setattr(plan, "bounds", lambda: bounds)
         return gate.verdict("1")
@@ -90,20 +80,21 @@ def approve(tmp_path: Path, **changes: Any) -> None:
     path.write_text(yaml.safe_dump({"version": 1} | APPROVED | made_of | changes))
 
 
-def test_a_version_within_the_plan_and_approved_passes(
-    judged: Callable[..., Verdict], tmp_path: Path
-) -> None:
+def compare_by(monkeypatch: Patch, **fairness: Any) -> None:
+    """Let params.toml compare groups otherwise."""
+    settings = gate.params()
+    changed = settings | {"fairness": settings["fairness"] | fairness}
+    monkeypatch.setattr(gate, "params", lambda: changed)
+
+
+def test_a_version_within_the_plan_and_approved_passes(judged: Judge, tmp_path: Path) -> None:
     approve(tmp_path)
-
     made = judged(champion=0.76)
-
     assert (made.promote, made.reasons, made.awaits) == (True, [], [])
     assert made.figures["plan"] == plan.digest()
 
 
-def test_a_version_that_was_fitted_again_is_refused(
-    judged: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_version_that_was_fitted_again_is_refused(judged: Judge, monkeypatch: Patch) -> None:
     version = registry.version("1")
     version.tags["refit_hash"] = "a" * 64
     monkeypatch.setattr(registry, "version", lambda _: version)
@@ -118,16 +109,10 @@ def test_a_version_that_was_fitted_again_is_refused(
     "changed", [{"smallest_group": 200}, {"groups": {"sex": [], "age": [74]}, "threshold": 0.5}]
 )
 def test_groups_are_those_that_the_version_was_made_with(
-    judged: Callable[..., Verdict],
-    tmp_path: Path,
-    changed: dict[str, Any],
-    monkeypatch: pytest.MonkeyPatch,
+    judged: Judge, tmp_path: Path, changed: dict[str, Any], monkeypatch: Patch
 ) -> None:
     approve(tmp_path)
-    settings = gate.params()
-    monkeypatch.setattr(
-        gate, "params", lambda: settings | {"fairness": settings["fairness"] | changed}
-    )
+    compare_by(monkeypatch, **changed)
 
     (reason,) = judged(champion=0.76).reasons
 
@@ -137,17 +122,11 @@ def test_groups_are_those_that_the_version_was_made_with(
 
 @pytest.mark.parametrize("when", ["always", "on all rows alone"])
 @pytest.mark.tried(
-    "Let `score()` of a candidate give better figures than its predictions have",
-    "the gate computes standard figures itself, on all rows and on halves, and refuses; a figure of "
-    "its own decides only where the plan bounds it. Code that is written to change the library, "
-    "or that knows the rows, still can: read the change",
+    "Let a candidate's `score()` give better figures than its predictions have",
+    "the gate computes standard figures itself",
 )
 def test_a_standard_figure_is_computed_by_the_library(
-    judged: Callable[..., Verdict],
-    tmp_path: Path,
-    trained: Trained,
-    when: str,
-    monkeypatch: pytest.MonkeyPatch,
+    judged: Judge, tmp_path: Path, trained: Trained, when: str, monkeypatch: Patch
 ) -> None:
     approve(tmp_path)
     real = contract.score
@@ -167,9 +146,7 @@ def test_a_standard_figure_is_computed_by_the_library(
     assert judged(champion=0.76).promote
 
 
-def test_a_custom_figure_decides_only_if_the_plan_bounds_it(
-    judged: Callable[..., Verdict], tmp_path: Path
-) -> None:
+def test_a_custom_figure_decides_only_if_the_plan_bounds_it(judged: Judge, tmp_path: Path) -> None:
     approve(tmp_path)
 
     def decided_by(metric: str) -> Verdict:
@@ -182,7 +159,7 @@ def test_a_custom_figure_decides_only_if_the_plan_bounds_it(
 
 
 def test_an_unvalidated_version_awaits_only_validation(
-    judged: Callable[..., Verdict], capsys: pytest.CaptureFixture[str], tmp_path: Path
+    judged: Judge, capsys: Capture, tmp_path: Path
 ) -> None:
     made = judged()
 
@@ -193,7 +170,7 @@ def test_an_unvalidated_version_awaits_only_validation(
     assert "there is no validation of version 1" in capsys.readouterr().err
 
 
-def test_the_author_cannot_approve(judged: Callable[..., Verdict], tmp_path: Path) -> None:
+def test_the_author_cannot_approve(judged: Judge, tmp_path: Path) -> None:
     approve(tmp_path, validator={"name": "A. L.", "email": "ada@example.org"})
 
     made = judged()
@@ -205,13 +182,13 @@ def test_the_author_cannot_approve(judged: Callable[..., Verdict], tmp_path: Pat
 
 
 def test_everything_that_speaks_against_a_version_is_named_at_once(
-    judged: Callable[..., Verdict], limits: plan.Bounds
+    judged: Judge, limits: plan.Bounds
 ) -> None:
-    narrow = replace(
-        limits, performance=({"figure": "figure", "least": 0.9, "greatest_fall": 0.02},)
-    )
+    bound = {"figure": "figure", "least": 0.9, "greatest_fall": 0.02}
 
-    made = judged(narrow, 0.8, Verdict(False, ["worse than the champion"], {}))
+    made = judged(
+        replace(limits, performance=(bound,)), 0.8, Verdict(False, ["worse than the champion"], {})
+    )
 
     assert not made.promote
     assert made.reasons[0] == "worse than the champion"
@@ -221,17 +198,15 @@ def test_everything_that_speaks_against_a_version_is_named_at_once(
 
 
 def test_a_feature_that_the_plan_does_not_know_is_outside(
-    judged: Callable[..., Verdict], limits: plan.Bounds
+    judged: Judge, limits: plan.Bounds
 ) -> None:
     unknown = min(limits.approved)
-
     made = judged(replace(limits, approved=limits.approved - {unknown}))
-
     assert f"feature {unknown} was not approved" in made.reasons[0]
 
 
 def test_a_column_that_no_feature_may_read_is_found_in_the_source_as_it_was(
-    judged: Callable[..., Verdict], limits: plan.Bounds, trained: Trained
+    judged: Judge, limits: plan.Bounds, trained: Trained
 ) -> None:
     read = min(gate.of_version(registry.version("1")).columns)
 
@@ -254,16 +229,12 @@ def test_a_column_that_no_feature_may_read_is_found_in_the_source_as_it_was(
 )
 def test_a_column_counts_as_read_however_a_feature_reaches_it(feature: pl.Expr) -> None:
     rows = pl.DataFrame({"age": [1, 2], "sex": ["f", "male"], "job": ["a", "b"]})
-
     assert "sex" in gate.columns_of([pl.col("age"), feature], rows)
     assert gate.columns_of([pl.col("age")], rows) == {"age"}
 
 
 def test_a_difference_between_groups_is_taken_of_the_rows_of_the_gate(
-    judged: Callable[..., Verdict],
-    limits: plan.Bounds,
-    trained: Trained,
-    monkeypatch: pytest.MonkeyPatch,
+    judged: Judge, limits: plan.Bounds, trained: Trained, monkeypatch: Patch
 ) -> None:
     calls: list[pl.DataFrame] = []
 
@@ -282,30 +253,19 @@ def test_a_difference_between_groups_is_taken_of_the_rows_of_the_gate(
     assert calls[0]["predicted"].to_list() == pytest.approx(expected)
 
 
-def groups(monkeypatch: pytest.MonkeyPatch, trained: Trained, **settings: Any) -> None:
-    """Name groups of the target, one of them of a single row, in params.toml."""
-    ones = ["one", *["many"] * (trained.test.height - 1)]
-    monkeypatch.setattr(gate, "params", lambda: {"fairness": {"groups": {"who": []}} | settings})
-    monkeypatch.setattr(
-        pl, "read_parquet", lambda path: trained.test.with_columns(pl.Series("who", ones))
-    )
-
-
 def test_a_group_that_is_too_small_to_judge_is_a_note_of_the_verdict(
-    judged: Callable[..., Verdict], trained: Trained, monkeypatch: pytest.MonkeyPatch
+    judged: Judge, trained: Trained, monkeypatch: Patch
 ) -> None:
-    groups(monkeypatch, trained)
+    ones = pl.Series("who", ["one", *["many"] * (trained.test.height - 1)])
+    monkeypatch.setattr(gate, "params", lambda: {"fairness": {"groups": {"who": []}}})
+    monkeypatch.setattr(pl, "read_parquet", lambda path: trained.test.with_columns(ones))
 
-    made = judged()
-
-    assert (
-        "fairness: who one (1 row) is not judged: fewer than 30 rows, smallest_group under [fairness]"
-        in made.notes
-    )
+    note = "fairness: who one (1 row) is not judged: fewer than 30 rows, smallest_group under [fairness]"
+    assert note in judged().notes
 
 
 def test_a_class_that_the_plan_lets_go_unmeasured_is_in_the_verdict_that_is_signed(
-    judged: Callable[..., Verdict], limits: plan.Bounds, monkeypatch: pytest.MonkeyPatch
+    judged: Judge, limits: plan.Bounds, monkeypatch: Patch
 ) -> None:
     rare = {"fine": {"selection_rate": 0.1}, "rare": {"selection_rate": None}}
     report = {
@@ -322,9 +282,8 @@ def test_a_class_that_the_plan_lets_go_unmeasured_is_in_the_verdict_that_is_sign
 
     refused, allowed = judge(), judge(may_be_unmeasured=["rare"])
 
-    named = (
-        "fairness: selection_rate of rare by age is not measured: 2 rows of young, 9 rows of old"
-    )
+    what = "selection_rate of rare by age is not measured"
+    named = f"fairness: {what}: 2 rows of young, 9 rows of old"
     assert refused.reasons[0].startswith(f"outside of the change control plan: {named}. Two groups")
     assert allowed.reasons == []
     assert f"{named}, as the plan allows" in allowed.notes
@@ -334,14 +293,11 @@ def test_a_class_that_the_plan_lets_go_unmeasured_is_in_the_verdict_that_is_sign
 
 
 @pytest.mark.tried(
-    "Compare groups at another threshold than the approved plan's, where they lie closer together",
+    "Compare groups at another threshold than the approved plan's",
     "refused; a plan with another threshold voids the approval",
 )
 def test_groups_are_compared_at_the_threshold_of_the_plan(
-    judged: Callable[..., Verdict],
-    limits: plan.Bounds,
-    trained: Trained,
-    monkeypatch: pytest.MonkeyPatch,
+    judged: Judge, limits: plan.Bounds, monkeypatch: Patch
 ) -> None:
     calls: list[dict[str, Any]] = []
 
@@ -359,15 +315,13 @@ def test_groups_are_compared_at_the_threshold_of_the_plan(
         "outside of the change control plan: params.toml decides at 0.5 (threshold under "
         "[fairness]), and the plan at 0.3 (decision_threshold)"
     ]
-    settings = gate.params()
-    chosen = {"fairness": settings["fairness"] | {"threshold": 0.3}}
-    monkeypatch.setattr(gate, "params", lambda: settings | chosen)
+    compare_by(monkeypatch, threshold=0.3)
     (reason,) = judged(replace(limits, decision_threshold=0.3)).reasons
     assert reason.startswith("fairness.threshold in params.toml was 0.5 when the version was made")
 
 
 def test_a_plan_that_bounds_rates_names_the_threshold_that_decides(
-    judged: Callable[..., Verdict], limits: plan.Bounds
+    judged: Judge, limits: plan.Bounds
 ) -> None:
     bound = {"group": "age", "figure": "selection_rate", "greatest_difference": 1.0}
 
@@ -380,9 +334,7 @@ def test_a_plan_that_bounds_rates_names_the_threshold_that_decides(
     ) in made.reasons
 
 
-def test_a_champion_with_unknown_parameters_is_refused(
-    judged: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_champion_with_unknown_parameters_is_refused(judged: Judge, monkeypatch: Patch) -> None:
     def unknown(run: str) -> dict[str, str]:
         raise MissingFactError(f"the parameters of run {run} are not known")
 
@@ -393,17 +345,14 @@ def test_a_champion_with_unknown_parameters_is_refused(
 
 
 def test_a_run_that_the_registry_does_not_have_is_not_known(
-    registry_store: str, monkeypatch: pytest.MonkeyPatch
+    registry_store: str, monkeypatch: Patch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
-
     with pytest.raises(MissingFactError, match="the parameters of run none are not known"):
         gate.parameters_of("none")
 
 
-def test_a_plan_that_cannot_be_read_refuses(
-    judged: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plan_that_cannot_be_read_refuses(judged: Judge, monkeypatch: Patch) -> None:
     def broken() -> plan.Bounds:
         raise PlanError("the plan is out of date")
 
@@ -413,9 +362,7 @@ def test_a_plan_that_cannot_be_read_refuses(
     assert gate.verdict("1").reasons == ["the plan is out of date"]
 
 
-def test_a_refusal_before_any_computation_says_only_that(
-    judged: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refusal_before_any_computation_says_only_that(judged: Judge, monkeypatch: Patch) -> None:
     judged()
     early = Verdict(False, ["made from other rows"], {}, challenger=VERSION)
     monkeypatch.setattr(release_gate, "verdict", lambda asked: early)

@@ -1,13 +1,13 @@
 """CI holds the differences between groups against the plan by the rules of the gate."""
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from machinery.governance.tests.conftest import Capture, Patch
 from rung_governance.approval import group_check, plan
 from rung_governance.approval.plan import PlanError
 
@@ -23,139 +23,129 @@ REPORT: dict[str, Any] = {
 }
 
 
+@dataclass
+class Check:
+    """Checks a report against the plan above, with its threshold in params.toml."""
+
+    file: Path
+    patch: Patch
+    capsys: Capture
+
+    def settings(self, **fairness: Any) -> None:
+        self.patch.setattr(group_check, "params", lambda: {"fairness": fairness})
+
+    def limits(self, **changes: Any) -> None:
+        self.patch.setattr(plan, "bounds", lambda: replace(BOUNDS, **changes))
+
+    def typed(self, *words: str) -> tuple[int, str]:
+        """Type the command; return its exit code, and what it printed."""
+        code = group_check.main(list(words))
+        printed = self.capsys.readouterr()
+        return code, printed.err if code else printed.out
+
+    def of(self, **changes: Any) -> tuple[int, str]:
+        self.file.write_text(json.dumps(REPORT | changes))
+        return self.typed()
+
+
 @pytest.fixture
-def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """Checks a report against the plan above."""
-    file = tmp_path / "fairness.json"
-    monkeypatch.setattr(group_check, "fairness_file", lambda: file)
-    monkeypatch.setattr(plan, "bounds", lambda: BOUNDS)
-    monkeypatch.setattr(group_check, "params", lambda: {"fairness": {"threshold": 0.4}})
-
-    def run(**changes: Any) -> int:
-        file.write_text(json.dumps(REPORT | changes))
-        return group_check.main([])
-
-    return run
+def check(tmp_path: Path, monkeypatch: Patch, capsys: Capture) -> Check:
+    made = Check(tmp_path / "fairness.json", monkeypatch, capsys)
+    monkeypatch.setattr(group_check, "fairness_file", lambda: made.file)
+    made.limits()
+    made.settings(threshold=0.4)
+    return made
 
 
-def test_differences_within_the_plan_pass_and_small_groups_are_reported(
-    check: Callable[..., int], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert check() == 0
-    output = capsys.readouterr().out
+def test_differences_within_the_plan_pass_and_small_groups_are_reported(check: Check) -> None:
+    code, output = check.of()
+    assert code == 0
     assert "note: fairness: age above 80 (3 rows) is not judged: fewer than 30 rows" in output
     assert "within the change control plan" in output
 
 
-def test_a_difference_that_the_plan_forbids_fails(
-    check: Callable[..., int], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"groups": {"age": {"differences": {"selection_rate": 0.3}}}},
+            "selection_rate differs by 0.300 by age; 0.2 is allowed",
+        ),
+        (
+            {"groups": {"age": {"differences": {"selection_rate": None}}}},
+            "nothing is known of selection_rate by age",
+        ),
+        ({"threshold": 0.6}, "compares groups at 0.6"),
+    ],
+)
+def test_a_report_outside_of_the_plan_fails(
+    check: Check, changes: dict[str, Any], reason: str
 ) -> None:
-    assert check(groups={"age": {"differences": {"selection_rate": 0.3}}}) == 1
-    assert "selection_rate differs by 0.300 by age; 0.2 is allowed" in capsys.readouterr().err
+    code, output = check.of(**changes)
+    assert code == 1 and reason in output
 
 
-def test_a_bound_on_groups_of_which_too_few_are_left_fails(
-    check: Callable[..., int], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert check(groups={"age": {"differences": {"selection_rate": None}}}) == 1
-    assert "nothing is known of selection_rate by age" in capsys.readouterr().err
+def test_another_threshold_than_that_of_the_plan_fails(check: Check) -> None:
+    check.settings()
+    code, output = check.of()
+    assert code == 1 and "params.toml decides at 0.5" in output
 
 
-def test_another_threshold_than_that_of_the_plan_fails(
-    check: Callable[..., int],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(group_check, "params", dict)
+def test_the_threshold_is_compared_before_there_is_a_model(check: Check) -> None:
+    assert check.typed("--before-training") == (0, "")
 
-    assert check() == 1
-    assert "params.toml decides at 0.5" in capsys.readouterr().err
-
-
-def test_the_threshold_is_compared_before_there_is_a_model(
-    check: Callable[..., int],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(group_check, "fairness_file", lambda: tmp_path / "missing.json")
-    assert group_check.main(["--before-training"]) == 0
-
-    monkeypatch.setattr(group_check, "params", lambda: {"fairness": {"threshold": 0.5}})
-    assert group_check.main(["--before-training"]) == 1
-    assert capsys.readouterr().err == (
+    check.settings(threshold=0.5)
+    assert check.typed("--before-training") == (
+        1,
         "outside of the change control plan: params.toml decides at 0.5 (threshold under "
-        "[fairness]), and the plan at 0.4 (decision_threshold)\n"
+        "[fairness]), and the plan at 0.4 (decision_threshold)\n",
     )
-    other = replace(BOUNDS, decision_threshold=0.5)
-    monkeypatch.setattr(plan, "bounds", lambda: other)
-    assert group_check.main(["--before-training"]) == 0
+    check.limits(decision_threshold=0.5)
+    assert check.typed("--before-training") == (0, "")
 
 
-def test_a_report_at_another_threshold_fails(
-    check: Callable[..., int], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert check(threshold=0.6) == 1
-    assert "compares groups at 0.6" in capsys.readouterr().err
+def test_a_value_has_no_threshold(check: Check) -> None:
+    assert check.of(task="regression", threshold=None)[0] == 0
 
 
-def test_a_value_has_no_threshold(check: Callable[..., int]) -> None:
-    assert check(task="regression", threshold=None) == 0
-
-
-def test_classes_have_no_threshold_and_one_that_is_named_fails(
-    check: Callable[..., int],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_classes_have_no_threshold_and_one_that_is_named_fails(check: Check) -> None:
     differences = {"a": {"selection_rate": 0.1}, "b": {"selection_rate": 0.1}}
-    groups = {"age": {"differences": differences}}
-    kind = {"task": "multiclass", "classes": ["a", "b"], "groups": groups}
+    kind = {
+        "task": "multiclass",
+        "classes": ["a", "b"],
+        "groups": {"age": {"differences": differences}},
+    }
 
-    assert check(**kind) == 1
-    named = capsys.readouterr().err
+    code, named = check.of(**kind)
+
+    assert code == 1
     assert "it names a `decision_threshold` under `protocol`, and of several classes" in named
     assert "params.toml has a threshold under [fairness], and of several classes" in named
-
-    monkeypatch.setattr(plan, "bounds", lambda: replace(BOUNDS, decision_threshold=None))
-    monkeypatch.setattr(group_check, "params", dict)
-    assert check(**kind) == 0
-
-
-def test_without_a_plan_nothing_is_bounded(
-    check: Callable[..., int],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    monkeypatch.setattr(plan, "path", lambda: tmp_path / "none.yaml")
-
-    assert check() == 0
-    assert "nothing bounds the differences yet" in capsys.readouterr().out
+    check.limits(decision_threshold=None)
+    check.settings()
+    assert check.of(**kind)[0] == 0
 
 
-def test_without_a_report_or_a_plan_that_holds_it_fails(
-    check: Callable[..., int],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert group_check.main([]) == 1
-    assert "is missing: `uv run poe pipeline` makes it." in capsys.readouterr().err
+def test_without_a_plan_nothing_is_bounded(check: Check, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(plan, "path", lambda: check.file.with_name("none.yaml"))
+    code, output = check.of()
+    assert code == 0 and "nothing bounds the differences yet" in output
+
+
+def test_without_a_report_or_a_plan_that_holds_it_fails(check: Check, monkeypatch: Patch) -> None:
+    code, output = check.typed()
+    assert code == 1 and "is missing: `uv run poe pipeline` makes it." in output
 
     def overdue() -> plan.Bounds:
         raise PlanError("the plan is out of date")
 
     monkeypatch.setattr(plan, "bounds", overdue)
-    assert check() == 1
-    assert "the plan is out of date" in capsys.readouterr().err
+    code, output = check.of()
+    assert code == 1 and "the plan is out of date" in output
 
 
-def test_what_the_plan_lets_go_unmeasured_is_said(
-    check: Callable[..., int],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(group_check, "params", dict)
+def test_what_the_plan_lets_go_unmeasured_is_said(check: Check) -> None:
+    check.settings()
     bound = {"group": "age", "figure": "selection_rate", "greatest_difference": 0.2}
     rare = {"a": {"selection_rate": 0.1}, "b": {"selection_rate": None}}
     report: dict[str, Any] = {
@@ -164,16 +154,15 @@ def test_what_the_plan_lets_go_unmeasured_is_said(
         "too_small": {"age": {"young, selection_rate of b": 3, "old, selection_rate of a": 4}},
         "not_measured": {"age": {"selection_rate of b": {"young": 3, "old": 90}}},
     }
+    check.limits(decision_threshold=None, fairness=(bound,))
+    code, output = check.of(**report)
+    assert code == 1 and "selection_rate of b by age is not measured: 3 rows" in output
 
-    def of(**more: Any) -> int:
-        limits = replace(BOUNDS, decision_threshold=None, fairness=(bound | more,))
-        monkeypatch.setattr(plan, "bounds", lambda: limits)
-        return check(**report)
+    bound |= {"may_be_unmeasured": ["b"]}
+    check.limits(decision_threshold=None, fairness=(bound,))
+    code, output = check.of(**report)
 
-    assert of() == 1
-    assert "selection_rate of b by age is not measured: 3 rows" in capsys.readouterr().err
-    assert of(may_be_unmeasured=["b"]) == 0
-    output = capsys.readouterr().out
+    assert code == 0
     assert "selection_rate of b by age is not measured: 3 rows of young" in output
     assert "as the plan allows" in output
     assert "old, selection_rate of a (4 rows) is not judged" in output

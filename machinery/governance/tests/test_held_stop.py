@@ -10,6 +10,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
+from machinery.governance.tests.conftest import Patch
 from machinery.governance.tests.running import TOKEN
 from rung_governance.approval import anchors, audit, kill_switch, oversight, signed_state
 from rung_governance.approval.signed_state import SignedStateReader
@@ -66,7 +67,7 @@ class Overseen:
 
 @pytest.fixture(params=["production", "staging"])
 def overseen(
-    request: pytest.FixtureRequest, production: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, production: Path, monkeypatch: Patch
 ) -> Iterator[Overseen]:
     folder = production.with_name(request.param)
     monkeypatch.setenv("RELEASES", str(production.parent))
@@ -82,8 +83,8 @@ def overseen(
 
 
 @pytest.mark.tried(
-    "Put log, anchors and state of before a stop back at once, before the service has read them",
-    "the stop holds until a signed resumption follows its very line; the service says what is gone",
+    "Put log, anchors and state from before a stop back at once",
+    "the stop holds until a signed resumption follows that line",
 )
 def test_a_stop_holds_where_older_files_are_put_in_its_place(overseen: Overseen) -> None:
     before = files(overseen.folder)

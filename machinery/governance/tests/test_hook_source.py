@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from machinery.governance.tests.conftest import Patch
 from machinery.governance.tests.signing import Desk, approved_line
 from machinery.governance.tests.test_admission import RELEASE, Door
 from machinery.tests.conftest import FACTS
@@ -28,7 +29,7 @@ def files() -> dict[str, str]:
     }
 
 
-def named(monkeypatch: pytest.MonkeyPatch, hooks: dict[str, str]) -> None:
+def named(monkeypatch: Patch, hooks: dict[str, str]) -> None:
     """Name hooks in pyproject.toml."""
     monkeypatch.setattr(bound_facts.hooks, "named", lambda: hooks)
 
@@ -36,7 +37,7 @@ def named(monkeypatch: pytest.MonkeyPatch, hooks: dict[str, str]) -> None:
 class Hooked:
     """A service with hooks, and the signed approval of a release that it may serve."""
 
-    def __init__(self, folder: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, place: Path, monkeypatch: Patch) -> None:
         self.door = Door(folder, place)
         self.patch = monkeypatch
         monkeypatch.setattr(
@@ -57,7 +58,7 @@ class Hooked:
 
 
 @pytest.fixture
-def service(production: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hooked:
+def service(production: Path, tmp_path: Path, monkeypatch: Patch) -> Hooked:
     return Hooked(production, tmp_path, monkeypatch)
 
 
@@ -66,9 +67,8 @@ def terms(hooks: dict[str, str], policy: str = "refuse") -> dict[str, Any]:
 
 
 @pytest.mark.tried(
-    "Change what is answered by a hook of the service that came after the approval",
-    "the service answers 503, or reports it where the plan says `hooks: report`: the approval names "
-    "the hooks, also of the approved source, and their source",
+    "Change the answers by a hook that came after the approval",
+    "the service answers 503, or reports it (`hooks: report` in the plan)",
 )
 def test_hooks_that_the_approval_does_not_name_are_refused(service: Hooked) -> None:
     assert service.reason(HALVED | {"notify": "mail:send"}, terms(HALVED)) == ""
@@ -98,7 +98,7 @@ def test_an_approval_of_an_earlier_library_reports_hooks(service: Hooked) -> Non
 
 
 def test_an_approval_names_the_hooks_and_is_void_when_they_change(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: Patch
 ) -> None:
     named(monkeypatch, HALVED)
     version = desk.version()

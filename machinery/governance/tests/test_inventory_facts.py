@@ -6,28 +6,22 @@ from typing import Any
 import pytest
 import yaml
 
-from machinery.governance.tests.conftest import APPROVED
+from machinery.governance.tests.conftest import APPROVED, Patch, Releases
 from machinery.tests.projects import moved
 from rung_governance.approval import promote
 from rung_governance.documents import inventory, records
 from rung_ops.data.ingest import sample_rows
 from rung_ops.project.paths import project_name
-from rung_ops.release import state
 
 TEAM = {"name": project_name(), "actual_use": "Officers see it beside each file."}
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: Patch) -> Path:
     """A project with an inventory; production is in the folder of the test."""
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
-    moved(
-        monkeypatch,
-        inventory,
-        root=tmp_path,
-        reports=tmp_path / "reports",
-        test=tmp_path / "test.parquet",
-    )
+    places = {"reports": tmp_path / "reports", "test": tmp_path / "test.parquet"}
+    moved(monkeypatch, inventory, root=tmp_path, **places)
     (tmp_path / "governance/validation").mkdir(parents=True)
     write(tmp_path)
     return tmp_path
@@ -42,7 +36,7 @@ def problems(root: Path) -> str:
     return "\n".join(map(str, inventory.contradictions(root)))
 
 
-def answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def answer(monkeypatch: Patch) -> None:
     monkeypatch.setattr(inventory, "serving", lambda: ("3", "2026-11-20"))
 
 
@@ -66,7 +60,6 @@ def test_nothing_is_asked_that_is_known(project: Path) -> None:
 def test_what_is_not_known_is_left_out(project: Path, report: str) -> None:
     (project / "reports").mkdir()
     (project / "reports/validation.json").write_text(report)
-
     assert "rows" not in inventory.facts() and "features" not in inventory.facts()
 
 
@@ -87,40 +80,28 @@ def test_what_is_not_known_is_left_out(project: Path, report: str) -> None:
     ],
 )
 def test_what_contradicts_the_facts_is_named(
-    project: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], named: str
+    project: Path, monkeypatch: Patch, changes: dict[str, Any], named: str
 ) -> None:
     answer(monkeypatch)
     write(project, **changes)
-
     assert named in problems(project)
     assert bool(named) == bool(problems(project))
 
 
 def test_before_anything_answers_it_may_be_in_development(project: Path) -> None:
     write(project, status="development", actual_use="Not in use yet.")
-
     assert problems(project) == ""
 
 
-def test_what_answers_is_read_from_production(
-    candidates: tuple[str, str], production: Path, judge: Any, approve: Any
-) -> None:
-    from rung_governance.approval import deploy
-
+def test_what_answers_is_read_from_production(releases: Releases) -> None:
     assert inventory.serving() is None
-    judge("1", None)
-    approve("1")
-    assert deploy.main(["production", candidates[0]]) == 0
+    releases.deploy_first()
     assert promote.main(["1"]) == 0
 
-    version, day = inventory.serving() or ("", "")
-
-    assert version == "1"
-    assert day == state.events(production)[-1]["at"][:10]
+    assert inventory.serving() == ("1", releases.events[-1]["at"][:10])
 
 
-def test_poe_records_reports_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_poe_records_reports_it(project: Path, monkeypatch: Patch) -> None:
     answer(monkeypatch)
     write(project, status="development")
-
     assert any("models[0].status" in str(each) for each in records.problems(project))

@@ -8,23 +8,21 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import rung_ops
+from machinery.governance.tests.conftest import Patch, Releases
 from machinery.governance.tests.probing import make_curious, observations, probe
 from rung_governance.approval import deploy, keys, promote, rejudge
 from rung_ops import contract
 from rung_ops.autopilot import policy, steps
 from rung_ops.autopilot.step_runner import Tools
 from rung_ops.model import bundle
-from rung_ops.project import current, keyless
-from rung_ops.release import state
+from rung_ops.project import current, keyless, release_folders
 from rung_ops.system import key_names
 
-Write = Callable[..., None]
 LIBRARY = Path(rung_ops.__file__).parent
 # Names of the keys' kind that are read of people who are not candidates: of stores that a
 # candidate's model and rows come from.
@@ -34,7 +32,7 @@ pytestmark = pytest.mark.own_process
 
 
 @pytest.fixture
-def probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def probed(tmp_path: Path, monkeypatch: Patch) -> None:
     """There are keys and tokens; every process that starts from here writes down what it sees."""
     for name in (key_names.PREDICT, key_names.OPERATORS, key_names.RELEASE, key_names.AGENT):
         monkeypatch.setenv(name, f"secret of {name}")
@@ -45,54 +43,38 @@ def probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def curious(
-    candidates: tuple[str, str],
-    production: Path,
-    release_private_key: bytes,
-    probed: None,
-    tmp_path: Path,
-) -> str:
-    """A signed candidate whose features look for keys when they are imported; its id."""
-    folder = production.with_name("candidates") / candidates[0]
-    make_curious(folder, tmp_path / "seen", release_private_key)
-    return candidates[0]
+def curious(releases: Releases, release_private_key: bytes, probed: None) -> Releases:
+    """The first candidate is signed; its features look for keys when they are imported."""
+    folder = release_folders.candidates() / releases.first
+    make_curious(folder, releases.project / "seen", release_private_key)
+    return releases
 
 
 @pytest.mark.tried(
-    "Take a key or a token out of the environment by the code of a candidate that is deployed, "
-    "promoted, released or judged",
-    "there is none: that code runs in a separate process (`keyless`), and what signs does not "
-    "import it; files and processes of the same user stay in its reach",
+    "Read a key or a token from the environment by a candidate's code",
+    "that code runs in a separate process without them (`keyless`)",
 )
 def test_a_candidate_is_deployed_and_promoted_and_sees_no_key(
-    curious: str,
-    production: Path,
-    judge: Write,
-    approve: Write,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    curious: Releases, tmp_path: Path, monkeypatch: Patch
 ) -> None:
-    judge("1", None)
-    approve("1")
+    curious.judge("1")
+    curious.approve("1")
     # The registry is out of reach; that process is as those that load the release.
     monkeypatch.setattr(deploy, "refuse_another_model", lambda release: None)
 
-    assert deploy.main(["production", curious]) == 0
+    assert deploy.main(["production", curious.first]) == 0
     deployed = observations(tmp_path / "seen")
     assert promote.main(["1"]) == 0
 
-    assert state.read(production).serving == curious
-    assert 2 <= len(deployed) < len(observations(tmp_path / "seen"))
-    assert {tuple(taken) for _, taken in observations(tmp_path / "seen")} == {()}
-    assert os.getpid() not in {process for process, _ in observations(tmp_path / "seen")}
+    assert curious.now.serving == curious.first
+    seen = observations(tmp_path / "seen")
+    assert 2 <= len(deployed) < len(seen)
+    assert {tuple(taken) for _, taken in seen} == {()}
+    assert os.getpid() not in {process for process, _ in seen}
 
 
 def test_the_gate_is_run_again_without_keys(
-    production: Path,
-    registry_store: str,
-    probed: None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    production: Path, registry_store: str, probed: None, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
     keys.private_key()  # is there, for who signs
@@ -104,10 +86,8 @@ def test_the_gate_is_run_again_without_keys(
 
 
 @pytest.mark.tried(
-    "Take a key or a token out of the environment by code of the project in `poe predict`, `erase`, "
-    "`pipeline`, `train`, `tune`, `technical-file`, `examine`, by `rung-ops fairness`, `rung-ops explain`, "
-    "or in the autopilot",
-    "there is none but that of the prediction log where it is read or written",
+    "Read a key or a token by code of the project in another verb, or in the autopilot",
+    "there is none but that of the prediction log",
 )
 @pytest.mark.parametrize("words", [["predict", "rows.csv"], ["erase", "nobody"]])
 def test_code_of_the_project_runs_where_only_the_logs_key_is(
@@ -227,11 +207,11 @@ ALLOWED = subprocess.run(
 
 @pytest.mark.skipif(ALLOWED.returncode != 0, reason="this system forbids user namespaces")
 @pytest.mark.tried(
-    "Read a file of a key, or the environment of the process that signs, by the code of a candidate",
-    "possible, as it is the same user; not with `CANDIDATE_COMMAND=namespaces`",
+    "Read a file of a key, or the signing process, by a candidate's code",
+    "possible, as the same user; not with `CANDIDATE_COMMAND=namespaces`",
 )
 def test_in_namespaces_of_its_own_it_sees_no_file_of_a_key_and_no_other_process(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
 ) -> None:
     KEY.parent.mkdir(exist_ok=True)
     KEY.write_text("very secret")
@@ -254,7 +234,7 @@ def test_in_namespaces_of_its_own_it_sees_no_file_of_a_key_and_no_other_process(
         other.wait()
 
 
-def test_a_sandbox_goes_around_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sandbox_goes_around_the_process(tmp_path: Path, monkeypatch: Patch) -> None:
     wrapper = tmp_path / "sand box"
     wrapper.write_text(f'#!/bin/sh\necho "$3" >> "{tmp_path}/called"\nexec "$@"\n')
     wrapper.chmod(0o700)

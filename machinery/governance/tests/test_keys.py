@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from machinery.governance.tests.conftest import pem
+from machinery.governance.tests.conftest import Capture, Patch, pem
 from rung_governance.approval import keys
 from rung_governance.approval.keys import AuditKeyError
 from rung_ops.release import signing as release_keys
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: Patch) -> Path:
     """A project without keys."""
     monkeypatch.delenv(keys.VARIABLE, raising=False)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
@@ -24,7 +24,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_one_command_makes_both_pairs(folder: Path) -> None:
     assert keys.main([]) == 0
-
     assert keys.private_key().public_key() == keys.public_key()
     assert (folder / ".keys/release.pem").exists()
     assert (folder / ".keys/audit.pem").stat().st_mode & 0o077 == 0
@@ -40,9 +39,7 @@ def test_the_audit_logs_pair_can_be_made_alone_where_the_releases_have_theirs(fo
     assert (folder / "release.pub").read_bytes() == before
 
 
-def test_keys_that_are_there_are_left_alone(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_keys_that_are_there_are_left_alone(folder: Path, capsys: Capture) -> None:
     keys.main([])
     before = keys.public_key()
 
@@ -63,9 +60,7 @@ def test_without_keys_the_command_that_makes_them_is_named(folder: Path) -> None
     ["no key", pem(ec.generate_private_key(ec.SECP384R1())).decode()],
     ids=["no PEM text", "another curve"],
 )
-def test_an_invalid_key_is_named_by_its_place(
-    folder: Path, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_invalid_key_is_named_by_its_place(folder: Path, text: str, monkeypatch: Patch) -> None:
     monkeypatch.setenv(keys.VARIABLE, text)
     with pytest.raises(AuditKeyError, match=keys.VARIABLE):
         keys.private_key()
@@ -77,10 +72,9 @@ def test_an_invalid_key_is_named_by_its_place(
 
 
 def test_the_key_that_ci_hands_over_counts_before_the_file(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: Patch
 ) -> None:
     keys.main(["--audit"])
     other = ec.generate_private_key(ec.SECP256R1())
     monkeypatch.setenv(keys.VARIABLE, pem(other).decode())
-
     assert keys.private_key().public_key() == other.public_key()

@@ -2,7 +2,7 @@
 
 import base64
 import shutil
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from machinery.governance.tests.conftest import Capture, Patch, Refusal
 from rung_governance import monitor
 from rung_governance.approval import audit, keys, overrides, plan, serving_check
 from rung_governance.approval.overrides import Overrides
 from rung_governance.approval.plan import PlanError
+from rung_governance.approval.signed_log import details
 from rung_governance.documents import technical_file
 from rung_governance.privacy import erasure, personal_rows, retention
 from rung_governance.privacy.data_subject import Subject
@@ -32,15 +34,62 @@ LENIENT: dict[str, dict[str, Any]] = {
 }
 
 
+@dataclass
+class Monitored:
+    """Production that serves a release; its monitoring plan finds nothing wrong by itself."""
+
+    folder: Path
+    release: Path
+    patch: Patch
+
+    def predict(self, count: int) -> None:
+        """Log so many predictions of the release that production serves."""
+        asked = pl.read_parquet(self.release / bundle.PARITY)
+        asked = pl.concat([asked] * -(-count // asked.height))[:count]
+        rows = asked.drop("prediction")
+        package = bundle.read_manifest(self.release)["package"]
+        moment = datetime.now(UTC) - timedelta(hours=1)
+        batch = prediction_log.Batch(
+            int(moment.timestamp() * 1e6),
+            [str(number) for number in range(count)],
+            self.release.name,
+            "serving",
+            rows,
+            rows.select(source_import.features_of(self.release, package)),
+            asked["prediction"].to_numpy(),
+        )
+        day = prediction_log.folder("production") / f"date={moment:%Y-%m-%d}"
+        day.mkdir(parents=True)
+        prediction_log.assemble([batch]).write_parquet(day / "test.0.0-0.parquet")
+
+    def plan(self, tables: dict[str, Any] = LENIENT, **of_overrides: float) -> None:
+        """Set the thresholds of the plan."""
+        tables = tables | {"overrides": of_overrides}
+        duty = {"owner": "Head of operations", "action": "Read the reasons."}
+        owners = {f"overrides.{name}": duty for name in of_overrides}
+        self.patch.setattr(plan, "thresholds", lambda: dict(tables))
+        self.patch.setattr(plan, "owners", lambda: owners)
+
+    def seven_of_twenty(self) -> None:
+        """Overrule more than the plan lets pass."""
+        self.predict(20)
+        self.overrule(7)
+        self.plan(most_share=0.3)
+
+    def overrule(self, count: int) -> None:
+        for number in range(count):
+            made = {"id": str(number), "decision": "grant", "by": "Olga", "reason": "an error"}
+            overrides.record(self.folder, made)
+
+    @property
+    def noted(self) -> list[dict[str, Any]]:
+        return details(history.read(self.folder / state.HISTORY), monitor.MONITORED)
+
+
 @pytest.fixture
-def predicted(
-    production: Path,
-    release_folder: Path,
-    release_key: bytes,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Callable[[int], None]:
-    """Logs so many predictions of the release that production serves."""
+def monitored(
+    production: Path, release_folder: Path, release_key: bytes, tmp_path: Path, monkeypatch: Patch
+) -> Monitored:
     key = tmp_path / "release.pub"
     key.write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(key))
@@ -50,53 +99,9 @@ def predicted(
     shutil.copytree(release_folder, production / "bundles" / release_folder.name)
     with audit.signed(production):
         state.serve(production, release_folder.name, "Ada")
-
-    def predict(count: int) -> None:
-        asked = pl.read_parquet(release_folder / bundle.PARITY)
-        asked = pl.concat([asked] * -(-count // asked.height))[:count]
-        rows = asked.drop("prediction")
-        package = bundle.read_manifest(release_folder)["package"]
-        moment = datetime.now(UTC) - timedelta(hours=1)
-        batch = prediction_log.Batch(
-            int(moment.timestamp() * 1e6),
-            [str(number) for number in range(count)],
-            release_folder.name,
-            "serving",
-            rows,
-            rows.select(source_import.features_of(release_folder, package)),
-            asked["prediction"].to_numpy(),
-        )
-        frame = prediction_log.assemble([batch])
-        day = prediction_log.folder("production") / f"date={moment:%Y-%m-%d}"
-        day.mkdir(parents=True)
-        frame.write_parquet(day / "test.0.0-0.parquet")
-
-    return predict
-
-
-@pytest.fixture
-def planned(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Sets the thresholds of the plan; those of overrides as given."""
-
-    def use(**of_overrides: float) -> None:
-        tables = LENIENT | {"overrides": of_overrides}
-        duty = {"owner": "Head of operations", "action": "Read the reasons."}
-        monkeypatch.setattr(plan, "thresholds", lambda: dict(tables))
-        monkeypatch.setattr(
-            plan, "owners", lambda: {f"overrides.{name}": duty for name in of_overrides}
-        )
-
-    return use
-
-
-def overrule(folder: Path, count: int) -> None:
-    for number in range(count):
-        overrides.record(folder, overrides.Override(str(number), "grant", "Olga", "an error"))
-
-
-def noted(folder: Path) -> list[dict[str, Any]]:
-    events = history.read(folder / state.HISTORY)
-    return [event["detail"] for event in events if event["event"] == monitor.MONITORED]
+    made = Monitored(production, release_folder, monkeypatch)
+    made.plan()
+    return made
 
 
 @pytest.mark.parametrize(
@@ -110,184 +115,124 @@ def noted(folder: Path) -> list[dict[str, Any]]:
     ],
 )
 def test_overrides_have_their_limits_both_ways(
-    predicted: Callable[[int], None],
-    planned: Callable[..., None],
-    production: Path,
-    rows: int,
-    overruled: int,
-    message: str,
-    capsys: pytest.CaptureFixture[str],
+    monitored: Monitored, rows: int, overruled: int, message: str, capsys: Capture
 ) -> None:
-    predicted(rows)
-    planned(most_share=0.3, least_share=0.01)
-    overrule(production, overruled)
+    monitored.predict(rows)
+    monitored.plan(most_share=0.3, least_share=0.01)
+    monitored.overrule(overruled)
 
     assert monitor.main([]) == (1 if message else 0)
 
     assert message in capsys.readouterr().out
-    assert audit.report(production) == []
+    assert audit.report(monitored.folder) == []
 
 
 def test_a_log_that_does_not_fit_its_notes_is_a_finding(
-    predicted: Callable[[int], None],
-    planned: Callable[..., None],
-    production: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    monitored: Monitored, monkeypatch: Patch, capsys: Capture
 ) -> None:
-    predicted(20)
-    planned()
+    monitored.predict(20)
     monkeypatch.setattr(audit, "against_notes", lambda folder: ["origin has a note of 9 lines"])
 
     assert monitor.main([]) == 1
 
     message = "the audit log cannot be relied on: origin has a note of 9 lines"
     assert message in capsys.readouterr().out
-    assert noted(production)[-1]["problems"] == [message]
+    assert monitored.noted[-1]["problems"] == [message]
 
 
 def test_overrides_in_logs_that_were_not_checked_do_not_count(
-    predicted: Callable[[int], None],
-    planned: Callable[..., None],
-    production: Path,
-    capsys: pytest.CaptureFixture[str],
+    monitored: Monitored, capsys: Capture
 ) -> None:
-    predicted(20)
-    planned(most_share=0.3)
-    overrule(production, 27)  # seven of them answered by another release, or by none
+    monitored.predict(20)
+    monitored.plan(most_share=0.3)
+    monitored.overrule(27)  # seven of them answered by another release, or by none
 
     assert monitor.main([]) == 1
-
     assert "20 of 20 predictions were overruled" in capsys.readouterr().out
 
 
-def test_an_override_of_a_prediction_that_is_not_logged_is_named(
-    predicted: Callable[[int], None],
-    planned: Callable[..., None],
-    production: Path,
-    capsys: pytest.CaptureFixture[str],
+def test_an_override_of_a_prediction_that_is_not_logged_is_named_unless_that_was_erased(
+    monitored: Monitored, capsys: Capture
 ) -> None:
-    predicted(20)
-    planned(most_share=1.0)
-    overrule(production, 21)
-    overrule(production, 21)  # a second word on each is not another prediction
+    monitored.predict(20)
+    monitored.plan(most_share=1.0)
+    for _ in range(2):  # a second word on each is not another prediction
+        monitored.overrule(21)  # the last one of a prediction that was never made
 
     assert monitor.main([]) == 1
-
     assert "1 override names no prediction of the log: 20" in capsys.readouterr().out
 
-
-def test_an_override_whose_prediction_was_erased_is_not_called_unknown(
-    predicted: Callable[[int], None],
-    planned: Callable[..., None],
-    production: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    predicted(20)
-    planned(most_share=1.0)
-    overrule(production, 21)  # the last one of a prediction that was never made
     for number in ("1", "7", "20"):
         places = personal_rows.FoundRows(personal_rows.widened(Subject(ids=frozenset([number]))))
-        overruled = places.subject.ids & set(Overrides(production).count())
+        overruled = places.subject.ids & set(Overrides(monitored.folder).count())
         assert erasure.erase(places, overruled)[1] == []
-
     assert monitor.main([]) == 1
     assert "1 override names no prediction of the log: 20" in capsys.readouterr().out
 
 
-def test_the_technical_file_counts_as_the_monitor_does(
-    predicted: Callable[[int], None], production: Path
-) -> None:
-    predicted(20)
-    overrule(production, 7)
-    overrule(production, 8)
+def test_the_technical_file_counts_as_the_monitor_does(monitored: Monitored) -> None:
+    monitored.predict(20)
+    monitored.overrule(7)
+    monitored.overrule(8)
 
     section = technical_file.served("1")
 
     assert "Predictions that were overruled: 8, in 15 entries of the audit log." in section
-
-    overrule(production, 21)
-
+    monitored.overrule(21)
     assert technical_file.served("1").endswith("1 override names no prediction of the log: 20")
 
 
-def test_the_thresholds_of_the_plan_count_in_place_of_monitor_toml(
-    predicted: Callable[[int], None],
-    planned: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    predicted(20)
-    planned()
-    strict = LENIENT | {"freshness": LENIENT["freshness"] | {"prediction_hours": 0.5}}
+def test_the_thresholds_of_the_plan_count_in_place_of_monitor_toml(monitored: Monitored) -> None:
+    monitored.predict(20)
 
     assert monitor.main([]) == 0
-    monkeypatch.setattr(plan, "thresholds", lambda: dict(strict))
+    freshness = LENIENT["freshness"] | {"prediction_hours": 0.5}
+    monitored.plan(LENIENT | {"freshness": freshness})
     assert monitor.main([]) == 1
 
 
 def test_what_is_wrong_is_written_down_when_it_begins_and_ends_and_not_in_between(
-    predicted: Callable[[int], None], planned: Callable[..., None], production: Path
+    monitored: Monitored,
 ) -> None:
-    predicted(20)
-    overrule(production, 7)
-    planned(most_share=0.3)
+    monitored.seven_of_twenty()
     assert monitor.main([]) == 1
-    overrule(production, 8)  # worse, and no news
+    monitored.overrule(8)  # worse, and no news
     assert monitor.main([]) == 1
-    assert len(noted(production)) == 1
-    assert "more than 30%" in noted(production)[0]["problems"][0]
-    assert "N of N predictions were overruled, more than N%" in noted(production)[0]["kinds"][0]
+    (noted,) = monitored.noted
+    assert "more than 30%" in noted["problems"][0]
+    assert "N of N predictions were overruled, more than N%" in noted["kinds"][0]
 
-    planned(most_share=0.9)
+    monitored.plan(most_share=0.9)
     assert monitor.main([]) == monitor.main([]) == 0
 
-    assert [entry["problems"] for entry in noted(production)[1:]] == [[]]
-    assert audit.report(production) == []
+    assert [entry["problems"] for entry in monitored.noted[1:]] == [[]]
+    assert audit.report(monitored.folder) == []
 
 
-def test_json_is_printed_and_nothing_is_written(
-    predicted: Callable[[int], None], planned: Callable[..., None], production: Path, capsys: Any
-) -> None:
-    predicted(20)
-    overrule(production, 7)
-    planned(most_share=0.3)
+def test_json_is_printed_and_nothing_is_written(monitored: Monitored, capsys: Capture) -> None:
+    monitored.seven_of_twenty()
 
     assert monitor.main(["--json"]) == 1
 
     assert "were overruled" in capsys.readouterr().out
-    assert noted(production) == []
+    assert monitored.noted == []
 
 
 def test_without_the_key_no_unsigned_line_is_written(
-    predicted: Callable[[int], None],
-    planned: Callable[..., None],
-    production: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    monitored: Monitored, monkeypatch: Patch, refusal: Refusal
 ) -> None:
-    predicted(20)
-    overrule(production, 7)
-    planned(most_share=0.3)
+    monitored.seven_of_twenty()
     monkeypatch.delenv(keys.VARIABLE)
 
-    assert monitor.main([]) == 1
-
-    assert (
-        "Findings of the monitor are not in the audit log: there is no key"
-        in capsys.readouterr().err
-    )
-    assert audit.report(production) == []
+    expected = "Findings of the monitor are not in the audit log: there is no key"
+    assert expected in refusal(monitor.main)
+    assert audit.report(monitored.folder) == []
 
 
 def test_an_encrypted_log_is_checked(
-    predicted: Callable[[int], None],
-    planned: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    monitored: Monitored, monkeypatch: Patch, capsys: Capture
 ) -> None:
-    predicted(20)
-    planned()
+    monitored.predict(20)
     (path,) = prediction_log.folder("production").rglob("*.parquet")
     frame = pl.read_parquet(path, hive_partitioning=False)
     monkeypatch.setenv("LOG_KEYS", f"2026:{base64.b64encode(bytes(32)).decode()}")
@@ -298,20 +243,14 @@ def test_an_encrypted_log_is_checked(
 
 
 @pytest.mark.tried(
-    "Add a line to the audit log without its key, and hope that `poe audit-log` is not run",
-    "`poe monitor` names the line",
+    "Add a line to the audit log without its key",
+    "`poe monitor` and `poe audit-log` name the line",
 )
-def test_an_unsigned_line_is_named(
-    predicted: Callable[[int], None],
-    planned: Callable[..., None],
-    production: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    predicted(20)
-    planned()
+def test_an_unsigned_line_is_named(monitored: Monitored, capsys: Capture) -> None:
+    monitored.predict(20)
     assert monitor.main([]) == 0
 
-    state.note(production, "resuming", "Eve", reason="because")
+    state.note(monitored.folder, "resuming", "Eve", reason="because")
 
     assert monitor.main([]) == 1
     output = capsys.readouterr().out
@@ -319,7 +258,7 @@ def test_an_unsigned_line_is_named(
 
 
 def test_with_an_unreadable_plan_the_monitor_does_not_run(
-    production: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    production: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
     def broken() -> None:
         raise PlanError("governance/monitoring_plan.yaml is missing")
@@ -331,27 +270,21 @@ def test_with_an_unreadable_plan_the_monitor_does_not_run(
 
 
 def test_a_schedule_is_quiet_before_the_first_deployment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
     monkeypatch.setenv("RELEASES", str(tmp_path))
-
     assert monitor.main(["--if-deployed"]) == 0
     assert "Nothing was deployed to production yet" in capsys.readouterr().out
     assert monitor.main([]) == 2
 
 
 def test_the_monitor_deletes_what_is_past_its_date_unless_it_looks_at_another_time(
-    predicted: Callable[[int], None],
-    planned: Callable[..., None],
-    production: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    monitored: Monitored, monkeypatch: Patch, capsys: Capture
 ) -> None:
-    predicted(20)
-    planned()
+    monitored.predict(20)
     old = prediction_log.folder("production") / "date=2016-01-31"
     old.mkdir()
-    record = production.parent / "retention.yaml"
+    record = monitored.folder.parent / "retention.yaml"
     record.write_text("logs: [{log: Predictions, retention_days: 1095, deletes: predictions}]")
     monkeypatch.setattr(retention, "shared", lambda name: record)
 

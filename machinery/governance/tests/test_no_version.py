@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from machinery.governance.tests.conftest import pem
+from machinery.governance.tests.conftest import Capture, Patch, pem
 from machinery.governance.tests.signing import Desk
 from machinery.tests.projects import moved
 from rung_governance.approval import approve, promote, registry_champion
@@ -28,7 +28,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 }
 
 
-def printed(command: str, version: str, capsys: pytest.CaptureFixture[str]) -> str:
+def printed(command: str, version: str, capsys: Capture) -> str:
     """Type a command; return what it prints, as `rung-ops` prints the errors of verbs."""
     try:
         assert COMMANDS[command]([version]) == 1
@@ -38,9 +38,7 @@ def printed(command: str, version: str, capsys: pytest.CaptureFixture[str]) -> s
 
 
 @pytest.fixture
-def two(
-    desk: Desk, signing_key: ec.EllipticCurvePrivateKey, monkeypatch: pytest.MonkeyPatch
-) -> Desk:
+def two(desk: Desk, signing_key: ec.EllipticCurvePrivateKey, monkeypatch: Patch) -> Desk:
     """Two versions are there, and reports of neither."""
     monkeypatch.setenv("AUDIT_PRIVATE_KEY", pem(signing_key).decode())
     desk.version()
@@ -51,7 +49,7 @@ def two(
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_says_which_versions_there_are(
-    two: Desk, capsys: pytest.CaptureFixture[str], command: str
+    two: Desk, capsys: Capture, command: str
 ) -> None:
     output = printed(command, "9", capsys)
 
@@ -64,10 +62,9 @@ def test_each_command_says_which_versions_there_are(
     assert not (two.folder.parent / "gate.json").exists()
 
 
-def test_a_verdict_on_another_version_stays(two: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_verdict_on_another_version_stays(two: Desk, capsys: Capture) -> None:
     path = two.folder.parent / "gate.json"
     path.write_text(json.dumps({"challenger": {"version": "2"}}))
-
     assert "gate.json still has the verdict on version 2." in printed("gate", "9", capsys)
     assert json.loads(path.read_text()) == {"challenger": {"version": "2"}}
 
@@ -77,7 +74,7 @@ def test_of_an_empty_registry_it_is_said_what_makes_the_first(desk: Desk) -> Non
         registry.version("champion")
 
 
-def test_of_many_versions_the_newest_are_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_versions_the_newest_are_named(desk: Desk, monkeypatch: Patch) -> None:
     monkeypatch.setattr(registry, "MOST_LISTED", 2)
     for _ in range(4):
         desk.version()
@@ -86,16 +83,13 @@ def test_of_many_versions_the_newest_are_named(desk: Desk, monkeypatch: pytest.M
         registry.version("9")
 
 
-def test_an_alias_is_examined_as_the_version_it_stands_for(
-    two: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_alias_is_examined_as_the_version_it_stands_for(two: Desk, monkeypatch: Patch) -> None:
     registry.client().set_registered_model_alias(registry.model_name(), "challenger", "2")
-
     assert file_parts.version_of("challenger") == "2"
 
 
 def test_where_the_registry_does_not_answer_the_version_is_taken_as_it_was_typed(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: Patch
 ) -> None:
     """What is examined then says so where it needs the registry."""
 

@@ -1,6 +1,5 @@
 """Officers overrule a prediction and stop the model through the service as it runs."""
 
-import json
 import subprocess
 import sys
 import time
@@ -12,23 +11,24 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from machinery.governance.tests.conftest import pem
+from machinery.governance.tests.conftest import Capture, Patch, pem
 from machinery.governance.tests.running import (
     TOKEN,
     Running,
     deployed,
+    row_of,
     started,
     trusting,
     wait_until,
 )
 from rung_governance.approval import audit, keys, kill_switch, oversight
-from rung_ops.model import bundle
 from rung_ops.project import current
 from rung_ops.release import history, state
 from rung_ops.serving import access
 from rung_ops.system import atomic, key_names, tokens
 
 OLGA = {"by": "Olga Officer", "reason": "it refuses everybody"}
+TWICE = b'{"id": "1", "decision": "grant", "by": "Otto", "by": "Olga"}'
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,9 @@ def environment(
     validator = trusting(place, signing_key)
     folder = place / "releases/production"
     return deployed(folder, release_folder, release_key, signing_key, validator)
+
+
+Log = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +70,7 @@ def started_stopped(
     environment: Path, signing_key: ec.EllipticCurvePrivateKey
 ) -> Iterator[Running]:
     """Another one that was started after somebody had stopped the model; the test resumes it."""
-    with pytest.MonkeyPatch.context() as patch:
+    with Patch.context() as patch:
         patch.setenv("AUDIT_PRIVATE_KEY", pem(signing_key).decode())
         assert kill_switch.switch_off(environment, "Olga", "a drill") == []
     with started(environment, {"OPERATOR_TOKEN": ""}) as running:
@@ -76,9 +79,7 @@ def started_stopped(
 
 
 @pytest.fixture
-def log(
-    environment: Path, production: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[], list[dict[str, Any]]]:
+def log(environment: Path, production: Path, monkeypatch: Patch) -> Log:
     """Reads the audit log of the environment; verifies it, too, and brings its keys here."""
     monkeypatch.setenv("RELEASES", str(environment.parent))
     audit.record(environment, "reviewed", "Ada", review=True)
@@ -92,14 +93,11 @@ def log(
 
 @pytest.fixture
 def row(environment: Path) -> dict[str, Any]:
-    """A row that the service answers."""
-    (folder,) = (environment / "bundles").iterdir()
-    example: dict[str, Any] = json.loads((folder / bundle.CONTRACT).read_text())["example"]
-    return example
+    return row_of(environment)
 
 
 def test_an_officer_overrides_a_prediction_and_the_last_word_counts(
-    service: Running, log: Callable[[], list[dict[str, Any]]], row: dict[str, Any]
+    service: Running, log: Log, row: dict[str, Any]
 ) -> None:
     name = service.ask("/predict", row)[1]["id"]
     first = {"id": name, "decision": "grant", "by": "Olga", "reason": "an error of the bank"}
@@ -118,9 +116,7 @@ def test_an_officer_overrides_a_prediction_and_the_last_word_counts(
     "Overrule a prediction that is not in the log",
     "refused after four seconds, in which the log is written",
 )
-def test_a_prediction_that_was_never_made_cannot_be_overruled(
-    service: Running, log: Callable[[], list[dict[str, Any]]]
-) -> None:
+def test_a_prediction_that_was_never_made_cannot_be_overruled(service: Running, log: Log) -> None:
     before = len(log())
     made_up = {"id": "4711", "decision": "grant", "by": "Olga", "reason": "an error of the bank"}
 
@@ -131,7 +127,7 @@ def test_a_prediction_that_was_never_made_cannot_be_overruled(
 
 
 def test_the_kill_switch_stops_every_prediction_and_says_who_and_why(
-    service: Running, log: Callable[[], list[dict[str, Any]]], row: dict[str, Any]
+    service: Running, log: Log, row: dict[str, Any]
 ) -> None:
     assert service.ask("/stop", OLGA) == (200, {"stopped": True, **OLGA})
 
@@ -152,11 +148,7 @@ def test_the_kill_switch_stops_every_prediction_and_says_who_and_why(
 
 
 def test_a_stop_by_the_command_line_reaches_the_service_and_so_does_its_end(
-    service: Running,
-    environment: Path,
-    log: Callable[[], list[dict[str, Any]]],
-    row: dict[str, Any],
-    capsys: pytest.CaptureFixture[str],
+    service: Running, environment: Path, log: Log, row: dict[str, Any], capsys: Capture
 ) -> None:
     assert kill_switch.stop(["--by", "Olga", "--reason", "a drill"]) == 0
     wait_until(lambda: service.ask("/predict", row)[0] == 503)
@@ -171,10 +163,9 @@ def test_a_stop_by_the_command_line_reaches_the_service_and_so_does_its_end(
 
 @pytest.mark.parametrize("verb", [kill_switch.stop, kill_switch.resume, audit.main])
 def test_a_mistyped_environment_is_refused_and_made_nowhere(
-    verb: Callable[[list[str]], int], environment: Path, capsys: pytest.CaptureFixture[str]
+    verb: Callable[[list[str]], int], environment: Path, capsys: Capture
 ) -> None:
     who = [] if verb is audit.main else ["--by", "Olga", "--reason", "a drill"]
-
     assert verb(["prod", *who]) == 2
     assert "'staging', 'production'" in capsys.readouterr().err
     assert not environment.with_name("prod").exists()
@@ -192,7 +183,7 @@ def test_a_stop_holds_for_a_service_that_starts_later(
 
 
 def test_a_stop_that_cannot_be_written_holds_for_the_process_and_says_so(
-    service: Running, environment: Path, log: Callable[[], list[dict[str, Any]]], row: Any
+    service: Running, environment: Path, log: Log, row: Any
 ) -> None:
     blocked = atomic.draft_of(environment / state.STATE)  # no file can be written where a folder is
     blocked.mkdir()
@@ -219,17 +210,13 @@ def test_without_the_token_oversight_is_refused(
 
     status, answer = service.ask(path, body, token.encode().decode("latin-1"))
 
-    assert status == 401
-    assert "OPERATOR_TOKEN" in answer["error"]
+    assert (status, "OPERATOR_TOKEN" in answer["error"]) == (401, True)
     assert history.read(environment / state.HISTORY) == before
     assert service.ready()
 
 
-def test_a_service_without_tokens_refuses_oversight_and_says_how(
-    without_token: Running,
-) -> None:
+def test_a_service_without_tokens_refuses_oversight_and_says_how(without_token: Running) -> None:
     status, answer = without_token.ask("/stop", OLGA, "")
-
     assert status == 403
     assert "start it with the variable OPERATOR_TOKEN" in answer["error"]
 
@@ -243,11 +230,7 @@ def test_a_service_without_tokens_refuses_oversight_and_says_how(
         ("/override", {"id": "1", "decision": "grant", "by": "Olga"}, "`reason` is missing"),
         ("/override", {"id": "1", "decision": "x" * 201, **OLGA}, "at most 200 fit"),
         ("/override", {"id": "1", "decision": "g", "note": "x", **OLGA}, "`note` means nothing"),
-        (
-            "/override",
-            b'{"id": "1", "decision": "grant", "by": "Otto", "by": "Olga"}',
-            "`by` occurs",
-        ),
+        ("/override", TWICE, "`by` occurs"),
         ("/override", [1], "Send a JSON object"),
         ("/stop", {"by": "Olga", "reason": " - "}, "`reason` is missing or empty"),
         ("/stop", {"reason": "it refuses everybody"}, "`by` is missing"),
@@ -258,7 +241,6 @@ def test_what_lacks_a_name_or_a_reason_is_refused(
     service: Running, path: str, body: Any, reason: str
 ) -> None:
     status, answer = service.ask(path, body)
-
     assert (status, reason in answer["error"]) == (422, True)
     assert service.ready()
 
@@ -287,12 +269,11 @@ def named(environment: Path, signing_key: ec.EllipticCurvePrivateKey) -> Iterato
 
 
 @pytest.mark.tried(
-    "Override, stop or resume in another's name, or resume what one stopped oneself",
-    "refused where each person has a token (`OPERATOR_TOKENS`); with the shared one `by` "
-    "is only a text",
+    "Override, stop or resume in another's name, or resume what you stopped yourself",
+    "refused where each person has a token (`OPERATOR_TOKENS`)",
 )
 def test_a_token_names_its_holder_and_another_person_resumes_the_model(
-    named: Running, log: Callable[[], list[dict[str, Any]]], row: dict[str, Any]
+    named: Running, log: Log, row: dict[str, Any]
 ) -> None:
     name = named.ask("/predict", row)[1]["id"]
     override = {"id": name, "decision": "grant", "reason": "an error of the bank"}
@@ -316,16 +297,12 @@ def test_a_token_names_its_holder_and_another_person_resumes_the_model(
 @pytest.mark.parametrize(
     "listed",
     [
-        OLGAS,
-        "Olga:short",
-        f":{OLGAS}",
-        f"Olga:{OLGAS},",
-        f"Olga:{OLGAS},Otto:{OLGAS}",
-        f"Olga:{OLGAS},olga:{VERAS}",
+        *(OLGAS, "Olga:short", f":{OLGAS}", f"Olga:{OLGAS},"),
+        *(f"Olga:{OLGAS},Otto:{OLGAS}", f"Olga:{OLGAS},olga:{VERAS}"),
     ],
 )
 def test_tokens_that_do_not_name_each_person_are_refused_and_not_shown(
-    listed: str, monkeypatch: pytest.MonkeyPatch
+    listed: str, monkeypatch: Patch
 ) -> None:
     monkeypatch.setenv("OPERATOR_TOKENS", listed)
 
@@ -342,7 +319,5 @@ SECRETS = current().root / "deploy/kubernetes/components/oversight/secrets.yaml"
 @pytest.mark.skipif(not SECRETS.exists(), reason="a project without Kubernetes")
 def test_a_cluster_gives_the_service_a_token_of_each_caller_and_each_person() -> None:
     (container,) = yaml.safe_load(SECRETS.read_text())["spec"]["template"]["spec"]["containers"]
-
     named = {each["name"] for each in container["env"]}
-
     assert named == {access.PREDICT, oversight.NAMED, keys.VARIABLE, key_names.LOG}

@@ -129,12 +129,8 @@ METRIC = {
 
 
 def monitoring(*metrics: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "system": "A job.",
-        "review_by": NEXT_YEAR,
-        "metrics": [*metrics],
-        "incidents": "Told.",
-    }
+    about = {"system": "A job.", "review_by": NEXT_YEAR, "incidents": "Told."}
+    return about | {"metrics": [*metrics]}
 
 
 def test_thresholds_come_by_table_and_name(project: Path) -> None:
@@ -153,14 +149,12 @@ def test_thresholds_come_by_table_and_name(project: Path) -> None:
 def test_a_metric_with_a_missing_part_is_refused(project: Path, missing: str) -> None:
     left = {name: value for name, value in METRIC.items() if name != missing}
     write(project, plan.MONITORING, monitoring(left))
-
     with pytest.raises(PlanError, match=f"{missing}: is missing"):
         plan.thresholds(project)
 
 
 def test_two_thresholds_of_one_setting_are_refused(project: Path) -> None:
     write(project, plan.MONITORING, monitoring(METRIC, METRIC))
-
     with pytest.raises(PlanError, match="sets drift.false_alarms twice"):
         plan.thresholds(project)
 
@@ -189,22 +183,15 @@ def test_a_plan_that_does_not_allow_a_format_of_ones_own_refuses_it(
         plan.refuse_own_format(planned(tmp_path, entry))
 
 
-def test_a_project_without_a_plan_refuses_it_too(tmp_path: Path) -> None:
-    (tmp_path / "governance").mkdir()
-
-    with pytest.raises(CustomModelRefusedError):
-        plan.refuse_own_format(tmp_path)
+def test_so_do_a_project_without_a_plan_and_this_one(tmp_path: Path) -> None:
+    for refuse in (plan.refuse_own_format, refuse_custom_model):
+        with pytest.raises(CustomModelRefusedError):
+            refuse(tmp_path)
 
 
 def test_a_plan_that_allows_it_with_a_reason_lets_it_pass(tmp_path: Path) -> None:
     entry = {"allowed": True, "reason": "Weights in NumPy's format, loaded without pickle."}
-
     plan.refuse_own_format(planned(tmp_path, entry))
-
-
-def test_the_plan_of_this_project_is_asked(tmp_path: Path) -> None:
-    with pytest.raises(CustomModelRefusedError):
-        refuse_custom_model(tmp_path)
 
 
 def test_the_schema_of_the_plan_knows_the_entry(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from machinery.governance.tests.conftest import Patch, Refusal
 from machinery.governance.tests.signing import PASSED, Desk
 from machinery.tests.conftest import FACTS
 from rung_governance.approval import deploy, rejudge, release
@@ -42,24 +43,17 @@ def test_an_unchanged_version_is_released(version: Any) -> None:
 
 @pytest.mark.parametrize("name", rejudge.ORIGIN)
 @pytest.mark.tried("Edit a tag of the registry")
-def test_an_edited_tag_of_the_registry_is_found(
-    version: Any, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_edited_tag_of_the_registry_is_found(version: Any, name: str, refusal: Refusal) -> None:
     registry.client().set_model_version_tag(version.name, version.version, name, "f" * 40)
-
-    assert release.main([str(version.version)]) == 1
-    assert f"the registry's tag {name} of version" in capsys.readouterr().err
+    assert f"the registry's tag {name} of version" in refusal(release.main, version.version)
 
 
 @pytest.mark.tried(
-    "Put another model under a version",
-    "found: its bytes are not those that the run recorded",
+    "Put another model under a version", "found: its bytes are not those that the run recorded"
 )
-def test_a_swapped_model_is_found(version: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_swapped_model_is_found(version: Any, refusal: Refusal) -> None:
     (Path(version.source.removeprefix("file://")) / "model.skops").write_text("other bytes")
-
-    assert release.main([str(version.version)]) == 1
-    assert "is not the one that its run recorded" in capsys.readouterr().err
+    assert "is not the one that its run recorded" in refusal(release.main, version.version)
 
 
 @pytest.mark.parametrize(
@@ -71,20 +65,16 @@ def test_a_swapped_model_is_found(version: Any, capsys: pytest.CaptureFixture[st
     ],
 )
 @pytest.mark.tried(
-    "Edit `reports/gate.json`, or let a refused version look as if it passed",
-    "`poe release` and `poe deploy production` run the gate again, and refuse",
+    "Edit `reports/gate.json`",
+    "`poe release` and `poe deploy production` run the gate again",
 )
-def test_an_edited_verdict_is_found(
-    version: Any, edit: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_edited_verdict_is_found(version: Any, edit: dict[str, Any], refusal: Refusal) -> None:
     write(version, **edit)
-
-    assert release.main([str(version.version)]) == 1
-    assert "gate.json does not say what the gate says" in capsys.readouterr().err
+    assert "gate.json does not say what the gate says" in refusal(release.main, version.version)
 
 
 def test_a_verdict_by_another_plan_is_refused_before_the_promotion_would(
-    version: Any, capsys: pytest.CaptureFixture[str]
+    version: Any, refusal: Refusal
 ) -> None:
     write(version, figures=PASSED.figures | {"plan": "of yesterday"})
     reason = (
@@ -92,21 +82,17 @@ def test_a_verdict_by_another_plan_is_refused_before_the_promotion_would(
         f"today's: `uv run poe gate {version.version}` judges it again"
     )
 
-    assert release.main([str(version.version)]) == 1
-    assert f"- {reason}\n" in capsys.readouterr().err
+    assert f"- {reason}\n" in refusal(release.main, version.version)
     assert deploy.rejudged(manifest(version)) == [reason]
 
 
-@pytest.mark.tried("Edit `reports/gate.json`, or let a refused version look as if it passed")
+@pytest.mark.tried(
+    "Edit `reports/gate.json`",
+)
 def test_a_verdict_that_was_made_to_pass_is_not_believed(desk: Desk, version: Any) -> None:
-    desk.judge(
-        replace(
-            PASSED,
-            promote=False,
-            reasons=["worse than a constant"],
-            challenger={"version": str(version.version)},
-        )
-    )
+    about = {"version": str(version.version)}
+    reasons = ["worse than a constant"]
+    desk.judge(replace(PASSED, promote=False, reasons=reasons, challenger=about))
 
     edited, refused = deploy.rejudged(manifest(version))
     assert "does not say what the gate says" in edited and refused == "worse than a constant"
@@ -118,7 +104,7 @@ def test_what_another_process_wrote_is_signed_here(
     release_key: bytes,
     production: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
 ) -> None:
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
@@ -139,17 +125,13 @@ def test_what_another_process_wrote_is_signed_here(
     version: Any = SimpleNamespace(version="1")
     assert release.write(version, None) == 0
 
-    assert verification.verify(release_folders.candidates() / release_folder.name, release_key) == (
-        bundle.read_manifest(release_folder)
-    )
-    assert [path.name for path in release_folders.candidates().glob("[!.]*")] == [
-        release_folder.name
-    ]
+    (made,) = release_folders.candidates().glob("[!.]*")
+    assert made.name == release_folder.name
+    assert verification.verify(made, release_key) == bundle.read_manifest(release_folder)
 
 
 def test_a_release_of_another_model_than_the_recorded_one_is_found(version: Any) -> None:
     assert deploy.rejudged(manifest(version)) == []
-
     (fault,) = deploy.rejudged(manifest(version, model_hash="0" * 64))
     assert fault.startswith("the release says model_hash 0000")
 

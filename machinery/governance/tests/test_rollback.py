@@ -1,99 +1,80 @@
 """What answered before comes back at once, signed for, and only while it is still approved."""
 
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from machinery.governance.tests.conftest import Capture, Patch, Refusal, Releases
 from rung_governance.approval import audit, keys, rollback
 from rung_ops.project import release_folders
-from rung_ops.release import history, state
-
-Candidates = tuple[str, str]
-Write = Callable[..., None]
+from rung_ops.release import state
 
 
 @pytest.fixture
-def twice(candidates: Candidates, production: Path, approve: Write) -> Candidates:
+def twice(releases: Releases) -> Releases:
     """Production serves the second release, after the first; both are approved."""
-    for version, release in enumerate(candidates, start=1):
-        shutil.copytree(release_folders.candidates() / release, production / "bundles" / release)
-        approve(str(version))
-        with audit.signed(production):
-            state.serve(production, release, "Ada")
-    return candidates
+    for version, release in (("1", releases.first), ("2", releases.second)):
+        releases.install(release)
+        releases.approve(version)
+        releases.serve(release)
+    return releases
 
 
 def test_the_previous_release_answers_again_and_the_log_says_why(
-    twice: Candidates, production: Path, capsys: pytest.CaptureFixture[str]
+    twice: Releases, capsys: Capture
 ) -> None:
     assert rollback.main(["--reason", "it refuses everybody"]) == 0
 
-    assert state.read(production).serving == twice[0]
-    assert f"production serves {twice[0]} again" in capsys.readouterr().out
-    last = history.read(production / state.HISTORY)[-1]
+    assert twice.now.serving == twice.first
+    assert f"production serves {twice.first} again" in capsys.readouterr().out
+    last = twice.events[-1]
     assert (last["event"], last["detail"]["reason"]) == ("roll_back", "it refuses everybody")
-    assert audit.report(production) == []
+    assert audit.report(twice.folder) == []
 
 
 def test_a_release_that_is_no_longer_approved_does_not_come_back(
-    twice: Candidates, production: Path, approve: Write, capsys: pytest.CaptureFixture[str]
+    twice: Releases, refusal: Refusal
 ) -> None:
-    approve("1", decision="rejected")
-
-    assert rollback.main([]) == 1
-
-    output = capsys.readouterr().err
-    assert "has rejected this version" in output
-    assert "`uv run poe stop" in output
-    assert state.read(production).serving == twice[1]
+    twice.approve("1", decision="rejected")
+    output = refusal(rollback.main)
+    assert "has rejected this version" in output and "`uv run poe stop" in output
+    assert twice.now.serving == twice.second
 
 
 def test_a_trial_ends_although_the_previous_release_is_no_longer_approved(
-    twice: Candidates, production: Path, approve: Write, capsys: pytest.CaptureFixture[str]
+    twice: Releases, capsys: Capture
 ) -> None:
-    with audit.signed(production):
-        state.shadow(production, "v9-waits", 1.0, "Ada")
-    approve("1", decision="rejected")
+    with audit.signed(twice.folder):
+        state.shadow(twice.folder, "v9-waits", 1.0, "Ada")
+    twice.approve("1", decision="rejected")
 
     assert rollback.main([]) == 0
 
-    now = state.read(production)
-    assert (now.serving, now.shadow) == (twice[1], None)
+    assert (twice.now.serving, twice.now.shadow) == (twice.second, None)
     assert "The shadow v9-waits has ended." in capsys.readouterr().out
 
 
 def test_without_the_audit_key_nothing_comes_back_as_no_service_would_follow(
-    twice: Candidates,
-    production: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    twice: Releases, monkeypatch: Patch, refusal: Refusal
 ) -> None:
     monkeypatch.delenv(keys.VARIABLE)
-
-    assert rollback.main([]) == 1
-
-    assert state.read(production).serving == twice[1]
-    output = capsys.readouterr().err
+    output = refusal(rollback.main)
     assert "could not be signed" in output and "`uv run poe stop` still works" in output
+    assert twice.now.serving == twice.second
 
 
-def test_staging_goes_back_without_an_approval(candidates: Candidates, production: Path) -> None:
-    staging = production.with_name("staging")
-    for release in candidates:
+def test_staging_goes_back_without_an_approval(releases: Releases) -> None:
+    staging = releases.folder.with_name("staging")
+    for release in (releases.first, releases.second):
         shutil.copytree(release_folders.candidates() / release, staging / "bundles" / release)
         state.serve(staging, release, "Ada")
 
     assert rollback.main(["staging"]) == 0
-    assert state.read(staging).serving == candidates[0]
+    assert state.read(staging).serving == releases.first
 
 
 def test_without_an_earlier_release_there_is_no_rollback(
-    candidates: Candidates, production: Path, capsys: pytest.CaptureFixture[str]
+    releases: Releases, refusal: Refusal
 ) -> None:
-    with audit.signed(production):
-        state.serve(production, candidates[0], "Ada")
-
-    assert rollback.main([]) == 1
-    assert "no previous release" in capsys.readouterr().err
+    releases.serve(releases.first)
+    assert "no previous release" in refusal(rollback.main)

@@ -11,6 +11,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
+from machinery.governance.tests.conftest import Patch
 from machinery.governance.tests.signing import swap_model
 from machinery.tests.conftest import FACTS, Trained
 from rung_governance.approval import served_model
@@ -27,9 +28,7 @@ def release(release_folder: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def differences(
-    trained: Trained, release_key: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Any:
+def differences(trained: Trained, release_key: bytes, tmp_path: Path, monkeypatch: Patch) -> Any:
     """Compares a release with the trained model, which the registry holds as its version."""
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
@@ -49,13 +48,12 @@ def test_what_poe_release_wrote_is_the_export_of_its_version(
 
 
 @pytest.mark.tried(
-    "Put another `model.onnx` into an approved release, fix its manifest, and sign it again",
+    "Put another `model.onnx` into an approved release, and sign it again",
 )
 def test_another_file_that_predicts_the_same_is_found(
     release: Path, differences: Any, release_private_key: bytes
 ) -> None:
     swap_model(release, release_private_key)
-
     (difference,) = differences(release)
     assert "is not what the version's model is exported to here" in difference
 
@@ -71,11 +69,11 @@ def boosted(trained: Trained, rounds: int) -> Any:
 
 
 @pytest.mark.tried(
-    "Put other trees into a release for its reasons, beside the model that answers, and sign it again",
+    "Put other trees into a release for its reasons, and sign it again",
     "`poe deploy production` exports the version's trees again, and refuses",
 )
 def test_other_trees_that_only_give_reasons_are_found(
-    trained: Trained, tmp_path: Path, release_private_key: bytes, monkeypatch: pytest.MonkeyPatch
+    trained: Trained, tmp_path: Path, release_private_key: bytes, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(export, "select_fastest", lambda measured: "onnx")
     model = boosted(trained, 5)
@@ -103,7 +101,7 @@ def test_other_trees_that_only_give_reasons_are_found(
 
 
 def test_another_model_is_found_with_any_tolerance_in_the_manifest(
-    release: Path, differences: Any, release_private_key: bytes, monkeypatch: pytest.MonkeyPatch
+    release: Path, differences: Any, release_private_key: bytes, monkeypatch: Patch
 ) -> None:
     """A format whose bytes differ each time is compared by its predictions alone."""
     monkeypatch.setattr(served_model.export, "write_again", lambda *about: [])
@@ -126,7 +124,7 @@ def test_another_model_is_found_with_any_tolerance_in_the_manifest(
 
 
 def test_without_the_rows_of_the_version_nothing_is_compared(
-    release: Path, differences: Any, monkeypatch: pytest.MonkeyPatch
+    release: Path, differences: Any, monkeypatch: Patch
 ) -> None:
     def gone(version: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
         raise ReleaseError("the rows are missing")
@@ -140,6 +138,5 @@ def test_a_release_of_another_key_is_not_read(
     release: Path, differences: Any, tmp_path: Path
 ) -> None:
     (release / bundle.CONTRACT).write_text("{}")
-
     with pytest.raises(verification.BundleError, match="was changed after it was signed"):
         differences(release)

@@ -1,135 +1,105 @@
 """What answers in production without an approval is found, however it came to answer."""
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from machinery.governance.tests.conftest import Patch, Releases
 from machinery.tests.conftest import FACTS
-from rung_governance.approval import audit, deploy, keys, promote, serving_check, validation
-from rung_governance.approval.signed_log import APPROVED, WITHDRAWN
+from rung_governance.approval import audit, keys, promote, serving_check, validation
+from rung_governance.approval.signed_log import APPROVED, WITHDRAWN, details
 from rung_ops.release import state
-
-Candidates = tuple[str, str]
-Write = Callable[..., None]
 
 
 @pytest.fixture
-def answers(candidates: Candidates, production: Path, judge: Write, approve: Write) -> str:
-    """A release that was approved and promoted; its id."""
-    judge("1", None)
-    approve("1")
-    assert deploy.main(["production", candidates[0]]) == 0
+def promoted(releases: Releases) -> Releases:
+    """The first release was approved and promoted; the second is approved, and was copied."""
+    releases.deploy_first()
     assert promote.main(["1"]) == 0
-    return candidates[0]
+    releases.approve("2")
+    releases.install(releases.second)
+    return releases
 
 
-def test_what_was_promoted_is_approved(answers: str, production: Path) -> None:
-    assert serving_check.problems(production, answers) == []
-    assert serving_check.problems(production.with_name("staging"), "v9") == []
+def test_what_was_promoted_is_approved(promoted: Releases) -> None:
+    assert serving_check.problems(promoted.folder, promoted.first) == []
+    assert serving_check.problems(promoted.folder.with_name("staging"), "v9") == []
 
 
 @pytest.mark.tried(
     "Let a release answer without a signed line that approves of it",
-    "`poe monitor` names it, beside the service's refusal",
+    "the service refuses, and `poe monitor` names it",
 )
-def test_a_release_that_was_served_past_promote_is_found(
-    answers: str, candidates: Candidates, production: Path, approve: Write
-) -> None:
-    approve("2")
-    deploy.release_deploy.install(production, candidates[1])
-    state.serve(production, candidates[1], "Eve")
-
-    (problem,) = serving_check.problems(production, candidates[1])
-
-    assert problem == (
-        f"{candidates[1]} answers unapproved: no signed line of the audit log approves of it"
-    )
+def test_a_release_that_was_served_past_promote_is_found(promoted: Releases) -> None:
+    state.serve(promoted.folder, promoted.second, "Eve")
+    assert serving_check.problems(promoted.folder, promoted.second) == [
+        f"{promoted.second} answers unapproved: no signed line of the audit log approves of it"
+    ]
 
 
-def test_an_approval_that_somebody_wrote_without_the_key_does_not_count(
-    answers: str, candidates: Candidates, production: Path, approve: Write
-) -> None:
-    approve("2")
-    deploy.release_deploy.install(production, candidates[1])
-    state.note(production, "approved", "Eve", release=candidates[1])
-
-    assert len(serving_check.problems(production, candidates[1])) == 1
+def test_an_approval_that_somebody_wrote_without_the_key_does_not_count(promoted: Releases) -> None:
+    state.note(promoted.folder, "approved", "Eve", release=promoted.second)
+    assert len(serving_check.problems(promoted.folder, promoted.second)) == 1
 
 
-def test_an_edited_state_that_names_another_release_is_found(
-    answers: str, candidates: Candidates, production: Path, approve: Write
-) -> None:
-    approve("2")
-    deploy.release_deploy.install(production, candidates[1])
-    path = production / state.STATE
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"serving": candidates[1]}))
-
-    (problem,) = serving_check.problems(production, candidates[1])
+def test_an_edited_state_that_names_another_release_is_found(promoted: Releases) -> None:
+    path = promoted.folder / state.STATE
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"serving": promoted.second}))
+    (problem,) = serving_check.problems(promoted.folder, promoted.second)
     assert "it belongs to another state" in problem
 
 
-def test_a_withdrawal_and_a_rejection_are_found(
-    answers: str, production: Path, approve: Write
-) -> None:
-    approve("1", decision="rejected")
-    released = validation.ReleasedVersion(FACTS["model"], "1", {})
-    path = validation.approval_path(released)
-    path.with_name(f"{FACTS['model']}-1.withdrawal-000000000000.json").write_text("{}")
+def withdrawal(releases: Releases, digest: str) -> None:
+    name = f"{FACTS['model']}-1.withdrawal-{digest[:12]}.json"
+    (releases.project / validation.RECORDS / name).write_text("{}")
 
-    rejected, withdrawn = serving_check.problems(production, answers)
+
+def test_a_withdrawal_and_a_rejection_are_found(promoted: Releases) -> None:
+    promoted.approve("1", decision="rejected")
+    withdrawal(promoted, "0" * 12)
+
+    rejected, withdrawn = serving_check.problems(promoted.folder, promoted.first)
 
     assert "has rejected this version" in rejected and "was withdrawn" in withdrawn
-    assert audit.report(production) == []
+    assert audit.report(promoted.folder) == []
+
+
+def approve(releases: Releases, digest: str) -> None:
+    """Write that an approval of this hash is that of what answers."""
+    with audit.signed(releases.folder):
+        about = {"release": releases.first, "approval_hash": digest}
+        state.note(releases.folder, APPROVED, "Vera", **about)
 
 
 @pytest.fixture
-def withdrawn(answers: str, production: Path, tmp_path: Path) -> str:
-    """The hash of the approval of what answers; the repository holds its withdrawal."""
-    digest = "9" * 64
-    with audit.signed(production):
-        state.note(production, APPROVED, "Vera", release=answers, approval_hash=digest)
-    folder = tmp_path / validation.RECORDS
-    (folder / f"{FACTS['model']}-1.withdrawal-{digest[:12]}.json").write_text("{}")
-    return digest
-
-
-def of_withdrawals(production: Path) -> list[str]:
-    events = state.events(production)
-    return [each["detail"]["approval"] for each in events if each["event"] == WITHDRAWN]
+def withdrawn(promoted: Releases) -> Releases:
+    """The repository holds the withdrawal of the approval of what answers."""
+    approve(promoted, "9" * 64)
+    withdrawal(promoted, "9" * 64)
+    return promoted
 
 
 @pytest.mark.tried(
     "Keep the service from hearing of a withdrawal by deploying nothing",
-    "`poe monitor` writes a committed withdrawal into the log",
+    "`poe monitor` writes it into the log",
 )
-def test_the_monitor_passes_a_withdrawal_to_the_service_once(
-    withdrawn: str, production: Path
-) -> None:
+def test_the_monitor_passes_a_withdrawal_to_the_service_once(withdrawn: Releases) -> None:
     for _ in range(2):
-        assert serving_check.relay_withdrawals(production, "monitor") == []
-
-    assert of_withdrawals(production) == [withdrawn]
-    assert audit.report(production) == []
+        assert serving_check.relay_withdrawals(withdrawn.folder, "monitor") == []
+    assert details(withdrawn.events, WITHDRAWN) == [{"approval": "9" * 64}]
+    assert audit.report(withdrawn.folder) == []
 
 
 def test_without_the_key_it_writes_nothing_and_says_so(
-    withdrawn: str, answers: str, production: Path, monkeypatch: pytest.MonkeyPatch
+    withdrawn: Releases, monkeypatch: Patch
 ) -> None:
     monkeypatch.delenv(keys.VARIABLE)
-
-    (problem,) = serving_check.relay_withdrawals(production, "monitor")
-
-    assert problem.startswith(f"The service does not know that {answers} was withdrawn: ")
-    assert of_withdrawals(production) == []
+    (problem,) = serving_check.relay_withdrawals(withdrawn.folder, "monitor")
+    assert problem.startswith(f"The service does not know that {withdrawn.first} was withdrawn: ")
+    assert details(withdrawn.events, WITHDRAWN) == []
 
 
-def test_the_withdrawal_of_another_approval_is_not_passed_on(
-    withdrawn: str, answers: str, production: Path
-) -> None:
-    with audit.signed(production):
-        state.note(production, APPROVED, "Vera", release=answers, approval_hash="8" * 64)
-
-    assert serving_check.relay_withdrawals(production, "monitor") == []
-    assert of_withdrawals(production) == []
+def test_the_withdrawal_of_another_approval_is_not_passed_on(withdrawn: Releases) -> None:
+    approve(withdrawn, "8" * 64)
+    assert serving_check.relay_withdrawals(withdrawn.folder, "monitor") == []
+    assert details(withdrawn.events, WITHDRAWN) == []

@@ -2,14 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from machinery.governance.tests.conftest import pem
+from machinery.governance.tests.conftest import Capture, Patch, Refusal, pem
 from machinery.governance.tests.probing import make_curious, observations
 from machinery.governance.tests.running import (
     TOKEN,
@@ -33,29 +33,38 @@ from rung_ops.release import signing, state
 from rung_ops.serving import serve
 from rung_ops.system import atomic
 
+Key = ec.EllipticCurvePrivateKey
+
 
 @pytest.fixture
-def validator(signing_key: ec.EllipticCurvePrivateKey, tmp_path: Path) -> str:
+def validator(signing_key: Key, tmp_path: Path) -> str:
     """The path of the validator's key."""
     return trusting(tmp_path, signing_key)
 
 
 @pytest.fixture
-def folder(
-    two_releases: tuple[Path, Path],
-    release_key: bytes,
-    signing_key: ec.EllipticCurvePrivateKey,
-    production: Path,
-    validator: str,
-) -> Path:
-    """Production, in which the first release answers and the second one was copied."""
-    first, second = two_releases
-    deployed(production, second, release_key, signing_key, validator)
-    return deployed(production, first, release_key, signing_key, validator)
+def unapproved(
+    production: Path, release_key: bytes, signing_key: Key, validator: str
+) -> Callable[..., Path]:
+    """Lets a release answer in production, without approval by default."""
+
+    def deploy(release: Path, validator: str | None = None) -> Path:
+        return deployed(production, release, release_key, signing_key, validator)
+
+    return deploy
 
 
 @pytest.fixture
-def service(folder: Path, signing_key: ec.EllipticCurvePrivateKey) -> Iterator[Running]:
+def folder(
+    two_releases: tuple[Path, Path], unapproved: Callable[..., Path], validator: str
+) -> Path:
+    """Production, in which the first release answers and the second one was copied."""
+    unapproved(two_releases[1], validator)
+    return unapproved(two_releases[0], validator)
+
+
+@pytest.fixture
+def service(folder: Path, signing_key: Key) -> Iterator[Running]:
     """The service that answers there."""
     with started(folder, {"AUDIT_PRIVATE_KEY": pem(signing_key).decode()}) as running:
         wait_until(running.ready)
@@ -67,9 +76,8 @@ def answers(service: Running, folder: Path) -> int:
 
 
 @pytest.mark.tried(
-    "Go on serving a release whose approval has expired or was withdrawn",
-    "the service answers 503 within `poll_seconds` of the log's line, or only reports it:"
-    " `lapsed` in the plan",
+    "Go on serving after the approval has expired or was withdrawn",
+    "the service answers 503 within `poll_seconds`, or reports it: `lapsed` in the plan",
 )
 def test_a_withdrawn_release_stops_answering_until_it_is_approved_again(
     service: Running, folder: Path, validator: str
@@ -97,25 +105,18 @@ def test_a_withdrawn_release_stops_answering_until_it_is_approved_again(
 
 
 @pytest.mark.tried(
-    "Serve a release in production without `poe promote`",
-    "the service answers 503 with the reason",
+    "Serve a release in production without `poe promote`", "the service answers 503 with the reason"
 )
 def test_a_release_that_the_log_does_not_approve_of_is_refused_at_the_start(
-    two_releases: tuple[Path, Path],
-    release_key: bytes,
-    signing_key: ec.EllipticCurvePrivateKey,
-    production: Path,
-    validator: str,
+    two_releases: tuple[Path, Path], unapproved: Callable[..., Path]
 ) -> None:
-    deployed(production, two_releases[0], release_key, signing_key, None)
+    production = unapproved(two_releases[0])
 
     with started(production, {}) as running:
         wait_until(running.lives)
-        wait_until(lambda: "may not answer" in str(running.ask("/health/ready")[1]["problems"]))
-
+        unready_because(running, "may not answer")
         assert running.ask("/predict", row_of(production))[0] == 503
         assert running.ask("/model")[0] == 503
-        assert not running.ready()
 
 
 @pytest.fixture
@@ -130,14 +131,11 @@ def curious(
 
 
 @pytest.mark.tried(
-    "Take a key or a token by the code of a release in the shadow, or change what is answered",
+    "Take a key, or change an answer, by the code of a shadow",
     "it runs in a separate process, without them",
 )
 def test_an_unapproved_shadow_runs_in_a_process_without_keys(
-    curious: tuple[Path, Path],
-    folder: Path,
-    signing_key: ec.EllipticCurvePrivateKey,
-    monkeypatch: pytest.MonkeyPatch,
+    curious: tuple[Path, Path], folder: Path, signing_key: Key, monkeypatch: Patch
 ) -> None:
     release, file = curious
     shutil.rmtree(folder / "bundles" / release.name)
@@ -170,18 +168,13 @@ def test_an_unapproved_shadow_runs_in_a_process_without_keys(
     "it asks the log before it imports anything",
 )
 def test_code_of_a_release_that_may_not_answer_is_not_imported(
-    curious: tuple[Path, Path],
-    release_key: bytes,
-    signing_key: ec.EllipticCurvePrivateKey,
-    production: Path,
-    validator: str,
+    curious: tuple[Path, Path], unapproved: Callable[..., Path]
 ) -> None:
     release, file = curious
-    deployed(production, release, release_key, signing_key, None)
 
-    with started(production, {}) as running:
+    with started(unapproved(release), {}) as running:
         wait_until(running.lives)
-        wait_until(lambda: "may not answer" in str(running.ask("/health/ready")[1]["problems"]))
+        unready_because(running, "may not answer")
 
     assert observations(file) == []
 
@@ -189,7 +182,7 @@ def test_code_of_a_release_that_may_not_answer_is_not_imported(
 @pytest.mark.parametrize("name", ["production", "PRODUCTION", "prod", "staging2"])
 @pytest.mark.tried(
     "Serve by another name than `production` (`SERVICE_ENVIRONMENT=PRODUCTION`)",
-    "every name but `staging` is served by the signed log and approvals",
+    "every name but `staging` needs the signed log and approvals",
 )
 def test_every_environment_but_staging_is_guarded(tmp_path: Path, name: str) -> None:
     assert oversight.state_reader(tmp_path / name).is_guarded
@@ -197,13 +190,11 @@ def test_every_environment_but_staging_is_guarded(tmp_path: Path, name: str) -> 
 
 
 @pytest.mark.tried(
-    "Put another `model.onnx` into an approved release, fix its manifest, and sign it again",
+    "Put another `model.onnx` into an approved release, and sign it again",
     "the service answers 503: the log names the hash of the files that were approved",
 )
 def test_a_release_with_another_exported_model_is_refused(
-    service: Running,
-    folder: Path,
-    release_private_key: bytes,
+    service: Running, folder: Path, release_private_key: bytes
 ) -> None:
     serving = str(state.read(folder).serving)
     assert answers(service, folder) == 200
@@ -247,8 +238,7 @@ def test_an_edited_state_and_a_release_served_past_promote_are_not_followed(
 
 
 @pytest.mark.tried(
-    'Write `"stopped": null` into `state.json`',
-    "the stop holds, after a restart too",
+    'Write `"stopped": null` into `state.json`', "the stop holds, after a restart too"
 )
 def test_no_edit_ends_a_stop_not_even_for_a_service_that_starts_then(
     service: Running, folder: Path
@@ -272,7 +262,6 @@ def test_no_edit_ends_a_stop_not_even_for_a_service_that_starts_then(
 )
 def test_who_has_no_token_gets_no_prediction(service: Running, folder: Path) -> None:
     row = row_of(folder)
-
     assert service.ask("/predict", row, token="guessed-by-a-stranger")[0] == 401
     assert service.ask("/predict", row, token=TOKEN)[0] == 401
     assert service.ask("/predict", row)[0] == 200
@@ -291,7 +280,7 @@ def test_on_this_machine_the_token_that_the_service_made_is_answered(
 
 @pytest.mark.tried(
     "Serve where others reach it without saying who may ask",
-    "the service says so at its start, is not ready, and answers 503",
+    "the service is not ready, and answers 503",
 )
 def test_where_others_reach_it_no_caller_is_answered_until_access_is_configured(
     folder: Path,
@@ -306,7 +295,7 @@ def test_where_others_reach_it_no_caller_is_answered_until_access_is_configured(
 
 
 @pytest.fixture
-def without_governance(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_governance(monkeypatch: Patch) -> None:
     """An environment in which rung-governance is not installed."""
     left = {name: addon for name, addon in addons.installed().items() if name != "governance"}
     monkeypatch.setattr(addons, "installed", lambda: left)
@@ -317,38 +306,33 @@ def test_the_service_of_a_governed_project_is_guarded_whatever_is_typed() -> Non
 
 
 @pytest.mark.tried(
-    "Start the service without what asks the log: uninstall it, or edit what lists it",
-    "without rung-governance no verb runs while `[tool.rung]` lists it; where it is not listed "
-    "either, the service does not start for others while the audit log's public key is there; "
-    "where only the line is missing, it is guarded",
+    "Uninstall governance, or edit what lists it",
+    "no verb runs while `[tool.rung]` lists it; without that line the service answers only its "
+    "own machine while the audit log's public key is there",
 )
 @pytest.mark.usefixtures("without_governance")
 @pytest.mark.parametrize("verb", ["serve", "deploy", "predict", "policies"])
-def test_a_governed_project_runs_nothing_without_governance(
-    capsys: pytest.CaptureFixture[str], verb: str
-) -> None:
+def test_a_governed_project_runs_nothing_without_governance(capsys: Capture, verb: str) -> None:
     assert command.main([verb]) == command.USAGE
-
     assert "lists the add-on `governance`" in capsys.readouterr().err
 
 
 @pytest.mark.tried(
-    "Start the service without what asks the log: uninstall it, or edit what lists it"
+    "Uninstall governance, or edit what lists it",
 )
 def test_a_project_that_no_longer_lists_governance_is_guarded_all_the_same(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
 ) -> None:
     monkeypatch.setattr(addons, "listed", list)
-
     assert serve.guards() == ["rung_governance.approval.oversight"]
 
 
 @pytest.mark.tried(
-    "Start the service without what asks the log: uninstall it, or edit what lists it"
+    "Uninstall governance, or edit what lists it",
 )
 @pytest.mark.usefixtures("without_governance")
 def test_a_project_with_the_key_of_an_audit_log_is_not_served_to_others_without_governance(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, signing_key: ec.EllipticCurvePrivateKey
+    monkeypatch: Patch, tmp_path: Path, signing_key: Key
 ) -> None:
     monkeypatch.setattr(addons, "listed", list)
     moved(monkeypatch, repository=tmp_path)
@@ -363,37 +347,27 @@ def test_a_project_with_the_key_of_an_audit_log_is_not_served_to_others_without_
 
 
 @pytest.mark.tried(
-    "Start the service without what asks the log: uninstall it, or edit what lists it"
+    "Uninstall governance, or edit what lists it",
 )
 @pytest.mark.usefixtures("without_governance")
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_a_folder_whose_log_was_signed_is_not_served_without_governance(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    production: Path,
-    host: str,
+    monkeypatch: Patch, refusal: Refusal, production: Path, host: str
 ) -> None:
     audit.record(production, "override", "Olga")
     monkeypatch.setattr(addons, "listed", list)
-    monkeypatch.setenv("RELEASES", str(production.parent))
 
-    assert serve.main(["--host", host, "--environment", "production"]) == 1
-
-    assert f"{ANCHORS} is there to verify with" in capsys.readouterr().err
+    output = refusal(serve.main, "--host", host, "--environment", "production")
+    assert f"{ANCHORS} is there to verify with" in output
 
 
 @pytest.mark.tried(
-    "Have staging or production served by another name for its folder: `./staging`, "
-    "`production/../staging`, a link",
-    "such a name is refused; the folder that a link leads to decides",
+    "Serve a folder by another name: `./staging`, `production/../staging`, a link",
+    "refused; the folder that a link leads to decides",
 )
 @pytest.mark.parametrize("name", ["./staging", "production/../staging", "..", "", "a\\b", "/x"])
-def test_the_name_of_an_environment_is_no_path(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert serve.main(["--environment", name]) == 1
-
-    assert "is no name of an environment" in capsys.readouterr().err
+def test_the_name_of_an_environment_is_no_path(name: str, refusal: Refusal) -> None:
+    assert "is no name of an environment" in refusal(serve.main, "--environment", name)
 
 
 def test_a_link_named_staging_is_guarded_as_what_it_leads_to(production: Path) -> None:

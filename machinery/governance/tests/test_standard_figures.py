@@ -18,7 +18,6 @@ def test_a_half_of_the_rows_without_both_classes_is_left_out() -> None:
     truth = np.tile([0, 0], 20)
     truth[::8] = 1  # each in the first half
     predicted = np.linspace(0, 1, len(truth))
-
     assert list(gate.misnamed_figures(_auc, truth, predicted)) == []
 
 
@@ -73,6 +72,5 @@ def test_of_several_classes_another_figure_decides_only_within_a_bound() -> None
 def test_no_figure_of_quantiles_has_one_meaning() -> None:
     kind = Kind((), (0.1, 0.5, 0.9))
     three = np.sort(DRAWN.random((60, 3)), axis=1)
-
     assert list(gate.misnamed_figures(lambda *_: {"mae": 0.1}, TRUTH, three, kind)) == []
     assert len(list(gate.unbounded_figure("mae", [], kind))) == 1

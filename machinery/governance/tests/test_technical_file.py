@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from machinery.governance.tests.conftest import Patch, Refusal
 from machinery.tests.in_project import ROOT
 from machinery.tests.projects import moved
 from rung_governance import example_text
@@ -54,7 +55,7 @@ def git(folder: Path, *words: str) -> str:
 
 
 @pytest.fixture
-def project(tmp_path: Path, registry_store: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, registry_store: str, monkeypatch: Patch) -> Path:
     """A copy of this project's documents, with the reports of version 1 and its validation."""
     shutil.copy(registry_store.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
@@ -70,13 +71,8 @@ def project(tmp_path: Path, registry_store: str, monkeypatch: pytest.MonkeyPatch
         (tmp_path / "reports" / name).write_text(json.dumps(content), encoding="utf-8")
     record = tmp_path / validation.RECORDS / f"{project_name()}-1.yaml"
     record.write_text(RECORD, encoding="utf-8")
-    moved(
-        monkeypatch,
-        repository=tmp_path,
-        root=tmp_path,
-        reports=tmp_path / "reports",
-        test=tmp_path / "test.parquet",
-    )
+    places = {"reports": tmp_path / "reports", "test": tmp_path / "test.parquet"}
+    moved(monkeypatch, repository=tmp_path, root=tmp_path, **places)
     example_text.rewrite(tmp_path, OWN)
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "src", "params.toml", "pyproject.toml", "uv.lock")
@@ -117,15 +113,12 @@ def test_parameters_source_and_packages_are_the_versions_not_those_of_today(proj
 
 def test_parameters_that_the_commit_does_not_have_are_missing(project: Path) -> None:
     registry.client().set_model_version_tag(registry.model_name(), "1", "params_hash", "e" * 64)
-
     (missing,) = technical_file.assemble("1", TODAY).missing
-
     assert "made with another params.toml than its commit has" in missing
 
 
 def test_who_only_added_a_signer_is_no_developer(project: Path) -> None:
     text = technical_file.assemble("1", TODAY).text
-
     developers = re.search(r"^Developed by .*$", text, re.MULTILINE)
     assert developers and developers[0].endswith(": Ada Lovelace <ada@example.org>.")
     assert "Vera" not in text.partition("### Versions")[2].partition("###")[0]
@@ -133,9 +126,7 @@ def test_who_only_added_a_signer_is_no_developer(project: Path) -> None:
 
 def test_text_of_the_example_is_named_as_missing(project: Path) -> None:
     shutil.copy(ROOT / "docs/use_case.md", project / "docs/use_case.md")
-
     made = technical_file.assemble("1", TODAY)
-
     assert "docs/use_case.md:" in made.missing[0]
     assert "still the text of the example" in made.missing[0]
 
@@ -187,29 +178,28 @@ SOURCES = [
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_what_is_missing_is_named_in_the_file_and_fails(
-    project: Path, source: str, capsys: pytest.CaptureFixture[str]
+    project: Path, source: str, refusal: Refusal
 ) -> None:
     (project / source).unlink()
-
-    assert technical_file.main([]) == 1
-    assert Path(source).name in capsys.readouterr().err
+    assert Path(source).name in refusal(technical_file.main)
     text = technical_file.output_file().read_text(encoding="utf-8")
     assert Path(source).name in text.partition("**This file is not complete:**")[2]
 
 
-def test_reports_of_another_version_are_not_taken_for_its_own(project: Path) -> None:
-    (project / "reports/run.json").write_text('{"version": "2"}', encoding="utf-8")
-
+@pytest.mark.parametrize(
+    ("report", "text", "said"),
+    [
+        ("run.json", '{"version": "2"}', "are those of version 2, not of 1"),
+        ("metrics.json", "{", "is not JSON"),
+    ],
+)
+def test_reports_that_are_damaged_or_of_another_version_are_missing(
+    project: Path, report: str, text: str, said: str
+) -> None:
+    (project / "reports" / report).write_text(text, encoding="utf-8")
     made = technical_file.assemble("1", TODAY)
-
-    assert "0.7531" not in made.text
-    assert any("are those of version 2, not of 1" in each for each in made.missing)
-
-
-def test_a_report_that_is_damaged_is_missing(project: Path) -> None:
-    (project / "reports/metrics.json").write_text("{", encoding="utf-8")
-
-    assert any("is not JSON" in each for each in technical_file.assemble("1", TODAY).missing)
+    assert "auc: 0.7531" not in made.text
+    assert any(said in each for each in made.missing)
 
 
 def test_an_unwritten_section_is_missing(project: Path) -> None:
@@ -217,10 +207,8 @@ def test_an_unwritten_section_is_missing(project: Path) -> None:
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("## 8.", "## Eight, of"), encoding="utf-8")
 
-    assert (
-        "8_eu_declaration_of_conformity: is missing"
-        in technical_file.assemble("1", TODAY).missing[0]
-    )
+    missing = technical_file.assemble("1", TODAY).missing
+    assert "8_eu_declaration_of_conformity: is missing" in missing[0]
 
 
 def test_a_law_that_does_not_apply_yet_is_marked(project: Path) -> None:
@@ -239,24 +227,18 @@ def test_where_the_document_names_no_law_the_library_does(project: Path) -> None
 
     made = technical_file.assemble("1", TODAY)
 
-    assert re.search(
-        r"\|Duties for high-risk systems of Annex III.*\|2027-12-02\|not yet\|", made.text
-    )
+    duties = r"\|Duties for high-risk systems of Annex III.*\|2027-12-02\|not yet\|"
+    assert re.search(duties, made.text)
     assert re.search(r"\|SR 26-2 .*\|2026-04-17\|yes\|", made.text)
 
 
-def test_without_a_version_there_is_no_file(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_version_there_is_no_file(project: Path, refusal: Refusal) -> None:
     (project / "reports/run.json").unlink()
-
-    assert technical_file.main([]) == 1
-    assert "There is no version yet" in capsys.readouterr().err
+    assert "There is no version yet" in refusal(technical_file.main)
 
 
 def test_a_heading_moves_down_and_a_comment_in_code_stays() -> None:
     text = "# One\n```\n# two\n```\n## Three"
-
     assert file_parts.demoted(text, 2) == "### One\n```\n# two\n```\n#### Three"
 
 

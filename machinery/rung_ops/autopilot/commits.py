@@ -1,14 +1,9 @@
-"""Commits of the autopilot: under its own name, of its own files only, and pushed where others expect them.
-
-A model is traced to a commit, so its training data are committed before it is trained. The autopilot
-never changes uncommitted work of people: it refuses to train until that is committed or reverted.
-
-AUTOPILOT_PUSH names remote and branch, such as "origin main"; unset, commits stay in this checkout.
-"""
+"""Commits of the autopilot: under its own name, of its own files only, pushed where others expect them."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import yaml
 
@@ -26,52 +21,49 @@ IDENTITY = {
     for key, value in (("NAME", "autopilot"), ("EMAIL", "autopilot@localhost"))
 }
 UNSIGNED = ("-c", "commit.gpgsign=false")
-# Files that the autopilot writes into the repository, beside the outputs of DVC stages.
-RECORDS = "data/incoming/served-*.parquet.dvc"
+# Files that the autopilot writes, beside the outputs of DVC stages.
 RAW = (
     "data/incoming/served-*.parquet",
     "data/incoming/.served-*.parquet",  # half written
 )
+OWN = (*RAW, "data/incoming/served-*.parquet.dvc")
 IGNORED = "data/incoming/.gitignore"  # DVC keeps it
 
 
-def foreign_changes(resumed: bool) -> list[str]:
-    """List uncommitted changes that are not the autopilot's own.
-
-    Args:
-        resumed: whether the pass was started before, so that its own files may have changed.
-    """
+def _changed() -> list[str]:
+    """List uncommitted changes, as paths in the project."""
     options = ("--porcelain", "--untracked-files=all", "-z", "--no-renames")
     excluded = [f":(exclude){folder}" for folder in others()]
     listed = git("status", *options, "--", ".", *excluded).split("\0")
     # Git lists paths from the top of the repository, which may be above the project.
     above = git("rev-parse", "--show-prefix").strip()
-    changed = [entry[3:].removeprefix(above) for entry in listed if entry]
-    if not resumed:
-        return changed
+    return [entry[3:].removeprefix(above) for entry in listed if entry]
+
+
+def _matches(path: str, patterns: tuple[str, ...]) -> bool:
+    return any(Path(path).match(pattern) for pattern in patterns)
+
+
+def _own(changed: list[str]) -> list[str]:
+    """Select the files that the autopilot writes."""
     stages = dvc.stage_outputs(current().root)
-    return [path for path in changed if not is_own(path, stages)]
+    return [
+        path
+        for path in changed
+        if path == IGNORED or _matches(path, OWN) or dvc.is_stage_output(path, stages)
+    ]
 
 
-def is_own(path: str, stages: set[str]) -> bool:
-    """Return whether the autopilot writes a file.
-
-    Args:
-        path: of the file in the project.
-        stages: outputs of DVC stages, from dvc.stage_outputs().
-    """
-    own = path == IGNORED or any(Path(path).match(pattern) for pattern in (RECORDS, *RAW))
-    return own or dvc.is_stage_output(path, stages)
+def foreign_changes(resumed: bool) -> list[str]:
+    """List uncommitted changes of others; those of a pass that is resumed may be the autopilot's own."""
+    changed = _changed()
+    own = _own(changed) if resumed else []
+    return [path for path in changed if path not in own]
 
 
 def refuse_foreign_changes(resumed: bool) -> None:
-    """Check that there are no uncommitted changes of people.
-
-    Raises:
-        StepError: there are some.
-    """
-    changes = foreign_changes(resumed)
-    if changes:
+    """Refuse uncommitted changes of people."""
+    if changes := foreign_changes(resumed):
         more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
         raise StepError(
             f"Some files have uncommitted changes: {', '.join(changes[:5])}{more}. A model is "
@@ -81,57 +73,23 @@ def refuse_foreign_changes(resumed: bool) -> None:
 
 
 def commit(message: str) -> str:
-    """Commit the autopilot's own files, if one has changed.
-
-    Returns:
-        The hash of the new commit, or of HEAD if nothing has changed.
-
-    Raises:
-        StepError: git refused, as a hook may do.
-    """
-    stages = dvc.stage_outputs(current().root)
-    paths = [
-        path
-        for path in foreign_changes(resumed=False)
-        if is_own(path, stages) and not any(Path(path).match(pattern) for pattern in RAW)
-    ]
-    if paths:
+    """Commit the autopilot's own files, if one has changed; return the new commit, or HEAD."""
+    if paths := [path for path in _own(_changed()) if not _matches(path, RAW)]:
         git("add", "--", *paths)
         git(*UNSIGNED, "commit", "--quiet", "--message", message, "--", *paths)
     return head()
 
 
 def commit_file(path: str, message: str) -> str:
-    """Commit a single file, if it has changed.
-
-    Args:
-        path: of a file in the project that people own, too.
-        message: of the commit.
-
-    Returns:
-        The hash of the new commit, or of HEAD if nothing has changed.
-
-    Raises:
-        StepError: git refused, as a hook may do.
-    """
+    """Commit a single file that people own, too, if it has changed; return the new commit, or HEAD."""
     if git("status", "--porcelain", "--", path):
         git(*UNSIGNED, "commit", "--quiet", "--message", message, "--", path)
     return head()
 
 
-def committed_text(path: str) -> str:
-    """Return the text that HEAD has of a file in the project."""
-    return git("show", f"HEAD:./{path}")
-
-
 def restore() -> list[str]:
-    """Restore the autopilot's own files from the last commit.
-
-    Returns:
-        The restored files, as paths in the project.
-    """
-    stages = dvc.stage_outputs(current().root)
-    changed = [path for path in foreign_changes(resumed=False) if is_own(path, stages)]
+    """Restore the autopilot's own files from the last commit; return them, as paths in the project."""
+    changed = _own(_changed())
     for path in changed:
         if is_committed(current().root / path):
             git("checkout", "--quiet", "HEAD", "--", path)
@@ -147,56 +105,35 @@ def head() -> str:
 
 def contains(commit: str) -> bool:
     """Return whether a commit is HEAD or an ancestor of it."""
-    try:
-        git("merge-base", "--is-ancestor", commit, "HEAD")
-    except StepError:
-        return False
-    return True
+    return _git("merge-base", "--is-ancestor", commit, "HEAD").returncode == 0
 
 
 def is_committed(path: Path) -> bool:
     """Return whether HEAD contains a file."""
-    try:
-        git("cat-file", "-e", f"HEAD:./{shown(path)}")
-    except StepError:
-        return False
-    return True
+    return _git("cat-file", "-e", f"HEAD:./{shown(path)}").returncode == 0
 
 
 def git(*arguments: str) -> str:
-    """Run git in the project as the autopilot; return its output.
+    """Run git in the project as the autopilot; return its output."""
+    return _output(_git(*arguments), f"git {' '.join(arguments[:6])}")
 
-    Raises:
-        StepError: it failed; the message repeats its output.
-    """
-    done = run_git(current().root, *arguments, variables=IDENTITY)
+
+def _git(*arguments: str) -> CompletedProcess[str]:
+    return run_git(current().root, *arguments, variables=IDENTITY)
+
+
+def _output(done: CompletedProcess[str], command: str) -> str:
     if done.returncode != 0:
-        output = (done.stderr + done.stdout).strip()
-        raise StepError(f"`git {' '.join(arguments[:6])}` failed: {output}")
+        raise StepError(f"`{command}` failed: {(done.stderr + done.stdout).strip()}")
     return done.stdout
 
 
-KEY = "gate"
-
-
 def mark_refused(file: str, version: str, reasons: Sequence[str]) -> Path:
-    """Note in the record of a file, under DVC's `meta`, that the gate refused its version; commit it.
-
-    Args:
-        file: served rows, relative to the project.
-        version: that was trained with them.
-        reasons: of the gate.
-
-    Returns:
-        The record.
-
-    Raises:
-        StepError: git refused the commit.
-    """
+    """Note in the committed record of served rows, under DVC's `meta`, that the gate refused them."""
     path = current().root / f"{file}.dvc"
     record = yaml.safe_load(path.read_text(encoding="utf-8"))
     verdict = {"refused": f"version {version}", "reasons": list(reasons)}
-    record["meta"] = (record.get("meta") or {}) | {KEY: verdict}
+    record["meta"] = (record.get("meta") or {}) | {"gate": verdict}
     text = yaml.safe_dump(record, sort_keys=False, allow_unicode=True)
     atomic.write(path, text.encode())
     commit(f"data: mark {shown(path)}, as the gate refused version {version}")
@@ -207,14 +144,7 @@ VARIABLE = "AUTOPILOT_PUSH"
 
 
 def publish() -> str | None:
-    """Push the commits of this checkout, if they were not pushed before.
-
-    Returns:
-        Remote and branch; None if AUTOPILOT_PUSH is unset.
-
-    Raises:
-        StepError: the rows or the commits could not be pushed.
-    """
+    """Push the commits of this checkout to the remote and branch of AUTOPILOT_PUSH, if that is set."""
     target = os.environ.get(VARIABLE, "").split()
     if not target:
         return None
@@ -268,8 +198,4 @@ def _merge_remote(remote: str, branch: str) -> None:
 
 
 def _dvc(*arguments: str) -> str:
-    done = dvc.run(current().root, *arguments)
-    if done.returncode != 0:
-        output = (done.stderr + done.stdout).strip()
-        raise StepError(f"`dvc {' '.join(arguments[:2])}` failed: {output}")
-    return done.stdout
+    return _output(dvc.run(current().root, *arguments), f"dvc {' '.join(arguments[:2])}")

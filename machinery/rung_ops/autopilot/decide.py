@@ -12,22 +12,14 @@ from rung_ops.gate.rules import Threshold
 
 @dataclass(frozen=True)
 class Quality:
-    """The metric of the serving release in production, on rows with known outcome.
-
-    Attributes:
-        name: of the metric.
-        higher_is_better: its direction.
-        figure, low, high: its value and confidence interval.
-        at_release: its value on the test rows of the release.
-        rows: number of rows.
-    """
+    """The metric of the serving release in production, on rows with known outcome."""
 
     name: str
     higher_is_better: bool
     figure: float
     low: float
     high: float
-    at_release: float
+    at_release: float  # its value on the test rows of the release
     rows: int
 
     def allowed(self, share: float) -> Threshold:
@@ -36,17 +28,13 @@ class Quality:
 
     def is_worse(self, share: float) -> bool:
         """Return whether its whole interval is worse than at release by more than allowed."""
-        best = self.high if self.higher_is_better else self.low
-        return self.worse_by(best) > self.allowed(share).amount
-
-    def worse_by(self, end: float) -> float:
-        """Return how much worse a value is than at release; negative if it is better."""
-        return (self.at_release - end) * (1 if self.higher_is_better else -1)
+        lost = self.at_release - self.high if self.higher_is_better else self.low - self.at_release
+        return lost > self.allowed(share).amount
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the promoted release is worse than the previous one, and why."""
+    """Whether the promoted release is worse than the previous one, or one on trial than it, and why."""
 
     worse: bool
     says: str
@@ -54,44 +42,30 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Trial:
-    """A release in shadow or canary: `arm` says which."""
+    """A release in shadow or canary: `arm` says which; `verdict`, by outcomes since then, if any."""
 
     release: str
     arm: str
     since: datetime
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)
 class Facts:
-    """The facts of a pass.
+    """The facts of a pass."""
 
-    Attributes:
-        now: time of the decision; all times have a time zone.
-        serving: the serving release in production, if any.
-        knows_until: time of the newest row that could be had when the release was made.
-        drifted: names of the features that have drifted; None if unknown.
-        prediction_drifted: whether the predictions have drifted; None if unknown.
-        quality: None if too few outcomes are known.
-        new_rows: number of labelled rows that no training has used.
-        trainings: times of trainings by earlier passes.
-        refused: when a version was last refused, aborted or rolled back.
-        trial: the release in shadow or canary, if any.
-        verdict: the promoted release compared with the previous one; None without a comparison.
-        set_back: what happened to the version at that time, as a participle.
-    """
-
-    now: datetime
+    now: datetime  # time of the decision; all times have a time zone
     serving: str | None
-    knows_until: datetime | None
-    drifted: tuple[str, ...] | None
-    prediction_drifted: bool | None
+    knows_until: datetime | None  # of the newest row when the release was made
+    drifted: tuple[str, ...] | None  # names of the features that have drifted; None if unknown
+    prediction_drifted: bool | None  # whether the predictions have drifted; None if unknown
     quality: Quality | None
-    new_rows: int
+    new_rows: int  # number of labelled rows that no training has used
     trainings: tuple[datetime, ...] = ()
-    refused: datetime | None = None
+    refused: datetime | None = None  # when a version was last set back
     trial: Trial | None = None
     verdict: Verdict | None = None
-    set_back: str = "refused"
+    set_back: str = "refused"  # what happened then, as a participle
 
 
 NOTHING = "nothing"
@@ -177,9 +151,8 @@ def reasons_to_wait(facts: Facts, policy: Policy) -> Iterator[Finding]:
         f"{facts.new_rows:,} labelled rows are new; {rule.least_new_rows:,} are needed",
     )
     if facts.trainings:
-        yield _too_early(
-            facts.now, max(facts.trainings), rule.days_between, "the last training was"
-        )
+        last = max(facts.trainings)
+        yield _too_early(facts.now, last, rule.days_between, "the last training was")
     recent = [at for at in facts.trainings if facts.now - at < rule.per_days * DAY]
     if rule.most:
         yield Finding(
@@ -188,8 +161,7 @@ def reasons_to_wait(facts: Facts, policy: Policy) -> Iterator[Finding]:
             f"{rule.most})",
         )
     if facts.refused:
-        before = policy.refused
-        what = f"the last version was {facts.set_back}"
+        before, what = policy.refused, f"the last version was {facts.set_back}"
         yield _too_early(facts.now, facts.refused, before.days, what)
         yield Finding(
             facts.new_rows < before.new_rows,
@@ -201,11 +173,14 @@ def _of_trial(facts: Facts, trial: Trial, policy: Policy) -> Decision:
     days = (facts.now - trial.since) / DAY
     says = f"{trial.release} has been in {trial.arm} since {trial.since:%Y-%m-%d}"
     patience = policy.trial.patience_days
+    if trial.verdict and trial.verdict.worse:
+        return Decision(END_TRIAL, (trial.verdict.says,))
     if trial.arm == "canary" and patience and days > patience:
         return Decision(
             END_TRIAL, (f"{says}, and too few requests arrive (limit: {patience} days)",)
         )
-    return Decision(WAIT, (f"{says}: the next training waits for its verdict",))
+    known = (trial.verdict.says,) if trial.verdict else ()
+    return Decision(WAIT, (f"{says}: the next training waits for its verdict", *known))
 
 
 def _of_drift(facts: Facts, most: int) -> Finding:

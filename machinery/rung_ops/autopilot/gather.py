@@ -1,21 +1,23 @@
 """Gather the facts from the monitor, the journal and the releases."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
+
+import polars as pl
 
 from rung_ops.autopilot import journal, labelled_rows, post_promotion_check
 from rung_ops.autopilot.decide import Facts, Quality, Trial
 from rung_ops.autopilot.journal import Record
-from rung_ops.autopilot.labelled_rows import answers
 from rung_ops.autopilot.policy import Policy
 from rung_ops.model import bundle
 from rung_ops.monitoring.inputs import known_until
 from rung_ops.project import release_folders
 from rung_ops.project.paths import params
-from rung_ops.release.state import State, concerns, events
+from rung_ops.release import rollout
+from rung_ops.release.state import Canary, Shadow, State, concerns, events
 
 PRODUCTION = release_folders.PRODUCTION
 SERVED = "production"
@@ -25,37 +27,33 @@ ROLES = {
     **{"promote": SERVED, "serve": SERVED},
 }
 # Keys in the detail of steps after which the autopilot waits before it trains again, and what they say.
-# A trial that ended is none of them: nothing is known to be wrong with the version.
+# A trial that ended is none of them: nothing is known to be wrong with the version, or it is aborted.
 SET_BACKS = {
     ("gate", "refused"): "refused",
     ("release", "vetoed"): "vetoed",
     ("settle", "aborted"): "aborted",
     ("settle", "taken back"): "rolled back",
     ("roll back", "taken back"): "rolled back",
+    ("end trial", "aborted"): "aborted",
 }
 # Keys of the release in the detail of a step that settled what became of it.
 SETTLED = ("promoted", "aborted", "ended", "taken back")
 
 
 def settled(state: State, passes: Sequence[Record]) -> dict[str, Any]:
-    """Return the result of the release that a pass deployed last.
-
-    Returns:
-        release, says, and one of SETTLED (the release) if that is decided; empty if the result was
-        recorded before.
-    """
+    """Return the `release` that was deployed last, what it `says`, and a key of SETTLED if it has ended."""
     recorded = {
         detail.get(key)
         for name in ("settle", "roll back", "end trial")
-        for _, detail in journal.ended(list(passes), name)
+        for _, detail in journal.ended(passes, name)
         for key in SETTLED
     }
-    deployed = [detail["release"] for _, detail in journal.ended(list(passes), "deploy")]
+    deployed = [detail["release"] for _, detail in journal.ended(passes, "deploy")]
     if not deployed or deployed[-1] in recorded:
         return {}
     release = deployed[-1]
-    for arm, tried in (("canary", state.canary), ("shadow", state.shadow)):
-        if tried and tried.release == release:
+    for arm, tried in arms(state):
+        if tried.release == release:
             return {"release": release, "says": f"is in {arm}"}
     if state.serving == release:
         return {"release": release, "promoted": release, "says": "was promoted and is served"}
@@ -63,44 +61,44 @@ def settled(state: State, passes: Sequence[Record]) -> dict[str, Any]:
     return {"release": release, became: release, "says": says}
 
 
+def arms(state: State) -> Iterator[tuple[str, Canary | Shadow]]:
+    """Yield the releases on trial, by their arm."""
+    for arm, tried in (("canary", state.canary), ("shadow", state.shadow)):
+        if tried:
+            yield arm, tried
+
+
 def gather(record: Record, state: State, passes: Sequence[Record], policy: Policy) -> Facts:
     """Gather the facts as of the time of the pass."""
     now = datetime.fromisoformat(record["at"])
     if state.serving is None:
         return Facts(now, None, None, None, None, None, 0)
-    observed = journal.detail(record, "look")
-    status = observed.get("status") or {}
+    serving = release_folders.bundle(release_folders.environment(PRODUCTION), state.serving)
+    status = journal.detail(record, "look").get("status") or {}
     drift = status.get("drift") or {}
     judged = bool(drift.get("judged"))
-    known = answers(PRODUCTION, now)
-    readings = [each["reading"] for _, each in journal.ended(list(passes), "look")]
+    known = labelled_rows.answers(PRODUCTION, now)
+    readings = [each["reading"] for _, each in journal.ended(passes, "look") if each.get("reading")]
     refused, set_back = _last_set_back(passes)
     return Facts(
         now=now,
         serving=state.serving,
-        knows_until=_knows_until(state.serving),
+        knows_until=known_until(bundle.read_manifest(serving))[1],
         drifted=tuple(drift["features"]) if judged else None,
         prediction_drifted=bool(drift["prediction"]) if judged else None,
         quality=_quality(status.get("quality")),
         new_rows=labelled_rows.new_rows(known).height,
-        trainings=tuple(at for at, _ in journal.ended(list(passes), "train")),
+        trainings=tuple(at for at, _ in journal.ended(passes, "train")),
         refused=refused,
         set_back=set_back,
-        trial=_trial(state, passes),
-        verdict=post_promotion_check.verdict(
-            state, known, [r for r in readings if r], now, policy.rollback
-        ),
+        trial=_judged(_trial(state, passes), state.serving, known, policy),
+        verdict=post_promotion_check.verdict(state, known, readings, now, policy.rollback),
     )
 
 
 def as_json(facts: Facts) -> dict[str, Any]:
     """Convert facts to JSON values."""
     return dict(json.loads(json.dumps(asdict(facts), default=str)))
-
-
-def _knows_until(release: str) -> datetime | None:
-    folder = release_folders.bundle(release_folders.environment(PRODUCTION), release)
-    return known_until(bundle.read_manifest(folder))[1]
 
 
 def _quality(status: dict[str, Any] | None) -> Quality | None:
@@ -125,25 +123,24 @@ def _last_set_back(passes: Sequence[Record]) -> tuple[datetime | None, str]:
 
 
 def _trial(state: State, passes: Sequence[Record]) -> Trial | None:
-    for arm, tried in (("canary", state.canary), ("shadow", state.shadow)):
-        if tried is None:
-            continue
-        since = [
-            at
-            for at, detail in journal.ended(list(passes), "deploy")
-            if detail["release"] == tried.release
+    for arm, tried in arms(state):
+        deployed = journal.ended(passes, "deploy")
+        since = [at for at, detail in deployed if detail["release"] == tried.release]
+        since = since or [
+            datetime.fromisoformat(event["at"])  # a person started it
+            for event in _history()
+            if event["event"] in ("shadow", "canary")
+            and event["detail"].get("release") == tried.release
         ]
-        return Trial(tried.release, arm, since[-1] if since else _began(tried.release))
+        return Trial(tried.release, arm, since[-1])
     return None
 
 
-def _began(release: str) -> datetime:
-    """Return when a person started a shadow or canary."""
-    return next(
-        datetime.fromisoformat(event["at"])
-        for event in reversed(_history())
-        if event["event"] in ("shadow", "canary") and event["detail"].get("release") == release
-    )
+def _judged(trial: Trial | None, serving: str, known: pl.DataFrame, policy: Policy) -> Trial | None:
+    if trial is None or rollout.read_policy() is None:
+        return trial  # what waits for a person's approval is not ended
+    found = post_promotion_check.on_trial(trial, serving, known, policy.rollback)
+    return replace(trial, verdict=found)
 
 
 def _why_not(release: str) -> tuple[str, str]:

@@ -1,12 +1,11 @@
 """The journal: one JSON file for each pass, written atomically, so that a pass can be continued.
 
 A pass without `finished` was killed or failed: the next run continues at its first step without
-`ended`. The journal is beside the releases, so that every checkout that can change production finds
-it.
+`ended`. It is beside the releases, so that every checkout that can change production finds it.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,12 +34,7 @@ def clock() -> str:
 
 
 def begin(at: datetime, by: str) -> Record:
-    """Create the record of a new pass; save() writes it.
-
-    Args:
-        at: time that the pass decides for, with a time zone.
-        by: the person who started it.
-    """
+    """Create the record of a new pass, which decides as of a time; save() writes it."""
     stem = at.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%S")
     taken = {path.stem for path in _files()}
     number, name = 1, stem
@@ -69,28 +63,25 @@ def save(record: Record) -> None:
 
 
 def passes() -> list[Record]:
-    """Read the records of all passes, oldest first.
-
-    Raises:
-        JournalError: one is damaged.
-    """
+    """Read the records of all passes, oldest first."""
     records = []
     for path in _files():
         try:
             record = json.loads(path.read_bytes())
-            known = record["schema"] == SCHEMA and isinstance(record["steps"], list)
+            if record["schema"] != SCHEMA or not isinstance(record["steps"], list):
+                raise ValueError(record["schema"])
         except (ValueError, KeyError, TypeError) as error:
-            raise JournalError(_damaged(path)) from error
-        if not known:
-            raise JournalError(_damaged(path))
+            raise JournalError(
+                f"{shown(path)} is not a record of the autopilot. Move it elsewhere: the "
+                "other passes do not depend on it."
+            ) from error
         records.append(record)
     return sorted(records, key=lambda record: (record["at"], record["started"]))
 
 
 def unfinished(records: list[Record]) -> Record | None:
     """Return the pass that was killed or failed, if any."""
-    open_ones = [record for record in records if record["finished"] is None]
-    return open_ones[-1] if open_ones else None
+    return next((record for record in reversed(records) if record["finished"] is None), None)
 
 
 def step(record: Record, name: str) -> Record | None:
@@ -104,7 +95,7 @@ def detail(record: Record, name: str) -> Record:
     return dict(entry["detail"]) if entry and entry["ended"] else {}
 
 
-def ended(records: list[Record], name: str) -> Iterator[tuple[datetime, Record]]:
+def ended(records: Sequence[Record], name: str) -> Iterator[tuple[datetime, Record]]:
     """Yield the time and the detail of a step, for each pass in which it ended."""
     for record in records:
         entry = step(record, name)
@@ -114,10 +105,3 @@ def ended(records: list[Record], name: str) -> Iterator[tuple[datetime, Record]]
 
 def _files() -> list[Path]:
     return sorted((folder() / "passes").glob("*.json"))
-
-
-def _damaged(path: Path) -> str:
-    return (
-        f"{shown(path)} is not a record of the autopilot. Move it elsewhere: the "
-        "other passes do not depend on it."
-    )

@@ -25,16 +25,11 @@ from rung_ops.project.paths import shown
 from rung_ops.release import state
 from rung_ops.system import atomic
 
-RELEASE, ARM, PREDICTION = "answered_by", "answered_as", "answered"
+RELEASE, ARM, PREDICTION = "answered by", "answered as", "the answer"  # no names of columns in Row
 
 
 def answers(environment: str, until: datetime, folder: Path | None = None) -> pl.DataFrame:
-    """Read the predictions whose outcome is known.
-
-    Args:
-        environment: of the prediction log.
-        until: end time, exclusive, with a time zone.
-        folder: of the outcomes; by default data/outcomes.
+    """Read the predictions before a moment whose outcome is known.
 
     Returns:
         One row for each prediction that a caller received, earliest first: ID, TIME, RELEASE, ARM
@@ -47,13 +42,14 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
     if not received.height:
         return empty
     released = _contract(environment)
-    labels = outcomes.read(released, folder or outcomes.outcomes_folder())
-    known = outcomes.join(received, labels).filter(pl.col(TRUTH).is_not_null())
+    known = outcomes.join(received, outcomes.read(released, folder))
+    known = known.filter(pl.col(TRUTH).is_not_null())
     if not known.height:
         return empty
     kind, truth = kind_in(released), pl.col(TRUTH)
     if kind.classes:
         truth = truth.cast(pl.String)
+    row: Any = known.schema["row"]
     answered = packed(kind)
     if not set(answered.meta.root_names()) <= set(known.columns):
         answered = pl.lit(None)
@@ -63,7 +59,7 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
         pl.col("release").alias(RELEASE),
         pl.col("arm").alias(ARM),
         answered.alias(PREDICTION),
-        *_fields(known),
+        *(pl.col("row").struct.field(field.name) for field in row.fields),
         truth.alias(contract.TARGET),
     ).sort(TIME, ID)
 
@@ -75,29 +71,13 @@ def _contract(environment: str) -> dict[str, Any]:
     return bundle.parse_json(path, bundle.read_small(path))
 
 
-def _fields(log: pl.DataFrame) -> list[pl.Expr]:
-    row: Any = log.schema["row"]
-    return [pl.col("row").struct.field(field.name) for field in row.fields]
-
-
 # Further columns beside those of Row; a raw file may have more columns than Row has.
 ID = "prediction_id"
 TIME = "prediction_time"
 
 
 def new_rows(labelled: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows that no training has used.
-
-    Args:
-        labelled: predictions with known outcome: ID, TIME and the columns of Row.
-
-    Returns:
-        One row for each prediction, ordered by time: ID, TIME and the typed columns of Row. Rows
-        that violate Row are left out.
-
-    Raises:
-        StepError: an earlier file of served rows is missing.
-    """
+    """Return the answers that keep Row and that no training has used, once and ordered by time."""
     schema = contract.Row.to_schema()
     fresh = labelled.unique(ID, keep="first", maintain_order=True).sort(TIME, ID)
     fresh = fresh.join(_collected_ids(), on=ID, how="anti", maintain_order="left")
@@ -121,14 +101,7 @@ def new_rows(labelled: pl.DataFrame) -> pl.DataFrame:
 
 
 def write(rows: pl.DataFrame) -> Path:
-    """Write new rows to a file in data/incoming, atomically.
-
-    Args:
-        rows: from new_rows(); not empty.
-
-    Returns:
-        The path of the file.
-    """
+    """Write new rows, at least one, to a file in data/incoming; return its path."""
     days = rows[TIME].dt.strftime("%Y-%m-%d").sort()
     stem = f"served-{days[0]}-{days[-1]}"
     number, path = 1, current().incoming / f"{stem}.parquet"

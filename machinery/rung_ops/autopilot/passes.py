@@ -2,8 +2,6 @@
 
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,27 +15,22 @@ from rung_ops.project.release_folders import person
 from rung_ops.system import locks
 from rung_ops.tracking import last_run
 
-ABANDONED = "abandoned"
 
-
-class Time(click.ParamType):
-    """A time in ISO 8601; in UTC if it names no zone."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
-        """Read a time of the command line."""
-        try:
-            at = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"got {value!r}; expected a time such as 2026-01-31T12:00:00+00:00")
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+def time(value: str) -> datetime:
+    """Read a time in ISO 8601, in UTC if it names no zone; the help calls it by this name, TIME."""
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"got {value!r}; expected a time such as 2026-01-31T12:00:00+00:00"
+        ) from None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
 @verb("poe autopilot")
 @click.option("--look", is_flag=True, help="print the decision without changing anything")
 @click.option("--abandon", is_flag=True, help="end the pass that failed instead of continuing it")
-@click.option("--now", type=Time(), help="decide as of this time (default: the current time)")
+@click.option("--now", type=time, help="decide as of this time (default: the current time)")
 def main(look: bool, abandon: bool, now: datetime | None) -> int:
     """Make one pass: observe, decide, train, gate, release, promote or roll back."""
     now = now or datetime.now(UTC).replace(microsecond=0)
@@ -73,8 +66,7 @@ def _look(now: datetime, rules: policy.Policy) -> int:
     """Decide without writing or changing anything."""
     from rung_ops.autopilot import steps
 
-    started = journal.unfinished(journal.passes())
-    if started:
+    if started := journal.unfinished(journal.passes()):
         _say(f"Pass {started['pass']} is open: `poe autopilot` continues it first.")
     work = steps.all_steps(Tools(rules, TaskRunner(None), _say, dry=True))
     record = journal.begin(now, person())
@@ -107,11 +99,7 @@ def _missing(record: Record) -> str | None:
     if not all(commits.contains(commit) for commit in made if commit):
         return "its commits are not in this checkout"
     rows = journal.detail(record, "collect").get("file")
-    if (
-        rows
-        and not (current().root / rows).exists()
-        and not Path(f"{current().root / rows}.dvc").exists()
-    ):
+    if rows and not any((current().root / name).exists() for name in (rows, f"{rows}.dvc")):
         return "the rows that it collected are not in this checkout"
     trained = journal.detail(record, "train")
     published = journal.detail(record, "publish").get("pushed to")
@@ -137,7 +125,7 @@ def _abandon() -> int:
 
 
 def _end(record: Record, why: str) -> None:
-    record |= {"outcome": ABANDONED, "summary": why, "finished": journal.clock()}
+    record |= {"outcome": "abandoned", "summary": why, "finished": journal.clock()}
     journal.save(record)
 
 

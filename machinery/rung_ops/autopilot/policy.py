@@ -91,12 +91,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read(path: Path | None = None) -> Policy:
-    """Read the rules.
-
-    Raises:
-        SettingsError: the file is missing or not TOML, or a rule is missing, unknown or out of range,
-            or a canary is to be ended before ops/rollout.toml has it promoted.
-    """
+    """Read the rules; a canary may not be ended before ops/rollout.toml has it promoted."""
     path = settings_file() if path is None else path
     if not path.is_file():
         raise SettingsError(

@@ -1,11 +1,7 @@
-"""Check whether a promoted release is worse than the previous one.
+"""Check whether a promoted release is worse than the previous one, or one on trial than the serving one.
 
-Both are scored on the same rows and outcomes: the new release by its logged predictions, the
-previous one by predicting the rows now. So a harder month does not count against the new release.
-
-Requests that failed are counted by the service at /metrics, since its start and without the release.
-So each pass keeps its reading; the difference of two readings with the same release and process
-counts for the release.
+Both are scored on the same rows and outcomes: the release that answered them by its logged predictions, the
+other one by predicting them now. So a harder month does not count against the new release.
 """
 
 import math
@@ -23,7 +19,7 @@ import polars as pl
 from prometheus_client.parser import text_string_to_metric_families
 
 from rung_ops import contract
-from rung_ops.autopilot.decide import Verdict
+from rung_ops.autopilot.decide import Trial, Verdict
 from rung_ops.autopilot.labelled_rows import ARM, PREDICTION, RELEASE, TIME
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.gate import rules
@@ -37,12 +33,11 @@ from rung_ops.release.state import State, events
 from rung_ops.serving import access
 from rung_ops.statistics import time_blocks
 from rung_ops.statistics.intervals import wilson_interval
-from rung_ops.statistics.jackknife import (
-    GROUPS,
-    NotComparableError,
-    half_width,
-)
+from rung_ops.statistics.jackknife import GROUPS, NotComparableError, half_width
 from rung_ops.training import estimator
+
+# Five in each group of the jackknife.
+LEAST_ON_TRIAL = 100
 
 
 def verdict(
@@ -52,24 +47,11 @@ def verdict(
     now: datetime,
     policy: Rollback,
 ) -> Verdict | None:
-    """Compare the serving release with the previous one.
-
-    Args:
-        state: of production.
-        answers: from rung_ops.autopilot.labelled_rows.
-        readings: from rung_ops.autopilot.post_promotion_check, oldest first.
-        now: time of the check, with a time zone.
-        policy: [rollback] of ops/autopilot.toml.
-
-    Returns:
-        None if there is nothing to compare: no promotion, one before the watch period, or one
-        that was rolled back.
-    """
+    """Compare the serving release with the previous one; None if none was promoted of late."""
     before = predecessor(state)
     if state.serving is None or before is None:
         return None
-    failing = _of_errors(before, state.serving, readings, policy)
-    if failing:
+    if failing := _of_errors(before, state.serving, readings, policy):
         return failing
     if answers.is_empty():
         return None
@@ -81,6 +63,28 @@ def verdict(
         says = f"{state.serving} has {own.height:,} known outcomes; "
         return Verdict(False, f"{says}{policy.least_rows:,} are needed to judge it")
     return _of_quality(before, state.serving, own, policy)
+
+
+def on_trial(trial: Trial, serving: str, answers: pl.DataFrame, policy: Rollback) -> Verdict | None:
+    """Compare the release on trial with the serving one, by outcomes since its trial began.
+
+    It may have learned from a world that has passed since: the gate has seen older rows.
+
+    Returns:
+        None where too few outcomes are known yet.
+    """
+    if answers.is_empty():
+        return None
+    since = (pl.col(RELEASE) == serving) & (pl.col(TIME) >= trial.since)
+    rows = answers.filter(since)
+    if rows.height < least_on_trial(policy):
+        return None
+    return _of_quality(serving, trial.release, rows, policy)
+
+
+def least_on_trial(policy: Rollback) -> int:
+    """Return how many outcomes judge a release on trial; with little traffic it has no more."""
+    return max(1, min(policy.least_rows, LEAST_ON_TRIAL))
 
 
 def predecessor(state: State) -> str | None:
@@ -109,24 +113,25 @@ def _of_errors(
     )
 
 
-def _of_quality(before: str, now: str, own: pl.DataFrame, policy: Rollback) -> Verdict | None:
+def _of_quality(before: str, now: str, own: pl.DataFrame, policy: Rollback) -> Verdict:
+    """Compare two releases on rows that one of them answered."""
     folder = release_folders.environment(release_folders.PRODUCTION)
+    answered_by = own[RELEASE][0]
+    other = before if answered_by == now else now
     try:
-        loaded = serving_release.load(
-            release_folders.bundle(folder, before),
-            release_folders.public_key().read_bytes(),
-            ANY_SPEED,
-        )
+        key = release_folders.public_key().read_bytes()
+        loaded = serving_release.load(release_folders.bundle(folder, other), key, ANY_SPEED)
         rows = own.select(pl.col(name).cast(kind) for name, kind in loaded.schema.items())
-        earlier = loaded.score(rows)[1]
+        predicted = loaded.score(rows)[1]
+        actual = estimator.truth(own)
+        answered = unpacked(own[PREDICTION], estimator.kind())
     except source_import.FAULTS as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        return Verdict(False, f"{before} cannot be compared on the same rows: {reason}")
+        return Verdict(False, f"{other} cannot be compared on the same rows: {reason}")
     settings = params()
     metric = settings["score"]["metric"]
     sign = 1 if settings["score"]["higher_is_better"] else -1
-    actual = estimator.truth(own)
-    served = unpacked(own[PREDICTION], estimator.kind())
+    served, earlier = (answered, predicted) if other == before else (predicted, answered)
 
     def gain(chosen: np.ndarray) -> float:
         figure = contract.score(actual[chosen], served[chosen])[metric]
@@ -143,34 +148,21 @@ def _of_quality(before: str, now: str, own: pl.DataFrame, policy: Rollback) -> V
     figure = float(contract.score(actual, earlier)[metric])
     margin = rules.allowed_loss(rules.read().margin, figure, settings["score"]["higher_is_better"])
     worse = estimate + half < -margin.amount
+    low, high = sorted((sign * (estimate - half), sign * (estimate + half)))
     return Verdict(
         worse,
         f"{now} is {'worse' if worse else 'not certainly worse'} than {before} was by more than "
         f"{margin}: on the same {len(actual):,} rows {metric} differs by {sign * estimate:+.4f} "
-        f"({_ends(sign, estimate, half)}, {policy.level:.0%} interval)",
+        f"({low:+.4f} to {high:+.4f}, {policy.level:.0%} interval)",
     )
 
 
 def interval(
     gain: Callable[[np.ndarray], float], group: np.ndarray, level: float
 ) -> tuple[float, float]:
-    """Estimate a gain on the same rows, and half the width of its confidence interval.
-
-    Args:
-        gain: takes the numbers of some rows.
-        group: the number of each row's group, shape (n_rows,), as standard_error() takes it.
-        level: of the interval, in (0, 1).
-
-    Returns:
-        Both NaN where the gain is not defined.
-    """
+    """Estimate a gain, and half the width of its confidence interval; NaN where it is not defined."""
     half = half_width(gain, group, level)
     return (gain(np.arange(len(group))), half) if math.isfinite(half) else (math.nan, math.nan)
-
-
-def _ends(sign: int, estimate: float, half: float) -> str:
-    low, high = sorted((sign * (estimate - half), sign * (estimate + half)))
-    return f"{low:+.4f} to {high:+.4f}"
 
 
 TIMEOUT = 5.0  # seconds
@@ -190,28 +182,19 @@ class Rate:
 
 
 def reading(url: str, serving: str) -> dict[str, Any] | None:
-    """Read the counters of a service.
-
-    Args:
-        url: of the service, without a path.
-        serving: the serving release.
-
-    Returns:
-        release, process (its start time), answered, failed; None if the service does not answer.
-    """
-    request = access.authorized_request(
-        f"{url.rstrip('/')}/metrics"
-    )  # METRICS_TOKENS may guard them
+    """Read what a service has answered and failed since its `process` started; None without an answer."""
+    # METRICS_TOKENS may guard them.
+    request = access.authorized_request(f"{url.rstrip('/')}/metrics")
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
             families = list(text_string_to_metric_families(response.read().decode()))
     except (OSError, ValueError, urllib.error.URLError):
         return None
     counts: dict[str, float] = {"answered": 0.0, "failed": 0.0}
-    process = None
+    process = None  # the sum, where several workers answer: it changes with any of them
     for sample in (sample for family in families for sample in family.samples):
         if sample.name == "process_start_time_seconds":
-            process = sample.value
+            process = (process or 0.0) + sample.value
         outcome = sample.labels.get("outcome")
         if sample.name == "service_requests_total" and outcome in counts:
             counts[str(outcome)] += sample.value
@@ -230,15 +213,7 @@ def rate(readings: Sequence[dict[str, Any]], release: str) -> Rate:
 
 
 def rise(before: Rate, after: Rate, level: float) -> tuple[float, float]:
-    """Compute the confidence interval of the rise of a share, by Newcombe's method.
-
-    Args:
-        before, after: of at least one request each.
-        level: confidence level, in (0, 1).
-
-    Returns:
-        The lower and the upper bound, in [-1, 1].
-    """
+    """Compute the confidence interval of the rise of a share, by Newcombe's method."""
     deviations = NormalDist().inv_cdf((1 + level) / 2)
     low_before, high_before = wilson_interval(before.failed, before.requests, deviations)
     low_after, high_after = wilson_interval(after.failed, after.requests, deviations)

@@ -27,19 +27,13 @@ from rung_ops.system.processes import poe
 
 @dataclass(frozen=True)
 class Done:
-    """The result of a step.
+    """The result of a step."""
 
-    Attributes:
-        detail: values for later steps and passes, as JSON.
-        then: names of the steps to run next, if this step decides that.
-        outcome: final status if the pass ends here, such as `refused`.
-        summary: final message, a sentence.
-    """
-
+    # Values for later steps and passes, as JSON.
     detail: dict[str, Any] = field(default_factory=dict)
-    then: tuple[str, ...] = ()
-    outcome: str | None = None
-    summary: str = ""
+    then: tuple[str, ...] = ()  # names of the steps to run next, if this step decides that
+    outcome: str | None = None  # final status if the pass ends here, such as `refused`
+    summary: str = ""  # final message, a sentence
 
 
 class StepError(StageError):
@@ -55,17 +49,7 @@ def run(
     steps: Mapping[str, Step],
     on_end: Callable[[Record], None] = lambda entry: None,
 ) -> None:
-    """Run the remaining steps of a pass, and record the start and end of each.
-
-    Args:
-        record: of the pass; changed in place, and saved at each change.
-        first: names of the first steps of every pass.
-        steps: all steps by name.
-        on_end: called with the entry of each step that ended, after it was saved.
-
-    Raises:
-        StepError: a step failed; the pass stays open.
-    """
+    """Run the remaining steps of a pass; save the record at each start and end, then call `on_end`."""
     waiting = list(first)
     while waiting:
         name = waiting.pop(0)
@@ -114,12 +98,6 @@ class TaskRunner:
     """Runs poe tasks in the current environment, passing each the lock of the pass."""
 
     def __init__(self, lock: int | None, quiet: bool = False) -> None:
-        """Set the options.
-
-        Args:
-            lock: file descriptor that each task keeps open while it runs, if there is a lock.
-            quiet: do not print the output of tasks.
-        """
         self._lock = lock
         self._quiet = quiet
 
@@ -128,11 +106,7 @@ class TaskRunner:
         return self._run(words)[0]
 
     def must(self, *words: str) -> None:
-        """Run a task that has to succeed.
-
-        Raises:
-            StepError: it did not; the message repeats its last lines.
-        """
+        """Run a task that has to succeed; the error repeats its last lines."""
         code, last = self._run(words)
         if code != 0:
             output = "".join(f"  {line}\n" for line in last)
@@ -169,19 +143,12 @@ class TaskRunner:
 
 @dataclass(frozen=True)
 class Tools:
-    """The tools that every step gets.
-
-    Attributes:
-        policy: the rules.
-        tasks: runs poe tasks.
-        say: prints a line.
-        dry: whether writing is forbidden.
-    """
+    """The tools that every step gets."""
 
     policy: Policy
     tasks: TaskRunner
     say: Callable[[str], None]
-    dry: bool = False
+    dry: bool = False  # whether writing is forbidden
 
 
 def production() -> state.State:

@@ -7,6 +7,7 @@ veto training and releasing, and are notified of what was promoted and rolled ba
 """
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
@@ -28,7 +29,6 @@ from rung_ops.autopilot import (
 from rung_ops.autopilot import decide as rules
 from rung_ops.autopilot import policy as autopilot_policy
 from rung_ops.autopilot.journal import Record
-from rung_ops.autopilot.labelled_rows import answers
 from rung_ops.autopilot.step_runner import Done, Step, StepError, Tools, production, tries
 from rung_ops.errors import StageError
 from rung_ops.gate import rules as gate_rules
@@ -46,19 +46,7 @@ VETOED = "vetoed"  # the outcome of a pass that a veto ended
 
 
 def ask_veto(action: str, facts: dict[str, Any]) -> str | None:
-    """Ask the project's autopilot_veto.
-
-    Args:
-        action: TRAIN or RELEASE.
-        facts: what the decision rests on, as the journal keeps it; a copy, the hook may change it.
-
-    Returns:
-        The reason against the action; None if there is none, or no hook.
-
-    Raises:
-        StepError: the hook cannot be loaded, raised, or returned a wrong type. The action does
-            not take place.
-    """
+    """Ask the project's autopilot_veto about TRAIN or RELEASE; return its reason against it, if any."""
     try:
         function = hooks.load(VETO)
         if function is None:
@@ -79,20 +67,15 @@ def ask_veto(action: str, facts: dict[str, Any]) -> str | None:
     )
 
 
-def notify_of_step(step: Record) -> None:
-    """Notify of a step that changed what is served, or what will be.
-
-    Args:
-        step: its entry in the journal, already saved: a pass that is stopped here does not notify
-            twice.
-    """
-    for subject, message in notifications(step):
-        notify(subject, message)
-
-
 def notify(subject: str, message: str) -> None:
     """Call the project's notify, without the keys of this process."""
     keyless.guarded("rung_ops.project.hooks:notify", subject, message)
+
+
+def notify_of_step(step: Record) -> None:
+    """Notify of a step whose entry is saved: a pass that is stopped here does not notify twice."""
+    for subject, message in _notifications(step):
+        notify(subject, message)
 
 
 # What the detail of a step says of a release that did not come to serve, or does not any more.
@@ -103,11 +86,8 @@ ENDINGS = {
 }
 
 
-def notifications(step: Record) -> Iterator[tuple[str, str]]:
-    """Yield subject and message for what a step promoted, ended, rolled back or held back.
-
-    A training that is held back is told once, not by each pass.
-    """
+def _notifications(step: Record) -> Iterator[tuple[str, str]]:
+    """Yield subject and message for what a step changed; a training that is held back is told once."""
     detail = step["detail"]
     if detail.get("promoted"):
         yield f"{detail['promoted']} was promoted", f"{detail['promoted']} {detail['says']}."
@@ -118,11 +98,6 @@ def notifications(step: Record) -> Iterator[tuple[str, str]]:
     for key, happened in ENDINGS.items():
         if release := detail.get(key):
             yield f"{release} {happened}", detail.get("says") or step["summary"]
-
-
-def status_file() -> Path:
-    """Return the path of the monitor's status."""
-    return current().reports / "monitor/status.json"
 
 
 # The steps that follow a decision.
@@ -139,24 +114,38 @@ THEN = {
 
 
 def look(tools: Tools, record: Record) -> Done:
-    """Run the monitor, and read the counters of the service.
-
-    The detail has serving (the serving release), status (of the monitor; None if no prediction was
-    logged) and reading (None if the service does not answer).
-
-    Raises:
-        StepError: the monitor did not write its status.
-    """
+    """Run the monitor, once something was predicted, and read the counters of the service."""
     serving = production().serving
     if serving is None:
         return Done({"serving": None})
     log = prediction_log.folder(release_folders.PRODUCTION)
     if not any(log.glob("date=*/*.parquet")):
         return Done({"serving": serving, "status": None, "reading": None})
-    status = _printed_status(tools, record) if tools.dry else _written_status(tools, record)
-    url = tools.policy.service.url
+    status, url = _status(tools, record), tools.policy.service.url
     reading = post_promotion_check.reading(url, serving) if url else None
     return Done({"serving": serving, "status": status, "reading": reading})
+
+
+def _status(tools: Tools, record: Record) -> dict[str, Any]:
+    """Run the monitor; a dry one prints its status instead of writing it."""
+    if tools.dry:
+        printed = tools.tasks.last_line("monitor", "--json", "--now", record["at"])
+        try:
+            return dict(json.loads(printed))
+        except (ValueError, TypeError):
+            raise StepError(f"`poe monitor --json` did not print a status: {printed}") from None
+    file = current().reports / "monitor/status.json"
+    file.unlink(missing_ok=True)
+    code = tools.tasks.run("monitor", "--now", record["at"])
+    return _read(file, f"`poe monitor` ended with exit code {code}")
+
+
+def _read(file: Path, ended: str) -> dict[str, Any]:
+    """Read what a task has written as JSON."""
+    try:
+        return dict(json.loads(file.read_bytes()))
+    except (FileNotFoundError, ValueError):
+        raise StepError(f"{ended} and did not write {shown(file)}: see its output above.") from None
 
 
 def settle(tools: Tools, record: Record) -> Done:
@@ -181,18 +170,13 @@ def decide(tools: Tools, record: Record) -> Done:
         tools.say(f"Vetoed: {veto}")
         summary = f"the project's veto against training: {veto}"
         return Done(detail, outcome=VETOED, summary=summary)
-    then = THEN[action]
-    if then:
+    if then := THEN[action]:
         return Done(detail, then)
     return Done(detail, outcome=action, summary=reasons[0])
 
 
 def decided(record: Record) -> dict[str, Any]:
-    """Gather the facts, apply the rules to them, and ask for the project's veto.
-
-    Returns:
-        action, reasons, facts, and `veto` where there is one, as the journal keeps them.
-    """
+    """Gather the facts, apply the rules, and ask for the project's veto; return the step's detail."""
     policy = autopilot_policy.read()
     passes = journal.passes()
     gathered = gather.gather(record, production(), passes, policy)
@@ -211,38 +195,16 @@ def _write_gauges(held_back: bool) -> None:
     if not log.parent.is_dir():  # nothing was ever answered
         return
     registry = CollectorRegistry()
-    ran = Gauge(
-        "autopilot_run_timestamp_seconds", "When the autopilot last decided.", registry=registry
-    )
-    ran.set_to_current_time()
-    held = Gauge(
-        "autopilot_training_held_back",
-        "1 if there is a reason to train, and a limit holds the training back.",
-        registry=registry,
-    )
-    held.set(held_back)
+    for name, says, value in (
+        ("autopilot_run_timestamp_seconds", "When the autopilot last decided.", time.time()),
+        (
+            "autopilot_training_held_back",
+            "1 if there is a reason to train, and a limit holds the training back.",
+            held_back,
+        ),
+    ):
+        Gauge(name, says, registry=registry).set(value)
     atomic.write(log.with_name(prediction_log.AUTOPILOT_PROM), generate_latest(registry))
-
-
-def _written_status(tools: Tools, record: Record) -> dict[str, Any]:
-    status_file().unlink(missing_ok=True)
-    code = tools.tasks.run("monitor", "--now", record["at"])
-    try:
-        return dict(json.loads(status_file().read_bytes()))
-    except (FileNotFoundError, ValueError):
-        raise StepError(
-            f"`poe monitor` ended with exit code {code} and did not write {shown(status_file())}: see its "
-            "output above."
-        ) from None
-
-
-def _printed_status(tools: Tools, record: Record) -> dict[str, Any]:
-    """Run the monitor so that it prints its status instead of writing it."""
-    printed = tools.tasks.last_line("monitor", "--json", "--now", record["at"])
-    try:
-        return dict(json.loads(printed))
-    except (ValueError, TypeError):
-        raise StepError(f"`poe monitor --json` did not print a status: {printed}") from None
 
 
 def collect(tools: Tools, record: Record) -> Done:
@@ -261,18 +223,12 @@ def collect(tools: Tools, record: Record) -> Done:
 
 
 def collected(until: str) -> dict[str, Any]:
-    """Write the rows of production whose outcome is known at a time and that no training used.
-
-    Returns:
-        rows, and `file` where there are some.
-    """
-    rows = labelled_rows.new_rows(
-        answers(release_folders.PRODUCTION, datetime.fromisoformat(until))
-    )
+    """Write the rows of production with a known outcome that no training used; return the step's detail."""
+    known = labelled_rows.answers(release_folders.PRODUCTION, datetime.fromisoformat(until))
+    rows = labelled_rows.new_rows(known)
     if rows.is_empty():
         return {"rows": 0}
-    path = labelled_rows.write(rows)
-    return {"rows": rows.height, "file": shown(path)}
+    return {"rows": rows.height, "file": shown(labelled_rows.write(rows))}
 
 
 def commit_rows(tools: Tools, record: Record) -> Done:
@@ -306,10 +262,8 @@ def choose(tools: Tools, record: Record) -> Done:
 def train(tools: Tools, record: Record) -> Done:
     """Run the pipeline."""
     commits.refuse_foreign_changes(resumed=True)
-    if tries(record, "train") > 1:
-        adopted = _adopt()
-        if adopted:
-            tools.say(f"version {adopted} was registered already")
+    if tries(record, "train") > 1 and (adopted := _adopt()):
+        tools.say(f"version {adopted} was registered already")
     tools.tasks.must("pipeline")
     return Done(last_run.read())
 
@@ -321,13 +275,7 @@ def commit_run(tools: Tools, record: Record) -> Done:
 
 
 def _adopt() -> str | None:
-    """Adopt a version that a killed pipeline registered without recording it.
-
-    Otherwise the pipeline would run its last stage again and register the model twice.
-
-    Returns:
-        The number of the version; None if there is no such version.
-    """
+    """Adopt a version that a killed pipeline registered and did not record: it would do so twice."""
     # Imported here because they import MLflow, and most passes do not train.
     from rung_ops.tracking import registry
     from rung_ops.tracking.source_state import origin
@@ -337,36 +285,22 @@ def _adopt() -> str | None:
         if str(version.version) == last_run.read().get("version"):
             return None
         if all(version.tags.get(name) == here[name] for name in here):
-            return _record_version(version)
+            registry.client().set_registered_model_alias(
+                version.name, registry.CHALLENGER, version.version
+            )
+            last_run.write_and_commit(str(version.run_id), version.name, str(version.version))
+            return str(version.version)
     return None
 
 
-def _record_version(version: Any) -> str:
-    from rung_ops.tracking import registry
-
-    registry.client().set_registered_model_alias(version.name, registry.CHALLENGER, version.version)
-    last_run.write_and_commit(str(version.run_id), version.name, str(version.version))
-    return str(version.version)
-
-
-BY = "autopilot"
 AT_ONCE = "check its figures, then run `uv run poe deploy production RELEASE --at-once`"
 
 
 def gate(tools: Tools, record: Record) -> Done:
-    """Compare the new version with the serving release.
-
-    A missing decision of people, such as an approval, does not refuse it: deploy() waits for it.
-    """
+    """Compare the new version with what serves; deploy() waits for missing decisions of people."""
     gate_rules.verdict_file().unlink(missing_ok=True)
     code = tools.tasks.run("gate")
-    try:
-        verdict: dict[str, Any] = json.loads(gate_rules.verdict_file().read_bytes())
-    except (FileNotFoundError, ValueError):
-        raise StepError(
-            f"`poe gate` ended with exit code {code} and did not write "
-            f"{shown(gate_rules.verdict_file())}: see its output above."
-        ) from None
+    verdict = _read(gate_rules.verdict_file(), f"`poe gate` ended with exit code {code}")
     version = journal.detail(record, "train").get("version", "?")
     reasons, awaits = verdict.get("reasons", []), verdict.get("awaits", [])
     if code == 0 or (awaits and not reasons):
@@ -386,8 +320,7 @@ def release(tools: Tools, record: Record) -> Done:
     facts = journal.detail(record, "decide").get("facts", {})
     verdict = journal.detail(record, "gate").get("verdict")
     asked = facts | {"version": version, "verdict": verdict}
-    reason = keyless.guarded("rung_ops.autopilot.steps:ask_veto", RELEASE, asked)
-    if reason:
+    if reason := keyless.guarded("rung_ops.autopilot.steps:ask_veto", RELEASE, asked):
         commits.publish()  # as after a refusal
         summary = f"the project's veto against releasing version {version}: {reason}"
         return Done({"vetoed": version}, outcome=VETOED, summary=summary)
@@ -408,16 +341,13 @@ def publish(tools: Tools, record: Record) -> Done:
 def deploy(tools: Tools, record: Record) -> Done:
     """Deploy the release to production, as shadow or canary by the project's rules."""
     release = journal.detail(record, "release")["release"]
-    known = release in production().releases()
-    if not known and not rollback_event(
-        release_folders.environment(release_folders.PRODUCTION), release
-    ):
-        if not gate_rules.verdict_file().exists():  # the verdict was written in another checkout
+    folder = release_folders.environment(release_folders.PRODUCTION)
+    if release not in production().releases() and not rollback_event(folder, release):
+        file = gate_rules.verdict_file()
+        if not file.exists():  # the verdict was written in another checkout
             verdict = journal.detail(record, "gate")["verdict"]
-            gate_rules.verdict_file().parent.mkdir(parents=True, exist_ok=True)
-            gate_rules.verdict_file().write_text(
-                json.dumps(verdict, indent=2) + "\n", encoding="utf-8"
-            )
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(verdict, indent=2) + "\n", encoding="utf-8")
         tools.tasks.must("deploy", release_folders.PRODUCTION, release)
     return _result(release)
 
@@ -436,21 +366,25 @@ def roll_back(tools: Tools, record: Record) -> Done:
 
 
 def end_trial(tools: Tools, record: Record) -> Done:
-    """End a canary that too few requests reach, unless that was done before."""
+    """End a trial that too few requests reach, or abort that of a release that is worse."""
     known = journal.detail(record, "decide")
-    trial, reason = known["facts"]["trial"]["release"], known["reasons"][0]
-    now = production()
-    if now.canary and now.canary.release == trial:
-        folder = release_folders.environment(release_folders.PRODUCTION)
-        state.end_trial(folder, reason, by=BY, expected=now.generation, release=trial)
-    return Done({"ended": trial}, outcome="trial ended", summary=reason)
+    trial, reason = known["facts"]["trial"], known["reasons"][0]
+    release, now = trial["release"], production()
+    if release not in now.on_trial:  # the next pass settles what became of it
+        return Done(outcome=rules.NOTHING, summary=f"{release} is no longer on trial")
+    is_worse = bool((trial.get("verdict") or {}).get("worse"))
+    folder = release_folders.environment(release_folders.PRODUCTION)
+    end = state.abort if is_worse else state.end_trial
+    end(folder, reason, release_folders.AUTOPILOT, now.generation, release)
+    if is_worse:
+        return Done({"aborted": release}, outcome="aborted", summary=reason)
+    return Done({"ended": release}, outcome="trial ended", summary=reason)
 
 
 def _result(release: str) -> Done:
     """Describe the role of a release that was just deployed, and who decides next."""
     now = production()
-    arms = {"canary": now.canary, "shadow": now.shadow}
-    arm = next((arm for arm, of in arms.items() if of and of.release == release), None)
+    arm = next((arm for arm, tried in gather.arms(now) if tried.release == release), None)
     if arm is None:
         served = now.serving == release
         summary = f"{release} {'is served in' if served else 'was removed from'} production"
@@ -467,16 +401,14 @@ def _result(release: str) -> Done:
 
 
 def _candidate(trained: dict[str, str]) -> str | None:
-    """Return the newest candidate of a version, if any.
-
-    The run is compared too: numbers of versions repeat in a registry that was recreated.
-    """
+    """Return the newest candidate of a version, if any."""
     candidates = []
     for path in release_folders.candidates().glob(f"v{trained['version']}-*"):
         try:
             manifest = bundle.read_manifest(path)
         except bundle.BundleError:
             continue
+        # Numbers of versions repeat in a registry that was recreated.
         if manifest["run_id"] == trained["run_id"]:
             candidates.append((manifest["created"], path.name))
     return max(candidates)[1] if candidates else None
@@ -487,7 +419,7 @@ FIRST = ("look", "settle", "decide")
 
 
 def all_steps(tools: Tools) -> dict[str, Step]:
-    """Return all steps by name."""
+    """Return all steps by name, as the journal has it."""
     work = {
         "look": look,
         "settle": settle,

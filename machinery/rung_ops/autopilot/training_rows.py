@@ -29,34 +29,17 @@ CHOSEN = ("window", "test_rows")
 
 
 def judging_rows(rows: int, newer: int, changed: int | None, least: int, share: float) -> int:
-    """Return how many of the newest rows judge a version.
-
-    Half of those that what serves has not learned from: the other half teaches the version what is new.
-    Where a change was seen, half of the rows in which it was seen: older ones are of the world before,
-    and of no use to judge a version for the world after.
-
-    Args:
-        rows: all rows with a known outcome.
-        newer: those that what serves has not learned from.
-        changed: rows of the monitor's window, where it saw a change; None without one.
-        least: with which the gate judges at all.
-        share: of all rows, the most.
+    """Return how many of the newest rows judge a version: half of those that what serves has
+    not learned from, as the other half teaches what is new. Where a change was seen, half of
+    the rows in which it was seen: older ones are of the world before. `least` is what the gate
+    needs, `share` the most of all rows.
     """
     new = newer if changed is None else min(newer, changed)
     return min(max(new // 2, least), round(rows * share))
 
 
 def choose(serving: str, facts: dict[str, Any], quality_drop: float) -> dict[str, Any]:
-    """Choose the lines under [split] of params.toml for a training.
-
-    Args:
-        serving: the release that serves.
-        facts: of the decision to train, as the journal keeps them.
-        quality_drop: of [retrain] in ops/autopilot.toml.
-
-    Returns:
-        window, test_rows, and `lines`, which say why; empty if the rows have no TIME.
-    """
+    """Choose `window` and `test_rows` of [split], with `lines` that say why; nothing without a TIME."""
     rows = window.in_use(pl.read_parquet(current().rows))
     if not window.has_time(rows):
         return {}
@@ -95,13 +78,9 @@ def write(chosen: dict[str, Any]) -> str:
 
 
 def undo() -> None:
-    """Take back lines of params.toml that a stopped pass wrote and did not commit.
-
-    Raises:
-        StepError: the file has other uncommitted changes, too.
-    """
+    """Take back lines of params.toml that a stopped pass wrote; refuse other uncommitted changes."""
     path = current().root / PARAMS
-    committed, text = commits.committed_text(PARAMS), path.read_text(encoding="utf-8")
+    committed, text = commits.git("show", f"HEAD:./{PARAMS}"), path.read_text(encoding="utf-8")
     if text == committed:
         return
     if _without_chosen(text) != _without_chosen(committed):

@@ -1,7 +1,11 @@
 """Score a file of rows: `uv run poe predict INPUT [OUTPUT]`."""
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -10,14 +14,18 @@ import msgspec
 import numpy as np
 import pandera.polars as pa
 import polars as pl
+import polars.selectors as cs
 
 from rung_ops import contract, settings
 from rung_ops.command import verb
 from rung_ops.contract import raw_file
-from rung_ops.contract.row_checks import Problem, inspect
+from rung_ops.contract.row_checks import Problem
+from rung_ops.data.blocks import Inspection, in_blocks, scan, streamed
+from rung_ops.data.blocks import write as write_blocks
 from rung_ops.errors import StageError
-from rung_ops.features.point_in_time import beyond_events, fill_defaults, join
+from rung_ops.features.point_in_time import beyond_events, fill_defaults, join, moment_columns
 from rung_ops.features.sources import Events
+from rung_ops.model.rules import missing as missing_values
 from rung_ops.model.target import HIGH, INTERVAL, LOW, PREDICTION, Kind, columns, shape
 from rung_ops.project import current
 from rung_ops.project.paths import params, shown
@@ -26,9 +34,9 @@ from rung_ops.system.files import is_full
 from rung_ops.system.printable import counted, printable
 from rung_ops.training import estimator, refit
 
-WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
-    ".parquet": pl.DataFrame.write_parquet,
-    ".csv": pl.DataFrame.write_csv,
+WRITERS: dict[str, Callable[[pl.LazyFrame, Path], object]] = {
+    ".parquet": pl.LazyFrame.sink_parquet,
+    ".csv": pl.LazyFrame.sink_csv,
 }
 # The columns that scoring adds to a row. PREDICTION is the probability of the positive class, or the
 # value; of several classes the most probable, of quantiles the median; null for a bad row.
@@ -39,8 +47,6 @@ DEFAULTS_USED = "defaults_used"  # columns and entity features that had no value
 PREDICTION_ID = "prediction_id"  # id of the prediction in the log, where it is logged
 NOT_APPROVED = "not_approved"  # why the model is not approved, where an add-on says so
 ROW = "number of the row"  # not the name of a column in Row
-
-
 AS_TEXT = pl.col(DEFAULTS_USED).list.join(", ").replace("", None)  # as CSV has no lists
 
 
@@ -54,47 +60,59 @@ class PredictionError(StageError):
     """The file cannot be scored; the message says why and what to do."""
 
 
-def read(path: Path) -> pl.DataFrame:
+def read(path: Path, scratch: Path) -> pl.LazyFrame:
     """Read a file to score with load() of dataset.py, as training does.
 
-    Raises:
-        PredictionError: the file does not exist, or load() cannot read it.
+    What load() reads as a stream is in a file of the folder `scratch`, to be read in blocks.
     """
-    refuse_folder(path)
     if not path.is_file():
         raise PredictionError(f"{shown(path)}: there is no such file.")
     try:
-        return raw_file.read(path)
+        return raw_file.read_lazily(path, scratch / "rows.parquet")
     except raw_file.UnreadableFileError as error:
         raise PredictionError(str(error)) from error
 
 
-def refuse_folder(path: Path) -> None:
-    """Raise PredictionError for a folder, which only Ray scores."""
-    if path.is_dir():
-        raise PredictionError(f"{shown(path)} is a folder: name one of its files.")
+class Scoring:
+    """Rows of a source, scored block by block.
 
-
-def score(
-    rows: pl.DataFrame, source: str, events: Events | None = None
-) -> tuple[pl.DataFrame, list[Problem]]:
-    """Predict every row that satisfies the contract.
-
-    Args:
-        rows: the columns of Row without the target; further columns are kept.
-        source: name of the file, for messages.
-        events: of entity features; they are read now by default.
-
-    Returns:
-        The result of score_rows(), and the problems.
-
-    Raises:
-        PredictionError: columns are missing, or there are no rows.
+    Attributes:
+        rows: how many were scored until now.
+        bad: how many of them have no prediction.
+        missing: how many have no value, by column or entity feature.
+        moments: the columns of all rows that beyond_events() reads.
     """
-    typed, problems = inspect(rows, schema(), source)
-    refuse(problems)
-    model = estimator.load(refit.served_model())
-    return score_rows(rows, typed, problems, model, events), problems
+
+    def __init__(self, rows: pl.LazyFrame, source: str, events: Events | None = None) -> None:
+        self.inspection = Inspection(rows, schema(), source)
+        self.events = events or Events(current().root)
+        self.rows = self.bad = 0
+        self.missing: Counter[str] = Counter()
+        self.moments: list[pl.DataFrame] = []
+
+    def blocks(self) -> Iterator[pl.DataFrame]:
+        """Predict every row that satisfies the contract: each block as score_rows() returns it.
+
+        Raises:
+            PredictionError: columns are missing, or there are no rows.
+        """
+        model = None
+        for rows, typed, problems in self.inspection.blocks():
+            refuse(problems)
+            if model is None:
+                model = estimator.load(refit.served_model())
+            scored = score_rows(rows, typed, problems, model, self.events)
+            self.rows += scored.height
+            self.bad += int(scored[PROBLEM].is_not_null().sum())
+            self.missing.update(missing_counts(scored))
+            self.moments.append(scored.select(cs.by_name(*moment_columns(), require_all=False)))
+            yield scored
+
+
+def score(rows: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Problem]]:
+    """Predict rows in memory; return them as score_rows() does, and the problems."""
+    scoring = Scoring(rows.lazy(), source)
+    return pl.concat(scoring.blocks()), scoring.inspection.problems
 
 
 def schema() -> pa.DataFrameSchema:
@@ -154,10 +172,7 @@ def score_rows(
 
 def _without_value(rows: pl.DataFrame) -> pl.Series:
     """Name the columns of each row that have no value: null, or NaN."""
-    empty = {
-        column.name: column.is_null() | (column.is_nan() if column.dtype.is_float() else False)
-        for column in rows
-    }
+    empty = {column.name: missing_values(column) for column in rows}
     names = [
         pl.when(pl.lit(where)).then(pl.lit(name)).alias(name)
         for name, where in empty.items()
@@ -176,16 +191,7 @@ def missing_counts(scored: pl.DataFrame) -> dict[str, int]:
 
 
 def refuse_missing(missing: Mapping[str, int], rows: int) -> None:
-    """Refuse predictions that rest on defaults because the events of entity features are missing.
-
-    Args:
-        missing: from missing_counts().
-        rows: number of the rows that were scored.
-
-    Raises:
-        PredictionError: an entity feature has no value in more of them than may be.
-        SettingsError: [predict] of params.toml is wrong.
-    """
+    """Refuse predictions that rest on defaults because events of features are missing."""
     names = {each.name for each in contract.ENTITY_FEATURES}
     if not names:
         return
@@ -234,38 +240,22 @@ def predictions_of(scored: pl.DataFrame) -> np.ndarray:
     return scored.select(names if kind.classes else [names[0], PREDICTION, names[1]]).to_numpy()
 
 
-def refuse_output(path: Path) -> None:
-    """Raise PredictionError if write() does not know the suffix of a file, or may not replace it."""
-    if path.suffix not in WRITERS:
-        raise PredictionError(
-            f"{shown(path)}: got suffix `{path.suffix}`; expected {' or '.join(WRITERS)}."
-        )
-    refuse_other_rows(path)
-
-
 def refuse_other_rows(path: Path) -> None:
     """Raise PredictionError for a file of rows without predictions: `poe predict *.csv` names two."""
-    if path.is_file() and path.stat().st_size and not _was_scored(path):
-        raise PredictionError(
-            f"{shown(path)} exists and holds no predictions, so it is not written over: name another "
-            "output, or delete it."
-        )
-
-
-def _was_scored(path: Path) -> bool:
+    if not path.is_file() or not path.stat().st_size:
+        return
     scan = pl.scan_csv if path.suffix == ".csv" else pl.scan_parquet
-    try:
-        return PREDICTION in scan(path).collect_schema()
-    except pl.exceptions.PolarsError:
-        return False
+    with suppress(pl.exceptions.PolarsError):
+        if PREDICTION in scan(path, glob=False).collect_schema():
+            return
+    raise PredictionError(
+        f"{shown(path)} exists and holds no predictions, so it is not written over: name another "
+        "output, or delete it."
+    )
 
 
-def write(scored: pl.DataFrame, path: Path) -> None:
-    """Write scored rows atomically, in the format of the file's suffix.
-
-    Raises:
-        PredictionError: a column cannot be written in this format.
-    """
+def write(scored: pl.LazyFrame, path: Path) -> None:
+    """Write scored rows atomically, in the format of the file's suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with atomic.writing(path) as draft:
@@ -281,15 +271,7 @@ def write(scored: pl.DataFrame, path: Path) -> None:
 
 
 class Result(NamedTuple):
-    """What came of scoring.
-
-    Attributes:
-        rows: number of all rows.
-        bad: how many of them have no prediction.
-        problems: of the bad rows.
-        missing: number of scored rows without a value, by column or entity feature.
-        notes: what else a person has to know of the input, each a sentence.
-    """
+    """What came of scoring: number of rows, of bad ones and of those without a value, and notes."""
 
     rows: int
     bad: int
@@ -300,13 +282,12 @@ class Result(NamedTuple):
 
 def left_out(path: Path, rows: int) -> list[str]:
     """Say how many rows of a file load() did not return; nothing where it is all of them."""
-    held = raw_file.row_count(path)
-    if held is None or held <= rows:
-        return []
-    return [
+    held = raw_file.row_count(path) or 0
+    text = (
         f"load() returned {rows:,} of the {counted(held, 'row')} of {shown(path)}: those that it left "
         "out have no prediction."
-    ]
+    )
+    return [text] if held > rows else []
 
 
 # Maps scored rows to the rows that are written. Raises PredictionError if nothing may be written.
@@ -316,20 +297,36 @@ Backend = Callable[[Path, Path, BeforeWriting | None], Result]
 
 
 def in_process(source: Path, output: Path, before_writing: BeforeWriting | None) -> Result:
-    """Score a file in this process.
-
-    Raises:
-        PredictionError: the input cannot be scored, or the output cannot be written.
-    """
-    refuse_folder(source)
-    refuse_output(output)
+    """Score a file in this process."""
+    if source.is_dir():  # only Ray scores one
+        raise PredictionError(f"{shown(source)} is a folder: name one of its files.")
+    if output.suffix not in WRITERS:
+        raise PredictionError(
+            f"{shown(output)}: got suffix `{output.suffix}`; expected {' or '.join(WRITERS)}."
+        )
+    refuse_other_rows(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
     events = Events(current().root)
-    scored, problems = score(read(source), shown(source), events)
-    bad, missing = int(scored[PROBLEM].is_not_null().sum()), missing_counts(scored)
-    refuse_missing(missing, scored.height - bad)
-    write(before_writing(scored) if before_writing else scored, output)
-    notes = [*left_out(source, scored.height), *beyond_events(scored, events)]
-    return Result(scored.height, bad, problems, missing, notes)
+    with tempfile.TemporaryDirectory(prefix=".", dir=output.parent) as folder:
+        scoring = Scoring(read(source, Path(folder)), shown(source), events)
+        parts = _until_all_are_scored(scoring, Path(folder) / "scored.parquet")
+        missing = dict(sorted(scoring.missing.items()))
+        refuse_missing(missing, scoring.rows - scoring.bad)
+        with streamed(map(before_writing, parts) if before_writing else parts) as scored:
+            write(scored, output)
+    moments = pl.concat(scoring.moments)
+    notes = [*left_out(source, scoring.rows), *beyond_events(moments, events)]
+    return Result(scoring.rows, scoring.bad, scoring.inspection.problems, missing, notes)
+
+
+def _until_all_are_scored(scoring: Scoring, scratch: Path) -> Iterable[pl.DataFrame]:
+    """Score all blocks; what is more than a block waits in a file, as the totals may refuse all."""
+    blocks = scoring.blocks()
+    first, second = next(blocks), next(blocks, None)
+    if second is None:
+        return [first]
+    write_blocks(chain([first, second], blocks), scratch)
+    return in_blocks(scan(scratch))
 
 
 def command(
@@ -338,14 +335,7 @@ def command(
     before_writing: BeforeWriting | None = None,
     rows: str = "rows to score, in a file that load() reads",
 ) -> int:
-    """Run a verb that scores: parse its arguments, score, say what came of it.
-
-    Args:
-        arguments: of the command line; None for those of the process.
-        backend: scores the rows.
-        before_writing: such as what logs them.
-        rows: help for the input.
-    """
+    """Run a verb that scores: parse its arguments, score by a backend, say what came of it."""
 
     about = f"Score rows. INPUT: {rows}. OUTPUT: a .parquet or .csv file, in reports/ by default."
 
@@ -361,11 +351,8 @@ def command(
         for sentence in (*result.problems, *result.notes):
             print(sentence, file=sys.stderr)
         good = result.rows - result.bad
-        print(
-            f"{counted(good, 'row')} scored"
-            + (f", {result.bad:,} not (see the column `{PROBLEM}`)" if result.bad else "")
-            + f": {shown(target)}"
-        )
+        bad = f", {result.bad:,} not (see the column `{PROBLEM}`)" if result.bad else ""
+        print(f"{counted(good, 'row')} scored{bad}: {shown(target)}")
         if result.missing:
             shares = ", ".join(_shares(result.missing, good))
             print(f"without a value: {shares} (see the column `{DEFAULTS_USED}`)")

@@ -7,13 +7,20 @@ import uuid
 
 import polars as pl
 
-from rung_ops import contract, prediction_log
-from rung_ops.batch.predict import DEFAULTS_USED, PREDICTION_ID, PredictionError, predictions_of
+from rung_ops import prediction_log
+from rung_ops.batch.predict import (
+    DEFAULTS_USED,
+    PREDICTION_ID,
+    PredictionError,
+    predictions_of,
+    schema,
+)
 from rung_ops.features.point_in_time import join
 from rung_ops.model.target import PREDICTION
 from rung_ops.prediction_log import sealed
 from rung_ops.project import current, service_settings
 from rung_ops.project.paths import shown
+from rung_ops.system.files import md5
 from rung_ops.system.printable import counted
 from rung_ops.training import estimator, refit
 
@@ -23,10 +30,7 @@ CHUNK = 50_000  # rows written at a time, to limit memory
 
 
 def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
-    """Write predictions to the log, before they are written to the output.
-
-    Args:
-        scored: from rung_ops.batch.predict.score().
+    """Write predictions of score() to the log, before they are written to the output.
 
     Returns:
         The rows with the column PREDICTION_ID, null for rows without a prediction.
@@ -34,7 +38,6 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
     Raises:
         PredictionError: the log could not be written, so no prediction may be used; or it has to be
             encrypted, and there is no key.
-        SettingsError: ops/service.toml cannot be used.
     """
     try:
         sealed.require(service_settings.log_settings().encrypted)
@@ -73,31 +76,21 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
 
 
 def release() -> str:
-    """Return a name of the model: its version if the last run registered it, and its hash.
-
-    Returns:
-        Such as `v3-9f86d081` or `unregistered-9f86d081`, with the first digits of the SHA-256 of
-        the file of the model that predicts.
-    """
+    """Name the model: its version if the last run registered it, and its hash: `v3-9f86d081`."""
     digest = hashlib.sha256(refit.served_model().read_bytes()).hexdigest()[:8]
-    content = current().model_file.read_bytes()
+    path = current().model_file
     run, lock = current().reports / "run.json", current().root / "dvc.lock"
     if run.is_file() and lock.is_file():
         # Left out of the import at the top: the image for scoring has neither file nor package.
         stages = importlib.import_module("yaml").safe_load(lock.read_text(encoding="utf-8"))
         tracked = stages.get("stages", {}).get("track", {}).get("deps", [])
-        md5 = {dependency["path"]: dependency.get("md5") for dependency in tracked}
-        if (
-            md5.get(shown(current().model_file))
-            == hashlib.md5(content, usedforsecurity=False).hexdigest()
-        ):
+        recorded = {dependency["path"]: dependency.get("md5") for dependency in tracked}
+        if recorded.get(shown(path)) == md5(path):
             version = json.loads(run.read_text(encoding="utf-8"))["version"]
             return f"v{version}-{digest}"
     return f"unregistered-{digest}"
 
 
 def _typed(rows: pl.DataFrame) -> pl.DataFrame:
-    schema = contract.Row.to_schema()
-    wanted = {name: column.dtype.type for name, column in schema.columns.items()}
-    wanted.pop(contract.TARGET, None)
-    return join(rows.select(pl.col(name).cast(dtype) for name, dtype in wanted.items()))
+    columns = schema().columns
+    return join(rows.select(pl.col(n).cast(column.dtype.type) for n, column in columns.items()))

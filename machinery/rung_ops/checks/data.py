@@ -31,14 +31,7 @@ ENCODINGS = ("utf-8", "latin-1")  # the second reads any bytes, and writes them 
 
 @dataclass(frozen=True)
 class RawTable:
-    """The first rows of a raw file.
-
-    Attributes:
-        path: of the file.
-        frame: its rows, of a CSV file as text.
-        separator: of a CSV file.
-        encoding: of a CSV file.
-    """
+    """The first rows of a raw file, as text of a CSV file, which alone has a separator and an encoding."""
 
     path: Path
     frame: pl.DataFrame
@@ -93,11 +86,7 @@ KEYS = (pl.String, pl.Boolean, pl.Date)  # and whole numbers; a float has no exa
 
 
 def well_declared() -> None:
-    """Entity features have unique names, and are looked up by columns that a caller sends.
-
-    Raises:
-        ContractError: one of them is not.
-    """
+    """Entity features have unique names, and are looked up by columns that a caller sends."""
     declared = contract.ENTITY_FEATURES
     if not isinstance(declared, list) or not all(isinstance(e, EntityFeature) for e in declared):
         raise ContractError("features.py: ENTITY_FEATURES must be a list of EntityFeature.")
@@ -128,11 +117,7 @@ def well_declared() -> None:
 
 
 def with_entity_features(rows: pl.DataFrame) -> pl.DataFrame:
-    """Add the entity features to rows of Row.
-
-    Raises:
-        ContractError: one of them cannot be computed.
-    """
+    """Add the entity features to rows of Row."""
     try:
         return join(rows)
     except EntityFeatureError as error:
@@ -181,10 +166,8 @@ def target_may_be_missing() -> None:
             try:
                 read(without)
             except StageError as error:
-                shown_names = " and ".join(f"`{name}`" for name in names)
-                sentence = explain(
-                    f"load() of a file without {shown_names}", error.__cause__ or error
-                )
+                what = f"load() of a file without {' and '.join(f'`{name}`' for name in names)}"
+                sentence = explain(what, error.__cause__ or error)
                 raise ContractError(f"{sentence} Rows to predict have no target yet.") from error
         return
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from datetime import timedelta
-from typing import Any
 
 import polars as pl
 from polars.testing import assert_frame_equal
@@ -74,18 +73,13 @@ def features_read_their_own_row_only() -> None:
 
 
 def forecast_is_well_declared() -> None:
-    """A forecast of a number says when it is made, and which rows are one series.
-
-    Raises:
-        ContractError: it does not; the message says what to change.
-    """
+    """A forecast of a number says when it is made, and which rows are one series."""
     for sentence in (_times(), _columns()):
         if sentence:
             raise ContractError(f"dataset.py: {sentence}")
 
 
 def _times() -> str | None:
-    """Say what is wrong with HORIZON, ORIGIN and SEASON themselves."""
     horizon, origin, season = contract.HORIZON, contract.ORIGIN, contract.SEASON
     if horizon is not None and origin is not None:
         return (
@@ -104,14 +98,13 @@ def _times() -> str | None:
 
 
 def _columns() -> str | None:
-    """Say what is wrong with the columns of Row that a forecast needs."""
     if forecast.declared() is None:
         return None
     schema, origin, time = contract.Row.to_schema(), contract.ORIGIN, contract.TIME
     columns = schema.columns
     if origin is not None and (origin not in columns or origin == time):
-        return f"ORIGIN is {origin!r}; it must be a column of Row beside TIME."
-    if origin is not None and not _alike(columns[origin], columns[time]):
+        return f"ORIGIN is {origin!r}; it must be a column of Row other than TIME."
+    if origin is not None and columns[origin].dtype.type != columns[time].dtype.type:
         return f"ORIGIN `{origin}` must be of the type of TIME `{time}`, {columns[time].dtype}."
     for name in filter(None, (time, origin)):
         if columns[name].nullable:
@@ -123,21 +116,13 @@ def _columns() -> str | None:
     if not set(needed) <= set(schema.unique or []):
         return (
             f"Config.unique of Row must name {' and '.join(f'`{name}`' for name in needed)}, and "
-            "beside them the columns that tell one series from another, if there are several."
+            "the columns that tell one series from another, if there are several."
         )
     return None
 
 
-def _alike(origin: Any, time: Any) -> bool:
-    return bool(origin.dtype.type == time.dtype.type)
-
-
 def entity_features_know_no_more_than_the_forecast() -> None:
-    """No entity feature is computed as of a time after the forecast is made.
-
-    Raises:
-        ContractError: one is.
-    """
+    """No entity feature is computed as of a time after the forecast is made."""
     if forecast.declared() is None:
         return
     rows = sample()

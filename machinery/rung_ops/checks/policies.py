@@ -16,15 +16,11 @@ READERS = {
     "monitor.toml": ("rung_ops.monitoring.limits:read",),
     "rollout.toml": ("rung_ops.release.rollout:read_policy",),
     "service.toml": (
-        *(
-            "rung_ops.project.service_settings:limits",
-            "rung_ops.project.service_settings:reason_settings",
-        ),
+        "rung_ops.project.service_settings:limits",
+        "rung_ops.project.service_settings:reason_settings",
         "rung_ops.serving.access:read_settings",
-        *(
-            "rung_ops.project.service_settings:read_slo",
-            "rung_ops.project.service_settings:log_settings",
-        ),
+        "rung_ops.project.service_settings:read_slo",
+        "rung_ops.project.service_settings:log_settings",
     ),
     "store.toml": ("rung_ops.data.object_store.settings:read",),
     "tracking.toml": ("rung_ops.tracking.store_address:policy",),
@@ -44,15 +40,12 @@ def problems() -> list[str]:
     files = {name: policy_file(name) for name in readers if policy_file(name).is_file()}
     if broken := [sentence for path in files.values() if (sentence := _not_toml(path))]:
         return broken
-    problems_found = []
+    found = []
     for name, path in files.items():
-        sentence = next(filter(None, map(_refused, readers[name])), None)
-        if sentence:
+        if sentence := next(filter(None, map(_refused, readers[name])), None):
             sentence = sentence.removeprefix(f"{path.name}: ")
-            problems_found.append(
-                sentence if shown(path) in sentence else f"{shown(path)}: {sentence}"
-            )
-    return problems_found
+            found.append(sentence if shown(path) in sentence else f"{shown(path)}: {sentence}")
+    return found
 
 
 def _not_toml(path: Path) -> str | None:

@@ -185,11 +185,7 @@ PROMISES: dict[Callable[[], None], tuple[Callable[[], None], ...]] = {
 
 
 def refuse_broken() -> None:
-    """Name the first promise that is broken, in the place of an error that it may have caused.
-
-    Raises:
-        ContractError: with the sentence of `poe check`.
-    """
+    """Name the first promise that is broken, in the place of an error that it may have caused."""
     sentences = (broken(each) for each in PROMISES if not cannot_be_checked(each))
     if sentence := next(filter(None, sentences), None):
         raise ContractError(sentence)

@@ -36,32 +36,28 @@ build: Any
 score: Any
 space: Any
 
-# By name: the module it is in, and what it is.
-NAMES = {
+# By name: the module it is in, what it is, and its default where it may be left out.
+NAMES: dict[str, tuple[Any, ...]] = {
     "Row": ("dataset", "the columns and their rules, a class of pandera.polars.DataFrameModel"),
     "TARGET": ("dataset", "the name of the column to predict"),
     "TIME": ("dataset", "the name of the column with the time of a row, or None"),
-    "QUANTILES": ("dataset", "the quantiles to predict, such as (0.1, 0.5, 0.9)"),
-    "HORIZON": ("dataset", "how long before TIME a row is predicted, a datetime.timedelta"),
-    "ORIGIN": ("dataset", "the name of the column with the time at which a row is predicted"),
-    "SEASON": ("dataset", "after it values resemble each other, a datetime.timedelta"),
+    "QUANTILES": ("dataset", "the quantiles to predict, such as (0.1, 0.5, 0.9)", ()),
+    "HORIZON": ("dataset", "how long before TIME a row is predicted, a datetime.timedelta", None),
+    "ORIGIN": ("dataset", "the name of the column with the time at which a row is predicted", None),
+    "SEASON": ("dataset", "after it values resemble each other, a datetime.timedelta", None),
     "load": ("dataset", "the function that reads a raw file"),
     "FEATURES": ("features", "a list of Polars expressions"),
-    "ENTITY_FEATURES": ("features", "a list of rung_ops.features.EntityFeature"),
+    "ENTITY_FEATURES": ("features", "a list of rung_ops.features.EntityFeature", []),
     "build": ("model", "the function that makes a model which is not fitted"),
     "score": ("model", "the function that gives the figures of predictions"),
-    "space": ("model", "the function that proposes parameters to try"),
-    "TRUSTED": ("model", "types that a saved model may hold"),
+    "space": ("model", "the function that proposes parameters to try", None),
+    "TRUSTED": ("model", "types that a saved model may hold", []),
 }
-OPTIONAL: dict[str, Any] = {
-    "space": None,
-    "TRUSTED": [],
-    "ENTITY_FEATURES": [],
-    "QUANTILES": (),
-    "HORIZON": None,
-    "ORIGIN": None,
-    "SEASON": None,
-}
+
+# What Rung adds to the rows of files and releases; a column of Row of that name would be lost there.
+RESERVED = frozenset(
+    "defaults_used not_approved predicted prediction prediction_id prediction_time problem".split()
+)
 
 
 class ContractError(StageError):
@@ -78,29 +74,27 @@ def __getattr__(name: str) -> Any:
         return _module(name)
     if name not in NAMES:
         raise AttributeError(f"module `rung_ops.contract` has no attribute `{name}`")
-    module, meaning = NAMES[name]
+    module, meaning, *default = NAMES[name]
     loaded = _module(module)
-    if hasattr(loaded, name):
-        value = getattr(loaded, name)
-        if name == "Row":
-            _refuse_without_schema(value, loaded)
-        return value
-    if name in OPTIONAL:
-        return OPTIONAL[name]
-    raise ContractError(f"{shown(Path(str(loaded.__file__)))}: `{name}` is missing: {meaning}.")
-
-
-def _refuse_without_schema(row: Any, dataset: ModuleType) -> None:
-    """Refuse a Row whose types or rules pandera does not accept; it says so only when asked."""
-    if not hasattr(row, "to_schema"):
-        return  # the check of the kinds says what it must be
-    try:
-        row.to_schema()
-    except Exception as error:
-        where = shown(Path(str(dataset.__file__)))
-        lines = str(error).strip().splitlines() or [""]
-        reason = f"{type(error).__name__}: {printable(lines[0])}"
-        raise ContractError(f"{where}: Row cannot be used as a schema ({reason}).") from error
+    if not hasattr(loaded, name):
+        if default:
+            return default[0]
+        raise ContractError(f"{shown(Path(str(loaded.__file__)))}: `{name}` is missing: {meaning}.")
+    value = getattr(loaded, name)
+    if name == "Row" and hasattr(value, "to_schema"):  # else the check of the kinds refuses it
+        where = shown(Path(str(loaded.__file__)))
+        try:
+            columns = value.to_schema().columns  # pandera says only now what it does not accept
+        except Exception as error:
+            raise ContractError(
+                f"{where}: Row cannot be used as a schema ({_reason(error)})."
+            ) from error
+        if taken := sorted(RESERVED & set(columns)):
+            raise ContractError(
+                f"{where}: Row has the column `{taken[0]}`, a name of what Rung adds to rows. Let "
+                "load() give it another name."
+            )
+    return value
 
 
 def _module(name: str) -> ModuleType:
@@ -125,20 +119,21 @@ def explain(what: str, error: BaseException) -> str:
         what: the action that failed, such as `build()`.
         error: what it raised.
     """
-    lines = str(error).strip().splitlines()
-    reason = f"{type(error).__name__}: {printable(lines[0])}" if lines else type(error).__name__
     if isinstance(error, SyntaxError) and error.filename:
         location = f"{shown(Path(error.filename))}, line {error.lineno}: "
         return f"{location}{what} failed ({type(error).__name__}: {error.msg})."
-    own = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).is_relative_to(current().root)
-        and not Path(frame.filename).is_relative_to(current().root / ".venv")
-        and Path(__file__).parent not in Path(frame.filename).parents
-    ]
-    location = f"{shown(Path(own[-1].filename))}, line {own[-1].lineno}: " if own else ""
-    return f"{location}{what} failed ({reason})."
+    root, location = current().root, ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        path = Path(frame.filename)
+        is_own = path.is_relative_to(root) and not path.is_relative_to(root / ".venv")
+        if is_own and not path.is_relative_to(Path(__file__).parent):
+            location = f"{shown(path)}, line {frame.lineno}: "
+    return f"{location}{what} failed ({_reason(error)})."
+
+
+def _reason(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {printable(lines[0])}" if lines else type(error).__name__
 
 
 @contextmanager

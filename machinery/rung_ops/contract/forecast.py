@@ -28,19 +28,11 @@ LABELS = [f"up to {name}" for name in ENDS] + [f"above {list(ENDS)[-1]}"]
 
 
 class Forecast(NamedTuple):
-    """What dataset.py says of a forecast: `horizon` or `origin`, never both.
-
-    Attributes:
-        time: TIME.
-        horizon: HORIZON: how long before `time` every row is predicted.
-        origin: ORIGIN: the column with the time at which a row is predicted.
-        season: SEASON: after it values resemble each other.
-    """
+    """TIME of dataset.py, and HORIZON or ORIGIN, never both."""
 
     time: str
     horizon: timedelta | None
     origin: str | None
-    season: timedelta | None
 
     def __str__(self) -> str:
         """Say when the prediction is made."""
@@ -51,12 +43,10 @@ class Forecast(NamedTuple):
 
 def declared(dataset: Any = contract) -> Forecast | None:
     """Read the names of a forecast from dataset.py; None if it is not a forecast."""
-    horizon, origin, season = (
-        getattr(dataset, name, None) for name in ("HORIZON", "ORIGIN", "SEASON")
-    )
+    horizon, origin = (getattr(dataset, name, None) for name in ("HORIZON", "ORIGIN"))
     if horizon is None and origin is None:
         return None
-    return Forecast(str(dataset.TIME), horizon, origin, season)
+    return Forecast(str(dataset.TIME), horizon, origin)
 
 
 def series() -> list[str]:

@@ -26,11 +26,7 @@ class DiskFullError(StageError):
 
 
 def read(path: Path) -> pl.DataFrame:
-    """Read one raw file.
-
-    Raises:
-        UnreadableFileError: load() cannot make a frame of it.
-    """
+    """Read one raw file, as a frame."""
     with _named(path):
         refuse_too_large(path)
         frame = load_rows(path)
@@ -40,18 +36,21 @@ def read(path: Path) -> pl.DataFrame:
         return frame.collect()
 
 
+def read_lazily(path: Path, target: Path) -> pl.LazyFrame:
+    """Read one raw file; where load() gives a LazyFrame, its rows pass through a file as a stream."""
+    with _named(path, target):
+        refuse_too_large(path)
+        frame = load_rows(path)
+        if not isinstance(frame, pl.LazyFrame):
+            return frame.lazy()
+        frame.sink_parquet(target)
+        return pl.scan_parquet(target, hive_partitioning=False, glob=False)
+
+
 def write(path: Path, target: Path, row_group_size: int | None = None) -> int:
-    """Read one raw file and write its rows as Parquet, whole or not at all.
+    """Read one raw file and write its rows as Parquet, whole or not at all; return their number.
 
     Where load() gives a LazyFrame, the rows pass through as a stream and are never all in memory.
-
-    Args:
-        path: the raw file.
-        target: the Parquet file.
-        row_group_size: rows in a row group; as Polars chooses where it is None.
-
-    Returns:
-        The number of rows.
 
     Raises:
         UnreadableFileError: load() cannot make a frame of it.
@@ -65,20 +64,23 @@ def write(path: Path, target: Path, row_group_size: int | None = None) -> int:
             frame.sink_parquet(draft, row_group_size=row_group_size)
         else:
             frame.write_parquet(draft, row_group_size=row_group_size)
-    return int(pl.scan_parquet(target).select(pl.len()).collect().item())
+    rows = pl.scan_parquet(target, hive_partitioning=False, glob=False)
+    return int(rows.select(pl.len()).collect().item())
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _named(path: Path, target: Path | None = None) -> Iterator[None]:
+    """Name the file in an error; where the disk is full, the folder of the target, too."""
     try:
         yield
     except UnreadableFileError:
         raise
     except Exception as error:  # load() is the user's, and may raise anything, a lazy frame late
         if is_full(error):
+            where = target.parent if target else current().ingested
             raise DiskFullError(
-                f"{shown(path)}: there is no room for its rows in {shown(current().ingested)}. Make room on "
-                "the disk, and type it again."
+                f"{shown(path)}: there is no room for its rows in {shown(where)}. Make room on the disk, "
+                "and type it again."
             ) from error
         reason = printable(next(iter(str(error).strip().splitlines()), ""))
         raise UnreadableFileError(
@@ -163,9 +165,6 @@ def refuse_too_large(path: Path) -> None:
     """Refuse a Parquet file that load() would read whole and that does not fit into memory.
 
     Where load() gives a LazyFrame it may take some of the rows only: see refuse_large_frame().
-
-    Raises:
-        UnreadableFileError: its metadata says so.
     """
     if not _is_parquet(path):
         return
@@ -182,11 +181,7 @@ def refuse_too_large(path: Path) -> None:
 
 
 def refuse_large_frame(frame: pl.LazyFrame, path: Path) -> None:
-    """Refuse to collect what load() gives of a Parquet file where it does not fit into memory.
-
-    Raises:
-        UnreadableFileError: it does not fit.
-    """
+    """Refuse to collect what load() gives of a Parquet file where it does not fit into memory."""
     if _is_parquet(path) and not _fits(size := _size(frame)):
         raise UnreadableFileError(_message(path, size))
 
@@ -201,7 +196,9 @@ def _is_parquet(path: Path) -> bool:
 def _size(frame: pl.LazyFrame) -> tuple[int, int]:
     """Return the number of rows and the least number of bytes that they take in memory."""
     rows = int(frame.select(pl.len()).collect().item())
-    return rows, round(rows * sum(map(_width, frame.collect_schema().dtypes())))
+    empty = (pl.Series([None], dtype=dtype) for dtype in frame.collect_schema().dtypes())
+    width = sum(each.new_from_index(0, SAMPLED).estimated_size() for each in empty) / SAMPLED
+    return rows, round(rows * width)
 
 
 def _unpacked_bytes(path: Path, schema: pl.Schema) -> int:
@@ -222,12 +219,6 @@ def _unpacked_bytes(path: Path, schema: pl.Schema) -> int:
     return sum(
         metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)
     )
-
-
-def _width(dtype: pl.DataType) -> float:
-    """Measure how many bytes a value of a type takes at least."""
-    nothing = pl.Series([None], dtype=dtype).new_from_index(0, SAMPLED)
-    return nothing.estimated_size() / SAMPLED
 
 
 def _fits(size: tuple[int, int]) -> bool:

@@ -19,23 +19,14 @@ SHOWN = 5  # row numbers and values printed for one problem
 
 @dataclass(frozen=True)
 class Problem:
-    """One column of one file that breaks the contract.
+    """One column of one file that breaks the contract."""
 
-    Attributes:
-        source: the file, as a person would type it.
-        column: the column, or several joined by a comma; empty for the whole file.
-        what: the rule that is broken.
-        rows: numbers of the rows, counted from 1 without a header; empty for the whole file.
-        example: a value that breaks it, in words that follow `what`.
-        more: how many rows there are beyond those numbered.
-    """
-
-    source: str
-    column: str
-    what: str
-    rows: tuple[int, ...] = ()
-    example: str = ""
-    more: int = 0
+    source: str  # the file, as a person would type it
+    column: str  # or several joined by a comma; empty for the whole file
+    what: str  # the rule that is broken
+    rows: tuple[int, ...] = ()  # numbered from 1 without a header; empty for the whole file
+    example: str = ""  # a value that breaks it, in words that follow `what`
+    more: int = 0  # rows beyond those numbered
 
     def __str__(self) -> str:
         where = ", ".join(str(row) for row in self.rows[:SHOWN])
@@ -57,59 +48,66 @@ def inspect(
         source: the file's name, for the messages.
 
     Returns:
-        The typed frame (shape (n_rows, n_columns of the schema); null if a value could not be
-        cast) and the problems. The frame is empty when the file as a whole is refused.
+        The typed frame (null if a value could not be cast) and the problems. The frame is empty
+        when the file as a whole is refused.
     """
     wanted = {name: column.dtype.type for name, column in schema.columns.items()}
+    refused = []
     if not frame.height:
-        return pl.DataFrame(schema=wanted), [Problem(source, "", "holds no rows")]
-    missing = [name for name in wanted if name not in frame.columns]
-    if missing:
+        refused = [Problem(source, "", "holds no rows")]
+    elif missing := [name for name in wanted if name not in frame.columns]:
         there = ", ".join(frame.columns[:20])
-        problem = Problem(source, ", ".join(missing), f"is missing; the file has {there}")
-        return pl.DataFrame(schema=wanted), [problem]
-    if offsets := _unwanted_offsets(frame, wanted, source):
-        return pl.DataFrame(schema=wanted), offsets
+        refused = [Problem(source, ", ".join(missing), f"is missing; the file has {there}")]
+    else:
+        refused = _unwanted_offsets(frame, wanted, source)
+    if refused:
+        return pl.DataFrame(schema=wanted), refused
     typed, problems = _cast(frame.select(*wanted), wanted, source)
     counted = {(problem.column, row) for problem in problems for row in problem.rows}
     problems += _broken_rules(typed, schema, source, counted)
     return typed, problems + _late_origins(typed, source)
 
 
+def has_outcome(schema: pl.Schema) -> pl.Expr:
+    """Tell which rows of a frame with TARGET have an outcome: null and NaN are none."""
+    target = pl.col(contract.TARGET)
+    known = target.is_not_null()
+    is_float = schema[contract.TARGET].is_float()
+    return known & target.is_not_nan().fill_null(False) if is_float else known
+
+
 def labelled(frame: pl.DataFrame) -> pl.Series:
     """Tell which rows have an outcome, shape (n_rows,); all where TARGET is no column of the frame."""
     if contract.TARGET not in frame.columns:
         return pl.repeat(True, frame.height, eager=True)
-    target = frame[contract.TARGET]
-    known = target.is_not_null()
-    return known & target.is_not_nan().fill_null(False) if target.dtype.is_float() else known
+    return frame.select(has_outcome(frame.schema)).to_series()
 
 
 def inspect_labelled(
-    frame: pl.DataFrame, source: str
+    frame: pl.DataFrame, source: str, schema: pa.DataFrameSchema | None = None
 ) -> tuple[pl.DataFrame, list[Problem], list[int]]:
     """Cast the rows that have an outcome to Row, and find what breaks it; the others are left out.
 
     Args:
         frame: rows as they were read.
         source: the file's name, for the messages.
+        schema: Row by default. By one without TARGET, all rows are judged.
 
     Returns:
-        The typed frame and the problems, as inspect() gives them, whose numbers count all rows; and
-        the numbers of the rows of the frame. All are empty where no row has an outcome.
+        As inspect(), with problems whose numbers count all rows; and the numbers of the rows of the
+        frame. All are empty where no row has an outcome.
     """
-    schema = contract.Row.to_schema()
-    known = labelled(frame)
-    if known.all():
+    schema = schema or contract.Row.to_schema()
+    if contract.TARGET not in schema.columns:
         typed, problems = inspect(frame, schema, source)
         return typed, problems, list(range(1, typed.height + 1))
+    known = labelled(frame)
     numbers = [row + 1 for row in known.arg_true()]
-    if not numbers:
+    if frame.height and not numbers:
         return pl.DataFrame(schema={n: c.dtype.type for n, c in schema.columns.items()}), [], []
     typed, problems = inspect(frame.filter(known), schema, source)
     counted = [
-        replace(problem, rows=tuple(numbers[row - 1] for row in problem.rows))
-        for problem in problems
+        replace(each, rows=tuple(numbers[row - 1] for row in each.rows)) for each in problems
     ]
     return typed, counted, numbers[: typed.height]
 
@@ -139,27 +137,22 @@ def _first(times: pl.Series) -> str:
 def _cast(
     frame: pl.DataFrame, wanted: dict[str, pl.DataType], source: str
 ) -> tuple[pl.DataFrame, list[Problem]]:
-    problems = []
-    columns = []
+    problems: list[Problem] = []
+    columns: list[pl.Series] = []
     for name, dtype in wanted.items():
         before = frame[name]
         try:
             after = before.cast(dtype, strict=False)
         except pl.exceptions.PolarsError:
             after = _times(before, dtype)
+        bad = before.is_not_null() & after.is_null()
         # 1.5 becomes 1 and 2 becomes True without a word: a number must survive the way back.
-        takes_integers = dtype.is_integer() or dtype == pl.Boolean
-        lossy = (
-            after.cast(before.dtype) != before
-            if before.dtype.is_numeric() and takes_integers
-            else False
-        )
-        bad = pl.select(
-            before.is_not_null() & (after.is_null() | lossy).fill_null(True)
-        ).to_series()
+        if before.dtype.is_numeric() and (dtype.is_integer() or dtype == pl.Boolean):
+            bad |= (after.cast(before.dtype) != before).fill_null(False)
         if bad.any():
             example = f", which {before.filter(bad)[0]!r} is not"
-            problems.append(Problem(source, name, f"should be {dtype}", _numbers(bad), example))
+            rows = tuple(index + 1 for index in bad.arg_true())
+            problems.append(Problem(source, name, f"should be {dtype}", rows, example))
         columns.append(after)
     return pl.DataFrame(columns), problems
 
@@ -167,8 +160,8 @@ def _cast(
 def _times(texts: pl.Series, dtype: pl.DataType) -> pl.Series:
     """Read texts as times where some of them are none; else no value is one.
 
-    A column of times is one of texts in a CSV file in which one value is no time. Where all values
-    are times, load() does not read them as such, and has to.
+    A CSV column with one value that is no time is read as texts. Where all are times, load() has to
+    read them as such.
     """
     none = pl.Series(texts.name, [None] * len(texts), dtype=dtype)
     if texts.dtype != pl.String or not dtype.is_temporal():
@@ -207,7 +200,11 @@ def _broken_rules(
             if keyed and rows:  # pandera gives the whole row, which may hold personal data
                 repeated = typed.select(schema.unique or []).row(rows[0] - 1)
                 value = ", ".join(str(part) for part in repeated)
-            what, example = _in_words(str(check), value)
+            what, example = f"must satisfy {check}", f", which {value!r} does not"
+            if check == "not_nullable":
+                what, example = "may not be empty", ""
+            elif check == "multiple_fields_uniqueness":
+                what, example = "must be unique", f", and `{value}` is there more than once"
             problems.append(Problem(source, name, what, rows, example))
     return problems
 
@@ -221,22 +218,8 @@ def _late_origins(typed: pl.DataFrame, source: str) -> list[Problem]:
     return [Problem(source, contract.ORIGIN, what, tuple(row + 1 for row in late))] if late else []
 
 
-def _in_words(check: str, value: str | None) -> tuple[str, str]:
-    if check == "not_nullable":
-        return "may not be empty", ""
-    if check == "multiple_fields_uniqueness":
-        return "must be unique", f", and `{value}` is there more than once"
-    return f"must satisfy {check}", f", which {value!r} does not"
-
-
-def _numbers(bad: pl.Series) -> tuple[int, ...]:
-    return tuple(index + 1 for index in bad.arg_true().to_list())
-
-
 def rules(column: pa.Column) -> tuple[dict[str, Any], list[str]]:
-    """Convert the checks of a column of Row to the rules of a contract.
-
-    Of two checks of one kind, the first becomes a rule.
+    """Convert the checks of a column of Row to rules; of two of one kind, the first becomes a rule.
 
     Returns:
         The limit of each rule by its name in rung_ops.model.columns.RULES, as JSON has it; and the

@@ -24,18 +24,15 @@ def rows(
 ) -> pl.DataFrame:
     """Draw rows that satisfy the contract's rules for single columns.
 
-    Numbers, dates and times lie between the quantiles of the data, texts are the contract's or those
-    that MANY rows share, each as often as in the data, and as much is missing.
+    Numbers, dates and times lie between the quantiles of the data, texts are the contract's or
+    those that MANY rows share, each as often as in the data, and as much is missing. Rows that the
+    data holds are left out.
 
     Args:
         known: rows of the data, with all columns of the contract, shape (n_rows, n_columns).
         columns: of contract.json.
-        number: of rows.
+        number: the most rows.
         seed: the same gives the same rows.
-
-    Returns:
-        Columns of the contract with the types of `known`, shape (at most `number`, n_columns):
-        rows that the data holds are left out.
     """
     generator = np.random.default_rng(seed)
     drawn = pl.DataFrame(
@@ -51,25 +48,15 @@ def shuffled(known: pl.DataFrame, seed: int) -> pl.DataFrame:
 
 
 def most_frequent(values: pl.Series, column: dict[str, Any]) -> Any:
-    """Return the most frequent of some texts or booleans, or a text like them where few rows share it.
-
-    Args:
-        values: without nulls, not empty.
-        column: of contract.json.
-    """
+    """Return the most frequent text or Boolean, or a text like it where few rows share it."""
     counted = _counted(values, column)
     return counted.sort("rows", descending=True, maintain_order=True)["level"][0]
 
 
 def _apart(drawn: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """Leave out what the data holds, unless that is everything, as where few rows are possible."""
-    others = drawn.join(
-        known.select(drawn.columns),
-        on=drawn.columns,
-        how="anti",
-        nulls_equal=True,
-        maintain_order="left",
-    )
+    data, on = known.select(drawn.columns), drawn.columns
+    others = drawn.join(data, on=on, how="anti", nulls_equal=True, maintain_order="left")
     return others if others.height else drawn
 
 
@@ -83,7 +70,9 @@ def _drawn(
     if there.is_empty():
         return pl.Series(values.name, [None] * number, dtype=values.dtype)
     if column["isin"] or there.dtype in (pl.String, pl.Boolean):
-        drawn = _levels(there, column, number, generator)
+        counted = _counted(there, column)
+        shares = counted["rows"].to_numpy() / counted["rows"].sum()
+        drawn = counted["level"][generator.choice(counted.height, number, p=shares)]
     else:
         drawn = _between(there, number, generator)
     return (
@@ -95,24 +84,14 @@ def _drawn(
     )
 
 
-def _levels(
-    there: pl.Series, column: dict[str, Any], number: int, generator: np.random.Generator
-) -> pl.Series:
-    counted = _counted(there, column)
-    shares = counted["rows"].to_numpy() / counted["rows"].sum()
-    return counted["level"][generator.choice(counted.height, number, p=shares)]
-
-
 def _counted(there: pl.Series, column: dict[str, Any]) -> pl.DataFrame:
     counted = there.rename("level").value_counts(sort=True, name="rows").sort("level")
     if column["isin"] or there.dtype != pl.String:
         return counted
     shared = counted.filter(pl.col("rows") >= MANY)
+    if shared.height:
+        return shared
     # Where no text is shared, such as a name or a number of a case, none of them is taken.
-    return shared if shared.height else _invented(counted, column)
-
-
-def _invented(counted: pl.DataFrame, column: dict[str, Any]) -> pl.DataFrame:
     invented = list(islice(unknown_texts(column, counted["level"]), GRID))
     if not invented:  # the pattern allows no other: the most frequent one has to do
         return counted.sort("rows", descending=True, maintain_order=True).head(1)

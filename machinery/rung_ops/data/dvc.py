@@ -1,26 +1,33 @@
-"""DVC: run it, and what its stages write by dvc.yaml and dvc.lock."""
+"""DVC: run it, and what its stages read and write by dvc.yaml and dvc.lock."""
 
+import json
 import logging
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from posixpath import normpath
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
+from rung_ops.project import stage_process
 from rung_ops.project.paths import others
-from rung_ops.system import git
+from rung_ops.system import atomic, git
 
 KINDS = ("outs", "metrics", "plots")  # what stages write
+SECONDS = ".cache/stage_seconds.json"  # how long each stage ran the last time, on this machine
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run DVC as its own command does; a lock file is named once, and not after each stage."""
+    """Run DVC as its own command does; a lock file is named once, and each stage that runs is timed."""
     from dvc.cli import main as dvc
 
     named = set()
+    began: list[tuple[str, float]] = []
 
     def is_new(record: logging.LogRecord) -> bool:
         lock = record.getMessage().partition(" lock file ")[2]
@@ -28,8 +35,35 @@ def main(arguments: list[str] | None = None) -> int:
         named.add(lock)
         return not (lock and known)
 
+    def note_begin(record: logging.LogRecord) -> bool:
+        if found := re.match("Running stage '(.+)'", record.getMessage()):
+            began.append((found[1], time.monotonic()))
+        return True
+
     logging.getLogger("dvc.dvcfile").addFilter(is_new)
-    return int(dvc(sys.argv[1:] if arguments is None else arguments))
+    logging.getLogger("dvc.stage.run").addFilter(note_begin)
+    words = sys.argv[1:] if arguments is None else arguments
+    has_stages = words[:1] in (["repro"], ["exp"])
+    with stage_process.shared() if has_stages else nullcontext():
+        code = int(dvc(words))
+        ended = time.monotonic()  # the shared process takes time to end
+    ends = [at for _, at in began[1:]] + [ended] * (code == 0)  # a failed stage has none
+    seconds = {name: end - at for (name, at), end in zip(began, ends, strict=False)}
+    # Typed elsewhere, the same stages have other addresses.
+    if seconds and "--dry" not in words and Path("dvc.yaml").is_file():
+        with suppress(OSError):  # the stages are done, whether their times can be kept or not
+            Path(SECONDS).parent.mkdir(exist_ok=True)
+            known = stage_seconds(Path()) | seconds
+            atomic.write(Path(SECONDS), json.dumps(known, indent=2).encode())
+    return code
+
+
+def stage_seconds(root: Path) -> dict[str, float]:
+    """Read how long the stages ran the last time, by address; a time includes DVC's own hashing."""
+    try:
+        return dict(json.loads((root / SECONDS).read_bytes()))
+    except (OSError, ValueError):
+        return {}
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -46,12 +80,43 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def stage_outputs(root: Path) -> set[str]:
-    """Name what a run of the stages may change and git may hold, as paths relative to the project.
+class Stage(NamedTuple):
+    """A stage of a dvc.yaml; its paths are those that the model's folder has for them.
 
-    These are the dvc.lock files, what stages declare as written, and the .gitignore files beside it,
-    in which DVC hides what it keeps itself. That of the project's root is a person's.
+    Attributes:
+        address: as DVC prints it: `train`, or `governance/dvc.yaml:fairness`.
+        sizes: bytes of each output; None where dvc.lock does not know it.
     """
+
+    address: str
+    name: str
+    description: str
+    reads: list[str]
+    sizes: dict[str, int | None]
+
+
+def stages(root: Path) -> Iterator[Stage]:
+    """Read the stages of every dvc.yaml of this model."""
+    for folder in sorted(_pipelines(root)):
+        locked = dict(_stages(root / folder / "dvc.lock"))
+        for name, stage in _stages(root / folder / "dvc.yaml"):
+            base = _joined(folder, str(stage.get("wdir", ".")))
+            sizes = {
+                _joined(base, each["path"]): each.get("size")
+                for kind in KINDS
+                for each in locked.get(name, {}).get(kind) or []
+            }
+            yield Stage(
+                name if folder == "." else f"{folder}/dvc.yaml:{name}",
+                name,
+                str(stage.get("desc", "")).strip(),
+                [_joined(base, path) for path in _paths(stage.get("deps"))],
+                {path: sizes.get(path) for path in _written(stage, base)},
+            )
+
+
+def stage_outputs(root: Path) -> set[str]:
+    """Name what stages declare as written, the dvc.lock files, and the .gitignore files of DVC."""
     outputs = set()
     for folder in _pipelines(root):
         outputs.add(_joined(folder, "dvc.lock"))
@@ -59,11 +124,12 @@ def stage_outputs(root: Path) -> set[str]:
             for output in _outputs(root / folder / name):
                 path = _joined(folder, output)
                 outputs |= {path, _joined(path, "../.gitignore")}
+    # The root's .gitignore is a person's.
     return {path for path in outputs if path not in (".", ".gitignore") and path[:2] != ".."}
 
 
 def is_stage_output(path: str, known: set[str]) -> bool:
-    """Tell whether a file is one of those that written() names, or is in a folder of them."""
+    """Tell whether a file is one of those that stage_outputs() names, or is in a folder of them."""
     return any(str(part) in known for part in (Path(path), *Path(path).parents))
 
 
@@ -77,12 +143,20 @@ def _pipelines(root: Path) -> set[str]:
 
 
 def _outputs(file: Path) -> Iterator[str]:
+    for _, stage in _stages(file):
+        yield from _written(stage, str(stage.get("wdir", ".")))
+
+
+def _stages(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     content = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
     stages = content.get("stages") if isinstance(content, dict) else None
-    for stage in (stages or {}).values():
+    for name, stage in (stages or {}).items():
         if isinstance(stage, dict):
-            base = str(stage.get("wdir", "."))
-            yield from (_joined(base, path) for kind in KINDS for path in _paths(stage.get(kind)))
+            yield str(name), stage
+
+
+def _written(stage: dict[str, Any], base: str) -> Iterator[str]:
+    yield from (_joined(base, path) for kind in KINDS for path in _paths(stage.get(kind)))
 
 
 def _paths(entries: Any) -> Iterator[str]:

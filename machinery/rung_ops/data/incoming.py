@@ -1,7 +1,7 @@
 """Check new files in data/incoming, then version them with DVC; or fetch the versioned ones."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,8 @@ from rung_ops.system.printable import counted, printable
 
 if TYPE_CHECKING:
     import pandera.polars as pa
-    import polars as pl
+
+    from rung_ops.data.ingest import Files
 
 
 def versioned() -> list[Path]:
@@ -29,33 +30,31 @@ def versioned() -> list[Path]:
 def changed_files() -> list[Path]:
     """List the raw files in data/incoming that DVC does not know, or knows otherwise."""
     files = [path for path in raw_files() if path.is_relative_to(current().incoming)]
-    known = {dvc.with_suffix("") for dvc in versioned()}
-    new = [path for path in files if path not in known]
-    return sorted({*new, *_edited([path for path in files if path in known])})
+    return sorted(path for path in files if _is_changed(path, Path(f"{path}.dvc")))
 
 
-def _edited(files: list[Path]) -> list[Path]:
-    edited = []
-    for path in files:
-        record = Path(f"{path}.dvc")
-        known = yaml.safe_load(record.read_text(encoding="utf-8"))["outs"][0]
-        if path.stat().st_size == known["size"] and path.stat().st_mtime < record.stat().st_mtime:
-            continue  # older than its record: unchanged since
-        if md5(path) != known["md5"]:
-            edited.append(path)
-    return edited
+def _is_changed(path: Path, record: Path) -> bool:
+    if not record.exists():
+        return True
+    known = yaml.safe_load(record.read_text(encoding="utf-8"))["outs"][0]
+    if path.stat().st_size == known["size"] and path.stat().st_mtime < record.stat().st_mtime:
+        return False  # older than its record: unchanged since
+    return md5(path) != known["md5"]
 
 
 def problems_of(files: list[Path]) -> list[str]:
     """Say what is wrong with files, each on its own and beside the others."""
     # Imported here, as they load polars and the user's code: nothing new, nothing loaded.
+    import polars as pl
+
     from rung_ops import contract
     from rung_ops.contract.raw_file import UnreadableFileError, read
     from rung_ops.contract.row_checks import inspect_labelled
+    from rung_ops.data.blocks import NUMBER
 
     schema = contract.Row.to_schema()
     errors: list[str] = []
-    keys: dict[Path, tuple[pl.DataFrame, list[int]]] = {}
+    keys: Files = {}
     for path in files:
         try:
             frame = read(path)
@@ -64,40 +63,35 @@ def problems_of(files: list[Path]) -> list[str]:
             continue
         typed, problems, numbers = inspect_labelled(frame, shown(path))
         errors += map(str, problems)
-        keys[path] = typed.select(schema.unique or []), numbers
+        if schema.unique:
+            numbers_ = pl.Series(NUMBER, numbers, pl.Int64)
+            keys[shown(path)] = typed.select(*schema.unique, numbers_).lazy()
     return errors or (_repeated(keys, schema) if schema.unique else [])
 
 
-def _repeated(
-    new: "dict[Path, tuple[pl.DataFrame, list[int]]]", schema: "pa.DataFrameSchema"
-) -> list[str]:
-    """Say which rows of new files another file has too, as validate would.
-
-    Args:
-        new: the keys of their rows, with the rows' numbers.
-        schema: of Row.
-    """
+def _repeated(new: "Files", schema: "pa.DataFrameSchema") -> list[str]:
+    """Say which rows of new files another file has too, as validate would."""
     import polars as pl
 
     from rung_ops.contract.raw_file import UnreadableFileError, read
     from rung_ops.contract.row_checks import labelled
+    from rung_ops.data.blocks import NUMBER
     from rung_ops.data.ingest import keys_in_two_files
 
     key = [
         pl.col(name).cast(schema.columns[name].dtype.type, strict=False) for name in schema.unique
     ]
     keys = dict(new)
-    for path in (path for path in raw_files() if path not in new):
+    for path in (path for path in raw_files() if shown(path) not in new):
         try:
             frame = read(path)
             known = labelled(frame)
-            keys[path] = frame.filter(known).select(key), [row + 1 for row in known.arg_true()]
+            numbers = (known.arg_true() + 1).cast(pl.Int64).alias(NUMBER)
+            keys[shown(path)] = frame.filter(known).select(*key, numbers).lazy()
         except (UnreadableFileError, pl.exceptions.PolarsError):
             continue  # an earlier file: validate says what is wrong with it
-    sources = [shown(path) for path in keys]
-    frames, numbers = map(list, zip(*keys.values(), strict=True))
-    problems = keys_in_two_files(frames, numbers, sources, schema.unique)
-    return [str(problem) for problem in problems if problem.source in sources[: len(new)]]
+    problems = keys_in_two_files(keys, schema.unique)
+    return [str(problem) for problem in problems if problem.source in new]
 
 
 @verb("poe incoming")
@@ -121,13 +115,8 @@ def version(also_here: bool) -> int:
     if not files:
         return 0
     if not also_here and (known := list(_of_other_branches(files))):
-        print(
-            *known,
-            "Move them away, or version them here, too: `uv run poe incoming --also-here`.",
-            sep="\n",
-            file=sys.stderr,
-        )
-        return _refused([])
+        advice = "Move them away, or version them here, too: `uv run poe incoming --also-here`."
+        return _refused([*known, advice])
     if problems := problems_of(files):
         advice = "Fix the rows in the file, or the rule in dataset.py."
         print(*problems, f"Nothing was versioned or trained. {advice}", sep="\n", file=sys.stderr)
@@ -150,14 +139,11 @@ def _refused(reasons: list[str]) -> int:
 
 
 def _not_here() -> list[str]:
-    away = [dvc for dvc in versioned() if not dvc.with_suffix("").exists()]
+    away = [file for record in versioned() if not (file := record.with_suffix("")).exists()]
     if not away:
         return []
     more = f" and {len(away) - 1} more" if len(away) > 1 else ""
-    return [
-        f"{shown(away[0].with_suffix(''))}{more} is versioned, and not here: `uv run poe pull` "
-        "fetches it."
-    ]
+    return [f"{shown(away[0])}{more} is versioned, and not here: `uv run poe pull` fetches it."]
 
 
 def _cannot_be_versioned(files: list[Path]) -> list[str]:
@@ -167,21 +153,20 @@ def _cannot_be_versioned(files: list[Path]) -> list[str]:
         for path in files
         if not path.name.isprintable()
     ]
-    return links_refused() or unfit or git_problems(files)
+    if refused := links_refused() or unfit:
+        return refused
+    held = set(tracked_raw_files())
+    return [tracked(path) for path in files if path in held] + list(_ignored(files))
 
 
 def _of_other_branches(files: list[Path]) -> Iterator[str]:
     """Say which new files a commit elsewhere has versioned with the same content."""
     for path in files:
         record = f"{shown(path)}.dvc"
-        newest = _git(
-            "log", "--all", "--max-count=1", "--diff-filter=AM", "--format=%h", "--", record
-        )
-        if not (commit := newest.strip()):
-            continue
-        text = _git("show", f"{commit}:./{record}")
-        if md5(path) not in text:
-            continue  # another file of that name
+        newest = ("--all", "--max-count=1", "--diff-filter=AM", "--format=%h")
+        commit = _git("log", *newest, "--", record).strip()
+        if not commit or md5(path) not in _git("show", f"{commit}:./{record}"):
+            continue  # none, or another file of that name
         options = ("--count=1", "--format=%(refname:short)", f"--contains={commit}")
         branch = _git("for-each-ref", *options, "refs/heads", "refs/remotes").strip()
         where = f"branch {branch}, commit {commit}" if branch else f"commit {commit}"
@@ -234,18 +219,8 @@ def _dvc(*arguments: str) -> int:
 
 def tracked_raw_files() -> list[Path]:
     """List the raw files in data/incoming that git holds, or will hold with the next commit."""
-    listed = _git("ls-files", "-z", "--", shown(current().incoming)).split("\0")
-    known = {current().root / name for name in listed if name}
-    return [
-        path for path in raw_files() if path.is_relative_to(current().incoming) and path in known
-    ]
-
-
-def git_problems(files: Sequence[Path]) -> list[str]:
-    """Say which raw files DVC cannot version because of git, and what to do."""
-    known = set(tracked_raw_files())
-    pointers = [tracked(path) for path in files if path in known]
-    return pointers + [_ignored(rule, path) for path in files if (rule := _rule_against(path))]
+    known = {current().root / name for name in _listed("--", shown(current().incoming))}
+    return [path for path in raw_files() if path in known]
 
 
 def tracked(path: Path) -> str:
@@ -259,31 +234,30 @@ def tracked(path: Path) -> str:
 
 def conflicts() -> list[str]:
     """Say which records of the data a merge has left in conflict, and where it is settled."""
-    listed = _git(
-        "ls-files", "-z", "--unmerged", "--", "*dvc.lock", shown(current().incoming)
-    ).split("\0")
-    names = sorted({entry.partition("\t")[2] for entry in listed if entry})
+    unmerged = _listed("--unmerged", "--", "*dvc.lock", shown(current().incoming))
+    names = sorted({entry.partition("\t")[2] for entry in unmerged})
     page = shown(current().incoming / "README.md")
     return [
         f"{printable(name)} is a merge conflict: {page} says how to settle it." for name in names
     ]
 
 
-def _rule_against(path: Path) -> str:
-    """Find the line of a .gitignore that keeps a file's record out of git; empty for none."""
-    matched = _git("check-ignore", "--verbose", "--non-matching", "--", f"{path}.dvc")
-    rule = matched.partition("\t")[0]
-    pattern = rule.split(":", 2)[-1]
-    return "" if rule == "::" or pattern.startswith("!") else rule
+def _listed(*arguments: str) -> list[str]:
+    return [entry for entry in _git("ls-files", "-z", *arguments).split("\0") if entry]
 
 
-def _ignored(rule: str, path: Path) -> str:
-    file, line, pattern = rule.split(":", 2)
-    return (
-        f"{shown(path)}.dvc, the record that is committed, is ignored by git: line {line} of {file} "
-        f"is `{pattern}`. Take that line out, or write what it is meant for, such as "
-        "`/data/*.parquet`."
-    )
+def _ignored(files: list[Path]) -> Iterator[str]:
+    """Say which line of a .gitignore keeps a file's record out of git."""
+    for path in files:
+        matched = _git("check-ignore", "--verbose", "--non-matching", "--", f"{path}.dvc")
+        file, _, rule = matched.partition("\t")[0].partition(":")
+        line, _, pattern = rule.partition(":")
+        if file and not pattern.startswith("!"):
+            yield (
+                f"{shown(path)}.dvc, the record that is committed, is ignored by git: line {line} of "
+                f"{file} is `{pattern}`. Take that line out, or write what it is meant for, such as "
+                "`/data/*.parquet`."
+            )
 
 
 def _git(*arguments: str) -> str:

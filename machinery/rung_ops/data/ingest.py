@@ -1,14 +1,14 @@
 """Rows of the sample and of data/ingested, one file for each raw file, checked against Row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import polars as pl
 
 from rung_ops import contract
 from rung_ops.contract.raw_file import read, refuse_large_frame
 from rung_ops.contract.row_checks import Problem, inspect_labelled, labelled
+from rung_ops.data import blocks
 from rung_ops.errors import StageError
 from rung_ops.features.point_in_time import join
 from rung_ops.project import current
@@ -41,84 +41,63 @@ def ingested_path(raw: Path) -> Path:
     )
 
 
-def source_of(ingested: Path) -> str:
-    """Name the raw file that an ingested file was read from."""
-    return shown(current().root / "data" / ingested.relative_to(current().ingested).with_suffix(""))
+SOURCE = "name of the file"  # no name of a column in Row
+
+Files = dict[str, pl.LazyFrame]  # by name: keys of rows, and their numbers in the file
 
 
-class CheckedRows(NamedTuple):
-    """All ingested rows that have an outcome.
+class CheckedRows:
+    """All ingested rows that have an outcome, checked against Row of dataset.py.
 
     Attributes:
-        rows: of all files, with the columns of Row.
-        problems: found in them.
+        problems: after the last of blocks().
         counts: number of these rows, by file.
-        left_out: number of rows without an outcome, by file; files without such rows are not in it.
+        left_out: number of rows without an outcome, by file that has some.
     """
 
-    rows: pl.DataFrame
-    problems: list[Problem]
-    counts: dict[str, int]
-    left_out: dict[str, int]
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.counts: dict[str, int] = {}
+        self.left_out: dict[str, int] = {}
+
+    def blocks(self) -> Iterator[pl.DataFrame]:
+        """Return the rows of all files in the types of Row; none after one that breaks it."""
+        schema, is_broken = contract.Row.to_schema(), False
+        key, files = schema.unique or [], dict[str, pl.LazyFrame]()
+        for path in sorted(current().ingested.rglob("*.parquet")):
+            raw = path.relative_to(current().ingested).with_suffix("")
+            source, rows = shown(current().root / "data" / raw), blocks.scan(path)
+            if not blocks.is_by_row(rows, schema):
+                refuse_large_frame(rows, path)
+            inspection = blocks.Inspection(rows, schema, source)
+            self.counts[source] = without = 0
+            for block in inspection.blocks():
+                self.counts[source] += block.typed.height
+                without += block.rows.height - int(labelled(block.rows).sum())
+                is_broken |= bool(block.problems)
+                if not is_broken:
+                    yield block.typed
+            self.problems += inspection.problems
+            if not self.problems and self.counts[source]:
+                files[source] = inspection.keys(key)
+            if without:
+                self.left_out[source] = without
+        self.problems = self.problems or keys_in_two_files(files, key)
 
 
-def check_rows() -> CheckedRows:
-    """Check all ingested files together against Row of dataset.py.
-
-    Raises:
-        UnreadableFileError: the rows of a file do not fit into memory.
-    """
-    key = contract.Row.to_schema().unique or []
-    frames: list[pl.DataFrame] = []
-    numbers: list[list[int]] = []
-    problems: list[Problem] = []
-    counts: dict[str, int] = {}
-    left_out: dict[str, int] = {}
-    for path in sorted(current().ingested.rglob("*.parquet")):
-        source = source_of(path)
-        rows = pl.scan_parquet(path, hive_partitioning=False, glob=False)
-        refuse_large_frame(rows, path)
-        frame = rows.collect()
-        typed, inspection, kept = inspect_labelled(frame, source)
-        frames.append(typed)
-        numbers.append(kept)
-        problems += inspection
-        counts[source] = typed.height
-        if without := frame.height - int(labelled(frame).sum()):
-            left_out[source] = without
-    if not problems:
-        problems = keys_in_two_files(frames, numbers, list(counts), key)
-    return CheckedRows(pl.concat(frames), problems, counts, left_out)
-
-
-def keys_in_two_files(
-    frames: list[pl.DataFrame],
-    numbers: Sequence[Sequence[int]],
-    sources: list[str],
-    key: list[str],
-) -> list[Problem]:
-    """Find the rows of each file whose key another file has too.
-
-    Args:
-        frames: rows of each file, with the columns of the key in the types of Row.
-        numbers: of these rows in their file.
-        sources: the files' names, for the messages.
-        key: what Row says is unique; nothing is found where it is empty.
-    """
-    if not key:
+def keys_in_two_files(files: Files, key: list[str]) -> list[Problem]:
+    """Find the rows whose `key`, if Row has one, another file has too."""
+    if not key or len(files) < 2:
         return []
-    keys = pl.concat(
-        frame.select(key).with_columns(pl.Series("row", rows, pl.Int64), source=pl.lit(source))
-        for frame, rows, source in zip(frames, numbers, sources, strict=True)
-    )
-    twice = keys.filter(pl.struct(key).is_duplicated())
+    named = (keys.with_columns(pl.lit(source).alias(SOURCE)) for source, keys in files.items())
+    twice = blocks.repeated(pl.concat(named), key)
     return [
         Problem(
             str(source),
             ", ".join(key),
             f"must be unique over all files, and these rows are in {others} too",
-            tuple(group["row"].to_list()),
+            tuple(group[blocks.NUMBER].to_list()),
         )
-        for (source,), group in twice.group_by("source", maintain_order=True)
-        if (others := ", ".join(sorted(set(twice["source"]) - {source})))
+        for (source,), group in twice.group_by(SOURCE, maintain_order=True)
+        if (others := ", ".join(sorted(set(twice[SOURCE]) - {source})))
     ]

@@ -32,14 +32,7 @@ Schema = Mapping[str, pl.DataType]
 def values(view: View, schema: Schema, now: datetime, events: Events) -> StoredView:
     """Compute the values of a view, for every entity that has one.
 
-    Args:
-        view: of features.
-        schema: types of the columns of Row.
-        now: rounded down to the cadence; without a time zone it is of the zone of the view.
-        events: of its features.
-
-    Raises:
-        EntityFeatureError: one of them cannot be computed.
+    `now`, without a zone that of the view, is rounded down to the cadence.
     """
     frames = [point_in_time.read(events, feature) for feature in view.features]
     kind = frames[0].schema[view.features[0].time]
@@ -62,10 +55,10 @@ def _moment(view: View, now: datetime, is_zoned: bool) -> tuple[int, int]:
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     cadence = ticks(view.features[0].cadence)
     if is_zoned:
-        moment = point_in_time.floored((aware - epoch) // MICROSECOND, cadence)
+        moment = (aware - epoch) // MICROSECOND // cadence * cadence
         return moment, moment
     local = aware.astimezone(zone).replace(tzinfo=UTC)
-    moment = point_in_time.floored((local - epoch) // MICROSECOND, cadence)
+    moment = (local - epoch) // MICROSECOND // cadence * cadence
     shown_then = epoch + moment * MICROSECOND
     return moment, (shown_then.replace(tzinfo=zone) - epoch) // MICROSECOND
 
@@ -78,11 +71,7 @@ def _zone(name: str) -> tzinfo:
 
 
 def released(folder: Path) -> Iterator[tuple[str, list[View], Schema]]:
-    """Read the views of the releases that an environment holds.
-
-    Yields:
-        The id of a release, its views, and the types of its columns; nothing if it has no views.
-    """
+    """Yield the releases that an environment holds: their id, views, and types of their columns."""
     for place in sorted(
         p for p in (folder / "bundles").glob("*") if (p / bundle.MANIFEST).exists()
     ):

@@ -51,14 +51,18 @@ def join(
     return joined(rows, features, contract.TIME, current().root, events)
 
 
+def moment_columns() -> list[str]:
+    """Name the columns of rows that tell which entity features they need: see beyond_events()."""
+    from rung_ops import contract
+
+    features = [of_forecast(each) for each in contract.ENTITY_FEATURES]
+    return list(dict.fromkeys(n for each in features for n in (*each.entity, each.at) if n))
+
+
 def beyond_events(rows: pl.DataFrame, events: Events) -> Iterator[str]:
     """Say which rows are predicted long after the newest event of an entity feature.
 
     Such a window is not full: the value is there, and not the one that training would have seen.
-
-    Args:
-        rows: that have columns of Row, in any types.
-        events: of features.py.
     """
     from rung_ops import contract
 
@@ -108,16 +112,9 @@ def joined(
     root: Path,
     events: Events | None = None,
 ) -> pl.DataFrame:
-    """Add the columns of entity features to rows; see join().
-
-    Args:
-        rows: columns of Row.
-        declared: the features.
-        time: TIME of dataset.py.
-        root: where the paths of sources begin.
-        events: read before; they are read now by default.
-    """
-    rows = rows.drop([feature.name for feature in declared], strict=False)
+    """Add the columns of entity features to rows; see join()."""
+    names = _feature_names(declared)
+    rows = rows.drop(names, strict=False)
     events = events or Events(root)
     groups: dict[tuple[object, ...], list[EntityFeature]] = defaultdict(list)
     for feature in declared:
@@ -134,9 +131,7 @@ def joined(
         assert matched.height == rows.height, "each moment is there once"
         filled = (pl.col(each.name).fill_null(_default(each)) for each in features)
         rows = rows.hstack(matched.select(filled))
-    return rows.select(
-        [*(n for n in rows.columns if n not in _feature_names(declared)), *_feature_names(declared)]
-    )
+    return rows.select([*(name for name in rows.columns if name not in names), *names])
 
 
 def computed(
@@ -145,20 +140,13 @@ def computed(
     events: Events,
     is_zoned: bool | None = None,
 ) -> pl.DataFrame:
-    """Compute features of the same entity at moments.
+    """Compute features of the same entity at moments; null where there is no value.
 
     Args:
         moments: the entity's columns and AS_OF, without repeated rows, shape (n_moments, n_keys + 1).
         features: all of the same entity.
         events: their sources.
         is_zoned: whether the moments are those of a clock with a zone; None if that is not known.
-
-    Returns:
-        The moments with a column for each feature, shape (n_moments, n_keys + 1 + n_features);
-        null if there is no value.
-
-    Raises:
-        EntityFeatureError: one of them cannot be computed.
     """
     passes: dict[tuple[object, ...], list[EntityFeature]] = defaultdict(list)
     for feature in features:
@@ -184,11 +172,7 @@ def computed(
 
 
 def read(events: Events, feature: EntityFeature) -> pl.DataFrame:
-    """Read the events of a feature.
-
-    Raises:
-        EntityFeatureError: its source cannot be read.
-    """
+    """Read the events of a feature."""
     with _named([feature]):
         frame = events.of(feature)
     if not _counts_outcomes(feature):
@@ -196,9 +180,8 @@ def read(events: Events, feature: EntityFeature) -> pl.DataFrame:
     # Imported here, as in raw_rows(): the service's image has no pandera.
     from rung_ops.contract.row_checks import labelled
 
-    return frame.filter(
-        labelled(frame)
-    )  # or a sum of rows that are still to be predicted would be 0
+    # Else a sum of rows that are still to be predicted would be 0.
+    return frame.filter(labelled(frame))
 
 
 def _counts_outcomes(feature: EntityFeature) -> bool:
@@ -221,11 +204,6 @@ def _named(features: Sequence[EntityFeature]) -> Iterator[None]:
             f"features.py: the entity feature {names} cannot be computed "
             f"({type(error).__name__}: {reason})."
         ) from error
-
-
-def floored(moment: int, cadence: int) -> int:
-    """Round a time down to a multiple of the cadence; both in microseconds."""
-    return moment // cadence * cadence
 
 
 def _feature_names(declared: Sequence[EntityFeature]) -> list[str]:
@@ -259,13 +237,7 @@ def _as_of(rows: pl.DataFrame, feature: EntityFeature, time: str | None) -> pl.D
 
 
 def predicted_at(feature: EntityFeature, time: str, kind: pl.DataType) -> pl.Expr:
-    """Return when a row is predicted as far as a feature knows, in microseconds since 1970.
-
-    Args:
-        feature: declared with its lead.
-        time: the column that the lead counts from.
-        kind: of that column.
-    """
+    """Return when a row is predicted as far as a feature knows, in microseconds since 1970."""
     return clock(pl.col(time), kind) - ticks(feature.lead or timedelta())
 
 
@@ -317,11 +289,7 @@ def ordered(
 def aggregated(
     moments: pl.DataFrame, events: pl.DataFrame, features: Sequence[EntityFeature]
 ) -> Iterator[pl.DataFrame]:
-    """Aggregate the events of each moment's window.
-
-    Yields:
-        KEY and the features, for moments with events.
-    """
+    """Aggregate the events of each moment's window; yield KEY and the features, where there are events."""
     entity = list(features[0].entity)
     window = ticks(features[0].window)
     stops = _before(moments, events, entity, 0)
@@ -361,8 +329,7 @@ def _before(
 ) -> np.ndarray:
     """Find for each moment the first event of its entity that is not before moment - back.
 
-    Returns:
-        Numbers in the order of the events, shape (n_moments,); 0 for an entity without events.
+    Numbers in the order of the events, shape (n_moments,); 0 for an entity without events.
     """
     firsts = events.group_by(entity).agg(pl.col(ORDER).min().cast(pl.Int64).alias("first"))
     left = moments.select(KEY, *entity, (pl.col(AS_OF) - back).alias(AS_OF)).sort(AS_OF)

@@ -46,24 +46,10 @@ NOTHING = _Filling(None, "", {}, {})
 
 
 class RedisStore:
-    """A feature store on a server.
-
-    Attributes:
-        name: for people.
-    """
+    """A feature store on a server."""
 
     def __init__(self, address: str, package: str, limit: float) -> None:
-        """Connect to nothing yet.
-
-        Args:
-            address: `redis://`, `rediss://` or `unix://`, with user, password and database.
-            package: of the model, which its keys begin with.
-            limit: seconds that the server may keep a look-up waiting.
-
-        Raises:
-            FeatureStoreError: it is not an address.
-        """
-        self.name = "Redis"
+        self.name = "Redis"  # for people
         self._address = address
         self._limit = limit
         self._prefix = f"rung:{package}:features"

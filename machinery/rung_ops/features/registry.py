@@ -41,13 +41,6 @@ def features() -> list[dict[str, Any]]:
 
     A feature that several models define alike is one entry; where they define it in other ways,
     each definition has its own.
-
-    Returns:
-        For each: feature, definition, reads (columns), the COLUMNS above, None if nothing says it;
-        importance and drift by model.
-
-    Raises:
-        StageError: a model's source cannot be imported.
     """
     entries: dict[tuple[str, str], dict[str, Any]] = {}
     for home in model_folders.folders().values():

@@ -13,22 +13,14 @@ from rung_ops.model.entity_feature import ticks
 
 
 class RowTime(NamedTuple):
-    """What decides which time a row needs an entity feature of; spans are in microseconds.
+    """What decides which time a row needs an entity feature of; spans are in microseconds."""
 
-    Attributes:
-        column: of the row, which the lead counts from.
-        lead: how long before it the prediction is made.
-        cadence: how often the store is filled; the time of the prediction is rounded down to it.
-        zone: of times without a zone.
-        older, newer: how far the store may be from the time that a row needs.
-    """
-
-    column: str
-    lead: int
-    cadence: int
-    zone: str
-    older: int
-    newer: int
+    column: str  # of the row, which the lead counts from
+    lead: int  # how long before it the prediction is made
+    cadence: int  # how often the store is filled; the time of the prediction is rounded down to it
+    zone: str  # of times without a zone
+    older: int  # how far the store may be from the time that a row needs
+    newer: int  # the same, where it is ahead
 
     def needed(self, rows: pl.DataFrame) -> np.ndarray:
         """Return the time that each row needs, by the clock of its column; of no use where that is null."""
@@ -58,14 +50,9 @@ class RowTime(NamedTuple):
 
 
 def times_of(view: Mapping[str, Any]) -> list[RowTime | None]:
-    """Read which time rows need each feature of a view of.
+    """Read which time rows need each feature of, from a view of a release's contract.
 
-    Args:
-        view: of `entity_features` in a release's contract.
-
-    Returns:
-        In the order of the features; None where it is not a forecast, or a release of an earlier
-        library does not say it.
+    None where it is not a forecast, or a release of an earlier library does not say it.
     """
     return [_time_of(view, feature) if feature.get("at") else None for feature in view["features"]]
 

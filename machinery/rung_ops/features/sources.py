@@ -1,6 +1,5 @@
 """Read the events that entity features are made of."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
@@ -34,20 +33,11 @@ class Events:
     """The events of sources, each read once."""
 
     def __init__(self, root: Path) -> None:
-        """Read nothing yet.
-
-        Args:
-            root: the project, where paths begin.
-        """
         self._root = root
         self._read: dict[Source, pl.DataFrame] = {}
 
     def of(self, feature: EntityFeature) -> pl.DataFrame:
-        """Return the events of a feature.
-
-        Raises:
-            Exception: whatever the source raises.
-        """
+        """Return the events of a feature."""
         if feature.source not in self._read:
             self._read[feature.source] = self._events(feature)
         return self._read[feature.source]
@@ -60,14 +50,10 @@ class Events:
         frame = events.collect() if isinstance(events, pl.LazyFrame) else events
         if not isinstance(frame, pl.DataFrame):
             raise TypeError(f"got a {type(frame).__name__}; expected a Polars frame")
-        missing = list(_missing([*feature.entity, feature.time], frame))
+        missing = [n for n in (*feature.entity, feature.time) if n not in frame.columns]
         if missing:
             raise ValueError(f"its events have no column `{'`, `'.join(missing)}`")
         return frame
-
-
-def _missing(names: Iterable[str], frame: pl.DataFrame) -> Iterable[str]:
-    return (name for name in names if name not in frame.columns)
 
 
 def _scan(path: str) -> pl.LazyFrame:

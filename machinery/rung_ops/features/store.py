@@ -21,6 +21,7 @@ from rung_ops.system import atomic
 from rung_ops.system.files import stamp
 
 NUMBERS = np.dtype("<f8")  # NaN where there is no value
+# KiB. Not mapped into memory: copying over a mapped file kills the process that reads it.
 CACHE = 16_384
 MAX_KEYS = 500  # of one query
 SCHEMA = """
@@ -71,14 +72,10 @@ class StoredView(NamedTuple):
 
 
 class LookupResult(NamedTuple):
-    """The features that a store holds of some entities.
+    """The features that a store holds of some entities."""
 
-    Attributes:
-        as_of: what the values are of, by the id of each view that the store has.
-        packed: numbers of each entity asked for, by view, in the order of the keys; None for none.
-    """
-
-    as_of: Mapping[str, int]
+    as_of: Mapping[str, int]  # what the values are of, by the id of each view that the store has
+    # Numbers of each entity asked for, by view, in the order of the keys; None for none.
     packed: Mapping[str, Sequence[bytes | None]]
 
 
@@ -108,11 +105,7 @@ class FeatureStore(Protocol):
 
 
 def keys_of(columns: Iterable[Iterable[Any]]) -> list[bytes]:
-    """Write what names each entity, as bytes: each value with its length, so that no two are alike.
-
-    Args:
-        columns: of the entity, each with a value for every row.
-    """
+    """Write what names each entity, as bytes: each value with its length, so that no two are alike."""
     parts = (
         [f"{len(text)}:{text}" for text in ["-" if v is None else str(v) for v in column]]
         for column in columns
@@ -128,19 +121,7 @@ def key_of(values: Iterable[Any]) -> bytes:
 def refuse_unless_filled(
     views: Sequence[Mapping[str, Any]], filled: FeatureStore
 ) -> Mapping[str, int]:
-    """Refuse a store that lacks the values of a view, as it was declared when it was released.
-
-    Args:
-        views: `entity_features` of a release's contract.
-        filled: the store.
-
-    Returns:
-        Its as_of().
-
-    Raises:
-        StoreUnreachableError: its server does not answer.
-        FeatureStoreError: the store is missing, or was filled by other declarations.
-    """
+    """Refuse a store that lacks the values of a view, as it was declared when it was released."""
     advice = "Run `uv run rung-ops features materialize`"
     try:
         as_of = filled.as_of()
@@ -162,24 +143,16 @@ def moment_shown(moment: int) -> str:
     return datetime.fromtimestamp(moment / 1e6, UTC).isoformat(timespec="seconds")
 
 
-# KiB. Not mapped into memory: copying over a mapped file kills the process that reads it.
-
-
 def store_file() -> Path:
     """Return the path of the store: `features.sqlite` in the folder of the releases."""
     return release_folders.releases() / "features.sqlite"
 
 
 class SqliteStore:
-    """A feature store in a file; opened again when another one has taken its name.
-
-    Attributes:
-        name: for people.
-    """
+    """A feature store in a file; opened again when another one has taken its name."""
 
     def __init__(self, file: Path) -> None:
-        """Open nothing yet."""
-        self.name = shown(file)
+        self.name = shown(file)  # for people
         self._file = file
         self._stamp: object = None
         self._database: sqlite3.Connection | None = None
@@ -223,9 +196,8 @@ class SqliteStore:
                     rows: dict[bytes, bytes] = {}
                     for start in range(0, len(asked), MAX_KEYS):
                         some = asked[start : start + MAX_KEYS]
-                        rows.update(
-                            database.execute(_select_numbers(len(some)), (view, *some)).fetchall()
-                        )
+                        query = _select_numbers(len(some))
+                        rows |= database.execute(query, (view, *some)).fetchall()
                     packed[view] = list(map(rows.get, asked))
         except sqlite3.Error as error:
             raise FeatureStoreError(f"it cannot be read: {error}") from error

@@ -29,20 +29,12 @@ def settings_file() -> Path:
 
 
 def timeout(file: Path | None = None) -> float:
-    """Read how long a look-up may wait for the server, in milliseconds.
-
-    Raises:
-        SettingsError: the file is not valid TOML, or has an unknown name or a wrong value.
-    """
+    """Read how long a look-up may wait for the server, in milliseconds."""
     return settings.read(settings_file() if file is None else file, _File).redis.timeout_ms
 
 
 def project_store() -> FeatureStore:
-    """Return the feature store of this model.
-
-    Raises:
-        FeatureStoreError: it is a server, and its address or its settings cannot be used.
-    """
+    """Return the feature store of this model."""
     if not settings_file().is_file():
         return SqliteStore(store_file())
     address = os.environ.get(ADDRESS, "")

@@ -15,6 +15,7 @@ from rung_ops.errors import StageError
 from rung_ops.gate.paired_test import GROUPS
 from rung_ops.gate.rules import Rules
 from rung_ops.gate.verdict import Verdict, judge_predictions
+from rung_ops.model.rules import missing
 from rung_ops.model.target import inside, shape
 from rung_ops.project.paths import params
 from rung_ops.statistics import time_blocks
@@ -27,22 +28,14 @@ from rung_ops.training.slice_scores import MISSING, MONTH, slice_columns
 
 @dataclass(frozen=True)
 class Champion:
-    """The model that the challenger would replace.
+    """The model that the challenger would replace."""
 
-    Attributes:
-        facts: its origin, such as version, run_id and release.
-        predictions: of the test rows, as estimator.predict() returns them.
-        slices: of its own evaluation, in the format of reports/slices.json.
-        trained_until: time of the newest row that it learned from, in ISO 8601; None if rows have
-            no TIME, or it is not known.
-        notes: remarks on the comparison with it.
-    """
-
-    facts: dict[str, str]
-    predictions: np.ndarray
-    slices: list[dict[str, Any]]
+    facts: dict[str, str]  # its origin, such as version, run_id and release
+    predictions: np.ndarray  # of the test rows, as estimator.predict() returns them
+    slices: list[dict[str, Any]]  # of its own evaluation, as in reports/slices.json
+    # Time of the newest row that it learned from, in ISO 8601; None without TIME, or not known.
     trained_until: str | None = None
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # remarks on the comparison with it
 
 
 def judge(
@@ -52,15 +45,7 @@ def judge(
     baseline: Baseline,
     rules: Rules,
 ) -> Verdict:
-    """Judge predictions of the test rows.
-
-    Args:
-        rows: test rows with their target, shape (n_rows, n_columns).
-        challenger: its predictions, as estimator.predict() returns them.
-        champion: with its predictions of the same rows, if there is one.
-        baseline: the best one, with its predictions of the same rows.
-        rules: of the gate.
-    """
+    """Judge predictions of the test rows, shape (n_rows, n_columns) with their target."""
     try:
         reasons = list(_unfit(rows, challenger))
         verdict = (
@@ -73,32 +58,20 @@ def judge(
     except (NotComparableError, pl.exceptions.PolarsError, StageError) as error:
         verdict = Verdict(False, [str(error)], {})
     score = params()["score"]
-    figures = {
-        "metric": score["metric"],
-        "higher_is_better": score["higher_is_better"],
-        "rows": rows.height,
-        "alpha": rules.alpha,
-    }
-    return replace(
-        verdict,
-        figures=figures | verdict.figures,
-        champion=champion.facts if champion else None,
-    )
+    figures = {name: score[name] for name in ("metric", "higher_is_better")}
+    figures |= {"rows": rows.height, "alpha": rules.alpha} | verdict.figures
+    return replace(verdict, figures=figures, champion=champion.facts if champion else None)
 
 
 def _unfit(rows: pl.DataFrame, challenger: np.ndarray) -> Iterator[str]:
     """Yield what makes rows or predictions unfit for a judgement."""
     if contract.TARGET not in rows.columns:
         yield f"the test rows lack the target `{contract.TARGET}`"
-    elif unknown := rows[contract.TARGET].is_null().sum() + _nans(rows[contract.TARGET]):
+    elif unknown := missing(rows[contract.TARGET]).sum():
         yield f"{unknown:,} of {rows.height:,} test rows have no `{contract.TARGET}`"
     expected = shape(rows.height, estimator.kind())
     if challenger.shape[1:] != expected[1:]:
         yield f"predictions of the challenger have shape {challenger.shape}; expected {expected}"
-
-
-def _nans(column: pl.Series) -> int:
-    return int(column.is_nan().sum()) if column.dtype.is_float() else 0
 
 
 def _judged(
@@ -151,10 +124,6 @@ def unseen_rows(rows: pl.DataFrame, trained_until: str | None) -> np.ndarray | N
     """Tell which rows a model did not learn from, shape (n_rows,); None if it is not known.
 
     A released model may have been fitted again on all rows after its own judgement.
-
-    Args:
-        rows: test rows.
-        trained_until: time of the newest row that it learned from, in ISO 8601.
     """
     if contract.TIME is None or trained_until is None:
         return None
@@ -171,11 +140,8 @@ def _vanished(
 ) -> tuple[list[str], list[str]]:
     """Find slices of the champion's evaluation that now have far fewer rows than their share.
 
-    Where values that the champion was not evaluated on have at least half of the rows that are missing,
-    a slice was renamed: its rows are there, and are judged by their new name.
-
-    Returns:
-        Reasons against the challenger, and notes.
+    Where values that the champion was not evaluated on have at least half of the rows that are
+    missing, a slice was renamed: its rows are judged by their new name. Returns reasons, and notes.
     """
     reasons: list[str] = []
     notes: list[str] = []
@@ -186,7 +152,7 @@ def _vanished(
     for column, before in evaluated.items():
         now = dict(columns[column].value_counts().iter_rows()) if column in columns.columns else {}
         share = columns.height / sum(int(each["rows"]) for each in before.values())
-        missing = {
+        gone = {
             value: each["rows"] * share - now.get(value, 0)
             for value, each in before.items()
             if each.get(metric) is not None
@@ -195,8 +161,8 @@ def _vanished(
             and rules.slices.judges(column, value)
         }
         new = {value: rows for value, rows in now.items() if value not in {*before, MISSING}}
-        renamed = sum(new.values()) >= sum(missing.values()) / 2
-        for value in missing:
+        renamed = sum(new.values()) >= sum(gone.values()) / 2
+        for value in gone:
             has = f"{column} {value}: has {counted(now.get(value, 0), 'row')}"
             if renamed:
                 notes.append(

@@ -27,25 +27,15 @@ POWER = 0.8  # of passing, with the rows that are needed
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sets of predictions for the same rows.
-
-    Attributes:
-        challenger: figure of the challenger; greater is better.
-        other: figure of the model it is compared with.
-        gain: challenger minus other.
-        error: standard error of the gain.
-        deviations: distance of the bounds from the gain, in standard errors.
-        rows: their number.
-        groups: that the error was estimated from.
-    """
+    """Two sets of predictions for the same rows, by figures of which greater is better."""
 
     challenger: float
     other: float
-    gain: float
-    error: float
-    deviations: float
+    gain: float  # challenger minus other
+    error: float  # standard error of the gain
+    deviations: float  # distance of the bounds from the gain, in standard errors
     rows: int
-    groups: int
+    groups: int  # that the error was estimated from
 
     @property
     def low(self) -> float:
@@ -71,9 +61,7 @@ class Comparison:
     def ways(self, margin: float, probability: float | None) -> list[tuple[float, float]]:
         """Return the ways to pass: a margin, and how many errors the gain has to be above minus it.
 
-        Args:
-            margin: largest loss that still counts as not worse.
-            probability: of being better that is enough as well; None if it is not.
+        `probability` of being better is enough as well, unless it is None.
         """
         ways = [(margin, self.deviations)]
         if probability is not None:
@@ -112,18 +100,15 @@ def compare(
     alpha: float,
     group: np.ndarray,
 ) -> dict[str, Comparison]:
-    """Compare the challenger's predictions with others of the same rows.
+    """Compare the challenger's predictions with others of the same rows and shape, by name.
 
     Args:
         truth: target values, shape (n_rows,).
         challenger: predictions, shape (n_rows,) or (n_rows, n_classes).
-        others: predictions by name, each of the same shape.
+        others: predictions by name.
         figure: computes a figure of target values and predictions; greater is better.
         alpha: error rate of each of the two bounds, in (0, 0.5).
         group: the number of each row's part, from 0, shape (n_rows,): see time_blocks.groups().
-
-    Returns:
-        One comparison for each of the others.
 
     Raises:
         NotComparableError: the figure is undefined on all rows, or on a part of them.

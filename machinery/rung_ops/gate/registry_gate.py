@@ -1,7 +1,8 @@
 """The gate of the registry: whether a version may replace the champion, `uv run poe gate [VERSION]`.
 
 Both are scored on the same test rows. With or without a champion, the version must beat the
-best baseline, such as a constant. The verdict and its figures are written to reports/gate.json.
+best baseline, such as a constant. The verdict and its figures are written to reports/gate.json,
+and kept in reports/gate/, where each version has its last one.
 """
 
 import json
@@ -9,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
@@ -22,7 +22,7 @@ from rung_ops.command import Verb, verb
 from rung_ops.contract import forecast
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.judge import Champion, judge
-from rung_ops.gate.verdict import GAINS, Verdict, rows_in_words
+from rung_ops.gate.verdict import GAINS, Verdict, name_of, rows_in_words
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import atomic
@@ -38,26 +38,18 @@ REMEDY = "`uv run poe pipeline` makes a version from these rows"
 ScoreChampion = Callable[[pl.DataFrame], Champion | None]
 
 
-def registry_verdict(wanted: str = CHALLENGER, rules: gate_rules.Rules | None = None) -> Verdict:
-    """Compare a version with the registry's champion; see compare() for the arguments."""
-    return compare(registered, wanted, rules)
+def registry_verdict(wanted: str = CHALLENGER) -> Verdict:
+    """Compare a version with the registry's champion."""
+    return compare(registered, wanted)
 
 
 def compare(
-    score_champion: ScoreChampion,
-    wanted: str = CHALLENGER,
-    rules: gate_rules.Rules | None = None,
+    score_champion: ScoreChampion, wanted: str = CHALLENGER, rules: gate_rules.Rules | None = None
 ) -> Verdict:
-    """Compare a registered version with the champion on the test rows.
+    """Compare a registered version, by number or alias, with the champion on the test rows.
 
-    Args:
-        score_champion: returns the champion with its predictions of the given rows, or None
-            without a champion; raises VersionError if it cannot score them.
-        wanted: number or alias of the version.
-        rules: of the gate; by default those of ops/gate.toml.
-
-    Raises:
-        SettingsError: ops/gate.toml cannot be applied.
+    `score_champion` returns the champion with its predictions of the given rows, or None without a
+    champion; it raises VersionError if it cannot score them.
     """
     rules = rules or gate_rules.read()
     try:
@@ -77,13 +69,8 @@ def compare(
         if champion and champion.facts.get("run_id") == challenger["run_id"]:
             # A release may be fitted again on the test rows; it is the same version all the same.
             champion = replace(champion, predictions=predictions, trained_until=None)
-        verdict = judge(
-            rows,
-            predictions,
-            champion,
-            best(pl.read_parquet(current().train), rows),
-            rules,
-        )
+        simple = best(pl.read_parquet(current().train), rows)
+        verdict = judge(rows, predictions, champion, simple, rules)
     except VersionError as error:
         return Verdict(False, [str(error)], {}, challenger=challenger)
     notes = [*_notes(challenger, champion), *verdict.notes]
@@ -92,11 +79,8 @@ def compare(
 
 def mismatches(version: ModelVersion) -> Iterator[str]:
     """Yield the reasons why the test rows in data/ cannot judge a version."""
-    for path in (
-        current().train,
-        current().test,
-        *([] if forecast.declared() is None else [current().rows]),
-    ):
+    of_forecast = [] if forecast.declared() is None else [current().rows]
+    for path in (current().train, current().test, *of_forecast):
         if not path.is_file():
             yield f"{shown(path)} is missing; {REMEDY}"
             return
@@ -139,9 +123,7 @@ def _version(wanted: str) -> ModelVersion:
 
 def _notes(challenger: dict[str, str], champion: Champion | None) -> Iterator[str]:
     yield from source_state.newer(challenger)
-    if champion is None:
-        return
-    if champion.facts.get("run_id") == challenger["run_id"]:
+    if champion is None or champion.facts.get("run_id") == challenger["run_id"]:
         return
     yield from champion.notes
     yield f"against {name_of(champion.facts)}: {versions.changes(challenger, champion.facts)}"
@@ -175,42 +157,40 @@ def publish(verdict: Verdict) -> int:
 
     If no version was judged, the file keeps the verdict on the last one that was.
     """
-    if verdict.challenger:
-        write_verdict(verdict, gate_rules.verdict_file())
+    path, champion, challenger = gate_rules.verdict_file(), verdict.champion, verdict.challenger
+    name = name_of(challenger)
+    if challenger:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = asdict(verdict) | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
+        text = (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+        atomic.write(path, text)
+        if version := challenger.get("version"):
+            gate_rules.verdict_folder().mkdir(exist_ok=True)
+            atomic.write(gate_rules.verdict_folder() / f"version-{version}.json", text)
     for line in [*table(verdict), *needs(verdict)]:
         print(line)
     for note in verdict.notes:
         print(f"note: {printable(note)}")
     if verdict.promote:
-        challenger, champion = name_of(verdict.challenger), verdict.champion
-        run = verdict.challenger.get("run_id")
+        run = challenger.get("run_id")
+        action = f"can replace {name_of(champion)}" if champion else "can be the first release"
         if champion and run and champion.get("run_id") == run:
-            print(f"Passed: {challenger} is the champion already, so there is nothing to replace.")
-            return 0
-        action = f"replace {name_of(champion)}" if champion else "be the first release"
-        print(f"Passed: {challenger} can {action}.")
+            action = "is the champion already, so there is nothing to replace"
+        print(f"Passed: {name} {action}.")
         return 0
     sys.stdout.flush()
-    if not verdict.challenger:
-        print("Refused: no version was judged.", file=sys.stderr)
+    refused = f"the figures of {name} pass, but an approval is missing"
+    if not challenger:
+        refused = "no version was judged"
     elif verdict.reasons:
-        print(f"Refused: {name_of(verdict.challenger)} does not pass.", file=sys.stderr)
-    else:
-        print(
-            f"Refused: the figures of {name_of(verdict.challenger)} pass, but an approval is missing.",
-            file=sys.stderr,
-        )
-    for reason in [*verdict.reasons, *verdict.awaits]:
-        print(f"- {printable(reason)}", file=sys.stderr)
-    if verdict.challenger:
-        print(
-            f"All figures: {shown(gate_rules.verdict_file())}; rules: ops/gate.toml",
-            file=sys.stderr,
-        )
+        refused = f"{name} does not pass"
+    lines = [f"Refused: {refused}."]
+    lines += [f"- {printable(reason)}" for reason in (*verdict.reasons, *verdict.awaits)]
+    if challenger:
+        lines.append(f"All figures: {shown(path)}; rules: ops/gate.toml")
     elif kept := _kept():
-        print(
-            f"{shown(gate_rules.verdict_file())} still has the verdict on {kept}.", file=sys.stderr
-        )
+        lines.append(f"{shown(path)} still has the verdict on {kept}.")
+    print("\n".join(lines), file=sys.stderr)
     return 1
 
 
@@ -221,18 +201,6 @@ def _kept() -> str:
         return printable(name_of(challenger)) if challenger else ""
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ""
-
-
-def write_verdict(verdict: Verdict, path: Path) -> None:
-    """Write a verdict as JSON, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = asdict(verdict) | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
-    atomic.write(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
-
-
-def name_of(facts: dict[str, str]) -> str:
-    """Return the id of the release, or else the number of the version."""
-    return facts.get("release") or f"version {facts.get('version', '?')}"
 
 
 def table(verdict: Verdict) -> Iterator[str]:
@@ -260,17 +228,14 @@ def table(verdict: Verdict) -> Iterator[str]:
     if held := figures.get("interval"):
         label = f"in the {held['promised']:.0%} interval"
         yield _line(label, figures["rows"], held["challenger"], held.get("champion"), None)
-    few = 0
-    for each in figures["slices"]:
-        if each["judged"]:
-            label = printable(f"{each['column']} {each['value']}")
-            gain = None
-            if each["challenger"] is not None and each["champion"] is not None:
-                gain = each["challenger"] - each["champion"]
-                gain = gain if figures["higher_is_better"] else -gain
-            yield _line(label, each["rows"], each["challenger"], each["champion"], gain)
-        few += not each["judged"]
-    if few:
+    judged = [each for each in figures["slices"] if each["judged"]]
+    for each in judged:
+        label = printable(f"{each['column']} {each['value']}")
+        ours, theirs, gain = each["challenger"], each["champion"], None
+        if ours is not None and theirs is not None:
+            gain = ours - theirs if figures["higher_is_better"] else theirs - ours
+        yield _line(label, each["rows"], ours, theirs, gain)
+    if few := len(figures["slices"]) - len(judged):
         yield f"{few} slice{'s' if few > 1 else ''} with too few rows to judge"
     yield ""
 
@@ -280,22 +245,18 @@ def needs(verdict: Verdict) -> Iterator[str]:
     if text := rows_in_words(verdict.rows_needed):
         yield f"{text}."
     if champion := verdict.figures.get("champion"):
+        shares = {name: champion["passes"][f"{gain:+g}"] for gain, name in GAINS.items()}
         chances = ", ".join(
-            f"{name} {_percent(champion['passes'][f'{gain:+g}'])}" for gain, name in GAINS.items()
+            f"{name} {f'{share:.0%}' if share >= 0.005 else 'below 1%'}"
+            for name, share in shares.items()
         )
         yield f"Chance to pass on these rows, by what a version truly is: {chances}."
 
 
-def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.005 else "below 1%"
-
-
 def _line(label: str, rows: Any, challenger: Any, other: Any, gain: Any) -> str:
     count = f"{rows:,}" if isinstance(rows, int) else ""
-    cells = [_cell(each) for each in (challenger, other)]
-    last = _cell(gain, "+")
-    return f"{label[:26]:26}{count:>8} {cells[0]:>11} {cells[1]:>15} {last:>9}".rstrip()
-
-
-def _cell(figure: Any, sign: str = "") -> str:
-    return in_column(figure, 4, sign) if isinstance(figure, float) else figure or ""
+    ours, theirs, last = (
+        in_column(figure, 4, sign) if isinstance(figure, float) else figure or ""
+        for figure, sign in ((challenger, ""), (other, ""), (gain, "+"))
+    )
+    return f"{label[:26]:26}{count:>8} {ours:>11} {theirs:>15} {last:>9}".rstrip()

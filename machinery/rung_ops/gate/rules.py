@@ -21,17 +21,11 @@ from rung_ops.system.printable import four_digits
 
 @dataclass(frozen=True)
 class Threshold:
-    """How far a figure may be worse than another.
+    """How far a figure may be worse than another."""
 
-    Attributes:
-        amount: in the unit of the figure, 0 or more.
-        share: as it is in the policy file.
-        figure: size of the figure that it is a share of; 1 if it is in points.
-    """
-
-    amount: float
-    share: float
-    figure: float
+    amount: float  # in the unit of the figure, 0 or more
+    share: float  # as it is in the policy file
+    figure: float  # size of the figure that it is a share of; 1 if it is in points
 
     def __str__(self) -> str:
         if self.figure == 1:
@@ -45,11 +39,6 @@ def allowed_loss(share: float, figure: float, higher_is_better: bool) -> Thresho
     Where lower is better (an error, a loss), it is a share of the figure. Where higher is better,
     it is in points up to a figure of 1 (an AUC, an accuracy, R2), and a share of what is larger (a
     profit, a negative error), so that nothing jumps at 1.
-
-    Args:
-        share: of the policy file, 0 or more.
-        figure: that may be missed by so much, such as the champion's.
-        higher_is_better: its direction.
     """
     size = max(1.0, abs(figure)) if higher_is_better else abs(figure)
     return Threshold(share * size, share, size)
@@ -65,6 +54,11 @@ def verdict_file() -> Path:
     return current().reports / "gate.json"
 
 
+def verdict_folder() -> Path:
+    """Return the path of the folder with the last verdict on each version."""
+    return verdict_file().with_suffix("")
+
+
 class Bound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The figure that a slice must reach: a minimum, or a maximum if lower is better."""
 
@@ -74,15 +68,7 @@ class Bound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SliceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[gate.slices]; ops/gate.toml explains each value.
-
-    Attributes:
-        max_drop: how far a slice may fall below the champion's, in [0, 1], see allowed_loss().
-        alpha: how often slices that fell by no more refuse a version, in (0, 0.5).
-        min_rows: slices with fewer rows are not judged.
-        ignore: `column` or `column=value` of slices that are not judged.
-        bounds: of single slices.
-    """
+    """[gate.slices]; ops/gate.toml explains each value."""
 
     max_drop: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.05
     alpha: Annotated[float, msgspec.Meta(gt=0, lt=0.5)] = 0.05
@@ -99,16 +85,7 @@ NOT_WORSE, PROBABLY_BETTER = "not-worse", "probably-better"
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[gate]; ops/gate.toml explains each value.
-
-    Attributes:
-        rule: NOT_WORSE, or PROBABLY_BETTER, which is enough as well.
-        probability: of being better that PROBABLY_BETTER asks for, in [0.5, 1).
-        alpha: error rate of the test, in (0, 0.5).
-        margin: largest loss that still counts as not worse, in (0, 1), see allowed_loss().
-        min_rows: required number of test rows.
-        slices: the rules of slices.
-    """
+    """[gate]; ops/gate.toml explains each value. How much worse a figure may be: allowed_loss()."""
 
     rule: Literal["not-worse", "probably-better"] = "not-worse"
     probability: Annotated[float, msgspec.Meta(ge=0.5, lt=1)] = 0.95
@@ -124,11 +101,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read(path: Path | None = None) -> Rules:
-    """Read the rules of the gate.
-
-    Raises:
-        SettingsError: the file is missing or not valid TOML, or a value is out of its range.
-    """
+    """Read the rules of the gate; SettingsError where the file is missing or wrong."""
     path = rules_file() if path is None else path
     if not path.is_file():
         raise SettingsError(f"{shown(path)} is missing: it holds the rules of the gate.")

@@ -6,6 +6,7 @@
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,12 +31,10 @@ class Verdict:
     """Whether the challenger may replace the champion.
 
     Attributes:
-        promote: whether it may.
         reasons: why it may not; empty otherwise.
         figures: all computed figures; None for an undefined one.
         notes: remarks that do not decide.
-        challenger: origin of the challenger.
-        champion: origin of the champion; None without one.
+        challenger, champion: their origins; None without a champion.
         awaits: decisions of people that are missing, such as an approval; until then the
             challenger may run as a shadow.
         rows_needed: with how many test rows a version passes in paired_test.POWER of the tests:
@@ -124,8 +123,8 @@ def judge_predictions(
         slices: values to slice the rows by, by name of the column, each of shape (n_rows,).
         group: the number of each row's group, from 0, shape (n_rows,), where rows of a group are
             alike: see time_blocks.blocks(). By default the rows are independent.
-        unseen: whether the champion did not learn from a row, shape (n_rows,); by default, from
-            none. It is compared on these rows alone.
+        unseen: whether the champion did not learn from a row, shape (n_rows,): it is compared on
+            these alone. By default it learned from none.
         seed: of the deal of independent rows into groups.
 
     Returns:
@@ -146,25 +145,38 @@ def judge_predictions(
     columns = pl.DataFrame(slices).with_columns(pl.all().cast(pl.String).fill_null("missing"))
     rows = _Rows(truth, predictions, columns, group, seed)
     shared = rows if champion is None or unseen is None else rows.only(unseen)
-    notes, needed = list(_left_out(rows, shared)), NOT_KNOWN
+    notes: list[str] = []
+    if left_out := rows.number - shared.number:
+        notes = [
+            f"the champion learned from {left_out:,} of {counted(rows.number, 'test row')}; the two "
+            f"are compared on the other {shared.number:,}"
+        ]
+    needed = NOT_KNOWN
     try:
         compared = rows.compare(score, rules.alpha)
         figures["challenger"] = score.plain(score(truth, challenger))
         if baseline is not None:
-            figures["baseline"] = _figures(compared["baseline"], score)
-            reasons += _not_better(compared["baseline"], baseline_name, score)
+            simple = compared["baseline"]
+            figures["baseline"] = _figures(simple, score)
+            if not simple.low > 0:
+                reasons += [f"not shown to be better than {baseline_name}: {score.both(simple)}"]
         max_drop = None
         if champion is not None and shared.number < rules.min_rows:
-            reasons.append(_too_few_unseen(shared, rules))
+            reasons.append(
+                f"the champion did not learn from {counted(shared.number, 'test row')}, too few to "
+                f"compare the two; {rules.min_rows:,} are needed, "
+                f"{rules.min_rows - shared.number:,} more"
+            )
             # Where the champion knows the rows, their spread still tells how many others it takes.
-            needed = _rows_needed(compared["champion"], score, rules) | {"as_seen": None}
+            needed = _AgainstChampion(compared["champion"], score, rules).rows_needed
+            needed = needed | {"as_seen": None}
             shared = rows.without("champion")
         elif champion is not None:
-            against = (shared.compare(score, rules.alpha) if notes else compared)["champion"]
-            figures["champion"] = _against(against, score, rules)
-            max_drop = score.allowed(rules.slices.max_drop, against.other)
-            needed = _rows_needed(against, score, rules)
-            reasons += _worse(against, score, rules, needed)
+            gain = (shared.compare(score, rules.alpha) if notes else compared)["champion"]
+            against = _AgainstChampion(gain, score, rules)
+            figures["champion"], needed = against.figures(), against.rows_needed
+            max_drop = score.allowed(rules.slices.max_drop, gain.other)
+            reasons += against.reasons()
         scored = list(_slices(shared, score, rules, max_drop))
     except NotComparableError as error:
         return Verdict(False, [str(error)], figures, notes)
@@ -177,10 +189,7 @@ def judge_predictions(
 
 @dataclass(frozen=True)
 class _Rows:
-    """Test rows with what was predicted for them, `challenger` and others.
-
-    The rest are arguments of judge_predictions().
-    """
+    """Test rows with what was predicted for them; the rest are arguments of judge_predictions()."""
 
     truth: np.ndarray
     predictions: dict[str, np.ndarray]
@@ -197,6 +206,18 @@ class _Rows:
         group = None if self.group is None else self.group[chosen]
         columns = self.slices.filter(pl.Series(chosen)) if self.slices.width else self.slices
         return _Rows(self.truth[chosen], predictions, columns, group, self.seed)
+
+    def slice_of(self, column: str, value: str) -> "_Rows":
+        """Take the rows of a slice; none of an unknown column."""
+        known = column in self.slices.columns
+        is_inside = self.slices[column] == value if known else np.zeros(self.number, bool)
+        return self.only(np.asarray(is_inside))
+
+    def figure(self, name: str, score: Score, rules: Rules) -> float:
+        """Score the predictions of a model on the rows of a slice; NaN where that is undefined."""
+        if name not in self.predictions or self.number < rules.slices.min_rows:
+            return math.nan
+        return figure_or_nan(score, self.truth, self.predictions[name])
 
     def without(self, name: str) -> "_Rows":
         rest = {each: predicted for each, predicted in self.predictions.items() if each != name}
@@ -232,21 +253,6 @@ def _incomplete(
             yield f"{bad:,} of {len(truth):,} predictions of the {name} are not finite numbers"
 
 
-def _left_out(rows: _Rows, shared: _Rows) -> Iterator[str]:
-    if left_out := rows.number - shared.number:
-        yield (
-            f"the champion learned from {left_out:,} of {counted(rows.number, 'test row')}; the two "
-            f"are compared on the other {shared.number:,}"
-        )
-
-
-def _too_few_unseen(shared: _Rows, rules: Rules) -> str:
-    return (
-        f"the champion did not learn from {counted(shared.number, 'test row')}, too few to compare "
-        f"the two; {rules.min_rows:,} are needed, {rules.min_rows - shared.number:,} more"
-    )
-
-
 def _figures(compared: Comparison, score: Score) -> dict[str, Any]:
     return {
         "figure": score.plain(compared.other),
@@ -257,91 +263,81 @@ def _figures(compared: Comparison, score: Score) -> dict[str, Any]:
     }
 
 
-def _not_better(compared: Comparison, name: str, score: Score) -> Iterator[str]:
-    if not compared.low > 0:
-        yield f"not shown to be better than {name}: {score.both(compared)}"
+class _AgainstChampion:
+    """The comparison with the champion, by the rules of the gate."""
 
+    def __init__(self, compared: Comparison, score: Score, rules: Rules) -> None:
+        self.compared, self.score, self.rules = compared, score, rules
+        self.margin = score.allowed(rules.margin, compared.other)
+        self.ways = compared.ways(self.margin.amount, rules.enough_probability)
+        gains = {"equal": 0.0} | ({"as_seen": compared.gain} if compared.gain > 0 else {})
+        needed = {name: compared.rows_needed(self.ways, gain) for name, gain in gains.items()}
+        self.rows_needed = NOT_KNOWN | {
+            name: None if rows is None else max(rows, rules.min_rows)
+            for name, rows in needed.items()
+        }
 
-def _ways(compared: Comparison, score: Score, rules: Rules) -> list[tuple[float, float]]:
-    margin = score.allowed(rules.margin, compared.other).amount
-    return compared.ways(margin, rules.enough_probability)
+    def figures(self) -> dict[str, Any]:
+        """Return what reports/gate.json has of it."""
+        compared, allowed = self.compared, self.score.allowed
+        amounts = {gain: allowed(abs(gain), compared.other).amount for gain in GAINS}
+        return _figures(compared, self.score) | {
+            "rows": compared.rows,
+            "challenger": self.score.plain(compared.challenger),
+            "margin": self.margin.amount,
+            "probability_better": compared.probability_better,
+            "probability_needed": self.rules.enough_probability,
+            "passes": {
+                f"{gain:+g}": compared.chance(self.ways, math.copysign(amount, gain))
+                for gain, amount in amounts.items()
+            },
+        }
 
-
-def _against(compared: Comparison, score: Score, rules: Rules) -> dict[str, Any]:
-    """Return the figures of the comparison with the champion."""
-    ways = _ways(compared, score, rules)
-    amounts = {gain: score.allowed(abs(gain), compared.other).amount for gain in GAINS}
-    return _figures(compared, score) | {
-        "rows": compared.rows,
-        "challenger": score.plain(compared.challenger),
-        "margin": score.allowed(rules.margin, compared.other).amount,
-        "probability_better": compared.probability_better,
-        "probability_needed": rules.enough_probability,
-        "passes": {
-            f"{gain:+g}": compared.chance(ways, math.copysign(amount, gain))
-            for gain, amount in amounts.items()
-        },
-    }
-
-
-def _rows_needed(compared: Comparison, score: Score, rules: Rules) -> dict[str, int | None]:
-    """Return Verdict.rows_needed."""
-    ways = _ways(compared, score, rules)
-    gains = {"equal": 0.0} | ({"as_seen": compared.gain} if compared.gain > 0 else {})
-    needed = {name: compared.rows_needed(ways, gain) for name, gain in gains.items()}
-    return NOT_KNOWN | {
-        name: None if rows is None else max(rows, rules.min_rows) for name, rows in needed.items()
-    }
-
-
-def _worse(
-    compared: Comparison, score: Score, rules: Rules, needed: dict[str, int | None]
-) -> Iterator[str]:
-    if compared.passes(_ways(compared, score, rules)):
-        return
-    if compared.high < 0:
-        yield f"worse than the champion: {score.both(compared)}"
-        return
-    margin = score.allowed(rules.margin, compared.other)
-    reason = (
-        f"not shown to be as good as the champion: {score.both(compared)}, so it may be "
-        f"{four_digits(-compared.low)} worse; {margin} is allowed"
-    )
-    if rules.rule == PROBABLY_BETTER:
-        reason += (
-            f". Nor is it better with a probability of {rules.probability:.0%}, but of "
-            f"{compared.probability_better:.0%}"
+    def reasons(self) -> Iterator[str]:
+        """Say why the challenger may not replace the champion."""
+        compared = self.compared
+        if compared.passes(self.ways):
+            return
+        if compared.high < 0:
+            yield f"worse than the champion: {self.score.both(compared)}"
+            return
+        reason = (
+            f"not shown to be as good as the champion: {self.score.both(compared)}, so it may be "
+            f"{four_digits(-compared.low)} worse; {self.margin} is allowed"
         )
-    yield f"{reason}. {rows_in_words(needed)}" if needed["equal"] else reason
+        if self.rules.rule == PROBABLY_BETTER:
+            reason += (
+                f". Nor is it better with a probability of {self.rules.probability:.0%}, but of "
+                f"{compared.probability_better:.0%}"
+            )
+        more = rows_in_words(self.rows_needed)
+        yield f"{reason}. {more}" if more else reason
 
 
 def rows_in_words(needed: dict[str, int | None]) -> str:
     """Say with how many test rows a version passes; empty where it is not known."""
     if not needed["equal"]:
         return ""
-    text = f"An equally good version needs about {two_digits(needed['equal'])} test rows to pass"
+    text = f"An equally good version needs about {_two_digits(needed['equal'])} test rows to pass"
     if needed["as_seen"]:
-        text += f", one better by what was seen about {two_digits(needed['as_seen'])}"
+        text += f", one better by what was seen about {_two_digits(needed['as_seen'])}"
     return f"{text}, in {paired_test.POWER:.0%} of the tests"
 
 
-def two_digits(rows: int) -> str:
-    """Write a number of rows that is an estimate: rounded up to two digits."""
+def _two_digits(rows: int) -> str:
+    """Round an estimate up to two digits."""
     unit = 10 ** max(len(str(rows)) - 2, 0)
     return f"{math.ceil(rows / unit) * unit:,}"
 
 
 @dataclass(frozen=True)
 class Slice:
-    """One slice of the test rows.
+    """One slice of the test rows: those with this value in this column.
 
     Attributes:
-        column, value: the rows with this value in this column.
-        rows: their number.
         challenger, champion: figures, greater is better; NaN if undefined.
         judged: whether it has enough rows, and both classes if the figure needs them.
-        gain_low, gain_high: bounds of challenger minus champion; NaN where it was not needed to
-            know them, or cannot be known.
+        gain_low, gain_high: bounds of challenger minus champion; NaN where they need not be known.
     """
 
     column: str
@@ -381,40 +377,23 @@ def _slices(rows: _Rows, score: Score, rules: Rules, max_drop: Threshold | None)
     farther apart than `max_drop`: nowhere else can they refuse. That slices are many is allowed for
     by Bonferroni: each has its part of `alpha`.
     """
-    scored = [
-        _slice(column, value, rows.only((rows.slices[column] == value).to_numpy()), score, rules)
-        for column in rows.slices.columns
-        for value in _values(rows.slices[column])
-        if rules.slices.judges(column, value)
-    ]
+    scored = []
+    for column in rows.slices.get_columns():
+        counts = column.value_counts().sort("count", column.name, descending=[True, False])
+        for value in counts[column.name]:
+            if rules.slices.judges(column.name, value):
+                inside = rows.slice_of(column.name, value)
+                ours, theirs = (inside.figure(n, score, rules) for n in ("challenger", "champion"))
+                judged = math.isfinite(ours) or math.isfinite(theirs)
+                scored.append(Slice(column.name, value, inside.number, ours, theirs, judged))
     compared = sum(math.isfinite(each.challenger - each.champion) for each in scored)
     for each in scored:
         if max_drop and each.champion - each.challenger > max_drop.amount:
-            inside = rows.only((rows.slices[each.column] == each.value).to_numpy())
-            try:
+            with suppress(NotComparableError):
+                inside = rows.slice_of(each.column, each.value)
                 gain = inside.compare(score, rules.slices.alpha / compared)["champion"]
-            except NotComparableError:
-                yield each
-            else:
-                yield dataclasses.replace(each, gain_low=gain.low, gain_high=gain.high)
-        else:
-            yield each
-
-
-def _values(column: pl.Series) -> list[str]:
-    counts = column.value_counts().sort("count", column.name, descending=[True, False])
-    return counts[column.name].to_list()
-
-
-def _slice(column: str, value: str, rows: _Rows, score: Score, rules: Rules) -> Slice:
-    challenger, champion = (
-        figure_or_nan(score, rows.truth, rows.predictions[name])
-        if name in rows.predictions and rows.number >= rules.slices.min_rows
-        else math.nan
-        for name in ("challenger", "champion")
-    )
-    judged = math.isfinite(challenger) or math.isfinite(champion)
-    return Slice(column, value, rows.number, challenger, champion, judged)
+                each = dataclasses.replace(each, gain_low=gain.low, gain_high=gain.high)
+        yield each
 
 
 def _slice_reasons(slices: list[Slice], max_drop: Threshold | None, score: Score) -> Iterator[str]:
@@ -431,16 +410,10 @@ def _slice_reasons(slices: list[Slice], max_drop: Threshold | None, score: Score
 def _bound_reasons(rows: _Rows, score: Score, rules: Rules) -> Iterator[str]:
     for bound in rules.slices.bounds:
         name = f"{bound.column} {bound.value}"
-        known = bound.column in rows.slices.columns
-        inside = rows.only((rows.slices[bound.column] == bound.value).to_numpy()) if known else None
-        number = inside.number if inside else 0
-        figure = (
-            figure_or_nan(score, inside.truth, inside.predictions["challenger"])
-            if inside and number >= rules.slices.min_rows
-            else math.nan
-        )
+        inside = rows.slice_of(bound.column, bound.value)
+        figure = inside.figure("challenger", score, rules)
         if not math.isfinite(figure):
-            yield f"{name}: has a bound, but too few rows to judge ({number:,})"
+            yield f"{name}: has a bound, but too few rows to judge ({inside.number:,})"
         elif figure < score.sign * bound.bound:
             yield (
                 f"{name}: {four_digits(score.sign * figure)} misses its bound of "
@@ -463,3 +436,8 @@ def _slice_notes(
                 f"no slice of `{column}` can be judged: the largest has {counted(largest, 'row')}; "
                 f"{rules.slices.min_rows} are needed"
             )
+
+
+def name_of(facts: dict[str, str]) -> str:
+    """Return the id of the release, or else the number of the version."""
+    return facts.get("release") or f"version {facts.get('version', '?')}"

@@ -18,12 +18,7 @@ from rung_ops.project import current, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import rollout
 
-
-def overlays_folder() -> Path:
-    """Return the folder of the overlays."""
-    return current().repository / "deploy/kubernetes/overlays"
-
-
+OVERLAYS = "deploy/kubernetes/overlays"
 VERSION = "1.32"  # of Kubernetes, for the schemas
 
 Manifest = dict[str, Any]
@@ -37,31 +32,24 @@ class KubernetesError(OpsError):
 
 @dataclass
 class Verdict:
-    """The result of checking the manifests of an overlay.
+    """The result of checking the manifests of an overlay."""
 
-    Attributes:
-        valid: names of valid manifests, such as "Service prediction".
-        faults: a sentence for each invalid manifest.
-        unknown: kinds without a schema in Kubernetes itself, which were not checked.
-    """
-
+    # Names of valid manifests, such as "Service prediction".
     valid: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)  # a sentence for each invalid manifest
+    # Kinds without a schema in Kubernetes itself, which were not checked.
     unknown: list[str] = field(default_factory=list)
 
 
 def overlays() -> list[str]:
     """List the overlays."""
-    return sorted(path.parent.name for path in overlays_folder().glob("*/kustomization.yaml"))
+    folder = current().repository / OVERLAYS
+    return sorted(path.parent.name for path in folder.glob("*/kustomization.yaml"))
 
 
 def build(overlay: str) -> str:
-    """Build an overlay; return its manifests as YAML.
-
-    Raises:
-        KubernetesError: there is no such overlay, Kustomize failed, or it is not installed.
-    """
-    folder = overlays_folder() / overlay
+    """Build an overlay; return its manifests as YAML."""
+    folder = current().repository / OVERLAYS / overlay
     if overlay not in overlays():
         raise KubernetesError(f"there is no overlay {overlay}; there are {', '.join(overlays())}")
     done = subprocess.run(
@@ -78,11 +66,7 @@ def parse(text: str) -> list[Manifest]:
 
 
 def check(manifests: list[Manifest], version: str = VERSION) -> Verdict:
-    """Check manifests against the schemas of a version of Kubernetes; unknown fields are faults.
-
-    Raises:
-        KubernetesError: there are no schemas of that version.
-    """
+    """Check manifests against the schemas of a version of Kubernetes; unknown fields are faults."""
     import kubernetes_validate as schemas
 
     verdict = Verdict()
@@ -176,33 +160,20 @@ def notes(built: list[Manifest]) -> list[str]:
     ]
 
 
-def prometheus_rules_file() -> Path:
-    """Return the path of the rules for Prometheus."""
-    return current().repository / "ops/prometheus/alerts.yml"
-
-
 def operator_rules_file() -> Path:
     """Return the path of the rules for the Prometheus operator."""
     return current().repository / "deploy/kubernetes/components/alerts/rules.yaml"
 
 
-NOTE = "# Written by `uv run poe kubernetes-alerts`.\n"
-
-
-def operator_rules() -> str:
-    """Return the content of the file.
-
-    Raises:
-        OSError: the rules cannot be read.
-        yaml.YAMLError: they are not valid YAML.
-    """
+def _operator_rules(source: Path) -> str:
     rule = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
         "metadata": {"name": "prediction", "labels": {"app.kubernetes.io/name": "prediction"}},
-        "spec": yaml.safe_load(prometheus_rules_file().read_text(encoding="utf-8")),
+        "spec": yaml.safe_load(source.read_text(encoding="utf-8")),
     }
-    return NOTE + str(yaml.safe_dump(rule, sort_keys=False, allow_unicode=True, width=100))
+    written = yaml.safe_dump(rule, sort_keys=False, allow_unicode=True, width=100)
+    return f"# Written by `uv run poe kubernetes-alerts`.\n{written}"
 
 
 @verb(
@@ -213,12 +184,11 @@ def operator_rules() -> str:
 @click.option("--check", is_flag=True, help="only check whether it is up to date")
 def write_alerts(check: bool) -> int:
     """Write the alert rules of ops/prometheus/alerts.yml for the Prometheus operator."""
+    source = current().repository / "ops/prometheus/alerts.yml"
     try:
-        wanted = operator_rules()
+        wanted = _operator_rules(source)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise KubernetesError(
-            f"{shown(prometheus_rules_file())} cannot be read: {error}"
-        ) from error
+        raise KubernetesError(f"{shown(source)} cannot be read: {error}") from error
     path = operator_rules_file()
     if path.is_file() and path.read_text(encoding="utf-8") == wanted:
         print(f"{shown(path)} is up to date")

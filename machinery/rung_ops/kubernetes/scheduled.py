@@ -43,11 +43,7 @@ def main(scheduled: str) -> int:
 
 
 def same_packages() -> None:
-    """Check that the image has the packages of the commit.
-
-    Raises:
-        KubernetesError: it was built from another uv.lock.
-    """
+    """Check that the image has the packages of the commit."""
     built = Path(os.environ.get(LOCK) or "/app/uv.lock")
     wanted = current().root / "uv.lock"
     if not built.is_file() or not wanted.is_file() or built.read_bytes() != wanted.read_bytes():
@@ -59,11 +55,7 @@ def same_packages() -> None:
 
 
 def merge_earlier_passes() -> None:
-    """Merge the branch that earlier passes pushed to, if there is one.
-
-    Raises:
-        StepError: git could not merge it.
-    """
+    """Merge the branch that earlier passes pushed to, if there is one."""
     target = os.environ.get("AUTOPILOT_PUSH", "").split()
     if len(target) != 2:
         return  # the autopilot reports an invalid value
@@ -75,11 +67,7 @@ def merge_earlier_passes() -> None:
 
 
 def pull() -> None:
-    """Fetch the versioned data.
-
-    Raises:
-        KubernetesError: it cannot be pulled.
-    """
+    """Fetch the versioned data."""
     if not commits.git("ls-files", "*.dvc").strip():
         return
     if subprocess.run(poe("pull"), cwd=current().root, check=False).returncode != 0:

@@ -10,6 +10,6 @@ ADDON = Addon(
             "rung_ops.load_test.load_test",
             "serve",
             "test the service under load against ops/service.toml",
-        ),
+        )
     },
 )

@@ -50,28 +50,17 @@ class LoadTestError(OpsError):
 
 @dataclass(frozen=True)
 class Target:
-    """A running service.
+    """A running service."""
 
-    Attributes:
-        url: its address, without a trailing slash.
-        release: id of the serving release.
-        contract: of the release.
-        token: that requests carry; None if there is none.
-    """
-
-    url: str
-    release: str
-    contract: dict[str, Any]
-    token: str | None = None
+    url: str  # its address, without a trailing slash
+    release: str  # id of the serving release
+    contract: dict[str, Any]  # of the release
+    token: str | None = None  # that requests carry; None if there is none
 
 
 @contextlib.contextmanager
 def running(url: str) -> Iterator[Target]:
-    """Read what a running service serves.
-
-    Raises:
-        LoadTestError: nothing answers at the address, or another kind of service.
-    """
+    """Read what a running service serves."""
     url = url.rstrip("/")
     try:
         with urlopen(access.authorized_request(f"{url}/model"), timeout=10) as answer:
@@ -97,14 +86,7 @@ def running(url: str) -> Iterator[Target]:
 
 @contextlib.contextmanager
 def own(environment: str) -> Iterator[Target]:
-    """Start a service with the serving release of an environment, and stop it at the end.
-
-    Raises:
-        LoadTestError: the environment serves nothing, or the service does not start.
-        bundle.BundleError: the service would refuse the release.
-        settings.SettingsError: ops/service.toml is invalid.
-        state.StateError: the state of the environment is damaged.
-    """
+    """Start a service with the serving release of an environment, and stop it at the end."""
     folder = release_folders.environment(environment)
     release = state.read(folder).serving
     if release is None:
@@ -114,9 +96,8 @@ def own(environment: str) -> Iterator[Target]:
         )
     with tempfile.TemporaryDirectory(prefix="load-") as name:
         temporary = Path(name)
-        copy = (
-            temporary / "releases" / current().root.relative_to(current().repository) / environment
-        )  # see placed()
+        model = current().root.relative_to(current().repository)
+        copy = temporary / "releases" / model / environment
         try:
             copied = release_folders.bundle(copy, release)
             shutil.copytree(release_folders.bundle(folder, release), copied, symlinks=True)
@@ -134,6 +115,7 @@ def _started(folder: Path, environment: str) -> Iterator[str]:
     port = free_port()
     settings = {
         **{"RELEASES": str(folder / "releases"), "LOGS": str(folder / "logs")},
+        "RELEASE_KEY": str(release_folders.public_key().resolve()),
         # It asks as the real one does, which belongs to what is measured.
         access.PREDICT: f"load test:{OWN_TOKEN}",
     }
@@ -143,9 +125,7 @@ def _started(folder: Path, environment: str) -> Iterator[str]:
             [sys.executable, "-m", "rung_ops", "serve", "--environment", environment]
             + ["--host", HOST, "--port", str(port)],
             cwd=current().root,
-            env=os.environ
-            | settings
-            | {"RELEASE_KEY": str(release_folders.public_key().resolve())},
+            env=os.environ | settings,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -178,21 +158,15 @@ PAUSE = 0.1  # seconds after a connection broke
 
 @dataclass
 class Answers:
-    """The answers to the requests of a test.
+    """The answers to the requests of a test."""
 
-    Attributes:
-        seconds: latency of each answer, by status; at a given rate, since the request was due.
-        unmade: requests that were due and not sent, because no connection was free.
-        elapsed: seconds of the whole test.
-        busy: share of that time in which this program was computing; near 1, the test measured
-            this program.
-        failures: first body that is not a prediction, by status.
-    """
-
+    # Latency of each answer, by status; at a given rate, since the request was due.
     seconds: dict[int, list[float]] = field(default_factory=dict)
-    unmade: int = 0
-    elapsed: float = 0.0
+    unmade: int = 0  # requests that were due and not sent, because no connection was free
+    elapsed: float = 0.0  # seconds of the whole test
+    # Share of that time in which this program was computing; near 1, the test measured this program
     busy: float = 0.0
+    # First body that is not a prediction, by status.
     failures: dict[int, str] = field(default_factory=dict)
 
     def add(self, status: int, seconds: float, body: bytes) -> None:
@@ -260,31 +234,15 @@ class Connection(asyncio.Protocol):
 
 
 class Load:
-    """A load test of one address with prepared requests.
-
-    Attributes:
-        name: prefix of the request ids, also in the service's log.
-    """
+    """A load test of one address with prepared requests."""
 
     def __init__(
-        self,
-        url: str,
-        bodies: Sequence[bytes],
-        rate: float | None = None,
-        token: str | None = None,
+        self, url: str, bodies: Sequence[bytes], rate: float | None = None, token: str | None = None
     ) -> None:
-        """Prepare the requests.
-
-        Args:
-            url: of the service, such as http://127.0.0.1:8000.
-            bodies: of the requests, used in turn.
-            rate: requests per second, whether or not the service keeps up; None for as many as it
-                answers.
-            token: that each request carries.
-        """
         self._url = urlsplit(url)
         self._requests = [_request(self._url, body, token) for body in bodies]
         self._rate = rate
+        # Prefix of the request ids, also in the service's log.
         self.name = f"{LOAD_TEST}{secrets.token_hex(4)}"
         self._numbers = itertools.count()
 

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import json
-import math
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import cycle, islice
 from pathlib import Path
@@ -31,11 +29,7 @@ MAX_ROWS = 50_000  # of all bodies, to limit memory
 
 
 def bodies(rows: list[dict[str, Any]], size: int) -> list[bytes]:
-    """Build request bodies of `size` rows each, using the rows in turn.
-
-    Returns:
-        JSON: an object for size 1, otherwise an array of objects.
-    """
+    """Build request bodies of `size` rows each, using the rows in turn: an object, or an array."""
     number = max(1, min(MAX_BODIES, MAX_ROWS // size, len(rows)))
     if size == 1:
         return [msgspec.json.encode(row) for row in rows[:number]]
@@ -44,15 +38,7 @@ def bodies(rows: list[dict[str, Any]], size: int) -> list[bytes]:
 
 
 def rows_of(release: str, contract: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return rows for a release: the parity rows of a local bundle, or else the example row.
-
-    Args:
-        release: its id.
-        contract: from the service's /model.
-
-    Returns:
-        Rows as mappings from column to value, at least one.
-    """
+    """Return rows for a release: the parity rows of a local bundle, or else the example row."""
     for folder in _folders(release):
         try:
             held_out = pl.read_parquet(folder / bundle.PARITY)
@@ -63,7 +49,9 @@ def rows_of(release: str, contract: dict[str, Any]) -> list[dict[str, Any]]:
         except (OSError, pl.exceptions.PolarsError):
             continue  # the service reports what is wrong with it
         # A forecast's row is looked up as of its own time, which the store no longer has.
-        rows = rows.drop_nulls(_of_their_time(contract))
+        views = contract.get("entity_features", ())
+        looked_up = [feature for view in views for feature in view["features"]]
+        rows = rows.drop_nulls([feature["name"] for feature in looked_up if feature.get("at")])
         if origin := contract.get("origin"):  # drawn column by column, so some are after TIME
             rows = rows.filter(pl.col(origin) <= pl.col(contract["time"]))
         if rows.height:
@@ -71,18 +59,10 @@ def rows_of(release: str, contract: dict[str, Any]) -> list[dict[str, Any]]:
     return [contract["example"]]
 
 
-def _of_their_time(contract: dict[str, Any]) -> list[str]:
-    """Name the entity features that a row needs as of its own time."""
-    features = [each for view in contract.get("entity_features", ()) for each in view["features"]]
-    return [feature["name"] for feature in features if feature.get("at")]
-
-
 def _folders(release: str) -> list[Path]:
-    environments = [release_folders.environment(name) for name in release_folders.ENVIRONMENTS]
-    return [
-        *(release_folders.bundle(environment, release) for environment in environments),
-        release_folders.candidates() / release,
-    ]
+    environments = map(release_folders.environment, release_folders.ENVIRONMENTS)
+    folders = [release_folders.bundle(environment, release) for environment in environments]
+    return [*folders, release_folders.candidates() / release]
 
 
 BUSY = 0.9  # above this CPU share of the client, the figures may be those of the client
@@ -93,29 +73,19 @@ MIN_OVERLOAD = 1.05  # a rate below this multiple of the SLO's rate cannot show 
 
 @dataclass(frozen=True)
 class Figures:
-    """The figures of a load test.
+    """The figures of a load test."""
 
-    Attributes:
-        answered, refused, failed: numbers of requests: status 200, status 503, all others.
-        unmade: requests that could not be sent at the given rate.
-        percentiles: latencies of answered requests in milliseconds, by name; NaN without any.
-        refusals_p99: 99th percentile of the latency of refusals, in milliseconds.
-        a_second: answered requests per second.
-        rows_a_second: rows of answered requests per second.
-        busy: share of the time in which the client was computing, in [0, 1].
-        failures: number and first response of each kind of failure.
-    """
-
-    answered: int
-    refused: int
-    failed: int
-    unmade: int
+    answered: int  # with status 200
+    refused: int  # with status 503
+    failed: int  # all others
+    unmade: int  # requests that could not be sent at the given rate
+    # Latencies of answered requests in milliseconds, by name; NaN without any.
     percentiles: dict[str, float]
-    refusals_p99: float
-    a_second: float
-    rows_a_second: float
-    busy: float
-    failures: tuple[str, ...]
+    refusals_p99: float  # 99th percentile of the latency of refusals, in milliseconds
+    a_second: float  # answered requests per second
+    rows_a_second: float  # rows of answered requests per second
+    busy: float  # share of the time in which the client was computing, in [0, 1]
+    failures: tuple[str, ...]  # number and first response of each kind of failure
 
     @property
     def requests(self) -> int:
@@ -155,11 +125,7 @@ def figures(answers: Answers, rows: int) -> Figures:
 def missed_parts(measured: Figures, slo: SLO, rate: float | None, rows: int = 1) -> list[str]:
     """Return the parts of the SLO that were missed, and by how much.
 
-    Args:
-        measured: figures of the test.
-        slo: [slo] of ops/service.toml.
-        rate: requests sent per second; None for as many as were answered.
-        rows: rows of each request; latency and rate are only checked for 1.
+    Latency and rate are only checked for requests of one row.
     """
     if not measured.answered:
         return ["no request was answered"]
@@ -229,21 +195,14 @@ def report_file() -> Path:
 
 @dataclass(frozen=True)
 class Options:
-    """The options of `poe load`.
+    """The options of `poe load`."""
 
-    Attributes:
-        url: of a running service; None to start one.
-        environment: whose release is tested without a URL.
-        seconds, connections, rows: of the test, and of each request.
-        rate: requests per second; None for as many as are answered.
-    """
-
-    url: str | None
-    environment: str
+    url: str | None  # of a running service; None to start one
+    environment: str  # whose release is tested without a URL
     seconds: float
     connections: int
-    rows: int
-    rate: float | None
+    rows: int  # of each request
+    rate: float | None  # requests per second; None for as many as are answered
 
 
 class Url(click.ParamType):
@@ -347,30 +306,22 @@ def _test(target: Target, options: Options) -> Figures:
 
 
 def _write(
-    target: Target,
-    options: Options,
-    measured: Figures,
-    limits: SLO,
-    missed: list[str],
+    target: Target, options: Options, measured: Figures, limits: SLO, missed: list[str]
 ) -> None:
-    chosen = {name: getattr(options, name) for name in ("seconds", "connections", "rows", "rate")}
     report = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "url": options.url,
         "environment": None if options.url else options.environment,
         "release": target.release,
-        **chosen,
-        "found": asdict(measured),
-        "promised": {name: getattr(limits, name) for name in limits.__struct_fields__},
+        "seconds": options.seconds,
+        "connections": options.connections,
+        "rows": options.rows,
+        "rate": options.rate,
+        "found": measured,  # where no request was answered, NaN becomes null
+        "promised": limits,
         "missed": missed,
     }
+    written = msgspec.json.format(msgspec.json.encode(report), indent=2)
     report_file().parent.mkdir(parents=True, exist_ok=True)
-    report_file().write_text(json.dumps(_finite(report), indent=2) + "\n", encoding="utf-8")
+    report_file().write_bytes(written + b"\n")
     print(f"\nWrote {shown(report_file())}.")
-
-
-def _finite(value: object) -> object:
-    """Replace numbers that JSON cannot represent by None."""
-    if isinstance(value, dict):
-        return {name: _finite(each) for name, each in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from rung_ops.errors import OpsError
@@ -53,19 +53,10 @@ MAX_BYTES = 4 * 1024**3
 MAX_JSON_BYTES = 8 * 1024**2  # of manifest.json, contract.json and model.sig each
 
 # Required keys of the manifest.
-REQUIRED = {
-    "id": str,
-    "model": str,
-    "version": str,
-    "git_commit": str,
-    "data_hash": str,
-    "created": str,
-    "package": str,
-    "format": str,
-    "task": str,
-    "parity": dict,
-    "files": dict,
-}
+REQUIRED: dict[str, type] = dict.fromkeys(
+    ("id", "model", "version", "git_commit", "data_hash", "created", "package", "format", "task"),
+    str,
+) | dict.fromkeys(("parity", "files"), dict)
 
 
 class BundleError(OpsError):
@@ -78,20 +69,12 @@ def release_id(version: str | int, commit: str, data_hash: str) -> str:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read manifest.json without verifying its signature; verify() does that.
-
-    Raises:
-        BundleError: it is missing or invalid.
-    """
+    """Read manifest.json without verifying its signature; verify() does that."""
     return parse_manifest(folder, read_small(folder / MANIFEST))
 
 
 def parse_manifest(folder: Path, content: bytes) -> dict[str, Any]:
-    """Parse manifest.json and check its required keys.
-
-    Raises:
-        BundleError: it is invalid.
-    """
+    """Parse manifest.json and check its required keys."""
     manifest = parse_json(folder / MANIFEST, content)
     if manifest.get("schema") != SCHEMA:
         raise BundleError(
@@ -107,26 +90,12 @@ def parse_manifest(folder: Path, content: bytes) -> dict[str, Any]:
 
 
 def read_small(path: Path) -> bytes:
-    """Read a file of at most MAX_JSON_BYTES.
-
-    Raises:
-        BundleError: it is missing, not a regular file, or too large.
-    """
-    name = f"{path.parent.name}/{path.name}"
-    try:
-        return read_regular(path, MAX_JSON_BYTES)
-    except FileNotFoundError:
-        raise BundleError(f"{name} is missing") from None
-    except OSError as error:
-        raise BundleError(f"{name} cannot be read: {error}") from error
+    """Read a regular file of at most MAX_JSON_BYTES."""
+    return ReleaseFiles(path.parent).read(path.name, MAX_JSON_BYTES)
 
 
 def parse_json(path: Path, content: bytes) -> dict[str, Any]:
-    """Parse the JSON object of a file.
-
-    Raises:
-        BundleError: it is not a JSON object.
-    """
+    """Parse the JSON object of a file."""
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -141,12 +110,9 @@ def files_of(folder: Path) -> dict[str, str]:
 
     Returns:
         SHA-256 in hexadecimal by path, relative to the folder, with slashes; sorted.
-
-    Raises:
-        BundleError: see paths_of().
     """
-    hashes = {path: digest(folder / path) for path in paths_of(folder)}
-    return {path: hashes[path] for path in hashes if path not in (MANIFEST, SIGNATURE)}
+    signed = (path for path in paths_of(folder) if path not in (MANIFEST, SIGNATURE))
+    return {path: digest(folder / path) for path in signed}
 
 
 def paths_of(folder: Path) -> list[str]:
@@ -206,13 +172,7 @@ class ReleaseFiles:
     """
 
     def __init__(self, folder: Path, hashes: Mapping[str, str] | None = None) -> None:
-        """Describe the files of a folder.
-
-        Args:
-            folder: of the release.
-            hashes: SHA-256 of each signed file by its path in the folder; None if nothing was
-                signed.
-        """
+        """Describe a folder by the SHA-256 of each signed file; None if none was signed."""
         self.folder = folder
         self.is_verified = hashes is not None
         self._hashes = hashes or {}
@@ -232,14 +192,11 @@ class ReleaseFiles:
         return path in self._hashes if self.is_verified else (self.folder / path).is_file()
 
     def read(self, path: str, limit: int = MAX_BYTES) -> bytes:
-        """Read a file.
-
-        Args:
-            path: in the folder, with slashes.
-            limit: a larger file, in bytes, is refused.
+        """Read a file, named with slashes.
 
         Raises:
-            BundleError: it is missing, too large, not a regular file, or not what was signed.
+            BundleError: it is missing, larger than `limit` bytes, not a regular file, or not what
+            was signed.
         """
         name = f"{self.folder.name}/{path}"
         try:
@@ -253,30 +210,19 @@ class ReleaseFiles:
         return content
 
     def json(self, path: str) -> dict[str, Any]:
-        """Read the JSON object of a file of at most MAX_JSON_BYTES.
-
-        Raises:
-            BundleError: see read(), or it is not a JSON object.
-        """
+        """Read the JSON object of a file of at most MAX_JSON_BYTES."""
         return parse_json(self.folder / path, self.read(path, MAX_JSON_BYTES))
 
     def below(self, prefix: str) -> list[str]:
         """List the files below a folder of the release, or the file of that name; sorted."""
         if self.is_verified:
-            names = [path for path in self._hashes if path == prefix or _is_below(path, prefix)]
-            return sorted(names)
+            return sorted(p for p in self._hashes if p == prefix or p.startswith(f"{prefix}/"))
         folder = self.folder / prefix
-        paths = (
-            [folder] if folder.is_file() else [each for each in folder.rglob("*") if each.is_file()]
-        )
-        return sorted(path.relative_to(self.folder).as_posix() for path in paths)
+        files = [path for path in (folder, *folder.rglob("*")) if path.is_file()]
+        return sorted(path.relative_to(self.folder).as_posix() for path in files)
 
     def copy(self, prefix: str) -> "PrivateCopy":
-        """Copy a file or a folder to a place that only this process uses.
-
-        Raises:
-            BundleError: see read().
-        """
+        """Copy a file or a folder to a place that only this process uses."""
         return PrivateCopy({path: self.read(path) for path in self.below(prefix)})
 
 
@@ -288,11 +234,6 @@ class PrivateCopy:
     """
 
     def __init__(self, contents: Mapping[str, bytes]) -> None:
-        """Write files.
-
-        Args:
-            contents: of each file by its path, with slashes.
-        """
         # Its finalizer removes the folder, at the latest when the process ends.
         self._temporary = tempfile.TemporaryDirectory(prefix="release-", ignore_cleanup_errors=True)
         self.folder = Path(self._temporary.name)
@@ -300,7 +241,3 @@ class PrivateCopy:
             file = self.folder / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-
-
-def _is_below(path: str, prefix: str) -> bool:
-    return PurePosixPath(prefix) in PurePosixPath(path).parents

@@ -33,11 +33,7 @@ def text_of(dtype: pl.DataType) -> str:
 
 
 def dtype_of(text: str) -> pl.DataType:
-    """Convert the text of text_of() to a type.
-
-    Raises:
-        ValueError: the text names no type.
-    """
+    """Convert the text of text_of() to a type; ValueError if it names none."""
     if text in PLAIN:
         return PLAIN[text]
     match = DATETIME.fullmatch(text)
@@ -47,11 +43,7 @@ def dtype_of(text: str) -> pl.DataType:
 
 
 def family_of(dtype: pl.DataType) -> str:
-    """Return the family of a type in JSON: bool, int, float, str, date or datetime.
-
-    Raises:
-        ValueError: as text_of().
-    """
+    """Return the family of a type in JSON: bool, int, float, str, date or datetime."""
     text_of(dtype)
     if dtype.is_integer():
         return "int"
@@ -111,24 +103,14 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the contract.
+    """A column of the contract."""
 
-    Attributes:
-        name: key in a request.
-        family: bool, int, float, str, date or datetime.
-        dtype: type in the frame.
-        required: whether it must be present and not null.
-        default: value if it is missing; None for null.
-        rules: the limit of each rule that it has, by its name in RULES; of the family's type.
-        unit, description: for people.
-    """
-
-    name: str
-    family: str
-    dtype: pl.DataType
-    required: bool
-    default: Any
-    rules: dict[str, Any]
+    name: str  # key in a request
+    family: str  # bool, int, float, str, date or datetime
+    dtype: pl.DataType  # in the frame
+    required: bool  # whether it must be present and not null
+    default: Any  # value if it is missing; None for null
+    rules: dict[str, Any]  # the limit of each rule, by its name in RULES; of the family's type
     unit: str | None
     description: str | None
 
@@ -163,14 +145,12 @@ def _column(entry: dict[str, Any]) -> Column:
     def typed(value: Any) -> Any:
         return msgspec.convert(value, kind)
 
-    rules: dict[str, Any] = {}
-    for rule in filter(lambda rule: _set(entry, rule), RULES):
-        limit = entry[rule]
+    rules = {rule: entry[rule] for rule in RULES if entry.get(rule) is not None}
+    for rule, limit in rules.items():
         if rule == "isin":
-            limit = [typed(value) for value in limit if value is not None]
+            rules[rule] = [typed(value) for value in limit if value is not None]
         elif rule in BOUNDS:
-            limit = typed(_rounded(rule, limit, kind))
-        rules[rule] = limit
+            rules[rule] = typed(_rounded(rule, limit, kind))
     if family == "int" and "isin" not in rules:
         rules = _within(rules, *INTEGERS[str(dtype)])
     return Column(
@@ -178,7 +158,7 @@ def _column(entry: dict[str, Any]) -> Column:
         family=family,
         dtype=dtype,
         required=bool(entry["required"]),
-        default=typed(entry["default"]) if _set(entry, "default") else None,
+        default=None if entry.get("default") is None else typed(entry["default"]),
         rules=rules,
         unit=entry.get("unit"),
         description=entry.get("description"),
@@ -192,10 +172,6 @@ def _within(rules: dict[str, Any], least: int, most: int) -> dict[str, Any]:
     if most < 2**63 - 1 and min(rules.get("le", most + 1), rules.get("lt", most + 1)) > most:
         rules = {name: limit for name, limit in rules.items() if name != "lt"} | {"le": most}
     return {name: rules[name] for name in RULES if name in rules}
-
-
-def _set(entry: dict[str, Any], name: str) -> bool:
-    return entry.get(name) is not None
 
 
 def _rounded(name: str, limit: Any, kind: type) -> Any:

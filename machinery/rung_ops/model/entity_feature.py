@@ -58,11 +58,7 @@ class EntityFeature:
     description: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be computed.
-
-        Raises:
-            ValueError: a value is of another kind.
-        """
+        """Refuse what cannot be computed."""
         object.__setattr__(
             self, "entity", (self.entity,) if isinstance(self.entity, str) else tuple(self.entity)
         )
@@ -102,10 +98,7 @@ class EntityFeature:
 class View:
     """Features whose values the store keeps together: one blob for each entity.
 
-    Attributes:
-        id: hash of the declarations; another one means other values.
-        entity: columns of Row that name an entity.
-        features: in the order of their values.
+    `id` is a hash of the declarations: another one means other values.
     """
 
     id: str

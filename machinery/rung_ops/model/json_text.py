@@ -21,16 +21,16 @@ BETWEEN_TEXTS = re.compile(rb'(?:[^\\]"|null)\s*,')
 BETWEEN_NUMBERS = re.compile(rb",")
 
 _OPENING = re.compile(rb"[ \t\r\n]*\[")
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_raw_values = msgspec.json.Decoder(list[msgspec.Raw]).decode
+# The texts of what an object or an array holds, which cost a tenth of decoding them.
+raw_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+raw_values = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class Slices:
     """A JSON array, decoded slice by slice: gives the values of each.
 
-    A slice ends where two values seem to meet. Where that was inside of a text or a nested value, the
-    slice is no array, and one of eight times its size is tried, so the values are those of the whole
-    array. A try that failed gives no values.
+    A slice ends where two values seem to meet. Where that was inside of a text or a nested value, a
+    slice of eight times its size is tried, and the try that failed gives no values.
 
     Attributes:
         text: the present slice, as an array.
@@ -41,13 +41,6 @@ class Slices:
     def __init__(
         self, text: bytes, between: re.Pattern[bytes], decode: Callable[[bytes], list[Any]]
     ) -> None:
-        """Start before the first value.
-
-        Args:
-            text: the array; what is none is decoded as it is.
-            between: one of BETWEEN_OBJECTS, BETWEEN_TEXTS and BETWEEN_NUMBERS.
-            decode: of msgspec, a list.
-        """
         self._whole = text
         self._between = between
         self._decode = decode
@@ -56,11 +49,7 @@ class Slices:
         self.count = 0
 
     def __iter__(self) -> Iterator[list[Any]]:
-        """Decode slice by slice.
-
-        Raises:
-            Exception: whatever the decoder raises.
-        """
+        """Decode slice by slice; raises whatever the decoder raises."""
         whole = self._whole
         opening = _OPENING.match(whole)
         if opening is None:
@@ -93,21 +82,6 @@ class Slices:
             self.start, size = end + 1, SLICE
 
 
-def raw_slices(text: bytes, between: re.Pattern[bytes]) -> Slices:
-    """Return the texts of the values of an array, which costs a tenth of decoding them."""
-    return Slices(text, between, _raw_values)
-
-
-def values(text: bytes) -> list[bytes]:
-    """Return the texts of the values of an array."""
-    return list(map(bytes, _raw_values(text)))
-
-
-def member(text: bytes, name: str) -> bytes:
-    """Return the text of a value of an object."""
-    return bytes(_members(text)[name])
-
-
 def has_more_keys(text: bytes, members: Mapping[str, Any], others: int = 0) -> bool:
     """Tell whether a text may have keys that are none of those decoded from it.
 
@@ -125,10 +99,9 @@ def repeated_key(text: bytes) -> str | None:
     """Return a key that a JSON object has twice; None if it has none.
 
     Raises:
-        ValueError: msgspec takes the text, and Python does not.
-        RecursionError: it is nested too deeply.
+        ValueError, RecursionError: msgspec takes the text, and Python does not.
     """
-    if not has_more_keys(text, _members(text)):
+    if not has_more_keys(text, raw_members(text)):
         return None
     # Numbers stay texts: Python takes no integer of more than 4,300 digits.
     pairs = json.loads(text, object_pairs_hook=list, parse_int=str, parse_float=str)

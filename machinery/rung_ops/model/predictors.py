@@ -5,21 +5,14 @@ would have returned: shape (n_rows,), float64, the probability of the positive c
 for the task of several classes (n_rows, n_classes), their probabilities, and for quantiles
 (n_rows, 3).
 
-A model that skops cannot hold is written and read by the project's own model.py, which defines, as
-functions of a module:
-
-- `save(model, path: Path) -> None` writes one file or one folder, exactly at `path`;
-- `load(path: Path) -> Any` reads it again, also in the service, from the source of the release;
-- `predict(model, features: pl.DataFrame) -> np.ndarray`, which is optional, returns predictions of
-  the shape above. Without it, the model's own `predict_proba` (second column, or all) or `predict`
-  is called.
-
-A file that `load` reads may run code, which one of skops never does. So an add-on may refuse to
-release such a model.
+A model that skops cannot hold is written and read by save() and load() of the project's model.py:
+see docs/contract.md. Such a file may run code, which one of skops never does, so an add-on may
+refuse to release it.
 """
 
 import ctypes
 import importlib.util
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,72 +34,47 @@ from rung_ops.model.target import MULTICLASS, QUANTILE, of_classifier, of_regres
 # compiled structures that are not checked when they are loaded, such as trees: a forged one makes
 # scikit-learn read past its end, so a project lists it, and knows who wrote its models.
 BY_DEFAULT = frozenset(
-    {
-        "numpy.dtype",
-        "numpy.mean",
-        "rung_ops.quantiles.PerQuantile",
-        "scipy.sparse._csc.csc_matrix",
-        "scipy.sparse._csr.csr_matrix",
-        "sklearn._loss.loss.HalfTweedieLossIdentity",
-        "sklearn.calibration._CalibratedClassifier",
-        "sklearn.calibration._SigmoidCalibration",
-        "sklearn.feature_selection._mutual_info.mutual_info_classif",
-        "sklearn.feature_selection._mutual_info.mutual_info_regression",
-        "sklearn.feature_selection._univariate_selection.chi2",
-        "sklearn.feature_selection._univariate_selection.f_classif",
-        "sklearn.feature_selection._univariate_selection.f_regression",
-        "sklearn.feature_selection._univariate_selection.r_regression",
-        "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
-        *(
-            f"sklearn.gaussian_process.kernels.{name}"
-            for name in (
-                *("CompoundKernel", "ConstantKernel", "DotProduct", "ExpSineSquared"),
-                *("Exponentiation", "Matern", "Product", "RBF", "RationalQuadratic", "Sum"),
-                "WhiteKernel",
-            )
+    f"{module}.{name}"
+    for module, names in {
+        "numpy": ("dtype", "mean"),
+        "rung_ops.quantiles": ("PerQuantile",),
+        "scipy.sparse._csc": ("csc_matrix",),
+        "scipy.sparse._csr": ("csr_matrix",),
+        "sklearn._loss.loss": ("HalfTweedieLossIdentity",),
+        "sklearn.calibration": ("_CalibratedClassifier", "_SigmoidCalibration"),
+        "sklearn.feature_selection._mutual_info": ("mutual_info_classif", "mutual_info_regression"),
+        "sklearn.feature_selection._univariate_selection": (
+            *("chi2", "f_classif", "f_regression", "r_regression"),
         ),
-        "sklearn.metrics._classification.balanced_accuracy_score",
-        "sklearn.metrics._scorer._CurveScorer",
-        "sklearn.metrics._scorer._PassthroughScorer",
-        "sklearn.metrics._scorer._Scorer",
-        "sklearn.model_selection._search_successive_halving.HalvingGridSearchCV",
-        "sklearn.model_selection._search_successive_halving.HalvingRandomSearchCV",
-        *(
-            f"sklearn.model_selection._split.{name}"
-            for name in (
-                "GroupKFold",
-                "KFold",
-                "ShuffleSplit",
-                "StratifiedKFold",
-                "TimeSeriesSplit",
-            )
+        "sklearn.gaussian_process._gpc": ("_BinaryGaussianProcessClassifierLaplace",),
+        "sklearn.gaussian_process.kernels": (
+            *("CompoundKernel", "ConstantKernel", "DotProduct", "ExpSineSquared"),
+            *("Exponentiation", "Matern", "Product", "RBF", "RationalQuadratic", "Sum"),
+            "WhiteKernel",
         ),
-        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-        "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-        "sklearn.utils._bunch.Bunch",
-        "sklearn.utils._metadata_requests.MetadataRequest",
-        "sklearn.utils._metadata_requests.MethodMetadataRequest",
-    }
+        "sklearn.metrics._classification": ("balanced_accuracy_score",),
+        "sklearn.metrics._scorer": ("_CurveScorer", "_PassthroughScorer", "_Scorer"),
+        "sklearn.model_selection._search_successive_halving": (
+            *("HalvingGridSearchCV", "HalvingRandomSearchCV"),
+        ),
+        "sklearn.model_selection._split": (
+            *("GroupKFold", "KFold", "ShuffleSplit", "StratifiedKFold", "TimeSeriesSplit"),
+        ),
+        "sklearn.neural_network._stochastic_optimizers": ("AdamOptimizer", "SGDOptimizer"),
+        "sklearn.utils._bunch": ("Bunch",),
+        "sklearn.utils._metadata_requests": ("MetadataRequest", "MethodMetadataRequest"),
+    }.items()
+    for name in names
 )
 
 
 def trusted_types(listed: Iterable[str]) -> list[str]:
-    """Return the types that a model may hold beside those that skops knows.
-
-    Args:
-        listed: TRUSTED of model.py.
-    """
+    """Return the types that a model may hold beside those that skops knows: TRUSTED and ours."""
     return sorted(BY_DEFAULT.union(listed))
 
 
 def untrusted(saved: Path | bytes, listed: Iterable[str], name: str) -> str | None:
-    """Say which types of a file are not trusted, and what to do; None where all are.
-
-    Args:
-        saved: a file that skops wrote, or its content.
-        listed: TRUSTED of model.py.
-        name: the file's name, for the message.
-    """
+    """Say which types of a file, or its content, are not trusted; None where all are."""
     import skops.io
 
     given = {"data": saved} if isinstance(saved, bytes) else {"file": saved}
@@ -132,14 +100,7 @@ def is_custom(module: ModuleType) -> bool:
 def predict_custom(
     module: ModuleType, model: Any, features: pl.DataFrame, task: str | None = None
 ) -> np.ndarray:
-    """Predict with such a model; float64, of the shape that rung_ops.model.target says for the task.
-
-    Args:
-        module: the model.py that the model belongs to.
-        model: what its `load` gave.
-        features: shape (n_rows, n_features).
-        task: of the release.
-    """
+    """Predict with such a model; float64, of the shape that model.target says for the task."""
     if hasattr(module, "predict"):
         return of_regressor(np.asarray(module.predict(model, features), np.float64), task)
     if hasattr(model, "predict_proba"):
@@ -149,9 +110,6 @@ def predict_custom(
 
 def refuse_custom_model(root: Path) -> None:
     """Refuse where an add-on of the project does not allow such models.
-
-    Args:
-        root: of the project.
 
     Raises:
         CustomModelRefusedError: an add-on refuses them.
@@ -164,7 +122,6 @@ class OnnxOutput:
     """The first output of a model in ONNX, for a frame of its inputs."""
 
     def __init__(self, content: bytes) -> None:
-        """Load the model."""
         # Its wheels tell Microsoft how they are used, and keep an id on the disk, unless this is
         # set before the import: https://github.com/microsoft/onnxruntime/pull/27379
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -192,10 +149,9 @@ class OnnxOutput:
 
 
 class OnnxModel:
-    """A model in ONNX: a predictor."""
+    """A model in ONNX of a task: a predictor."""
 
     def __init__(self, content: bytes, task: str | None) -> None:
-        """Load it; `task` is that of the release."""
         self._output = OnnxOutput(content)
         self._task = task
 
@@ -233,41 +189,24 @@ class OnnxModel:
         return of_classifier(numbers, self._task)
 
 
-def _texts(column: pl.Series) -> np.ndarray:
-    values = column.cast(pl.String) if column.dtype != pl.String else column
-    if values.null_count():
-        values = values.fill_null(bundle.MISSING_TEXT)
-    return _array_of_texts(values.to_list())
-
-
 def _array_of_texts(values: Sequence[str | None]) -> np.ndarray:
     if None in values:
         values = [bundle.MISSING_TEXT if value is None else value for value in values]
     return np.array(values, dtype=object).reshape(-1, 1)
 
 
-def _numbers(dtype: type[np.floating]) -> Callable[[pl.Series], np.ndarray]:
-    kind = pl.Float32() if dtype is np.float32 else pl.Float64()
-
-    def feed(column: pl.Series) -> np.ndarray:
-        # A missing number is NaN in ONNX, and polars writes it so for floating-point columns only.
-        return column.cast(kind).to_numpy().reshape(-1, 1)
-
-    return feed
-
-
 TEXTS, FLOATS, DOUBLES = "tensor(string)", "tensor(float)", "tensor(double)"
+# A missing number is NaN in ONNX, and polars writes it so for floating-point columns only.
 _FEEDS: dict[str, Callable[[pl.Series], np.ndarray]] = {
-    TEXTS: _texts,
-    FLOATS: _numbers(np.float32),
-    DOUBLES: _numbers(np.float64),
+    TEXTS: lambda column: _array_of_texts(column.cast(pl.String).to_list()),
+    FLOATS: lambda column: column.cast(pl.Float32).to_numpy().reshape(-1, 1),
+    DOUBLES: lambda column: column.cast(pl.Float64).to_numpy().reshape(-1, 1),
 }
 _ARRAYS: dict[str, Callable[[Sequence[Any]], np.ndarray]] = {
     TEXTS: _array_of_texts,
     FLOATS: lambda values: np.array(values, np.float32).reshape(-1, 1),  # None becomes NaN
     DOUBLES: lambda values: np.array(values, np.float64).reshape(-1, 1),
 }
-
 
 NAMES = ("lib_lightgbm.so", "lib_lightgbm.dylib", "lib_lightgbm.dll")
 FLOAT64, ROW_MAJOR, NORMAL, CONTRIBUTIONS, FIRST, ALL = 1, 1, 0, 3, 0, -1  # of its c_api.h
@@ -279,16 +218,6 @@ class Booster:
     """A model in LightGBM's text format: of one number, or of several."""
 
     def __init__(self, text: str, columns: int) -> None:
-        """Load a model.
-
-        Args:
-            text: of the model.
-            columns: how many it expects.
-
-        Raises:
-            BundleError: LightGBM is missing.
-            ValueError: this is not such a model.
-        """
         self._library = _library()
         self._handle = ctypes.c_void_p()
         self._columns = columns
@@ -306,18 +235,15 @@ class Booster:
                 f"the model expects {expected.value} columns; the encoder gives {columns}"
             )
         self._numbers = classes.value  # of a row
-        self._prepare_for_one_row()
-
-    def _prepare_for_one_row(self) -> None:
-        """Keep what a call for one row needs: it would cost more than the trees."""
-        self._row = np.empty(self._columns)
+        # What a call for one row needs is kept: it would cost more than the trees.
+        self._row = np.empty(columns)
         self._answer = np.empty(self._numbers)
         self._lock = threading.Lock()
         self._count = ctypes.c_int64()
         fast = ctypes.c_void_p()
         self._call(
             "LGBM_BoosterPredictForMatSingleRowFastInit",
-            *(self._handle, NORMAL, FIRST, ALL, FLOAT64, self._columns, PARAMETERS),
+            *(self._handle, NORMAL, FIRST, ALL, FLOAT64, columns, PARAMETERS),
             ctypes.byref(fast),
         )
         self._fast = fast
@@ -329,13 +255,9 @@ class Booster:
         )
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
-        """Predict.
+        """Predict: shape (n_rows,), or (n_rows, n_numbers).
 
-        Args:
-            matrix: float64, in C order, shape (n_rows, n_columns); NaN is missing.
-
-        Returns:
-            Shape (n_rows,), or (n_rows, n_numbers): probabilities of classes, or values.
+        `matrix` is float64 in C order, shape (n_rows, n_columns); NaN is missing.
         """
         if len(matrix) == 1:
             with self._lock:
@@ -351,13 +273,10 @@ class Booster:
 
         They are conditional on the paths of the trees, so they need no other rows.
 
-        Args:
-            matrix: as predict() takes it.
-
         Returns:
             Shape (n_rows, n_columns + 1), of several numbers with a last axis for them; the last
-            column is the mean score of the training rows. Each row adds up to the raw score, which
-            for a classifier is in log-odds, of several classes before the softmax.
+            column is the mean score of the training rows. Each row adds up to the raw score: for a
+            classifier in log-odds, of several classes before the softmax.
         """
         parts = self._predict(matrix, CONTRIBUTIONS, self._numbers * (self._columns + 1))
         if self._numbers == 1:
@@ -403,14 +322,11 @@ def _library() -> ctypes.CDLL:
 
 
 def load_estimator(release: Path | ReleaseFiles, package: str) -> Any:
-    """Load the estimator of a release.
-
-    Args:
-        release: its files; a folder while it is being made.
-        package: the name of the user's package.
+    """Load the estimator of a release, or of a folder in which one is being made.
 
     Raises:
-        BundleError: it holds a type that neither skops nor TRUSTED in the release's model.py trusts.
+        BundleError: it holds a type that neither skops nor TRUSTED in the release's model.py
+        trusts.
     """
     import skops.io  # imports scikit-learn: seconds of start
 
@@ -431,11 +347,7 @@ RowPredictor = Callable[[Sequence[Sequence[Any]]], np.ndarray]
 
 
 def predictor_of(release: Path | ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
-    """Load the model of a release.
-
-    Args:
-        release: its verified files; a folder while it is being made.
-        manifest: its `format`, its `task`, and the name of the user's `package`.
+    """Load the model of a release, or of a folder in which one is being made.
 
     Raises:
         BundleError: it is of an unknown format, or cannot be loaded.
@@ -459,12 +371,7 @@ def predictor_of(release: Path | ReleaseFiles, manifest: dict[str, Any]) -> Pred
 
 
 def row_predictor(predictor: Predictor, features: Mapping[str, pl.DataType]) -> RowPredictor | None:
-    """Return what predicts for values instead of a frame; None if a frame is needed.
-
-    Args:
-        predictor: from predictor_of().
-        features: their names and types: booleans, numbers or texts.
-    """
+    """Return what predicts for values of such features; None if they need a frame."""
     of_rows = getattr(predictor, "of_rows", None)
     return of_rows(features) if of_rows is not None else None
 
@@ -477,11 +384,9 @@ class EncodedBooster:
     """A LightGBM model, and the encoder of its features: a predictor."""
 
     def __init__(self, files: ReleaseFiles, task: str | None) -> None:
-        """Load both from the files of a release of a task."""
         self._task = task
         columns = files.json(bundle.ENCODER)["columns"]
         self._booster = Booster(files.read(bundle.LIGHTGBM).decode(), len(columns))
-        self._feeds = [(column["feature"], _coder(column)) for column in columns]
         self._codes = [(column["feature"], _codes(column)) for column in columns]
 
     def __call__(self, features: pl.DataFrame) -> np.ndarray:
@@ -508,8 +413,8 @@ class EncodedBooster:
         """Compute what each feature adds to the margin: shape (n_rows, n_features + 1).
 
         The last column is the mean. Of several classes there is a last axis for them, and each part
-        is less the mean of its classes. Of quantiles it is what makes the one that is the middle.
-        See Booster.contributions() and effects.margins().
+        is less the mean of its classes; of quantiles it is what makes the middle one. See
+        reasons.margins().
         """
         parts = self._booster.contributions(self._matrix(features))
         if self._task == QUANTILE:
@@ -520,7 +425,7 @@ class EncodedBooster:
         elif self._task == MULTICLASS:
             parts -= parts.mean(axis=2, keepdims=True)
         scores = np.zeros((features.height, features.width + 1, *parts.shape[2:]))
-        for index, (name, _) in enumerate(self._feeds):
+        for index, (name, _) in enumerate(self._codes):
             scores[:, features.get_column_index(name)] += parts[:, index]
         scores[:, -1] = parts[:, -1]
         return scores
@@ -532,9 +437,13 @@ class EncodedBooster:
         return of_regressor(predicted, self._task)
 
     def _matrix(self, features: pl.DataFrame) -> np.ndarray:
-        matrix = np.empty((features.height, len(self._feeds)))
-        for index, (name, feed) in enumerate(self._feeds):
-            matrix[:, index] = feed(features.get_column(name))
+        matrix = np.empty((features.height, len(self._codes)))
+        for index, (name, code) in enumerate(self._codes):
+            values = features.get_column(name)
+            if code is None:
+                matrix[:, index] = values.cast(pl.Float64).to_numpy()
+            else:
+                matrix[:, index] = list(map(code, values.to_list()))
         return matrix
 
 
@@ -542,25 +451,17 @@ def _lightgbm(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
     return EncodedBooster(files, manifest.get("task"))
 
 
-def _coder(column: dict[str, Any]) -> Callable[[pl.Series], np.ndarray | list[float]]:
-    code = _codes(column)
-    if code is None:
-        return lambda values: values.cast(pl.Float64).to_numpy()
-    return lambda values: list(map(code, values.to_list()))
-
-
 def _codes(column: dict[str, Any]) -> Callable[[Any], float] | None:
     """Return what encodes a value; None for a number, which is its own code."""
     if column["values"] is None:
         return None
-    codes = dict(zip(column["values"], map(_code, column["codes"]), strict=True))
-    codes[None] = _code(column["missing"])
-    unknown = _code(column["unknown"])
+
+    def number(code: float | None) -> float:
+        return math.nan if code is None else code
+
+    codes = dict(zip(column["values"], map(number, column["codes"]), strict=True))
+    codes[None], unknown = number(column["missing"]), number(column["unknown"])
     return lambda value: codes.get(value, unknown)
-
-
-def _code(value: float | None) -> float:
-    return float("nan") if value is None else value
 
 
 def _skops(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:

@@ -27,23 +27,14 @@ HIGH, LOW = "high", "low"
 
 
 def adverse_in(settings: Mapping[str, Any], classes: Sequence[str] = ()) -> str | list[str] | None:
-    """Read which predictions are unfavourable.
-
-    Args:
-        settings: content of params.toml.
-        classes: of the target; none if it is a number, or true or false.
+    """Read which predictions are unfavourable from params.toml.
 
     Returns:
         HIGH or LOW, or the unfavourable classes in the order of all; None if nothing is said.
-
-    Raises:
-        SettingsError: it is something else.
     """
     given = settings.get("reasons", {}).get("adverse")
-    if given is None:
-        return None
-    if not classes and given in (HIGH, LOW):
-        return str(given)
+    if given is None or (not classes and given in (HIGH, LOW)):
+        return given
     if classes and isinstance(given, list):
         named = [name for name in classes if name in given]
         if len(named) == len(given) and 0 < len(named) < len(classes):
@@ -82,11 +73,7 @@ def margins(predictions: np.ndarray, task: str) -> np.ndarray:
 
 
 def typical(contract: dict[str, Any], expressions: list[pl.Expr]) -> pl.DataFrame:
-    """Compute the features of the contract's example; shape (1, n_features).
-
-    Raises:
-        Refusal: it breaks the contract.
-    """
+    """Compute the features of the contract's example; shape (1, n_features)."""
     reader = Reader(columns_of(contract))
     row = reader.one(json.dumps(contract["example"]).encode())
     return reader.table([row]).frame.select(expressions)
@@ -103,14 +90,10 @@ class AdditiveEffects:
     def __init__(
         self, predict: Predictor, task: str, base: pl.DataFrame, means: np.ndarray | None = None
     ) -> None:
-        """Describe a model.
+        """Describe a model by the features of any row, shape (1, n_features).
 
-        Args:
-            predict: the model.
-            task: of the release.
-            base: features of any row, shape (1, n_features).
-            means: mean of terms() over the background, shape (n_features,) or (n_features,
-                n_classes); zeros by default.
+        `means` is the mean of terms() over the background, shape (n_features,) or (n_features,
+        n_classes).
         """
         self._predict = predict
         self._task = task
@@ -120,50 +103,42 @@ class AdditiveEffects:
 
     def __call__(self, features: pl.DataFrame) -> np.ndarray:
         """Return the effects of features."""
-        height = features.height
+        height, width = features.shape
+        # A block of rows for each feature, in which all others are those of the base row.
         blocks = [
             pl.concat(
                 [
                     same.new_from_index(0, index * height),
                     features.get_column(same.name).cast(same.dtype),
-                    same.new_from_index(0, (features.width - 1 - index) * height),
+                    same.new_from_index(0, (width - 1 - index) * height),
                 ]
             )
             for index, same in enumerate(self._base.get_columns())
         ]
-        contributions = margins(self._predict(pl.DataFrame(blocks)), self._task) - self._start
-        each = contributions.reshape(features.width, height, *self._start.shape)
-        reasons = np.empty((height, features.width + 1, *self._start.shape))
-        reasons[:, :-1] = each.swapaxes(0, 1) - self._means
-        reasons[:, -1] = self._start + self._means.sum(axis=0)
-        return reasons
+        terms = self._from_base(blocks).reshape(width, height, *self._start.shape)
+        effects = np.empty((height, width + 1, *self._start.shape))
+        effects[:, :-1] = terms.swapaxes(0, 1) - self._means
+        effects[:, -1] = self._start + self._means.sum(axis=0)
+        return effects
 
     def terms(self, name: str, values: pl.Series) -> np.ndarray:
-        """Return the terms of one feature, less that of the base row.
-
-        Returns:
-            Shape (n_values,) or (n_values, n_classes).
-        """
-        frame = pl.DataFrame(
+        """Return the terms of a feature, less that of the base row; (n_values,[ n_classes])."""
+        base = self._base.get_columns()
+        return self._from_base(
             [
-                values.rename(name) if each.name == name else each.new_from_index(0, len(values))
-                for each in self._base.get_columns()
+                values.rename(name) if c.name == name else c.new_from_index(0, len(values))
+                for c in base
             ]
         )
-        return margins(self._predict(frame), self._task) - self._start
+
+    def _from_base(self, columns: list[pl.Series]) -> np.ndarray:
+        return margins(self._predict(pl.DataFrame(columns)), self._task) - self._start
 
 
 def difference_of_effects(parts: np.ndarray, predictions: np.ndarray, task: str) -> np.ndarray:
-    """Compare effects with predictions.
+    """Return how far the effects of rows are from their predictions, shape (n_rows,).
 
-    Args:
-        parts: effects of the rows, as Effects gives them.
-        predictions: of the same rows, as a release gives them.
-        task: of the release.
-
-    Returns:
-        Shape (n_rows,): how far the sum of the parts is from the margin, in log-odds, or relative
-        to the largest part.
+    In log-odds, or relative to the largest part.
     """
     total = parts.sum(axis=1)
     if task not in ("classification", MULTICLASS):
@@ -196,8 +171,8 @@ class Reason(msgspec.Struct, frozen=True):
     """What makes a prediction worse for the person.
 
     Attributes:
-        columns: of the contract. Several where a feature is made of several, such as a ratio; none
-            where it is a hook of the service that changed the prediction.
+        columns: of the contract; several of a feature that is made of several, none of a hook's
+            change.
         text: their descriptions, or AFTER.
         effect: what they add in the unfavourable direction, compared with the mean of the training
             rows: in log-odds, or in units of the value (of quantiles the median). Of several
@@ -223,14 +198,7 @@ class Reasons:
         effects_of: Effects,
         predict: Predictor,
     ) -> None:
-        """Describe a release.
-
-        Args:
-            described: content of reasons.json.
-            contract: content of contract.json.
-            effects_of: of features.
-            predict: the model that answers.
-        """
+        """Describe a release by its reasons.json and contract.json, its effects and its model."""
         self.method: str = described["method"]
         self._task: str = contract["task"]
         self._sign = 1.0 if described["adverse"] == HIGH else -1.0
@@ -238,16 +206,12 @@ class Reasons:
         self._unfavourable = np.array([name in described["adverse"] for name in classes], bool)
         self._effects, self._predict = effects_of, predict
         texts = {each["name"]: each["description"] or each["name"] for each in contract["columns"]}
-        names = [each["name"] for each in contract["features"]]
-        groups: dict[tuple[str, ...], list[int]] = {}
-        for name in names:
-            groups.setdefault(tuple(described["columns"][name]), []).append(names.index(name))
+        made_of = [tuple(described["columns"][each["name"]]) for each in contract["features"]]
+        groups = list(dict.fromkeys(made_of))  # features of the same columns are one reason
         self._groups = [
-            (list(columns), _text([texts[column] for column in columns])) for columns in groups
+            (list(group), _text([texts[column] for column in group])) for group in groups
         ]
-        self._members = np.zeros((len(names), len(groups)))
-        for group, members in enumerate(groups.values()):
-            self._members[members, group] = 1.0
+        self._members = np.array([[float(each == group) for group in groups] for each in made_of])
 
     def strongest(
         self, features: pl.DataFrame, count: int, answered: np.ndarray | None = None
@@ -302,19 +266,15 @@ class Reasons:
         return np.where(self._unfavourable[answered][:, None], against, 0.0)
 
     def _add_up(self, parts: np.ndarray, predictions: np.ndarray) -> None:
-        difference = difference_of_effects(parts, predictions, self._task)
-        if not (difference <= TOLERANCE).all():
-            row = int(np.argmax(~(difference <= TOLERANCE))) + 1
+        is_far = ~(difference_of_effects(parts, predictions, self._task) <= TOLERANCE)
+        if is_far.any():
             raise CannotExplainError(
-                f"row {row}: the effects of its columns do not add up to its prediction"
+                f"row {is_far.argmax() + 1}: the effects of its columns do not add up to its prediction"
             )
 
 
 def reasons_of(
-    files: ReleaseFiles,
-    contract: dict[str, Any],
-    expressions: list[pl.Expr],
-    predict: Predictor,
+    files: ReleaseFiles, contract: dict[str, Any], expressions: list[pl.Expr], predict: Predictor
 ) -> Reasons:
     """Read how a release gives reasons.
 
@@ -329,15 +289,16 @@ def reasons_of(
         described = files.json(bundle.REASONS)
         if described["method"] == "none":
             raise CannotExplainError(described["why"])
+        task = contract["task"]
         if described["method"] == "trees":
-            trees = predict
-            if not isinstance(trees, EncodedBooster):  # another format answers
-                trees = EncodedBooster(files, contract["task"])
-            return Reasons(described, contract, trees.effects, predict)
-        base = typical(contract, expressions)
-        means = np.array([described["means"][name] for name in base.columns])
-        additive = AdditiveEffects(predict, contract["task"], base, means)
-        return Reasons(described, contract, additive, predict)
+            # Where another format answers, the trees are beside it.
+            trees = predict if isinstance(predict, EncodedBooster) else EncodedBooster(files, task)
+            effects: Effects = trees.effects
+        else:
+            base = typical(contract, expressions)
+            means = np.array([described["means"][name] for name in base.columns])
+            effects = AdditiveEffects(predict, task, base, means)
+        return Reasons(described, contract, effects, predict)
     except CannotExplainError:
         raise
     except Exception as error:  # of files, types and runtimes; what answers does not depend on it

@@ -43,16 +43,11 @@ class Release:
     """A release that scores.
 
     Attributes:
-        id: its name.
-        files: those that it was read from.
         manifest: of what, when and how it was made.
         contract: columns with their rules, features, an example.
         schema: names and types of the columns, but for the target.
-        features: the expressions of its source.
-        predictor: its model.
+        features, entity_features: the declarations of its source.
         documents: its `metrics`, its `comparison` with simpler models and its `card`, for people.
-        entity_features: the declarations of its source.
-        kind: what it predicts: one number, classes or quantiles.
         seconds: what one row took in the self-check, and what each further row took.
         reasons: finds the reasons of its predictions; a text where it cannot, saying why.
         row_scorer: scores few rows without frames; None where features or model need them.
@@ -76,13 +71,11 @@ class Release:
         """Evaluate features and model.
 
         Args:
-            rows: with the columns and types of `schema`, as training had them; others are not
-                looked at.
+            rows: with the columns and types of `schema`; others are not looked at.
 
         Returns:
-            The features, shape (n_rows, n_features), and the predictions, shape (n_rows,):
-            probability of the positive class in [0, 1], or the value; of classes their
-            probabilities, shape (n_rows, n_classes); of quantiles (n_rows, 3).
+            The features, shape (n_rows, n_features), and the predictions, of the shape that
+            rung_ops.model.target says.
         """
         # In sequence: handing one row to a pool of threads costs more than evaluating it.
         features = rows.select_seq(self.features)
@@ -128,15 +121,18 @@ def load(
         ) from error
     features = source_import.features_of(files, manifest["package"])
     predictor = predictor_of(files, manifest)
-    name, documents = folder.name, _documents(files)
     declared = source_import.entity_features_of(files, manifest["package"])
     scoring = Release(
-        *(name, files, manifest, contract, schema, features, predictor, documents, declared),
-        kind=kind_in(contract),
+        *(folder.name, files, manifest, contract, schema, features, predictor, _documents(files)),
+        *(declared, kind_in(contract)),
     )
     seconds, rows = _check(scoring, promised, limits or Limits())
+    try:
+        reasons: Reasons | str = reasons_of(files, contract, features, predictor)
+    except CannotExplainError as error:
+        reasons = str(error)
     scorer = _row_scorer(scoring, rows)
-    return replace(scoring, seconds=seconds, reasons=_reasons(scoring), row_scorer=scorer)
+    return replace(scoring, seconds=seconds, reasons=reasons, row_scorer=scorer)
 
 
 def _row_scorer(release: Release, rows: pl.DataFrame) -> RowScorer | None:
@@ -153,13 +149,6 @@ def _row_scorer(release: Release, rows: pl.DataFrame) -> RowScorer | None:
         return None
     predict = row_predictor(release.predictor, features.schema)
     return None if predict is None else RowScorer(features, predict)
-
-
-def _reasons(release: Release) -> Reasons | str:
-    try:
-        return reasons_of(release.files, release.contract, release.features, release.predictor)
-    except CannotExplainError as error:
-        return str(error)
 
 
 def _documents(files: ReleaseFiles) -> dict[str, Any]:
@@ -185,7 +174,7 @@ def _check(
     if not rows.height:
         raise BundleError(f"{name}/{bundle.PARITY} holds no rows")
     try:
-        features, first = release.score(rows[:1])
+        _, first = release.score(rows[:1])
         one = min(_seconds(release, rows[:1]) for _ in range(TRIES))
         start = time.perf_counter()
         features, predicted = release.score(rows)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from rung_ops.model.columns import INTEGERS
+from rung_ops.model.columns import INTEGERS, family_of
 from rung_ops.model.rows import Layout, RowValues, Values, layout_of
 from rung_ops.model.source_import import FAULTS
 
@@ -33,19 +33,12 @@ class UntranslatedError(Exception):
 
 
 class Term(NamedTuple):
-    """What a node gives.
+    """What a node gives."""
 
-    Attributes:
-        name: of the variable that holds it.
-        dtype: its type in polars. A float is held as a Python float of the same value.
-        nullable: it may be None.
-        value: of a constant; `...` for what depends on the row.
-    """
-
-    name: str
-    dtype: pl.DataType
+    name: str  # of the variable that holds it
+    dtype: pl.DataType  # in polars; a float is held as a Python float of the same value
     nullable: bool
-    value: Any = ...
+    value: Any = ...  # of a constant; `...` for what depends on the row
 
     @property
     def is_constant(self) -> bool:
@@ -56,35 +49,19 @@ class Term(NamedTuple):
 class RowCode:
     """Statements that compute the terms of expressions, each of them once."""
 
-    def __init__(
-        self,
-        schema: Mapping[str, pl.DataType],
-        nullable: Sequence[str],
-        nodes: Mapping[str, Callable[["RowCode", Node, Any], Term]],
-    ) -> None:
-        """Begin with none.
-
-        Args:
-            schema: names and types of the columns of a row.
-            nullable: names of those that may be null.
-            nodes: what translates a node, by its name in polars' JSON.
-        """
-        self._nodes = nodes
+    def __init__(self, schema: Mapping[str, pl.DataType], nullable: Sequence[str]) -> None:
         self._empty = pl.DataFrame(schema=dict(schema))
         self._terms: dict[str, Term] = {}
         self._lines: list[str] = []
-        self.names: dict[str, Any] = {"math": math, "unsure": unsure}
+        called = in_utc, rounded_to_32, rounded, ascii_only, unsure
+        self.names: dict[str, Any] = {each.__name__: each for each in called} | {"math": math}
         self._columns = {
             name: Term(f"c{number}", dtype, name in nullable)
             for number, (name, dtype) in enumerate(schema.items())
         }
 
     def function(self, expressions: Sequence[pl.Expr]) -> Function:
-        """Compile a function that takes the values of a row and returns those of the expressions.
-
-        Raises:
-            UntranslatedError: one of the expressions cannot be translated.
-        """
+        """Compile a function of the values of a row, which returns those of the expressions."""
         terms = [self._feature(expression) for expression in expressions]
         returned = ", ".join(term.name for term in terms)
         given = ", ".join(term.name for term in self._columns.values())
@@ -111,11 +88,7 @@ class RowCode:
         return term
 
     def term(self, node: Node) -> Term:
-        """Translate a node, once.
-
-        Raises:
-            UntranslatedError: it cannot be.
-        """
+        """Translate a node, once."""
         key = json.dumps(node)
         if key not in self._terms:
             self._terms[key] = self._translated(node)
@@ -132,13 +105,7 @@ class RowCode:
         return self._empty.select(expression_of(node)).dtypes[0]
 
     def assign(self, code: str, dtype: pl.DataType, *operands: Term) -> Term:
-        """Assign code to a new variable; null if an operand is.
-
-        Args:
-            code: with `{}` for each operand.
-            dtype: of what it gives.
-            operands: terms of it.
-        """
+        """Assign code, with `{}` for each operand, to a new variable; null if an operand is."""
         code = code.format(*(operand.name for operand in operands))
         nullable = dict.fromkeys(operand.name for operand in operands if operand.nullable)
         if nullable:
@@ -193,24 +160,19 @@ class RowCode:
             return self.assign("float({})", dtype, term)
         raise UntranslatedError(f"{term.dtype} becomes {dtype}")
 
-    def unsure_if(self, condition: str) -> None:
-        """Leave rows to polars of which a condition is true."""
-        self._lines.append(f"if {condition}: unsure()")
-
     def _stop_unless(self, condition: str, term: Term) -> None:
-        condition = f"not {condition}".format(term.name)
         known = f"{term.name} is not None and " if term.nullable else ""
-        self.unsure_if(known + condition)
+        self._lines.append(f"if {known}not {condition.format(term.name)}: unsure()")
 
     def _translated(self, node: Node) -> Term:
         kind, content = variant(node)
         if kind == "Alias":
             return self.term(content[0])
-        if kind not in self._nodes:
+        if kind not in NODES:
             raise UntranslatedError(f"{kind} is not translated")
         if kind != "Literal" and not _has_column(node):
             raise UntranslatedError("a part of it is the same for all rows")
-        return self._nodes[kind](self, node, content)
+        return NODES[kind](self, node, content)
 
 
 def unsure() -> None:
@@ -226,14 +188,13 @@ def variant(node: Node) -> tuple[str, Any]:
 
 
 def family(dtype: pl.DataType) -> str:
-    """Name the kind of a type: bool, int, float, str, date, datetime; empty for any other."""
-    if dtype in (pl.Boolean, pl.String, pl.Date, pl.Null):
-        return {"Boolean": "bool", "String": "str", "Date": "date", "Null": "null"}[str(dtype)]
-    if str(dtype) in INTEGERS:
-        return "int"
-    if dtype in (pl.Float32, pl.Float64):
-        return "float"
-    return "datetime" if isinstance(dtype, pl.Datetime) else ""
+    """Name the kind of a type as family_of() does, or null; empty for any other."""
+    if dtype == pl.Null:
+        return "null"
+    try:
+        return family_of(dtype)
+    except ValueError:
+        return ""
 
 
 def expression_of(node: Node) -> pl.Expr:
@@ -263,10 +224,8 @@ def _column(code: RowCode, node: Node, content: Any) -> Term:
             raise UntranslatedError(f"a column of type {dtype}")
         if dtype.time_zone is None:
             return term
-        code.names["in_utc"] = in_utc
         return code.assign("in_utc({})", dtype, term)
     if dtype == pl.Float32:
-        code.names["rounded_to_32"] = rounded_to_32
         return code.assign("rounded_to_32({})", dtype, term)
     if not family(dtype):
         raise UntranslatedError(f"a column of type {dtype}")
@@ -347,18 +306,13 @@ def _compared(code: RowCode, sign: str, left: Term, right: Term) -> Term:
 
 def _alike(code: RowCode, left: Term, right: Term) -> tuple[Term, Term]:
     """Bring two terms to a type in which Python compares them as polars does."""
-    kinds = {family(left.dtype), family(right.dtype)}
-    if kinds <= {"int", "float"} and len(kinds) == 2:
+    dtypes = left.dtype, right.dtype
+    kinds = set(map(family, dtypes))
+    if kinds == {"int", "float"}:
         return code.cast(left, pl.Float64()), code.cast(right, pl.Float64())
-    unsigned = (left.dtype == pl.UInt64) + (right.dtype == pl.UInt64)
-    mixed = unsigned == 1 and not (left.is_constant or right.is_constant)
-    alike = (
-        len(kinds) == 1
-        and "" not in kinds
-        and not mixed
-        and pl.Float32 not in (left.dtype, right.dtype)
-    )
-    if alike and (left.dtype == right.dtype or kinds == {"int"}):
+    mixed = dtypes.count(pl.UInt64()) == 1 and not (left.is_constant or right.is_constant)
+    is_same = left.dtype == right.dtype or kinds == {"int"}
+    if is_same and kinds != {""} and not mixed and pl.Float32 not in dtypes:
         return left, right
     raise UntranslatedError(f"a comparison of {left.dtype} and {right.dtype}")
 
@@ -397,31 +351,37 @@ PARTS = {
     "Second": "{}.second",
 }
 # Of numbers as floats. What is outside of their domain raises an error in Python: polars' to compute.
-FLOAT_FUNCTIONS = {"Exp": "math.exp({})", "Log1p": "math.log1p({})"}
-TRIGONOMETRY = {"Sin": "math.sin({})", "Cos": "math.cos({})"}
+FLOAT_FUNCTIONS = {
+    "Exp": "math.exp({})",
+    "Log1p": "math.log1p({})",
+    "Sin": "math.sin({})",
+    "Cos": "math.cos({})",
+}
+SIGNS = {"Abs": "abs({})", "Negate": "-{}"}
+NULL_TESTS = {"IsNull": "{} is None", "IsNotNull": "{} is not None"}
+TEXT_METHODS = {
+    "LenChars": "len({})",
+    "Lowercase": "ascii_only({}).lower()",
+    "Uppercase": "ascii_only({}).upper()",
+    "StartsWith": "{}.startswith({})",
+    "EndsWith": "{}.endswith({})",
+}
 
 
 def _function(code: RowCode, node: Node, content: Any) -> Term:
     """Translate a function by its name."""
-    name, inner = variant(content["function"])
-    if name in NAMESPACES:
-        name, options = variant(inner)
-        translate = NAMESPACES[variant(content["function"])[0]].get(name)
-    else:
-        options, translate = inner, FUNCTIONS.get(name)
-    if translate is None:
+    name, options = variant(content["function"])
+    functions = NAMESPACES.get(name, FUNCTIONS)
+    if functions is not FUNCTIONS:
+        name, options = variant(options)
+    if name not in functions:
         raise UntranslatedError(f"{name} is not translated")
-    return translate(code, node, [code.term(each) for each in content["input"]], name, options)
+    terms = [code.term(each) for each in content["input"]]
+    return functions[name](code, node, terms, name, options)
 
 
-Translate = Callable[[RowCode, Node, list[Term], str, Any], Term]
-
-
-def _of_float(texts: dict[str, str]) -> Translate:
-    def translate(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
-        return _float(code, texts[name], terms[0])
-
-    return translate
+def _of_float(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
+    return _float(code, FLOAT_FUNCTIONS[name], terms[0])
 
 
 def _float(code: RowCode, text: str, term: Term) -> Term:
@@ -431,7 +391,7 @@ def _float(code: RowCode, text: str, term: Term) -> Term:
 
 
 def _part_of_time(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
-    if name not in PARTS or family(terms[0].dtype) not in ("date", "datetime"):
+    if family(terms[0].dtype) not in ("date", "datetime"):
         raise UntranslatedError(f"dt.{name} of {terms[0].dtype}")
     return code.assign(PARTS[name], code.dtype(node), terms[0])
 
@@ -449,7 +409,6 @@ def _round(code: RowCode, node: Node, terms: list[Term], name: str, options: Any
         return term
     if term.dtype != pl.Float64 or options.get("mode") not in ("HalfToEven", None):
         raise UntranslatedError(f"round of {term.dtype}")
-    code.names["rounded"] = rounded
     power = code.constant(float(10 ** options["decimals"]), pl.Float64())
     return code.assign("rounded({}, {})", term.dtype, term, power)
 
@@ -460,16 +419,13 @@ def rounded(value: float, power: float) -> float:
     return math.copysign(round(scaled), scaled) / power
 
 
-def _sign(text: str) -> Translate:
-    def translate(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
-        (term,) = terms
-        if term.dtype.is_signed_integer():
-            return code.ranged(text, term.dtype, term)
-        if term.dtype != pl.Float64:
-            raise UntranslatedError(f"{name} of {term.dtype}")
-        return code.assign(text, term.dtype, term)
-
-    return translate
+def _sign(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
+    (term,) = terms
+    if term.dtype.is_signed_integer():
+        return code.ranged(SIGNS[name], term.dtype, term)
+    if term.dtype != pl.Float64:
+        raise UntranslatedError(f"{name} of {term.dtype}")
+    return code.assign(SIGNS[name], term.dtype, term)
 
 
 def _sqrt(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
@@ -500,11 +456,8 @@ def _first_known(code: RowCode, node: Node, terms: list[Term], name: str, option
     return code.variable(text, dtype, nullable)
 
 
-def _null_test(text: str) -> Translate:
-    def translate(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
-        return code.variable(text.format(terms[0].name), pl.Boolean(), nullable=False)
-
-    return translate
+def _null_test(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
+    return code.variable(NULL_TESTS[name].format(terms[0].name), pl.Boolean(), nullable=False)
 
 
 def _not(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
@@ -550,8 +503,7 @@ def _replace(code: RowCode, node: Node, terms: list[Term], name: str, options: A
 
 def _hashable(term: Term, dtype: pl.DataType) -> bool:
     """Tell whether Python finds the values of a term among such of a type as polars does."""
-    kinds = family(term.dtype), family(dtype)
-    return kinds in (("int", "int"), ("str", "str"))
+    return family(term.dtype) == family(dtype) and family(dtype) in ("int", "str")
 
 
 def _listed(term: Term) -> pl.Series | None:
@@ -561,14 +513,10 @@ def _listed(term: Term) -> pl.Series | None:
     return pl.Series([term.value], dtype=term.dtype) if term.is_constant else None
 
 
-def _text(texts: dict[str, str]) -> Translate:
-    def translate(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
-        if name not in texts or any(term.dtype != pl.String for term in terms):
-            raise UntranslatedError(f"str.{name}")
-        code.names["ascii_only"] = ascii_only
-        return code.assign(texts[name], code.dtype(node), *terms)
-
-    return translate
+def _text(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
+    if any(term.dtype != pl.String for term in terms):
+        raise UntranslatedError(f"str.{name}")
+    return code.assign(TEXT_METHODS[name], code.dtype(node), *terms)
 
 
 def ascii_only(text: str) -> str:
@@ -578,10 +526,10 @@ def ascii_only(text: str) -> str:
     return text
 
 
+Translate = Callable[[RowCode, Node, list[Term], str, Any], Term]
 FUNCTIONS: dict[str, Translate] = {
-    **dict.fromkeys(FLOAT_FUNCTIONS, _of_float(FLOAT_FUNCTIONS)),
-    "Abs": _sign("abs({})"),
-    "Negate": _sign("-{}"),
+    **dict.fromkeys(("Exp", "Log1p"), _of_float),
+    **dict.fromkeys(SIGNS, _sign),
     "Clip": _clip,
     "Coalesce": _first_known,
     "FillNull": _first_known,
@@ -591,28 +539,18 @@ FUNCTIONS: dict[str, Translate] = {
     "ReplaceStrict": _replace,
     "Round": _round,
 }
-TEXT_METHODS = {
-    "LenChars": "len({})",
-    "Lowercase": "ascii_only({}).lower()",
-    "Uppercase": "ascii_only({}).upper()",
-    "StartsWith": "{}.startswith({})",
-    "EndsWith": "{}.endswith({})",
-}
 NAMESPACES: dict[str, dict[str, Translate]] = {
     "Boolean": {
-        "IsNull": _null_test("{} is None"),
-        "IsNotNull": _null_test("{} is not None"),
+        **dict.fromkeys(NULL_TESTS, _null_test),
         "Not": _not,
         "IsIn": _is_in,
         "IsBetween": _is_between,
     },
-    "StringExpr": dict.fromkeys(TEXT_METHODS, _text(TEXT_METHODS)),
+    "StringExpr": dict.fromkeys(TEXT_METHODS, _text),
     "TemporalExpr": dict.fromkeys(PARTS, _part_of_time),
-    "Trigonometry": dict.fromkeys(TRIGONOMETRY, _of_float(TRIGONOMETRY)),
+    "Trigonometry": dict.fromkeys(("Sin", "Cos"), _of_float),
 }
-
-
-NODES = {
+NODES: dict[str, Callable[[RowCode, Node, Any], Term]] = {
     "BinaryExpr": _binary,
     "Cast": _cast,
     "Column": _column,
@@ -631,14 +569,7 @@ EDGE_TIMES = (
 
 
 class RowFeatures(NamedTuple):
-    """The features of a release, as a function of one row.
-
-    Attributes:
-        compute: takes the values of a row and returns those of its features; raises an error for a
-            row that is polars' to compute.
-        schema: names and types of the features.
-        layout: makes frames of them.
-    """
+    """The features of a release, as a function of one row; it raises where Polars must compute."""
 
     compute: Callable[..., Values]
     schema: dict[str, pl.DataType]
@@ -653,6 +584,18 @@ class RowFeatures(NamedTuple):
             return None
 
 
+def contract_features(
+    expressions: Sequence[pl.Expr],
+    contract: Mapping[str, Any],
+    schema: Mapping[str, pl.DataType],
+    rows: pl.DataFrame,
+) -> RowFeatures:
+    """Translate FEATURES of a release as row_features() does."""
+    columns = contract["columns"]
+    nullable = [c["name"] for c in columns if not c["required"] and c["default"] is None]
+    return row_features(expressions, schema, nullable, rows)
+
+
 def row_features(
     expressions: Sequence[pl.Expr],
     schema: Mapping[str, pl.DataType],
@@ -661,16 +604,13 @@ def row_features(
 ) -> RowFeatures:
     """Translate expressions, and compare with polars on rows and on values at the edges of types.
 
-    Args:
-        expressions: FEATURES.
-        schema: names and types of the columns of a row, in the order of the values.
-        nullable: names of those that may be null.
-        rows: some, with these columns, shape (n_rows, n_columns).
+    `schema` names the columns of a row in the order of the values, `nullable` those that may be
+    null.
 
     Raises:
         UntranslatedError: they cannot be computed so; the message says why.
     """
-    compute = RowCode(schema, nullable, NODES).function(expressions)
+    compute = RowCode(schema, nullable).function(expressions)
     required = [name for name in schema if name not in nullable]
     rows = rows.select(list(schema)).drop_nulls(required)
     some = rows.head(EDGE_ROWS)
@@ -684,18 +624,6 @@ def row_features(
     if unsure > MAX_UNSURE * rows.height:
         raise UntranslatedError(f"{unsure:,} rows of {rows.height:,} are polars' to compute")
     return made
-
-
-def contract_features(
-    expressions: Sequence[pl.Expr],
-    contract: Mapping[str, Any],
-    schema: Mapping[str, pl.DataType],
-    rows: pl.DataFrame,
-) -> RowFeatures:
-    """Do so for FEATURES of a release; see row_features()."""
-    columns = contract["columns"]
-    nullable = [c["name"] for c in columns if not c["required"] and c["default"] is None]
-    return row_features(expressions, schema, nullable, rows)
 
 
 def edges(rows: pl.DataFrame, nullable: Sequence[str]) -> Iterator[pl.DataFrame]:
@@ -724,28 +652,24 @@ def _edges_of(dtype: pl.DataType) -> Iterator[Any]:
 
 
 def _unsure(
-    made: RowFeatures, rows: pl.DataFrame, expressions: Sequence[pl.Expr], beside: pl.DataFrame
+    made: RowFeatures, rows: pl.DataFrame, expressions: Sequence[pl.Expr], others: pl.DataFrame
 ) -> int:
     """Compare with polars; return how many rows are left to it.
 
-    Args:
-        made: the features.
-        rows: to compare on.
-        expressions: FEATURES.
-        beside: rows that polars computes together with them, in one piece: it divides a single row,
-            and a piece with one value, in another way than many, such as those of training.
+    `others` are computed by polars together with the rows, in one piece: it divides a single row,
+    and a piece with one value, in another way than many, such as those of training.
 
     Raises:
         UntranslatedError: a value differs.
     """
     expected: list[Values | None]
     try:
-        several = pl.concat([beside, rows], rechunk=True)
+        several = pl.concat([others, rows], rechunk=True)
         expected = list(several.select(expressions).tail(rows.height).rows())
     except FAULTS:
         if rows.height > 1:
             half = rows.height // 2
-            return sum(_unsure(made, p, expressions, beside) for p in (rows[:half], rows[half:]))
+            return sum(_unsure(made, p, expressions, others) for p in (rows[:half], rows[half:]))
         expected = [None]
     unsure = 0
     for row, wanted in zip(rows.rows(), expected, strict=True):

@@ -6,6 +6,7 @@ frame costs more than everything else, so few rows stay Python values until a fr
 
 import re
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
@@ -24,14 +25,9 @@ Steps = Generator[None, None, Result]  # gives way after each slice of a body
 
 
 class Refusal(Exception):
-    """A request that gets an error for an answer.
+    """A request that gets an error for an answer: the HTTP status, and what is wrong and expected.
 
-    Attributes:
-        status: HTTP status: 4xx for a mistake of the caller, 503 if the service cannot answer now.
-        message: what is wrong, where, and what is expected.
-        row: number of the wrong row, counted from 1; None if it is not a single row.
-        column: the wrong column, if it is one.
-        retry_after: seconds to wait before another try.
+    `row` counts from 1, `retry_after` is in seconds.
     """
 
     def __init__(
@@ -68,20 +64,8 @@ def wrong_column(row: int | None, column: str, what: str) -> Refusal:
     return Refusal(422, f"{where}: {what}", row, column)
 
 
-def wrong_value(row: int, column: str, value: object, expected: str) -> Refusal:
-    """Return the refusal of a value that breaks a rule, with the first characters of the value."""
-    return wrong_column(row, column, f"got {_short(f'{value}')}; expected {expected}")
-
-
 def _short(text: str, most: int = LONGEST) -> str:
     return text if len(text) <= most else f"{text[:most]}..."
-
-
-def expected_words(column: Column, value: Any) -> str:
-    """Put into words what a column takes, where a value of it breaks a rule."""
-    _, most = INTEGERS.get(str(column.dtype), (0, None))
-    is_too_large = most is not None and isinstance(value, int) and value > most
-    return _with_bound(column, "le", most) if is_too_large else column.words
 
 
 def _with_bound(column: Column, name: str, limit: Any) -> str:
@@ -159,26 +143,15 @@ def validation_error(
     return Refusal(422, f"row {number}: {what}" if number else f"The body: {what}", number)
 
 
-def holding(checks: Sequence[Holds]) -> Holds:
-    """Make one check of several."""
-    return checks[0] if len(checks) == 1 else lambda value: all(check(value) for check in checks)
-
-
 def check_values(values: Iterable[Any], column: Column, holds: Holds, before: int = 0) -> None:
-    """Check the values of a column; empty values pass.
-
-    Args:
-        values: of the column.
-        column: of the contract.
-        holds: whether a value keeps the rules.
-        before: rows of the request that come before them.
-
-    Raises:
-        Refusal: a value breaks a rule.
-    """
+    """Refuse values of a column that break a rule; `before` is the rows before them."""
     for number, value in enumerate(values, before + 1):
         if value is not None and not holds(value):
-            raise wrong_value(number, column.name, value, expected_words(column, value))
+            _, most = INTEGERS.get(str(column.dtype), (0, None))
+            is_too_large = most is not None and isinstance(value, int) and value > most
+            expected = _with_bound(column, "le", most) if is_too_large else column.words
+            what = f"got {_short(f'{value}')}; expected {expected}"
+            raise wrong_column(number, column.name, what)
 
 
 def finish(steps: Steps[Result]) -> Result:
@@ -191,11 +164,7 @@ def finish(steps: Steps[Result]) -> Result:
 
 
 def check_row_count(height: int, most: int) -> None:
-    """Check the number of rows of a request.
-
-    Raises:
-        Refusal: there are none, or too many.
-    """
+    """Refuse a request without rows, or with too many."""
     if not height:
         raise Refusal(422, "The body holds no rows.")
     if height > most:
@@ -206,24 +175,14 @@ Values = tuple[Any, ...]  # of a row, in the order of the columns
 
 
 class Layout(NamedTuple):
-    """What makes frames of values; the same object for all rows of one kind.
-
-    Attributes:
-        frame: makes one of the values of each column.
-        text: the schema of the frames, as text.
-    """
+    """What makes frames of values by column, and the schema of these frames as text."""
 
     frame: Callable[[Sequence[Sequence[Any]]], pl.DataFrame]
     text: str
 
 
 class RowValues(NamedTuple):
-    """Some rows, at least one.
-
-    Attributes:
-        rows: their values, n_rows times n_columns.
-        layout: what makes a frame of them.
-    """
+    """Some rows, at least one: their values, and what makes a frame of them."""
 
     rows: Sequence[Values]
     layout: Layout
@@ -245,14 +204,12 @@ def layout_of(schema: dict[str, pl.DataType]) -> Layout:
         named = zip(kinds, columns, strict=True)
         return pl.DataFrame([pl.Series(name, list(v), dtype) for (name, dtype), v in named])
 
-    return Layout(frame, schema_text(pl.Schema(schema)))
+    return Layout(frame, f"{pl.Schema(schema)}")
 
 
-def schema_text(rows: Rows | pl.Schema) -> str:
+def schema_text(rows: Rows) -> str:
     """Write the schema of rows; equal texts mean that their frames can be put together."""
-    if isinstance(rows, RowValues):
-        return rows.layout.text
-    return f"{rows.schema if isinstance(rows, pl.DataFrame) else rows}"
+    return rows.layout.text if isinstance(rows, RowValues) else f"{rows.schema}"
 
 
 def frame_of(parts: Sequence[Rows]) -> pl.DataFrame:
@@ -275,17 +232,11 @@ Missing = dict[str, list[int]]  # rows, counted from 0, by column
 
 
 class Table(NamedTuple):
-    """Rows that keep the contract.
+    """Rows that keep the contract."""
 
-    Attributes:
-        frame: their columns, shape (n_rows, n_columns), defaults filled in.
-        missing: rows that got the default, counted from 0, by column.
-        sent: rows whose value the caller sent, of columns that are looked up; None for none.
-    """
-
-    frame: pl.DataFrame
-    missing: Missing
-    sent: Missing | None = None
+    frame: pl.DataFrame  # shape (n_rows, n_columns), defaults filled in
+    missing: Missing  # rows that got the default
+    sent: Missing | None = None  # rows whose value the caller sent, of columns that are looked up
 
 
 def by_row(by_column: Missing | None, height: int) -> list[list[str]] | None:
@@ -300,22 +251,16 @@ def by_row(by_column: Missing | None, height: int) -> list[list[str]] | None:
 
 
 class TableBuilder:
-    """Puts values of some columns of a contract into frames."""
+    """Puts values of some columns of a contract into frames; `fields` has them in a decoded row."""
 
     def __init__(self, columns: list[Column], fields: list[str]) -> None:
-        """Prepare.
-
-        Args:
-            columns: that the frames have.
-            fields: that a decoded row has them in.
-        """
         self._columns = columns
         self._schema = {column.name: column.dtype for column in columns}
         self._optional = [pair for pair in enumerate(columns) if not pair[1].required]
         self._series = [series_of(column) for column in columns]
         self._getters = [attrgetter(field) for field in fields]
         self._values = attrgetter(*fields)
-        text = schema_text(pl.Schema(self._schema))
+        text = f"{pl.Schema(self._schema)}"
         self._layout = Layout(lambda lists: self.of_lists(list(map(list, lists))).frame, text)
 
     def of_rows(self, rows: Sequence[Any]) -> Table:
@@ -323,15 +268,11 @@ class TableBuilder:
         if len(rows) > FEW:
             return self.of_lists([list(map(getter, rows)) for getter in self._getters])
         # Of few rows polars makes a frame in half the time that single columns take.
-        values, missing = self._filled(rows)
-        return Table(pl.DataFrame(values, self._schema, orient="row"), missing)
+        values, missing = self.values(rows)
+        return Table(pl.DataFrame(values.rows, self._schema, orient="row"), missing)
 
     def values(self, rows: Sequence[Any]) -> tuple[RowValues, Missing]:
         """Take the values of decoded rows, and which of them are the default."""
-        values, missing = self._filled(rows)
-        return RowValues(values, self._layout), missing
-
-    def _filled(self, rows: Sequence[Any]) -> tuple[list[Values], Missing]:
         values: list[Values] = list(map(self._values, rows))
         if len(self._getters) == 1:
             values = [(value,) for value in values]
@@ -343,7 +284,7 @@ class TableBuilder:
             for number in empty if column.default is not None else ():
                 row = values[number]
                 values[number] = (*row[:at], column.default, *row[at + 1 :])
-        return values, missing
+        return RowValues(values, self._layout), missing
 
     def of_lists(self, lists: Sequence[list[Any]]) -> Table:
         """Make a table of the values of each column."""
@@ -352,14 +293,7 @@ class TableBuilder:
         return Table(pl.DataFrame(series), missing)
 
     def series(self, at: int, values: list[Any], missing: Missing, before: int) -> pl.Series:
-        """Make a series of values of a column.
-
-        Args:
-            at: number of the column.
-            values: some of it.
-            missing: the rows that get the default are added to it.
-            before: rows of the table that come before them.
-        """
+        """Make a series of values of column number `at`; note in `missing` who gets its default."""
         column = self._columns[at]
         if not column.required and None in values:
             empty = [number for number, value in enumerate(values, before) if value is None]
@@ -400,10 +334,13 @@ class Reader:
         """
         self.columns = columns
         names = [column.name for column in columns]
-        types, checks = zip(*map(value_type, columns), strict=True)
-        typed: list[tuple[Any, Column]] = list(zip(types, columns, strict=True))
-        lists = [_list_of(kind if column.required else kind | None) for kind, column in typed]
-        row = _struct("Row", [kind for kind, _ in typed], columns, strict)
+        typed: list[tuple[Any, Any]] = list(map(value_type, columns))
+        types = [kind for kind, _ in typed]
+        lists = [
+            _list_of(kind if column.required else kind | None)
+            for kind, column in zip(types, columns, strict=True)
+        ]
+        row = _struct("Row", types, columns, strict)
         table = _struct("Columns", lists, columns, strict)
         body = msgspec.defstruct("Body", [("columns", table)], forbid_unknown_fields=strict)
         self.row_type, self.body_type = row, body
@@ -415,20 +352,20 @@ class Reader:
         self._undecoded: Any = msgspec.json.Decoder(read).decode
         self._lists = [msgspec.json.Decoder(kind).decode for kind in lists]
         self._strict = strict
-        self._quotes = QuoteCount(columns, list(map(attrgetter, map(_field, range(len(columns))))))
         fields = [_field(number) for number in range(len(columns))]
         self._getters = list(map(attrgetter, fields))
+        self._quotes = QuoteCount(columns, self._getters)
         self._all = TableBuilder(columns, fields)
-        self._own = [at for at, column in enumerate(columns) if column.name not in looked_up]
+        self._own = [at for at, name in enumerate(names) if name not in looked_up]
         self._of_own = TableBuilder(
             [columns[at] for at in self._own], [fields[at] for at in self._own]
         )
         given = [fields[at] for at in range(len(columns)) if at not in self._own]
         self._given = attrgetter(*given) if given else None
         self._nothing = (None,) * len(given) if len(given) > 1 else None
-        self.checks = {column.name: made for column, made in zip(columns, checks, strict=True)}
+        self.checks = {name: checks for name, (_, checks) in zip(names, typed, strict=True)}
         self._checks = [
-            (getter, column, holding([check.holds for check in self.checks[column.name]]))
+            (getter, column, _all_of([check.holds for check in self.checks[column.name]]))
             for getter, column in zip(self._getters, columns, strict=True)
             if self.checks[column.name]
         ]
@@ -437,34 +374,26 @@ class Reader:
         self._forecast = [names.index(name) for name in forecast or ()]
 
     def one(self, body: bytes) -> Any:
-        """Decode a JSON object into a row.
-
-        Raises:
-            Refusal: it is not JSON, or violates the contract.
-        """
-        try:
-            row = self._one(body)
-        except Exception as error:  # whatever an invalid body raises, the caller caused it
-            raise validation_error(error, self.columns, BY_ROW, alone=True) from None
+        """Decode a JSON object into a row; refuse what is no JSON or violates the contract."""
+        row = self._decoded_one(body)
         self._check_one(row, body)
         return row
 
     def one_in_steps(self, body: bytes) -> Steps[list[Any]]:
         """Decode as one(), as the only row; a large body in two steps."""
-        try:
-            row = self._one(body)
-        except Exception as error:
-            raise validation_error(error, self.columns, BY_ROW, alone=True) from None
+        row = self._decoded_one(body)
         yield
         self._check_one(row, body)
         return [row]
 
-    def many(self, body: bytes, most: int) -> list[Any]:
-        """Decode a JSON array of objects into rows; at most so many.
+    def _decoded_one(self, body: bytes) -> Any:
+        try:
+            return self._one(body)
+        except Exception as error:  # whatever an invalid body raises, the caller caused it
+            raise validation_error(error, self.columns, BY_ROW, alone=True) from None
 
-        Raises:
-            Refusal: as one(); also where it holds no rows or too many.
-        """
+    def many(self, body: bytes, most: int) -> list[Any]:
+        """Decode a JSON array of objects into rows; refuse as one(), and no rows or too many."""
         if len(body) > json_text.SLICE:
             return finish(self.many_in_steps(body, most))
         try:
@@ -491,11 +420,7 @@ class Reader:
         return rows
 
     def columnar(self, body: bytes, most: int) -> Table:
-        """Decode {"columns": {name: [values]}}.
-
-        Raises:
-            Refusal: as many(); also where the columns are not of one length.
-        """
+        """Decode {"columns": {name: [values]}}; refuse as many(), and other lengths."""
         if len(body) > json_text.SLICE:
             return finish(self.columnar_in_steps(body, most))
         try:
@@ -563,7 +488,7 @@ class Reader:
         try:
             members: dict[str, msgspec.Raw] = self._undecoded(body).columns
             if json_text.has_more_keys(body, members, 1):
-                for text in (body, json_text.member(body, "columns")):
+                for text in (body, bytes(json_text.raw_members(body)["columns"])):
                     _refuse_repeated(text, None)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise validation_error(error, self.columns, BY_COLUMN) from None
@@ -579,17 +504,10 @@ class Reader:
     def _decoded(
         self, slices: json_text.Slices, where: re.Pattern[str], within: Column | None = None
     ) -> Iterator[list[Any]]:
-        parts = iter(slices)
-        while True:
-            try:
-                part = next(parts)
-            except StopIteration:
-                return
-            except Exception as error:  # whatever an invalid body raises, the caller caused it
-                raise validation_error(
-                    error, self.columns, where, part=slices, within=within
-                ) from None
-            yield part
+        try:
+            yield from slices
+        except Exception as error:
+            raise validation_error(error, self.columns, where, part=slices, within=within) from None
 
     def _check_one(self, row: Any, body: bytes) -> None:
         if body.count(b'"') != self._quotes.of_row(row, body):
@@ -597,22 +515,16 @@ class Reader:
         for getter, column, holds in self._checks:
             value = getter(row)
             if value is not None and not holds(value):
-                raise wrong_value(1, column.name, value, expected_words(column, value))
+                check_values([value], column, holds)  # which says what is wrong
         self._check_forecasts([row], 0)
 
     def _check(self, rows: Sequence[Any], text: bytes, before: int) -> None:
-        """Check decoded rows of an array for what msgspec does not.
-
-        Args:
-            rows: of it.
-            text: of the array.
-            before: rows of the request that come before them.
-        """
+        """Check decoded rows of the text of an array for what msgspec does not."""
         if text.count(b'"') != self._quotes.of_rows(rows):
-            texts = json_text.values(text)
-            for number, (written, row) in enumerate(zip(texts, rows, strict=True), before + 1):
-                if written.count(b'"') != self._quotes.of_row(row, written):
-                    _refuse_repeated(written, number)
+            for number, raw in enumerate(json_text.raw_values(text)):
+                written = bytes(raw)
+                if written.count(b'"') != self._quotes.of_row(rows[number], written):
+                    _refuse_repeated(written, before + number + 1)
         for getter, column, holds in self._checks:
             check_values(map(getter, rows), column, holds, before)
         self._check_forecasts(rows, before)
@@ -654,8 +566,8 @@ class Reader:
 class QuoteCount:
     """The number of quotation marks in rows of a contract, as far as it can be known cheaply.
 
-    Where a text has as many, its rows have no unknown key and none twice; where it has not, its keys
-    have to be compared.
+    Where a text has as many, its rows have no unknown key and none twice; otherwise its keys are
+    compared.
     """
 
     def __init__(self, columns: Sequence[Column], getters: Sequence[Callable[[Any], Any]]) -> None:
@@ -696,6 +608,10 @@ class QuoteCount:
         return count
 
 
+def _all_of(checks: Sequence[Holds]) -> Holds:
+    return checks[0] if len(checks) == 1 else lambda value: all(check(value) for check in checks)
+
+
 def _quotes(column: Column) -> int:
     """Count the quotation marks of a column's key and value."""
     return 4 if column.family in TEXTS else 2
@@ -707,31 +623,18 @@ def _between(column: Column) -> re.Pattern[bytes]:
 
 
 def _check_count(text: bytes, between: re.Pattern[bytes], most: int) -> Steps[None]:
-    """Check the number of values of an array without decoding them; give up where that is not cheap.
-
-    Raises:
-        Refusal: there are too many.
-    """
+    """Refuse too many values of an array without decoding them; give up where that is not cheap."""
     height = 0
-    parts = iter(json_text.raw_slices(text, between))
-    while True:
-        try:
-            part = next(parts)
-        except Exception:  # it has ended, or decoding it says what is wrong with it
-            return
-        if not part:  # a nested value, or text as between two: decoding counts as well
-            return
-        height += len(part)
-        _check_part(height, most)
-        yield
+    with suppress(msgspec.MsgspecError, ValueError, RecursionError):  # decoding says what is wrong
+        for part in json_text.Slices(text, between, json_text.raw_values):
+            if not part:  # a nested value, or text as between two: decoding counts as well
+                return
+            height += len(part)
+            _check_part(height, most)
+            yield
 
 
 def _check_part(height: int, most: int) -> None:
-    """Check the number of rows so far.
-
-    Raises:
-        Refusal: there are too many.
-    """
     if height > most:
         raise Refusal(413, f"The body holds more than {most:,} rows, which is the most allowed.")
 

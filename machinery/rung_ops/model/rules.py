@@ -19,15 +19,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 import polars as pl
 
-from rung_ops.model.columns import (
-    INTEGERS,
-    PYTHON,
-    SECOND,
-    Column,
-    rule_words,
-    since_1970,
-    ticks,
-)
+from rung_ops.model.columns import INTEGERS, PYTHON, SECOND, Column, rule_words, since_1970, ticks
 
 Holds = Callable[[Any], bool]
 
@@ -49,20 +41,12 @@ _NANOSECONDS = timedelta(microseconds=LARGEST // 1000)  # before and after 1970
 
 
 class Rule(NamedTuple):
-    """One rule of a column; a null breaks none.
+    """One rule of a column; a null breaks none."""
 
-    Attributes:
-        words: the rule, as "at most 9999".
-        holds: whether a decoded value keeps it.
-        kept: whether each value of a column keeps it; null for a null.
-        published: the rule in keywords of JSON Schema; empty where JSON Schema has none for it, as
-            for the order of texts and dates.
-    """
-
-    words: str
-    holds: Holds
-    kept: Callable[[pl.Series], pl.Series]
-    published: dict[str, Any]
+    words: str  # as "at most 9999"
+    holds: Holds  # whether a decoded value keeps it
+    kept: Callable[[pl.Series], pl.Series]  # whether each value keeps it; null for a null
+    published: dict[str, Any]  # in JSON Schema; empty where that has none, as for dates
 
 
 def rules_of(column: Column) -> list[Rule]:
@@ -71,15 +55,7 @@ def rules_of(column: Column) -> list[Rule]:
 
 
 def broken(column: Column, values: pl.Series) -> list[tuple[str, pl.Series]]:
-    """Judge the values of a column.
-
-    Args:
-        column: of the contract.
-        values: as they were logged, of the column's type or one that it was widened to.
-
-    Returns:
-        Each rule in words, and which values break it, shape (n_values,): true or false.
-    """
+    """Return each rule in words, and which of the logged values break it, shape (n_values,)."""
     judged = [("must not be empty", missing(values))] if column.required else []
     return judged + [(r.words, (~r.kept(values)).fill_null(False)) for r in rules_of(column)]
 
@@ -247,7 +223,10 @@ def _text(column: Column) -> tuple[Any, list[Rule]]:
     meta: dict[str, Any] = {}
     checks = []
     for name, limit in column.rules.items():
-        decoded = python_pattern(limit) if name == "pattern" else limit
+        decoded = limit
+        if name == "pattern":
+            text, in_ascii = _written(limit)
+            decoded = None if in_ascii else text
         if name in COMPARISONS or decoded is None:
             checks.append(_rule(column, name, limit))
         else:
@@ -256,17 +235,19 @@ def _text(column: Column) -> tuple[Any, list[Rule]]:
 
 
 # Escapes that mean the same in both engines; \z is written \Z in Python.
-SAME = set("nrt" + r".^$*+?()[]{}|\/-&~#_'\"=!:,;%@` ")
-# Classes that mean the same for texts in ASCII only.
-CLASSES = set("dDwWsS")
-REPEATED = re.compile(r"[*+?]|\{(\d+)(?:,(\d*))?\}")
+SAME = "nrt" + r".^$*+?()[]{}|\/-&~#_'\"=!:,;%@` "
+CLASSES = "dDwWsS"  # mean the same for texts in ASCII only
+_ESCAPE = rf"\\[{re.escape(SAME + CLASSES)}]"
+# Classes in classes, and sets of them, are Polars' alone.
+_CLASS = rf"\[\^?+\]?+(?:{_ESCAPE}|[^\[\]\\&~-]|&(?!&)|~(?!~)|-(?!-))*\]"
+_REPEAT = r"[*+?]|\{\d+(?:,\d*)?\}"
+# A repeated group can take forever, and a repetition of a repetition is possessive in Python.
+_PLAIN = re.compile(
+    rf"(?:(?:{_CLASS}|{_ESCAPE}|[^\\^$|?*+()\[{{])(?:(?:{_REPEAT})\??)?|\\z|\((?:\?:)?|[)|^$])*",
+    re.DOTALL,
+)
+_TOKEN = re.compile(rf"{_CLASS}|\(\?:|\\.|(?P<repeat>(?:{_REPEAT})\??)|.", re.DOTALL)
 WAYS = 10_000  # in which bounded repetitions of a pattern may share a text
-
-
-def python_pattern(pattern: str) -> str | None:
-    """Write a pattern for Python's engine; None if it would not be the same or not be fast."""
-    text, in_ascii = _written(pattern)
-    return None if in_ascii else text
 
 
 def matcher(pattern: str) -> Holds:
@@ -285,72 +266,28 @@ def matcher(pattern: str) -> Holds:
 
 
 def _written(pattern: str) -> tuple[str | None, bool]:
-    """Write a pattern for Python's engine, and tell whether it is the same in ASCII only."""
-    written: list[str] = []
-    in_class = in_ascii = repeats = False
-    unbounded, ways, position = 0, 1, 0
-    while position < len(pattern):
-        sign = pattern[position]
-        repeated = False
-        if sign == "\\":
-            escaped = pattern[position + 1 : position + 2]
-            if escaped == "z" and not in_class:
-                written.append(r"\Z")
-            elif escaped and escaped in SAME | CLASSES:
-                written.append(sign + escaped)
-                in_ascii |= escaped in CLASSES
-            else:
-                return None, False
-            position, repeats = position + 2, False
-            continue
-        if in_class:
-            # Classes in classes, and sets of them, are Polars' alone.
-            if sign == "[" or pattern[position : position + 2] in ("&&", "--", "~~"):
-                return None, False
-            in_class = sign != "]" or (pattern[position - 1] in "[^" and _opens(pattern, position))
-        elif sign == "[":
-            in_class = True
-        elif sign == "(" and pattern[position + 1 : position + 2] == "?":
-            if pattern[position + 2 : position + 3] != ":":
-                return None, False
-            # Its question mark repeats nothing.
-            written.append("(?:")
-            position, repeats = position + 3, False
-            continue
-        elif sign == "$":
-            # Python's $ also matches before a last line break.
-            sign = r"\Z"
-        elif repeat := REPEATED.match(pattern, position):
-            sign, repeated = repeat[0], True
-            lazy = repeats and sign == "?"
-            # A repeated group, or two repetitions without bound, can take forever. A repetition of
-            # a repetition is possessive in Python.
-            if pattern[position - 1 : position] == ")" or (repeats and not lazy):
-                return None, False
-            if sign in ("*", "+") or sign.endswith(",}"):
+    """Write a pattern for Python's engine, and tell whether it is the same in ASCII only.
+
+    The text is None where it would not be the same, or not fast.
+    """
+    if _PLAIN.fullmatch(pattern) is None:
+        return None, False
+    written, unbounded, ways = "", 0, 1
+    for token in _TOKEN.finditer(pattern):
+        # Python's $ also matches before a last line break.
+        written += r"\Z" if token[0] in ("$", r"\z") else token[0]
+        if repeat := token["repeat"]:
+            numbers = re.findall(r"\d+", "{0,1}" if repeat.startswith("?") else repeat)
+            if repeat[0] in "*+" or ",}" in repeat:
                 unbounded += 1
-            elif not lazy:
-                least, most = (
-                    (0, 1) if sign == "?" else (int(repeat[1]), int(repeat[2] or repeat[1]))
-                )
-                ways *= most - least + 1
-        elif sign == "{":
-            return None, False
-        written.append(sign)
-        position, repeats = position + (1 if sign == r"\Z" else len(sign)), repeated
-    text = "".join(written)
+            else:
+                ways *= int(numbers[-1]) - int(numbers[0]) + 1
     # From any place of a text, even one repetition without bound takes the square of its length.
     anchored = pattern.startswith("^") and "|" not in pattern
     if unbounded > 1 or ways > WAYS or (unbounded and not anchored):
         return None, False
     try:
-        re.compile(text)
+        re.compile(written)
     except re.error:
         return None, False
-    return text, in_ascii
-
-
-def _opens(pattern: str, position: int) -> bool:
-    """Tell whether a ] is the first sign of its class, and so no end."""
-    start = pattern.rfind("[", 0, position)
-    return pattern[start + 1 : position] in ("", "^")
+    return written, any(each[0][1] in CLASSES for each in re.finditer(r"\\.", pattern, re.DOTALL))

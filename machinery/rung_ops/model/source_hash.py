@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from rung_ops.model import bundle
@@ -19,11 +20,7 @@ NO_GRAPH = ("-c", "core.commitGraph=false")
 
 
 def of_files(files: Mapping[str, str]) -> str:
-    """Hash the source of a release.
-
-    Args:
-        files: SHA-256 by path below the release, as `files` of its manifest.
-    """
+    """Hash the source of a release; `files` has the SHA-256 by path, as in its manifest."""
     source = {path: hash_ for path, hash_ in files.items() if path.startswith(f"{bundle.SOURCE}/")}
     return hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()
 
@@ -50,17 +47,14 @@ def of_commit(root: Path, commit: str, package: str) -> str:
 
 def _blobs(root: Path, commit: str, folder: str) -> Iterator[tuple[str, str]]:
     """Hash the files of a folder as they were committed, without filters and attributes."""
-    listed = _git(root, "ls-tree", "-r", "-z", commit, "--", folder).decode()
+    run = partial(git.content, root, *NO_GRAPH, variables=PLAIN)
+    listed = run("ls-tree", "-r", "-z", commit, "--", folder).decode()
     for entry in filter(None, listed.split("\0")):
         about, path = entry.split("\t", 1)
         if not left_out(path.removeprefix(f"{folder}/").split("/")):
-            yield path, hashlib.sha256(_git(root, "cat-file", "blob", about.split()[2])).hexdigest()
+            yield path, hashlib.sha256(run("cat-file", "blob", about.split()[2])).hexdigest()
 
 
 def left_out(names: Iterable[str]) -> set[str]:
     """Say which names of files and folders below a package no release carries."""
     return {name for name in names if name == "__pycache__" or name.startswith(".")}
-
-
-def _git(root: Path, *arguments: str) -> bytes:
-    return git.content(root, *NO_GRAPH, *arguments, variables=PLAIN)

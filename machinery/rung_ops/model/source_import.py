@@ -34,44 +34,31 @@ FAULTS = (Exception, pl.exceptions.PanicException)
 def features_of(release: Release, package: str) -> list[pl.Expr]:
     """Import FEATURES as they were when the release was made.
 
-    Args:
-        release: its verified files; a folder while it is being made.
-        package: the name of the user's package.
-
     Raises:
         BundleError: its source cannot be imported, or FEATURES is not a list of expressions.
     """
-    value = getattr(module_of(release, package, "features"), "FEATURES", None)
-    features = list(value) if isinstance(value, Sequence) else []
-    if not features or not all(isinstance(feature, pl.Expr) for feature in features):
-        raise BundleError(
-            f"{release.name}: FEATURES in {SOURCE}/{package}/features.py is not a list of "
-            "expressions"
-        )
-    return features
+    return _list_of(release, package, "FEATURES", pl.Expr, "expressions")
 
 
 def entity_features_of(release: Release, package: str) -> list[EntityFeature]:
-    """Import ENTITY_FEATURES as they were when the release was made; empty if it has none.
+    """Import ENTITY_FEATURES as they were when the release was made; empty if it has none."""
+    return _list_of(release, package, "ENTITY_FEATURES", EntityFeature, "EntityFeature", True)
 
-    Raises:
-        BundleError: its source cannot be imported, or they are something else.
-    """
-    value = getattr(module_of(release, package, "features"), "ENTITY_FEATURES", [])
-    if not isinstance(value, Sequence) or not all(isinstance(e, EntityFeature) for e in value):
+
+def _list_of(
+    release: Release, package: str, name: str, kind: type, kinds: str, may_be_empty: bool = False
+) -> list[Any]:
+    value = getattr(module_of(release, package, "features"), name, [])
+    is_list = isinstance(value, Sequence) and all(isinstance(each, kind) for each in value)
+    if not is_list or not (value or may_be_empty):
         raise BundleError(
-            f"{release.name}: ENTITY_FEATURES in {SOURCE}/{package}/features.py is not a list of "
-            "EntityFeature"
+            f"{release.name}: {name} in {SOURCE}/{package}/features.py is not a list of {kinds}"
         )
     return list(value)
 
 
 def module_of(release: Release, package: str, name: str) -> ModuleType:
-    """Import one module of a release's source, such as `features`, `model` or `dataset`.
-
-    Raises:
-        BundleError: it cannot be imported; the message says why.
-    """
+    """Import one module of a release's source, such as `features`, `model` or `dataset`."""
     alias = _install(release, package)
     try:
         return importlib.import_module(f"{alias}.{name}")
@@ -87,13 +74,7 @@ def module_of(release: Release, package: str, name: str) -> ModuleType:
 def importable_by_name(release: Release, package: str, modules: Iterable[str]) -> Iterator[None]:
     """Make modules of a release importable by their real names, for a loader of pickled classes.
 
-    Args:
-        release: its verified files; a folder while it is being made.
-        package: the name of the user's package.
-        modules: names of modules; those of other packages are ignored.
-
-    Raises:
-        BundleError: one of them cannot be imported.
+    Modules of other packages are ignored.
     """
     modules_by_name = {
         name: module_of(release, package, name.removeprefix(f"{package}."))
@@ -129,9 +110,6 @@ class _Package:
             self.copy = PrivateCopy(contents)
             self.root, self.is_searched = self.copy.folder, True
 
-    def search_locations(self, path: Path) -> list[str]:
-        return [str(path.parent)] if self.is_searched else []
-
 
 class _Finder(importlib.abc.MetaPathFinder):
     """Finds the modules of installed releases only."""
@@ -158,11 +136,12 @@ class _Finder(importlib.abc.MetaPathFinder):
                 )
                 if module_spec is not None and file == package:
                     # Set afterwards: the function takes an empty list for the file's own folder.
-                    module_spec.submodule_search_locations = release.search_locations(source_path)
+                    folders = [str(source_path.parent)] if release.is_searched else []
+                    module_spec.submodule_search_locations = folders
                 return module_spec
         if any(file.startswith(f"{stem}/" if stem else "") for file in release.texts):
-            spec = importlib.machinery.ModuleSpec(fullname, None, is_package=True)
-            return spec  # a folder without __init__.py
+            # A folder without __init__.py.
+            return importlib.machinery.ModuleSpec(fullname, None, is_package=True)
         return None
 
 

@@ -73,12 +73,7 @@ ONE_NUMBER = Kind()
 
 
 def kind_of(name: str, column: Any, quantiles: Any = ()) -> Kind:
-    """Tell what a target's predictions are.
-
-    Args:
-        name: of the target.
-        column: of the schema of Row.
-        quantiles: QUANTILES of dataset.py; empty if it has none.
+    """Tell what the predictions of a target, a column of the schema of Row, are.
 
     Raises:
         UnsupportedTargetError: no model of a project can predict it.
@@ -110,10 +105,6 @@ def kind_in(contract: Mapping[str, Any]) -> Kind:
 def class_names(name: str, column: Any) -> list[str]:
     """Name the classes of a target in the order of Row; none if it is a number or Boolean.
 
-    Args:
-        name: of the target.
-        column: of the schema of Row.
-
     Raises:
         UnsupportedTargetError: it is another type, or a text without two or more classes.
     """
@@ -134,11 +125,7 @@ def class_names(name: str, column: Any) -> list[str]:
 
 
 def refuse_classes(number: int) -> None:
-    """Refuse a classifier of a Boolean target that does not tell two classes apart.
-
-    Raises:
-        UnsupportedTargetError: it knows one class, or more than two.
-    """
+    """Refuse a classifier of a Boolean target that does not tell two classes apart."""
     if number == 1:
         raise UnsupportedTargetError(
             "The model knows one class: all rows that it learned from have the same target. Bring "
@@ -149,15 +136,7 @@ def refuse_classes(number: int) -> None:
 
 
 def refuse_unlearned(codes: Sequence[int], names: Sequence[str]) -> None:
-    """Refuse a classifier that has not learned every class of Row.
-
-    Args:
-        codes: of the classes that it learned.
-        names: of all classes.
-
-    Raises:
-        UnsupportedTargetError: it lacks one.
-    """
+    """Refuse a classifier that has not learned every class of Row, by the codes of those it has."""
     if lacking := [name for code, name in enumerate(names) if code not in set(codes)]:
         raise UnsupportedTargetError(
             f"The rows that the model learned from have none of the class {', '.join(lacking)}: "
@@ -166,12 +145,7 @@ def refuse_unlearned(codes: Sequence[int], names: Sequence[str]) -> None:
 
 
 def truth(values: pl.Series, names: Sequence[str]) -> np.ndarray:
-    """Return target values as a model learns them, shape (n_rows,): false and true as 0 and 1.
-
-    Args:
-        values: of the target.
-        names: of the classes, which become 0, 1, 2 and so on; none for a Boolean or a number.
-    """
+    """Return values as a model learns them, shape (n_rows,): classes and Booleans by number."""
     if names:
         codes = dict(zip(names, range(len(names)), strict=True))
         return values.cast(pl.String).replace_strict(codes, return_dtype=pl.Int64).to_numpy()
@@ -179,28 +153,16 @@ def truth(values: pl.Series, names: Sequence[str]) -> np.ndarray:
 
 
 def of_classifier(probabilities: np.ndarray, task: str | None) -> np.ndarray:
-    """Take from predict_proba() what a prediction of the task is.
-
-    Args:
-        probabilities: shape (n_rows, n_classes).
-        task: of the release.
-
-    Returns:
-        All of them for MULTICLASS, otherwise as positive().
-    """
+    """Take from predict_proba() what a prediction is: all for MULTICLASS, else as positive()."""
     return probabilities if task == MULTICLASS else positive(probabilities)
 
 
 def of_regressor(values: np.ndarray, task: str | None) -> np.ndarray:
-    """Take from predict() what a prediction of the task is.
+    """Take from predict() what a prediction is: of QUANTILE sorted, shape (n_rows, 3).
 
-    Quantiles that were learned one by one may cross, so they are sorted. Their pinball losses of a
-    row, added up, never rise by that: see Chernozhukov, Fernandez-Val, Galichon 2010, Econometrica
-    78(3), on rearrangement.
-
-    Args:
-        values: shape (n_rows,), or (n_rows, 3) for QUANTILE.
-        task: of the release.
+    Quantiles that were learned one by one may cross. Sorting them never raises their pinball losses
+    of a row, added up: Chernozhukov, Fernandez-Val, Galichon 2010, Econometrica 78(3), on
+    rearrangement.
     """
     return np.sort(values, axis=-1) if task == QUANTILE and values.ndim == 2 else values
 
@@ -208,27 +170,15 @@ def of_regressor(values: np.ndarray, task: str | None) -> np.ndarray:
 def positive(probabilities: np.ndarray) -> np.ndarray:
     """Take the probability of the positive class; shape (n_rows,), in [0, 1].
 
-    Args:
-        probabilities: what predict_proba() gives, shape (n_rows, 2).
-
     Raises:
-        UnsupportedTargetError: it gives another number of classes.
+        UnsupportedTargetError: predict_proba() gives another number of classes than two.
     """
     refuse_classes(probabilities.shape[1])
     return np.asarray(probabilities[:, 1])
 
 
 def spread(probabilities: np.ndarray, codes: Sequence[int], number: int) -> np.ndarray:
-    """Put probabilities of the classes that a model learned among all; 0 for the others.
-
-    Args:
-        probabilities: shape (n_rows, len(codes)).
-        codes: of its columns.
-        number: of all classes.
-
-    Returns:
-        Shape (n_rows, number).
-    """
+    """Put the columns of learned classes among all, shape (n_rows, number); 0 for the others."""
     of_all = np.zeros((len(probabilities), number))
     of_all[:, np.asarray(codes, dtype=int)] = probabilities
     return of_all
@@ -257,12 +207,7 @@ def numbers(predictions: np.ndarray, kind: Kind) -> np.ndarray:
 
 
 def inside(truth: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    """Tell of each row whether its interval holds the truth; shape (n_rows,).
-
-    Args:
-        truth: shape (n_rows,).
-        predictions: low, median and high, shape (n_rows, 3).
-    """
+    """Tell of each row whether its interval holds the truth; shape (n_rows,)."""
     return np.asarray((predictions[:, 0] <= truth) & (truth <= predictions[:, 2]))
 
 
@@ -279,22 +224,12 @@ def distances(one: np.ndarray, other: np.ndarray, kind: Kind) -> np.ndarray:
 
 
 def labels(predictions: np.ndarray, names: Sequence[str]) -> list[str]:
-    """Name the most probable class of each row; of equal ones the first.
-
-    Args:
-        predictions: shape (n_rows, n_classes).
-        names: of the classes.
-    """
+    """Name the most probable class of each row; of equal ones the first."""
     return [names[code] for code in predictions.argmax(axis=1)]
 
 
 def columns(predictions: np.ndarray, kind: Kind) -> list[pl.Series]:
-    """Write predictions as columns: `prediction`, and a struct beside it where there is more.
-
-    Args:
-        predictions: as shape() says.
-        kind: of the target.
-    """
+    """Write predictions as columns: `prediction`, and a struct beside it where there is more."""
     if kind.classes:
         each = pl.DataFrame(
             {name: predictions[:, code] for code, name in enumerate(kind.classes)},

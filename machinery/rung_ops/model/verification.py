@@ -38,11 +38,7 @@ MAX_KEY_BYTES = 64_000
 
 
 def public_key() -> bytes:
-    """Read the key that releases are verified with.
-
-    Raises:
-        BundleError: it cannot be read.
-    """
+    """Read the key that releases are verified with."""
     path = release_folders.public_key()
     try:
         return read_regular(path, MAX_KEY_BYTES, follow=True)  # a mounted secret is a link
@@ -61,16 +57,12 @@ def verify(folder: Path, public_key: bytes) -> dict[str, Any]:
 def open_verified(folder: Path, public_key: bytes) -> tuple[dict[str, Any], ReleaseFiles]:
     """Check the signature, the files and the manifest of a release.
 
-    Args:
-        folder: of the release.
-        public_key: PEM text of an EC P-256 key, as in release.pub.
-
     Returns:
         The manifest, and the files, which are checked again whenever they are read.
 
     Raises:
         BundleError: it is unsigned, signed by another key, or its files are not those that were
-            signed.
+        signed.
     """
     paths = paths_of(folder)
     if SIGNATURE not in paths:
@@ -111,7 +103,7 @@ def _key(public_key: bytes) -> ec.EllipticCurvePublicKey:
 
 
 def _signed_payload(folder: Path, key: ec.EllipticCurvePublicKey) -> bytes:
-    """Check the signature of the envelope and return its payload."""
+    """Check the signature of the envelope; return its payload."""
     signature = parse_json(folder / SIGNATURE, read_small(folder / SIGNATURE))
     try:
         media_type = signature["mediaType"]

@@ -11,7 +11,7 @@ import polars as pl
 from rung_ops import prediction_log
 from rung_ops.model.target import kind_in
 from rung_ops.monitoring import inputs, outcomes, quality, unit_change
-from rung_ops.monitoring.inputs import moment
+from rung_ops.monitoring.inputs import Newest, moment
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.monitor_result import MonitorResult, problems
 from rung_ops.monitoring.outcomes import Outcomes
@@ -22,37 +22,14 @@ from rung_ops.statistics import drift
 SHADOW = "shadow"  # predictions that no caller received
 
 
-@dataclass(frozen=True)
-class Newest:
-    """The newest moments of a log, in UTC: when an answer was given, and the TIME of a row."""
-
-    prediction: datetime | None
-    row: datetime | None
-
-
 def logged_rows(folder: Path, release: str, since: datetime, until: datetime) -> pl.DataFrame:
-    """Read what a release answered.
-
-    Args:
-        folder: of the log.
-        release: the id of the release.
-        since: the first moment wanted, with a time zone.
-        until: the first moment no longer wanted, with a time zone.
-
-    Returns:
-        Rows of the prediction log, in the order of their times.
-    """
+    """Read what a release answered since a moment and before another, in the order of their times."""
     wanted = (pl.col("release") == release) & (pl.col("arm") != SHADOW)
     return prediction_log.read(folder, since, until).filter(wanted).sort("time").collect()
 
 
 def newest_moments(log: pl.LazyFrame, time: str | None) -> Newest:
-    """Find the newest moments, whichever release answered.
-
-    Args:
-        log: the log, or a part of it.
-        time: the column that orders rows; None if they have none.
-    """
+    """Find the newest moments, whichever release answered; `time` is the column that orders rows."""
     answered = log.filter(pl.col("arm") != SHADOW)
     row = log.collect_schema()["row"]
     names = {each.name for each in row.fields} if isinstance(row, pl.Struct) else set()
@@ -65,48 +42,29 @@ def newest_moments(log: pl.LazyFrame, time: str | None) -> Newest:
 
 @dataclass(frozen=True)
 class MonitorInput:
-    """What is known of a release's predictions at the moment of a check.
-
-    Attributes:
-        log: rows of the prediction log in the window: of this release, without the shadow's.
-        earlier: the same, as far back as outcomes are followed; may be the same rows.
-        known: outcomes, from outcomes.read().
-        newest: the newest moments in the log.
-        since: where the window begins; it ends at `now`.
-        now: the moment of the check, with a time zone.
-        stored: what the feature store holds, from feature_quality.filled(); None if the release
-            has no entity features.
-        other_times: rows that needed entity features of another time, from other_times.read().
-    """
+    """What is known of a release's predictions at the moment of a check."""
 
     log: pl.DataFrame
-    earlier: pl.DataFrame
+    earlier: pl.DataFrame  # the same, as far back as outcomes are followed; may be the same rows
     known: Outcomes
     newest: Newest
-    since: datetime
-    now: datetime
+    since: datetime  # where the window begins; it ends at `now`
+    now: datetime  # the moment of the check, with a time zone
+    # What the feature store holds; None if the release has no entity features.
     stored: Mapping[str, int] | None = None
+    # Rows that needed entity features of another time.
     other_times: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def check_release(
     release: Released, given: MonitorInput, limits: Limits, settings: Mapping[str, Any]
 ) -> MonitorResult:
-    """Check what a release predicted.
-
-    Args:
-        release: that answered, with its reference.
-        given: its predictions.
-        limits: of ops/monitor.toml.
-        settings: params.toml: the deciding figure, the slices, the seed.
-
-    Raises:
-        BundleError: score() is needed, and the release's source cannot be imported.
-    """
+    """Check what a release predicted, by `limits` of ops/monitor.toml and `settings` of params.toml."""
     log, now = given.log, given.now
     views = release.contract.get("entity_features", [])
     judged = log.height >= limits.drift.min_rows
     features, columns, error = _compared(release, log, views, limits)
+    rose = pl.col("share") - pl.col("expected") > limits.missing.most_rise
     result = MonitorResult(
         release,
         now,
@@ -116,9 +74,15 @@ def check_release(
         error,
         judged,
         features.with_columns(*_drifted(error, judged, limits)),
-        columns.with_columns(_rose(error, judged, limits)),
+        columns.with_columns(_if(judged, rose & (pl.col("p_value") <= error)).alias("rose")),
         inputs.violations(_unnested(log, "row"), release.contract["columns"]),
-        _ages(release, given.newest, now, limits)
+        inputs.check_freshness(
+            now,
+            limits.freshness,
+            release.manifest,
+            given.newest,
+            release.contract["time"] is not None,
+        )
         | inputs.store_ages(views, given.stored or {}, now),
         inputs.entity_features(log, views),
         _quality_of(outcomes.join(given.earlier, given.known), release, limits, settings),
@@ -157,35 +121,13 @@ def _unit_changes(result: MonitorResult, log: pl.DataFrame) -> Iterator[str]:
 def _compared(
     release: Released, log: pl.DataFrame, views: Sequence[Mapping[str, Any]], limits: Limits
 ) -> tuple[pl.DataFrame, pl.DataFrame, float]:
-    """Compare features and defaulted columns with training.
-
-    Returns:
-        A row for each feature, a row for each column, and the chance of error of one of their
-        tests, as all of them share the false alarms of the limits.
-    """
+    """Compare features and defaulted columns with training; return also the error left to each test."""
     features = drift.compare(release.reference, features_of(log))
-    columns = inputs.defaulted(
-        log,
-        release.contract["columns"],
-        release.reference,
-        inputs.trained_shares(views),
-    )
+    contract, shares = release.contract["columns"], inputs.trained_shares(views)
+    columns = inputs.defaulted(log, contract, release.reference, shares)
     p_values = [features["p_value"], features["missing_p_value"], columns["p_value"]]
     tests = sum(each.count() for each in p_values)
     return features, columns, limits.drift.false_alarms / max(1, tests)
-
-
-def _ages(
-    release: Released, newest: Newest, now: datetime, limits: Limits
-) -> dict[str, inputs.Age]:
-    return inputs.check_freshness(
-        now,
-        limits.freshness,
-        release.manifest,
-        newest.prediction,
-        newest.row,
-        release.contract["time"] is not None,
-    )
 
 
 def features_of(log: pl.DataFrame) -> pl.DataFrame:
@@ -223,11 +165,6 @@ def _drifted(error: float, judged: bool, limits: Limits) -> Iterator[pl.Expr]:
     more = pl.col("missing") - pl.col("reference_missing") > limits.missing.most_rise
     yield _if(judged, drift.changed(error, limits.drift.least_change)).alias("drifted")
     yield _if(judged, more & (pl.col("missing_p_value") <= error)).alias("missing_rose")
-
-
-def _rose(error: float, judged: bool, limits: Limits) -> pl.Expr:
-    more = pl.col("share") - pl.col("expected") > limits.missing.most_rise
-    return _if(judged, more & (pl.col("p_value") <= error)).alias("rose")
 
 
 def _if(judged: bool, verdict: pl.Expr) -> pl.Expr:

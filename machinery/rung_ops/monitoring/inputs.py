@@ -21,14 +21,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 @dataclass(frozen=True)
 class Age:
-    """The newest of something.
-
-    Attributes:
-        what: of what, as a phrase that a sentence can begin with.
-        newest: its moment in UTC; None if there is none.
-        limit: how old it may be.
-        now: the moment of the check.
-    """
+    """The newest of something; `what` is a phrase that a sentence can begin with."""
 
     what: str
     newest: datetime | None
@@ -54,44 +47,30 @@ class Age:
         )
 
 
+@dataclass(frozen=True)
+class Newest:
+    """The newest moments of a log, in UTC: when an answer was given, and the TIME of a row."""
+
+    prediction: datetime | None
+    row: datetime | None
+
+
 def check_freshness(
-    now: datetime,
-    limits: Freshness,
-    manifest: Mapping[str, Any],
-    newest_prediction: datetime | None,
-    newest_row: datetime | None,
-    has_time: bool,
+    now: datetime, limits: Freshness, manifest: Mapping[str, Any], newest: Newest, has_time: bool
 ) -> dict[str, Age]:
-    """Find the age of the newest prediction, row and training row.
-
-    Args:
-        now: the moment of the check, with a time zone.
-        limits: [freshness] of ops/monitor.toml.
-        manifest: of the release; the model's age counts from known_until().
-        newest_prediction: when the log's last row was answered.
-        newest_row: the latest TIME of the rows that were asked about.
-        has_time: whether rows have a TIME.
-
-    Returns:
-        By name: prediction, row (where rows have a time) and model.
-    """
-    ages = {
-        "prediction": Age(
-            "the newest prediction", newest_prediction, limits.prediction_hours * HOUR, now
-        )
-    }
+    """Find the age of the newest prediction, row (where rows have a time) and model."""
+    hours, days = limits.prediction_hours * HOUR, limits.row_days * DAY
+    ages = {"prediction": Age("the newest prediction", newest.prediction, hours, now)}
     if has_time:
-        ages["row"] = Age("the newest row", newest_row, limits.row_days * DAY, now)
+        ages["row"] = Age("the newest row", newest.row, days, now)
     ages["model"] = Age(*known_until(manifest), limits.model_days * DAY, now)
     return ages
 
 
 def known_until(manifest: Mapping[str, Any]) -> tuple[str, datetime | None]:
-    """Return since when the world may have changed without a release knowing, and what was then.
-
-    Rows that judged the release count as well: it could not have been made of newer ones. Releases of
-    earlier versions say only which row was the last to train on.
-    """
+    """Return since when the world may have changed without a release knowing, and what was then."""
+    # Rows that judged the release count as well: it could not have been made of newer ones. Releases of
+    # earlier versions say only which row was the last to train on.
     if manifest.get("data_until"):
         return "the newest row when the model was made", moment(manifest["data_until"])
     if manifest.get("trained_until"):
@@ -119,9 +98,7 @@ def _words(span: timedelta) -> str:
 DEFAULTS_SCHEMA: dict[str, Any] = {
     "column": pl.String,
     "defaulted": pl.Int64,
-    "share": pl.Float64,
-    "expected": pl.Float64,
-    "p_value": pl.Float64,
+    **dict.fromkeys(("share", "expected", "p_value"), pl.Float64),
 }
 
 
@@ -131,23 +108,7 @@ def defaulted(
     reference: pl.DataFrame,
     trained: dict[str, float] | None = None,
 ) -> pl.DataFrame:
-    """Count the rows in which a default was used, column by column.
-
-    A share that rises is often the first sign of trouble: the model still answers, and a source
-    has fallen silent.
-
-    Args:
-        log: rows of the prediction log.
-        columns: of the release's contract; those that may be missing are counted. `default_share`
-            says how often one was missing in training.
-        reference: features of training rows, for a release whose contract has no such share: a
-            feature of the same name says how often it was missing; otherwise never is expected.
-        trained: by entity feature, the share of the training rows that had the default.
-
-    Returns:
-        One row a column, of SCHEMA: share of the rows, the share expected, and the probability of
-        so different a share where nothing differs; null without rows.
-    """
+    """Count the rows in which a default was used, by column: more than usual, a source is silent."""
     used = Counter(log["defaults_used"].explode().drop_nulls().to_list())
     shares = {column["name"]: column.get("default_share") for column in columns} | (trained or {})
     optional = [column["name"] for column in columns if not column["required"]]
@@ -178,15 +139,7 @@ RANGES_SCHEMA: dict[str, Any] = {
 
 
 def violations(rows: pl.DataFrame, columns: list[Mapping[str, Any]]) -> pl.DataFrame:
-    """Count the rows that break a rule, for each rule that is broken.
-
-    Args:
-        rows: the input columns of logged rows.
-        columns: of the release's contract.
-
-    Returns:
-        One row a broken rule, of SCHEMA; empty where all keep all.
-    """
+    """Count the rows that break a rule of the contract, for each rule that is broken."""
     breaches = []
     for column in columns_of({"columns": columns}):
         if column.name not in rows.columns:
@@ -195,14 +148,9 @@ def violations(rows: pl.DataFrame, columns: list[Mapping[str, Any]]) -> pl.DataF
         for rule, breaks in broken(column, values):
             bad = values.filter(breaks)
             if len(bad):
-                breaches.append(
-                    (column.name, rule, len(bad), len(bad) / rows.height, _example(bad))
-                )
+                example = "nothing" if bad[0] is None else str(bad[0])
+                breaches.append((column.name, rule, len(bad), len(bad) / rows.height, example))
     return pl.DataFrame(breaches, schema=RANGES_SCHEMA, orient="row")
-
-
-def _example(bad: pl.Series) -> str:
-    return "nothing" if bad[0] is None else str(bad[0])
 
 
 BATCH = "batch"  # whose features are computed from the events, not looked up
@@ -211,13 +159,8 @@ ENTITY_FEATURES_SCHEMA: dict[str, Any] = {
     "feature": pl.String,
     "entity": pl.String,
     "rows": pl.Int64,
-    "request": pl.Float64,
-    "store": pl.Float64,
-    "default": pl.Float64,
-    "missing": pl.Float64,
-    "null": pl.Float64,
-    "entities": pl.Int64,
-    "missing_entities": pl.Int64,
+    **dict.fromkeys(("request", "store", "default", "missing", "null"), pl.Float64),
+    **dict.fromkeys(("entities", "missing_entities"), pl.Int64),
 }
 
 Views = Sequence[Mapping[str, Any]]
@@ -232,19 +175,7 @@ def filled() -> Mapping[str, int]:
 
 
 def store_ages(views: Views, as_of: Mapping[str, int], now: datetime) -> dict[str, Age]:
-    """Find how old the values of each view are.
-
-    They may be as old as the shortest `max_age` allows, or else two cadences. A release of an earlier
-    library may tell neither, and is not judged.
-
-    Args:
-        views: `entity_features` of a release's contract.
-        as_of: from filled().
-        now: the moment of the check.
-
-    Returns:
-        By name, as a label of gauges has it.
-    """
+    """Find how old the values of each view are; a release that declares no limit is not judged."""
     ages: dict[str, Age] = {}
     for view in views:
         names = [feature["name"] for feature in view["features"]]
@@ -264,12 +195,7 @@ def store_ages(views: Views, as_of: Mapping[str, int], now: datetime) -> dict[st
 
 
 def of_another_time(counts: Mapping[str, Mapping[str, int]], most: float) -> Iterator[str]:
-    """Say where many rows needed entity features of another time than that of the feature store.
-
-    Args:
-        counts: by view, from other_times.read().
-        most: the share of the rows that is not reported.
-    """
+    """Say where more than a share of the rows needed features of another time than the store's."""
     for view, number in sorted(counts.items()):
         refused, default = number.get("refused", 0), number.get("default", 0)
         if refused + default > most * number.get("rows", 0):
@@ -281,18 +207,10 @@ def of_another_time(counts: Mapping[str, Mapping[str, int]], most: float) -> Ite
 
 
 def entity_features(log: pl.DataFrame, views: Views) -> pl.DataFrame:
-    """Measure how often each entity feature had no value.
-
-    Args:
-        log: rows of the prediction log; those scored in batches are left out.
-        views: `entity_features` of a release's contract.
-
-    Returns:
-        One row a feature, of SCHEMA, shares null without rows:
-        request, store, default: share of the rows whose value came from there; together 1;
-        missing: share of the rows whose entity has no value of this and the features beside it;
-        null: share of the rows in which the model got no value, as there is no default;
-        entities, missing_entities: different ones that were asked for, and those without values.
+    """Measure how often each entity feature had no value, as shares of the rows without scored
+    batches. `request`, `store` and `default`, where the value came from, are 1 together;
+    `missing` is the share of rows whose entity has no value of its view, `null` of those
+    without a value for the model.
     """
     asked = log.filter(pl.col("arm") != BATCH)
     rows = asked["row"].struct.unnest() if views and asked.height else pl.DataFrame()

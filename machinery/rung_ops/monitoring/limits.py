@@ -60,6 +60,7 @@ class Outcomes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When quality is judged, and when it is worse; `most_drop` as rung_ops.gate.rules says.
 
     most_miss: how far the share of outcomes inside their interval may be from the promised one.
+    score_days: whether each day is scored, too: most of a check's time, for a picture on the page.
     """
 
     days: Time = 60.0
@@ -68,6 +69,7 @@ class Outcomes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     most_drop: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.02
     most_miss: Share = 0.05
     false_alarms: Error = 0.01
+    score_days: bool = True
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,15 +86,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read(
     path: Path | None = None, replaced: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Limits:
-    """Read the limits; what the file leaves out has its default.
-
-    Args:
-        path: the file.
-        replaced: values that count in place of the file's, by table and name.
-
-    Raises:
-        SettingsError: the file is not valid TOML, or has an unknown name or an invalid value.
-    """
+    """Read the limits, or their defaults; `replaced` values count in place of the file's."""
     path = limits_file() if path is None else path
     written = settings.toml(path)
     for table, values in (replaced or {}).items():

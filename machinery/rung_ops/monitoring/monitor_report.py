@@ -1,13 +1,11 @@
 """The monitor's report: one self-contained HTML file with plots. Its layout is in monitor_report.html."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import polars.selectors as cs
-from markupsafe import Markup, escape
 
 from rung_ops.monitoring import quality
 from rung_ops.monitoring.inputs import Age
@@ -16,121 +14,14 @@ from rung_ops.statistics import drift
 from rung_ops.system import html as page
 from rung_ops.system.printable import counted, four_digits
 
-WIDTH, HEIGHT = 320, 96
-DAY_WIDTH, DAY_HEIGHT, LEFT, BOTTOM = 720, 240, 52, 40
-MAX_TICKS = 8
-
-
-def bars(names: Sequence[str], then: Sequence[float], now: Sequence[float]) -> str:
-    """Draw two distributions over the same bars: of training as an outline, of today as filled."""
-    top = max(*then, *now, 1e-9)
-    step = WIDTH / len(names)
-    drawn = []
-    for index, (name, before, after) in enumerate(zip(names, then, now, strict=True)):
-        left = index * step + 1
-        for kind, share in (("now", after), ("then", before)):
-            high = share / top * (HEIGHT - 4)
-            drawn.append(
-                f'<rect class="{kind}" x="{left:.1f}" y="{HEIGHT - high:.1f}" '
-                f'width="{step - 2:.1f}" height="{high:.1f}"/>'
-            )
-        label = f"{name}: {after:.1%} of the rows, {before:.1%} in training"
-        drawn.append(
-            f'<rect class="touch" x="{index * step:.1f}" y="0" width="{step:.1f}" '
-            f'height="{HEIGHT}"><title>{escape(label)}</title></rect>'
-        )
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="Distribution now and in training">{"".join(drawn)}</svg>'
-    )
-
-
-def days(rows: list[dict[str, Any]], expected: float | None, metric: str) -> str:
-    """Draw the figure of each day with its interval, over the share of outcomes that are known.
-
-    Args:
-        rows: of the table of quality, one a day.
-        expected: the figure on the test rows.
-        metric: what the figure is.
-    """
-    known = [row for row in rows if row["figure"] is not None]
-    ends = [row[end] for row in known for end in ("low", "high")]
-    ends += [expected] if expected is not None else []
-    if not ends:
-        ends = [0.0, 1.0]
-    low, high = min(ends), max(ends)
-    pad = (high - low or 1) * 0.08
-    low, high = low - pad, high + pad
-    step = (DAY_WIDTH - LEFT) / max(1, len(rows))
-
-    def height(value: float) -> float:
-        return (high - value) / (high - low) * (DAY_HEIGHT - BOTTOM)
-
-    drawn = []
-    for tick in (low + pad, (low + high) / 2, high - pad):
-        drawn.append(
-            f'<line class="grid" x1="{LEFT}" x2="{DAY_WIDTH}" '
-            f'y1="{height(tick):.1f}" y2="{height(tick):.1f}"/>'
-            f'<text class="at" x="{LEFT - 6}" y="{height(tick) + 4:.1f}">{tick:.3g}</text>'
-        )
-    for index, row in enumerate(rows):
-        drawn.append(_day(row, LEFT + (index + 0.5) * step, step, height))
-    every = -(-len(rows) // MAX_TICKS)
-    for index in range(0, len(rows), max(1, every)):
-        middle = LEFT + (index + 0.5) * step
-        drawn.append(
-            f'<text class="below" x="{middle:.1f}" y="{DAY_HEIGHT - 6}">'
-            f"{escape(rows[index]['value'])}</text>"
-        )
-    if expected is not None:
-        level = height(expected)
-        drawn.append(
-            f'<line class="expected" x1="{LEFT}" x2="{DAY_WIDTH}" '
-            f'y1="{level:.1f}" y2="{level:.1f}"><title>{escape(metric)} on the test rows: '
-            f"{four_digits(expected)}</title></line>"
-        )
-    return (
-        f'<svg viewBox="0 0 {DAY_WIDTH} {DAY_HEIGHT}" role="img" '
-        f'aria-label="{escape(metric)} by day">{"".join(drawn)}</svg>'
-    )
-
-
-def _day(row: dict[str, Any], middle: float, step: float, height: Any) -> str:
-    floor = DAY_HEIGHT - BOTTOM
-    tall = row["coverage"] * floor * 0.25
-    label = (
-        f"{row['value']}: {counted(row['predictions'], 'prediction')}, {row['coverage']:.0%} known"
-    )
-    drawn = (
-        f'<rect class="known" x="{middle - step * 0.4:.1f}" width="{step * 0.8:.1f}" '
-        f'y="{floor - tall:.1f}" height="{tall:.1f}"/>'
-    )
-    if row["figure"] is not None:
-        label += f"; {four_digits(row['figure'])} ({four_digits(row['low'])} to {four_digits(row['high'])})"
-        drawn += (
-            f'<line class="range" x1="{middle:.1f}" x2="{middle:.1f}" '
-            f'y1="{height(row["low"]):.1f}" y2="{height(row["high"]):.1f}"/>'
-            f'<circle class="figure" cx="{middle:.1f}" cy="{height(row["figure"]):.1f}" r="3.5"/>'
-        )
-    return (
-        f'{drawn}<rect class="touch" x="{middle - step / 2:.1f}" width="{step:.1f}" y="0" '
-        f'height="{floor}"><title>{escape(label)}</title></rect>'
-    )
-
-
 LAYOUT = Path(__file__).with_suffix(".html")
+FLOOR = 200  # height of the drawing of days, above their names
 # In tables of their own, as one of all figures is wider than a screen.
 MISSING, VALUES = cs.matches("missing"), cs.matches(r"mean|p\d")
 
 
 def html(project: str, environment: str, result: MonitorResult) -> str:
-    """Render the report.
-
-    Args:
-        project: its name.
-        environment: staging or production.
-        result: what a check found.
-    """
+    """Render the report."""
     figures = result.drift.drop("bars", "shares", "reference_shares", "moved")
     return page.render(
         LAYOUT,
@@ -140,7 +31,6 @@ def html(project: str, environment: str, result: MonitorResult) -> str:
             f"to {result.until:%Y-%m-%d %H:%M} UTC."
         ),
         result=result,
-        problems=[_code(problem) for problem in result.problems],
         not_judged=list(not_judged(result)),
         tiles=_tiles(result),
         method=_method(result),
@@ -151,6 +41,7 @@ def html(project: str, environment: str, result: MonitorResult) -> str:
             figures.select("feature", VALUES),
         ],
         outcomes=_outcomes(result),
+        floor=FLOOR,
         strings=cs.string(),
     )
 
@@ -231,7 +122,7 @@ def _card(row: Mapping[str, Any], described: Mapping[str, Any]) -> dict[str, Any
     state, chip = _state(row)
     card = {"feature": row["feature"], "description": what + unit, "state": state, "chip": chip}
     if row["bars"] is None:
-        return card | {"drawing": None, "lines": [f"Nothing to compare ({row['kind']})."]}
+        return card | {"bars": None, "lines": [f"Nothing to compare ({row['kind']})."]}
     ends = row["bars"][0], row["bars"][-1]
     if row["kind"] != "category":
         ends = ends[0].split(" to ")[0], ends[1].split(" to ")[-1]
@@ -242,8 +133,9 @@ def _card(row: Mapping[str, Any], described: Mapping[str, Any]) -> dict[str, Any
         lines.append(f"missing {row['missing']:.1%}, in training {row['reference_missing']:.1%}")
     if row["unseen"]:
         lines.append(f"{row['unseen']:.1%} not seen in training")
-    drawing = Markup(bars(row["bars"], row["reference_shares"], row["shares"]))
-    return card | {"drawing": drawing, "ends": ends, "lines": lines}
+    bars = list(zip(row["bars"], row["reference_shares"], row["shares"], strict=True))
+    top = max(*row["reference_shares"], *row["shares"], 1e-9)
+    return card | {"bars": bars, "top": top, "ends": ends, "lines": lines}
 
 
 def _state(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -283,24 +175,38 @@ def _outcomes(result: MonitorResult) -> dict[str, Any] | None:
         worse="worse",
         mean_truth="mean_truth",
         mean_predicted="mean_predicted",
-        **_interval(result.quality),
+        **({"in_the_interval": "held"} if result.quality["held"].count() else {}),
     )
-    drawing = days(result.quality.filter(is_day).to_dicts(), expected, result.metric)
+    days = result.quality.filter(is_day).to_dicts()
+    drawn = (
+        f"{result.metric} with its 95 % interval, for days with {limits.min_coverage:.0%} of "
+        f"the outcomes known, and {limits.min_rows} at least."
+        if limits.score_days
+        else "Days are not scored: `score_days` in ops/monitor.toml."
+    )
+    height, ticks = _scale(days, expected)
     return {
-        "note": (
-            f"{result.metric} with its 95 % interval, for days with {limits.min_coverage:.0%} of "
-            f"the outcomes known, and {limits.min_rows} at least. Bars: the share that is "
-            f"known.{on_test}"
-        ),
-        "drawing": Markup(drawing),
+        "note": f"{drawn} Bars: the share that is known.{on_test}",
+        "drawn": days,
+        "height": height,
+        "ticks": ticks,
+        "expected": expected,
         "slices": shown.filter(~pl.col("is day")).drop("is day"),
         "days": shown.filter("is day").drop("is day", "slice", "on_the_test_rows", "worse"),
     }
 
 
-def _interval(quality: pl.DataFrame) -> dict[str, str]:
-    """Name the columns of intervals, where the release predicts some."""
-    return {"in_the_interval": "held"} if quality["held"].count() else {}
+def _scale(
+    days: list[dict[str, Any]], expected: float | None
+) -> tuple[Callable[[float], float], list[float]]:
+    """Return how far from the top a figure is drawn, and the figures that the axis names."""
+    ends = [row[end] for row in days if row["figure"] is not None for end in ("low", "high")]
+    ends += [expected] if expected is not None else []
+    low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
+    pad = (high - low or 1) * 0.08
+    ticks = [low, (low + high) / 2, high]
+    low, high = low - pad, high + pad
+    return (lambda value: (high - value) / (high - low) * FLOOR), ticks
 
 
 def _span(age: Age) -> str:
@@ -308,8 +214,3 @@ def _span(age: Age) -> str:
         return "none"
     hours = age.age.total_seconds() / 3600
     return f"{hours:.1f} h" if abs(hours) < 48 else f"{hours / 24:,.0f} d"
-
-
-def _code(text: str) -> Markup:
-    """Escape a text, and mark the names in backquotes as code."""
-    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))

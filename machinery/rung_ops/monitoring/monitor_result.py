@@ -5,15 +5,14 @@ monitor no longer runs. The limits are exported with the verdicts, so the alert 
 contain none.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 from msgspec.structs import asdict
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from rung_ops.monitoring import quality
 from rung_ops.monitoring.inputs import Age
@@ -25,33 +24,16 @@ from rung_ops.system.printable import counted, four_digits
 
 @dataclass(frozen=True)
 class MonitorResult:
-    """What a check found.
-
-    Attributes:
-        release: that answered.
-        now: the moment of the check, with a time zone.
-        since, until: the window.
-        rows: predictions in it.
-        error: probability of a false alarm that each test was left with.
-        judged: whether there were predictions enough to judge drift.
-        drift: table of drift.compare(), with `drifted` and `missing_rose`; null if not judged.
-        defaults: table of defaults.defaulted(), with `rose`.
-        ranges: table of ranges.violations().
-        ages: from freshness.check_freshness() and feature_quality.ages().
-        entity_features: table of feature_quality.measure(); empty if the release has none.
-        quality: table of quality.judge(); empty if no outcomes are known.
-        metric: the deciding figure.
-        limits: by which it was judged.
-        problems: what is wrong, each a sentence.
-    """
+    """What a check found."""
 
     release: Released
     now: datetime
     since: datetime
     until: datetime
     rows: int
-    error: float
-    judged: bool
+    error: float  # probability of a false alarm that each test was left with
+    judged: bool  # whether there were predictions enough to judge drift
+    # Table of drift.compare(), with `drifted` and `missing_rose`; null if not judged.
     drift: pl.DataFrame
     defaults: pl.DataFrame
     ranges: pl.DataFrame
@@ -60,7 +42,7 @@ class MonitorResult:
     quality: pl.DataFrame
     metric: str
     limits: Limits
-    problems: list[str]
+    problems: list[str]  # what is wrong, each a sentence
 
 
 def problems(result: MonitorResult) -> Iterator[str]:
@@ -189,156 +171,127 @@ def _quality_status(result: MonitorResult, recent: pl.DataFrame) -> dict[str, An
     }
 
 
-# Name, help text, column of the table of features.
-OF_FEATURES = [
-    ("monitor_feature_drifted", "1 if a feature, or prediction, has drifted.", "drifted"),
-    (
-        "monitor_feature_change",
-        "Share of the rows that lie elsewhere than in training.",
-        "change",
+# By table of the result: the labels of its gauges, with the columns that they are read from; and name,
+# help text and column of each gauge.
+GAUGES: dict[str, tuple[dict[str, str], tuple[tuple[str, str, str], ...]]] = {
+    "drift": (
+        {"feature": "feature"},
+        (
+            ("feature_drifted", "1 if a feature, or prediction, has drifted.", "drifted"),
+            ("feature_change", "Share of the rows that lie elsewhere than in training.", "change"),
+            ("feature_p_value", "Chance of such a change where there is none.", "p_value"),
+            ("feature_psi", "Population stability index.", "psi"),
+            ("feature_unseen_ratio", "Share of values that training had not.", "unseen"),
+            ("feature_missing_ratio", "Share of rows without a value.", "missing"),
+            ("feature_missing_rose", "1 where more is missing than may be.", "missing_rose"),
+        ),
     ),
-    ("monitor_feature_p_value", "Chance of such a change where there is none.", "p_value"),
-    ("monitor_feature_psi", "Population stability index.", "psi"),
-    ("monitor_feature_unseen_ratio", "Share of values that training had not.", "unseen"),
-    ("monitor_feature_missing_ratio", "Share of rows without a value.", "missing"),
-    ("monitor_feature_missing_rose", "1 where more is missing than may be.", "missing_rose"),
-]
-OF_DEFAULTS = [
-    (
-        "monitor_column_defaulted_ratio",
-        "Share of rows in which a default replaced a missing value.",
-        "share",
+    "defaults": (
+        {"column": "column"},
+        (
+            (
+                "column_defaulted_ratio",
+                "Share of rows in which a default replaced a missing value.",
+                "share",
+            ),
+            ("column_defaulted_rose", "1 if that share is higher than it may be.", "rose"),
+        ),
     ),
-    ("monitor_column_defaulted_rose", "1 if that share is higher than it may be.", "rose"),
-]
-OF_ENTITY_FEATURES = [
-    ("monitor_entity_feature_request_ratio", "Share of rows whose caller sent it.", "request"),
-    ("monitor_entity_feature_store_ratio", "Share of rows with the store's value.", "store"),
-    ("monitor_entity_feature_default_ratio", "Share of rows with its default.", "default"),
-    (
-        "monitor_entity_feature_missing_ratio",
-        "Share of rows whose entity has no values in the feature store.",
-        "missing",
+    "entity_features": (
+        {"feature": "feature", "entity": "entity"},
+        (
+            ("entity_feature_request_ratio", "Share of rows whose caller sent it.", "request"),
+            ("entity_feature_store_ratio", "Share of rows with the store's value.", "store"),
+            ("entity_feature_default_ratio", "Share of rows with its default.", "default"),
+            (
+                "entity_feature_missing_ratio",
+                "Share of rows whose entity has no values in the feature store.",
+                "missing",
+            ),
+            ("entity_feature_null_ratio", "Share of rows without a value.", "null"),
+        ),
     ),
-    ("monitor_entity_feature_null_ratio", "Share of rows without a value.", "null"),
-]
-OF_RANGES = [
-    ("monitor_range_broken_rows", "Rows that break a bound of the contract.", "rows"),
-    ("monitor_range_broken_ratio", "Share of the rows that break it.", "share"),
-]
-OF_QUALITY = [
-    ("monitor_quality", "The deciding figure in production, over the newest days.", "figure"),
-    ("monitor_quality_low", "Lower end of its 95 % interval.", "low"),
-    ("monitor_quality_high", "Upper end of its 95 % interval.", "high"),
-    ("monitor_quality_expected", "The figure on the release's test rows.", "expected"),
-    ("monitor_quality_worse", "1 if it is worse by more than it may be.", "worse"),
-    ("monitor_interval_held_ratio", "Share of the outcomes inside their interval.", "held"),
-    ("monitor_interval_promised_ratio", "The share that QUANTILES promise.", "promised"),
-    ("monitor_interval_missed", "1 if it is farther off than it may be.", "missed"),
-    ("monitor_outcomes_ratio", "Share of predictions whose outcome is known.", "coverage"),
-]
+    "ranges": (
+        {"column": "column", "rule": "rule"},
+        (
+            ("range_broken_rows", "Rows that break a bound of the contract.", "rows"),
+            ("range_broken_ratio", "Share of the rows that break it.", "share"),
+        ),
+    ),
+    "quality": (
+        {"metric": "metric", "slice": "column", "value": "value"},
+        (
+            ("quality", "The deciding figure in production, over the newest days.", "figure"),
+            ("quality_low", "Lower end of its 95 % interval.", "low"),
+            ("quality_high", "Upper end of its 95 % interval.", "high"),
+            ("quality_expected", "The figure on the release's test rows.", "expected"),
+            ("quality_worse", "1 if it is worse by more than it may be.", "worse"),
+            ("interval_held_ratio", "Share of the outcomes inside their interval.", "held"),
+            ("interval_promised_ratio", "The share that QUANTILES promise.", "promised"),
+            ("interval_missed", "1 if it is farther off than it may be.", "missed"),
+            ("outcomes_ratio", "Share of predictions whose outcome is known.", "coverage"),
+        ),
+    ),
+}
 
 
 def gauges(result: MonitorResult) -> bytes:
     """Return the gauges; those without a value are left out."""
     registry = CollectorRegistry()
-    registry.register(_Figures(result))  # type: ignore[arg-type]
-    return generate_latest(registry)
 
+    def single(name: str, help_text: str, value: float) -> None:
+        Gauge(f"monitor_{name}", help_text, registry=registry).set(value)
 
-class _Figures:
-    """A collector of prometheus_client."""
+    def labelled(
+        name: str, help_text: str, labels: Iterable[str], values: Mapping[Any, float]
+    ) -> None:
+        family = Gauge(f"monitor_{name}", help_text, list(labels), registry=registry)
+        for key, value in values.items():
+            family.labels(*key).set(value)
 
-    def __init__(self, result: MonitorResult) -> None:
-        self._result = result
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        result = self._result
-        yield _one(
-            "monitor_run_timestamp_seconds", "When the monitor last ran.", result.now.timestamp()
-        )
-        yield _one("monitor_rows", "Predictions that it checked.", result.rows)
-        yield _one("monitor_problems", "Things that are wrong.", len(result.problems))
-        yield _one("monitor_drift_judged", "1 if there were enough of them.", result.judged)
-        yield _labelled(
-            "monitor_release_info",
-            "The release that it checked.",
-            "release",
-            {result.release.id: 1.0},
-        )
-        yield _labelled(
-            "monitor_newest_timestamp_seconds",
-            "The newest prediction, row, and row that the model learned from.",
-            "of",
-            {name: age.newest.timestamp() for name, age in result.ages.items() if age.newest},
-        )
-        yield _labelled(
-            "monitor_stale",
-            "1 if the newest of it is older than it may be.",
-            "of",
-            {name: float(age.stale) for name, age in result.ages.items()},
-        )
-        yield _limits(result)
-        yield _descriptions(result)
-        yield from _families(OF_FEATURES, result.drift, {"feature": "feature"})
-        yield from _families(OF_DEFAULTS, result.defaults, {"column": "column"})
-        yield from _families(
-            OF_ENTITY_FEATURES, result.entity_features, {"feature": "feature", "entity": "entity"}
-        )
-        yield from _families(
-            OF_RANGES,
-            result.ranges,
-            {"column": "column", "rule": "rule"},
-        )
-        figures = result.quality.filter(pl.col("column") != quality.DAY).with_columns(
-            metric=pl.lit(result.metric)
-        )
-        yield from _families(
-            OF_QUALITY, figures, {"metric": "metric", "slice": "column", "value": "value"}
-        )
-
-
-def _one(name: str, help_text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, help_text, value=float(value))
-
-
-def _labelled(name: str, help_text: str, label: str, values: dict[str, float]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, help_text, labels=[label])
-    for key, value in values.items():
-        family.add_metric([key], value)
-    return family
-
-
-def _limits(result: MonitorResult) -> GaugeMetricFamily:
-    values = {
-        f"{table}.{name}": float(value)
+    ages = result.ages.items()
+    single("run_timestamp_seconds", "When the monitor last ran.", result.now.timestamp())
+    single("rows", "Predictions that it checked.", result.rows)
+    single("problems", "Things that are wrong.", len(result.problems))
+    single("drift_judged", "1 if there were enough of them.", result.judged)
+    release = {(result.release.id,): 1.0}
+    labelled("release_info", "The release that it checked.", ["release"], release)
+    labelled(
+        "newest_timestamp_seconds",
+        "The newest prediction, row, and row that the model learned from.",
+        ["of"],
+        {(name,): age.newest.timestamp() for name, age in ages if age.newest},
+    )
+    stale = {(name,): float(age.stale) for name, age in ages}
+    labelled("stale", "1 if the newest of it is older than it may be.", ["of"], stale)
+    limits = {
+        (f"{table}.{name}",): float(value)
         for table, limits in asdict(result.limits).items()
         for name, value in asdict(limits).items()
     }
-    help_text = "What counts as wrong, by table and name."
-    return _labelled("monitor_limit", help_text, "setting", values)
+    labelled("limit", "What counts as wrong, by table and name.", ["setting"], limits)
+    described = {key: 1.0 for key in _descriptions(result)}
+    labelled("feature_info", "What a feature is.", ["feature", "description"], described)
+    for table, (labels, families) in GAUGES.items():
+        rows: pl.DataFrame = getattr(result, table)
+        if table == "quality":
+            rows = rows.filter(pl.col("column") != quality.DAY)
+            rows = rows.with_columns(metric=pl.lit(result.metric))
+        for name, help_text, column in families:
+            known = rows.drop_nulls(column).iter_rows(named=True)
+            values = {
+                tuple(str(row[each]) for each in labels.values()): row[column] for row in known
+            }
+            labelled(name, help_text, labels, values)
+    return generate_latest(registry)
 
 
-def _descriptions(result: MonitorResult) -> GaugeMetricFamily:
+def _descriptions(result: MonitorResult) -> Iterator[tuple[str, str]]:
     """Describe each feature by its column of Row: "Distance between the airports (mile)"."""
     columns = {column["name"]: column for column in result.release.contract["columns"]}
     columns[drift.PREDICTION] = {"description": "What the model answers"}
-    info = GaugeMetricFamily(
-        "monitor_feature_info", "What a feature is.", labels=["feature", "description"]
-    )
     for name in result.drift["feature"]:
         column = columns.get(name, {})
         description = column.get("description") or "Derived from the row"
         unit = f" ({column['unit']})" if column.get("unit") else ""
-        info.add_metric([name, f"{description}{unit}"], 1)
-    return info
-
-
-def _families(
-    names: list[tuple[str, str, str]], table: pl.DataFrame, labels: dict[str, str]
-) -> Iterator[GaugeMetricFamily]:
-    for name, help_text, column in names:
-        family = GaugeMetricFamily(name, help_text, labels=list(labels))
-        for row in table.drop_nulls(column).iter_rows(named=True):
-            family.add_metric([str(row[each]) for each in labels.values()], float(row[column]))
-        yield family
+        yield name, f"{description}{unit}"

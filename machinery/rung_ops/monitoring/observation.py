@@ -46,18 +46,7 @@ CHECK = "monitor_check"
 
 
 def hook_problems(predictions: pl.DataFrame) -> list[str]:
-    """Return what the project's monitor_check and those of add-ons find.
-
-    A check that raises, or returns something else than a list of sentences, is a problem as well:
-    the rest of the report must not be lost with it.
-
-    Args:
-        predictions: rows of the prediction log in the window.
-
-    Raises:
-        HookError: pyproject.toml names a function that is missing or has another signature.
-        AddonError: an add-on cannot be used.
-    """
+    """Return what the monitor_check of the project and of add-ons find; one that fails is a problem."""
     found = []
     if own := hooks.load(CHECK):
         found += _checked(f"the hook {CHECK}", own, predictions)
@@ -72,17 +61,12 @@ def _checked(what: str, function: Callable[..., Any], predictions: pl.DataFrame)
     except Exception as error:  # the hook is the user's, and may raise anything
         return [f"{what} raised {type(error).__name__}: {error}"]
     if not isinstance(returned, list):
-        return [
-            f"{_expected(what, type(returned).__name__)}; it must return an empty list for no problem"
-        ]
-    wrong = [each for each in returned if not (isinstance(each, str) and each.strip())]
-    if wrong:
-        return [_expected(what, f"a list with {wrong[0]!r} in it")]
-    return returned
-
-
-def _expected(what: str, got: str) -> str:
-    return f"{what} must return a list of sentences, each a str, and returned {got}"
+        got = f"{type(returned).__name__}; it must return an empty list for no problem"
+    elif wrong := [each for each in returned if not (isinstance(each, str) and each.strip())]:
+        got = f"a list with {wrong[0]!r} in it"
+    else:
+        return returned
+    return [f"{what} must return a list of sentences, each a str, and returned {got}"]
 
 
 def report_folder() -> Path:
@@ -100,26 +84,9 @@ class NothingToCheckError(OpsError):
 
 
 def observe(
-    environment: str,
-    now: datetime,
-    limits: Limits,
-    since: datetime | None = None,
-    folder: Path | None = None,
+    environment: str, now: datetime, limits: Limits, since: datetime | None = None
 ) -> MonitorResult:
-    """Check what an environment's serving release answered.
-
-    Args:
-        environment: staging or production.
-        now: the moment of the check, with a time zone; the window ends here.
-        limits: of ops/monitor.toml.
-        since: where the window begins; as many days back as [window] says if not given.
-        folder: of the outcomes; data/outcomes if not given.
-
-    Raises:
-        NothingToCheckError: nothing is served, or nothing was ever predicted.
-        BundleError: the release must not be used.
-        HookError: the project's monitor_check cannot be used.
-    """
+    """Check what an environment's serving release answered since a moment, or as [window] says."""
     release = _serving(environment)
     log = prediction_log.folder(environment)
     begin = since or now - timedelta(days=limits.window.days)
@@ -137,7 +104,7 @@ def observe(
     given = check.MonitorInput(
         predictions,
         earlier,
-        outcomes.read(release.contract, folder or outcomes.outcomes_folder()),
+        outcomes.read(release.contract),
         check.newest_moments(prediction_log.read(log, until=now), release.contract["time"]),
         begin,
         now,
@@ -225,13 +192,7 @@ def monitor(
     replaced: Mapping[str, Mapping[str, Any]] | None = None,
     also: Callable[[MonitorResult], list[str]] | None = None,
 ) -> int:
-    """Check, write the report, and print what is wrong; return the exit code.
-
-    Args:
-        options: of the command line.
-        replaced: values that replace those in ops/monitor.toml, by table and name.
-        also: finds what else is wrong; returns a sentence for each problem.
-    """
+    """Check, write the report, and print what is wrong; an add-on brings limits and checks of its own."""
     if options.if_deployed and not deployed(options.environment):
         print(f"Nothing was deployed to {options.environment} yet: there is nothing to check.")
         return OK

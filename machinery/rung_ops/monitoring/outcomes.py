@@ -33,17 +33,11 @@ READERS = {
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Known outcomes, each once.
+    """Known outcomes, each once."""
 
-    Attributes:
-        by_id: columns `id` and `truth`.
-        by_key: the key columns and `truth`.
-        problems: what could not be used, each a sentence.
-    """
-
-    by_id: pl.DataFrame
-    by_key: pl.DataFrame
-    problems: list[str] = field(default_factory=list)
+    by_id: pl.DataFrame  # columns `id` and `truth`
+    by_key: pl.DataFrame  # the key columns and `truth`
+    problems: list[str] = field(default_factory=list)  # what could not be used, each a sentence
 
 
 class OutcomesError(OpsError):
@@ -51,12 +45,7 @@ class OutcomesError(OpsError):
 
 
 def read(contract: Mapping[str, Any], folder: Path | None = None) -> Outcomes:
-    """Read all files of outcomes.
-
-    Args:
-        contract: of a release.
-        folder: holds .parquet and .csv files, also in folders below it.
-    """
+    """Read all files of outcomes."""
     folder = outcomes_folder() if folder is None else folder
     key = {
         column["name"]: dtype_of(column["polars"])
@@ -74,7 +63,7 @@ def read(contract: Mapping[str, Any], folder: Path | None = None) -> Outcomes:
         except OutcomesError as error:
             problems.append(str(error))
         else:
-            (by_id if ID in frame.columns else by_key).append(frame)
+            (by_key if key and set(key) <= set(frame.columns) else by_id).append(frame)
     return Outcomes(
         pl.concat(by_id).unique(ID, keep="last", maintain_order=True),
         pl.concat(by_key).unique(list(key) or None, keep="last", maintain_order=True),
@@ -83,16 +72,7 @@ def read(contract: Mapping[str, Any], folder: Path | None = None) -> Outcomes:
 
 
 def join(log: pl.DataFrame, outcomes: Outcomes) -> pl.DataFrame:
-    """Join outcomes to the predictions that they belong to.
-
-    Args:
-        log: rows of the prediction log.
-        outcomes: from read().
-
-    Returns:
-        The log with `truth`: 0 and 1 for true or false, the value, or the name of the class; null
-        where it is not known yet.
-    """
+    """Join outcomes to their predictions as `truth`: 0 and 1, a value, or a class; null if unknown."""
     joined = log.join(outcomes.by_id, on=ID, how="left", maintain_order="left")
     key = {n: t for n, t in outcomes.by_key.schema.items() if n != TRUTH}
     row = log.schema["row"]

@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 
 from rung_ops.gate import rules
-from rung_ops.gate.rules import Threshold
 from rung_ops.model import target
 from rung_ops.model.target import ONE_NUMBER, Kind, inside, numbers, packed, unpacked
 from rung_ops.monitoring.limits import Limits
@@ -27,27 +26,15 @@ RECENT, DAY = "recent", "day"  # in place of a slice's column: all of the newest
 
 @dataclass(frozen=True)
 class QualityMetric:
-    """What quality is measured by.
-
-    Attributes:
-        score: of the release, or of src/.
-        metric: the deciding figure, one of those score() returns.
-        higher_is_better: its direction.
-        metrics: the release's figures on its test rows.
-        slices: the same of each slice.
-        columns: to slice by: names of columns or features.
-        classes: whether the truth is a class, 0 or 1, and no value.
-        seed: of what is random.
-        kind: what is predicted.
-    """
+    """What quality is measured by."""
 
     score: Score
     metric: str
     higher_is_better: bool
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, float]  # the release's figures on its test rows
     slices: list[dict[str, Any]]
-    columns: list[str]
-    classes: bool
+    columns: list[str]  # to slice by: names of columns or features
+    classes: bool  # whether the truth is a class, 0 or 1, and no value
     seed: int
     kind: Kind = ONE_NUMBER
 
@@ -56,10 +43,6 @@ class QualityMetric:
         if column in (RECENT, DAY):
             return self.metrics.get(self.metric)
         return self._slice(column, value).get(self.metric)
-
-    def allowed(self, share: float, expected: float) -> Threshold:
-        """Return how far a figure may be worse than the one of the test rows."""
-        return rules.allowed_loss(share, expected, self.higher_is_better)
 
     def tested(self, column: str, value: str) -> int | None:
         """Count the test rows of a slice; None if the release does not say."""
@@ -72,52 +55,18 @@ class QualityMetric:
         return {}
 
 
-INTERVAL_SCHEMA: dict[str, Any] = {
-    "held": pl.Float64,
-    "held_error": pl.Float64,
-    "held_low": pl.Float64,
-    "held_high": pl.Float64,
-    "promised": pl.Float64,
-    "missed": pl.Boolean,
-}
-
-
 def measure_interval(
-    truth: np.ndarray, predicted: np.ndarray, promised: float, seed: int, shown_error: float
+    truth: np.ndarray, predicted: np.ndarray, promised: float, seed: int
 ) -> dict[str, Any]:
-    """Measure the share of outcomes inside their interval, with a confidence interval.
-
-    Args:
-        truth: shape (n_rows,).
-        predicted: low, median and high, shape (n_rows, 3).
-        promised: the share that it is to hold.
-        seed: of the jackknife.
-        shown_error: of the interval of the share.
-
-    Returns:
-        Columns of SCHEMA, but for `missed`; none if there are too few rows.
-    """
+    """Measure the share of outcomes inside their interval; nothing where there are too few rows."""
     held = inside(truth, predicted)
     group = jackknife.dealt(len(held), seed)
     error = jackknife.standard_error(lambda rows: float(held[rows].mean()), group)
     if not np.isfinite(error):
         return {}
-    share, half = float(held.mean()), jackknife.student_t_quantile(shown_error) * error
+    share, half = float(held.mean()), jackknife.student_t_quantile(SHOWN_ERROR) * error
     ends = {"held_low": max(share - half, 0.0), "held_high": min(share + half, 1.0)}
     return {"held": share, "held_error": error, **ends, "promised": promised}
-
-
-def judge_interval(row: dict[str, Any], error_rate: float, most_miss: float) -> None:
-    """Say whether a share is farther from the promised one than it may be, beyond chance.
-
-    Args:
-        row: with what measure() gives, if anything; gets `missed`.
-        error_rate: how often a share that is just not too far may be taken for one that is.
-        most_miss: how far it may be.
-    """
-    if row.get("held") is not None:
-        sure = jackknife.student_t_quantile(2 * error_rate) * row["held_error"]
-        row["missed"] = bool(abs(row["held"] - row["promised"]) - sure > most_miss)
 
 
 MISSING = "missing"
@@ -126,33 +75,22 @@ DAY_GROUPS = 10
 SHOWN_ERROR = 0.05  # of the intervals in the table: they hold the true figure 19 times in 20
 MAX_ROWS = 100_000  # more rows cost seconds and add no useful certainty
 
+INTERVAL = ("held", "held_error", "held_low", "held_high", "promised")
 SCHEMA: dict[str, Any] = {
-    "column": pl.String,
-    "value": pl.String,
-    "predictions": pl.Int64,
-    "outcomes": pl.Int64,
-    "coverage": pl.Float64,
-    "mean_truth": pl.Float64,
-    "mean_predicted": pl.Float64,
-    "figure": pl.Float64,
-    "error": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "expected": pl.Float64,
+    **dict.fromkeys(("column", "value"), pl.String),
+    **dict.fromkeys(("predictions", "outcomes"), pl.Int64),
+    **dict.fromkeys(("coverage", "mean_truth", "mean_predicted"), pl.Float64),
+    **dict.fromkeys(("figure", "error", "low", "high", "expected"), pl.Float64),
     "allowed": pl.String,
     "worse": pl.Boolean,
-    **INTERVAL_SCHEMA,
+    **dict.fromkeys(INTERVAL, pl.Float64),
+    "missed": pl.Boolean,
 }
 PREDICTED = "predicted"
 
 
 def judge(joined: pl.DataFrame, quality_metric: QualityMetric, limits: Limits) -> pl.DataFrame:
-    """Score each day, the newest days together, and their slices.
-
-    Args:
-        joined: rows of the log with their outcomes, as outcomes.join() returns them.
-        quality_metric: how they are scored, and what the release had on its test rows.
-        limits: of ops/monitor.toml.
+    """Score each day, the newest days together, and their slices, of rows from outcomes.join().
 
     Returns:
         One row each, of SCHEMA. First `recent`: all predictions of the newest days of which enough
@@ -161,7 +99,7 @@ def judge(joined: pl.DataFrame, quality_metric: QualityMetric, limits: Limits) -
         figure and its 95 % interval, null where too few outcomes are known; expected: that of the
         test rows; allowed: how far it may be worse, in words; worse: whether it is, judged for `recent`
         and its slices with an error that they share, null if it is not known. held to missed:
-        where the release predicts intervals, see rung_ops.monitoring.quality.
+        where the release predicts intervals.
     """
     rows = joined.select(
         pl.col("time").dt.date().cast(pl.String).alias(DAY),
@@ -213,6 +151,8 @@ def _row(
     }
     if known.height < limits.outcomes.min_rows or coverage < limits.outcomes.min_coverage:
         return row
+    if column == DAY and not limits.outcomes.score_days:
+        return row
     if known.height > MAX_ROWS:
         known = known.sample(MAX_ROWS, seed=quality_metric.seed)
     kind = quality_metric.kind
@@ -224,7 +164,7 @@ def _row(
         mean = float(numbers(predicted, kind).mean())
         row |= {"mean_truth": float(truth.mean()), "mean_predicted": mean}
     if kind.quantiles:
-        row |= measure_interval(truth, predicted, kind.level, quality_metric.seed, SHOWN_ERROR)
+        row |= measure_interval(truth, predicted, kind.level, quality_metric.seed)
 
     def figure(chosen: np.ndarray) -> float:
         with warnings.catch_warnings(action="ignore"):
@@ -247,19 +187,19 @@ def _row(
 def _compare_with_the_test(
     rows: list[dict[str, Any]], quality_metric: QualityMetric, limits: Limits
 ) -> None:
-    """Say what is worse than on the test rows, or promised, with an error that all share.
-
-    Only one end of an interval can be a false alarm, so each may miss at both ends together twice
-    as often.
-    """
+    """Say what is worse than on the test rows, or promised, with an error that all share."""
     judged = [row for row in rows if row.get("expected") is not None]
     recent = rows[0]
     tests = len(judged) + (recent.get("held") is not None)
     if not tests:
         return
     error_rate = limits.outcomes.false_alarms / tests
-    judge_interval(recent, error_rate, limits.outcomes.most_miss)
+    # Only one end of an interval can be a false alarm, so each may miss at both ends together twice as
+    # often.
     quantile = jackknife.student_t_quantile(2 * error_rate)
+    if recent.get("held") is not None:
+        miss = abs(recent["held"] - recent["promised"]) - quantile * recent["held_error"]
+        recent["missed"] = bool(miss > limits.outcomes.most_miss)
     sign = 1 if quality_metric.higher_is_better else -1
     for row in judged:
         lost = sign * (row["expected"] - row["figure"])
@@ -267,6 +207,7 @@ def _compare_with_the_test(
         if tested := quality_metric.tested(row["column"], row["value"]):
             # What is expected of a slice comes from rows, too, often few: it errs by itself.
             error *= math.sqrt(1 + min(row["outcomes"], MAX_ROWS) / tested)
-        allowed = quality_metric.allowed(limits.outcomes.most_drop, row["expected"])
+        share, higher = limits.outcomes.most_drop, quality_metric.higher_is_better
+        allowed = rules.allowed_loss(share, row["expected"], higher)
         row["allowed"] = str(allowed)
         row["worse"] = bool(lost - quantile * error > allowed.amount)

@@ -18,22 +18,14 @@ Score = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
 @dataclass(frozen=True)
 class Released:
-    """A release without its model, which is not loaded.
+    """A release without its model, which is not loaded."""
 
-    Attributes:
-        files: of the bundle; a folder where they are not verified.
-        manifest, contract: as the bundle has them.
-        reference: features of training rows, and `prediction`.
-        metrics: the figures of score() on the test rows.
-        slices: the same for each slice, with its `column` and `value`.
-    """
-
-    files: Path | ReleaseFiles
+    files: Path | ReleaseFiles  # of the bundle; a folder where they are not verified
     manifest: dict[str, Any]
     contract: dict[str, Any]
-    reference: pl.DataFrame
-    metrics: dict[str, float]
-    slices: list[dict[str, Any]]
+    reference: pl.DataFrame  # features of training rows, and `prediction`
+    metrics: dict[str, float]  # the figures of score() on the test rows
+    slices: list[dict[str, Any]]  # the same for each slice, with its `column` and `value`
 
     @property
     def id(self) -> str:
@@ -41,25 +33,13 @@ class Released:
         return str(self.manifest["id"])
 
     def score(self) -> Score:
-        """Import score() as it was when the release was made.
-
-        Raises:
-            BundleError: its source cannot be imported.
-        """
+        """Import score() as it was when the release was made."""
         score: Score = source_import.module_of(self.files, self.manifest["package"], "model").score
         return score
 
 
 def load(folder: Path, public_key: bytes) -> Released:
-    """Verify a release and read what it says of itself.
-
-    Args:
-        folder: the bundle.
-        public_key: PEM text of the key that it must be signed with.
-
-    Raises:
-        BundleError: it must not be used; the message says why.
-    """
+    """Verify a release with a public key, in PEM, and read what it says of itself."""
     manifest, files = verification.open_verified(folder, public_key)
     try:
         reference = pl.read_parquet(io.BytesIO(files.read(bundle.REFERENCE)))

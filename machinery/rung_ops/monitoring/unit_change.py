@@ -30,17 +30,11 @@ NEAR_ZERO = 0.05  # of the largest quantile: a ratio of smaller ones says nothin
 
 @dataclass(frozen=True)
 class UnitChange:
-    """A change of unit.
+    """A change of unit."""
 
-    Attributes:
-        factor: values now, divided by those before.
-        units: that are so far apart, in words.
-        since: first day on which the values are like those now.
-    """
-
-    factor: float
-    units: str
-    since: date
+    factor: float  # values now, divided by those before
+    units: str  # that are so far apart, in words
+    since: date  # first day on which the values are like those now
 
     def __str__(self) -> str:
         """Say what happened, in a clause."""
@@ -50,16 +44,7 @@ class UnitChange:
 
 
 def find(reference: np.ndarray, values: np.ndarray, days: pl.Series) -> UnitChange | None:
-    """Compare the newest values of a column with those of training.
-
-    Args:
-        reference: of training, shape (n_rows,).
-        values: of the log, the newest last, shape (n_values,).
-        days: of each value, dates, shape (n_values,).
-
-    Returns:
-        None if the values are not a known factor apart at every quantile.
-    """
+    """Compare the values at the end with training; None if no known factor fits all quantiles."""
     newest = values[-max(LEAST, len(values) // 5) :]
     if min(len(newest), len(reference)) < LEAST:
         return None

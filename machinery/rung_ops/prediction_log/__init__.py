@@ -53,16 +53,12 @@ class Batch(NamedTuple):
 
     Attributes:
         time: microseconds since 1970, UTC.
-        ids: id of each prediction, length n_rows.
-        release: id of the release.
-        arm: serving, canary, shadow or batch.
-        rows: input columns, shape (n_rows, n_columns).
-        features: shape (n_rows, n_features).
+        ids, release, arm: as the module says.
+        rows, features: shape (n_rows, n_columns) and (n_rows, n_features).
         predictions: shape (n_rows,), (n_rows, n_classes) or (n_rows, 3), as `kind` has it.
         defaults: names of the defaulted columns of each row; None if no row has any.
         reasons: of each row, as rung_ops.model.reasons.Reason; None if not asked for.
-        kind: what the release predicts.
-        sent: names of the entity features of each row that the caller sent; None if the release has none.
+        sent: names of the entity features of each row that the caller sent; None if it has none.
     """
 
     time: int
@@ -131,12 +127,12 @@ def _defaults(batches: Sequence[Batch], lengths: list[int]) -> pl.Series:
     kind = pl.List(pl.String())
     if not any(batch.defaults for batch in batches):
         return pl.Series("defaults_used", [[]], dtype=kind).new_from_index(0, sum(lengths))
-    each = [
-        names
+    names = [
+        list(of_row)
         for batch, length in zip(batches, lengths, strict=True)
-        for names in (batch.defaults or [()] * length)
+        for of_row in (batch.defaults or [()] * length)
     ]
-    return pl.Series("defaults_used", [list(names) for names in each], dtype=kind)
+    return pl.Series("defaults_used", names, dtype=kind)
 
 
 def _reasons(batches: Sequence[Batch]) -> pl.Series:
@@ -159,17 +155,10 @@ def writer_name() -> str:
 
 
 def write(frame: pl.DataFrame, folder: Path, writer: str, first: int, last: int) -> Part:
-    """Write rows of one day as one file, atomically.
+    """Write rows of one day as one file, atomically; no file is left where that fails.
 
-    Args:
-        frame: rows of the log, all of the same day; not empty.
-        folder: of the log; the day's folder is created below it.
-        writer: from writer_name().
-        first: number of the file, or of the first file that it replaces.
-        last: number of the last file that it replaces; `first` for a new file.
-
-    Raises:
-        OSError, polars.exceptions.PolarsError: it could not be written; no file is left.
+    `first` and `last` are the numbers of the files of this writer that it replaces, equal for a new
+    one.
     """
     day = datetime.fromtimestamp(frame["time"][0].timestamp(), UTC).date()
     columns = columns_of(frame)
@@ -182,11 +171,7 @@ def write(frame: pl.DataFrame, folder: Path, writer: str, first: int, last: int)
 
 
 def write_predictions(frame: pl.DataFrame, folder: Path) -> list[Path]:
-    """Write rows of the log once, as batch scoring does: one file for each day.
-
-    Raises:
-        OSError, polars.exceptions.PolarsError: a file could not be written.
-    """
+    """Write rows of the log once, as batch scoring does: one file for each day."""
     writer = writer_name()
     days = frame.group_by(pl.col("time").dt.date(), maintain_order=True)
     return [write(day, folder, writer, n, n).path for n, (_, day) in enumerate(days, 1)]
@@ -195,12 +180,7 @@ def write_predictions(frame: pl.DataFrame, folder: Path) -> list[Path]:
 def read(
     folder: Path, since: datetime | None = None, until: datetime | None = None
 ) -> pl.LazyFrame:
-    """Read the log.
-
-    Args:
-        folder: of the log, from folder().
-        since: start time, inclusive, with a time zone.
-        until: end time, exclusive, with a time zone.
+    """Read the log from `since` until before `until`, with a time zone.
 
     Returns:
         The columns of SCHEMA. If releases differ in their columns, `row` and `features` have the

@@ -23,11 +23,7 @@ def folder(log: Path) -> Path:
 
 
 def write(log: Path, writer: str, counts: Counts) -> None:
-    """Replace the counts of a process, and delete old files.
-
-    Raises:
-        OSError: they cannot be written.
-    """
+    """Replace the counts of a process, and delete old files."""
     place = folder(log)
     atomic.private_folder(place)
     atomic.write(place / f"{writer}.json", json.dumps(counts).encode())
@@ -37,12 +33,7 @@ def write(log: Path, writer: str, counts: Counts) -> None:
 
 
 def read(log: Path, since: datetime, until: datetime) -> dict[str, Counter[str]]:
-    """Add up what all processes counted, by view; whole days, and files that cannot be read are left out.
-
-    Args:
-        log: folder of the log.
-        since, until: moments in UTC, of the first and the last day.
-    """
+    """Add up what all processes counted on whole days, by view; skip files that cannot be read."""
     first, last = f"{since:%Y-%m-%d}", f"{until:%Y-%m-%d}"
     totals: dict[str, Counter[str]] = {}
     for path in sorted(folder(log).glob("*.json")):

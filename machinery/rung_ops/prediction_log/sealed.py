@@ -50,11 +50,7 @@ def keys() -> dict[str, bytes]:
 
 
 def require(encrypted: bool) -> None:
-    """Refuse to log if encryption is required and there is no key.
-
-    Raises:
-        SealedError: there is none, or the list of keys cannot be read.
-    """
+    """Refuse to log if encryption is required and there is no key."""
     if not keys() and encrypted:
         raise SealedError(
             "`encrypted` under [log] in ops/service.toml asks for a key: set "
@@ -63,23 +59,25 @@ def require(encrypted: bool) -> None:
 
 
 def write(frame: pl.DataFrame, path: Path) -> None:
-    """Write a file of the log, encrypted where there is a key.
-
-    Raises:
-        SealedError: the keys cannot be read.
-        OSError, polars.exceptions.PolarsError: it could not be written.
-    """
-    held = keys()
-    if not held:
+    """Write a file of the log, encrypted where there is a key."""
+    if not keys():
         frame.write_parquet(path, compression="zstd")
         return
+    written = io.BytesIO()
+    frame.write_parquet(written, compression="zstd")
+    path.write_bytes(seal(written.getvalue()))
+
+
+def seal(content: bytes) -> bytes:
+    """Encrypt where there is a key."""
+    held = keys()
+    if not held:
+        return content
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # not where nothing is encrypted
 
     name, key = next(iter(held.items()))
-    written = io.BytesIO()
-    frame.write_parquet(written, compression="zstd")
     header, nonce = MAGIC + bytes([len(name.encode())]) + name.encode(), os.urandom(NONCE_BYTES)
-    path.write_bytes(header + nonce + AESGCM(key).encrypt(nonce, written.getvalue(), header))
+    return header + nonce + AESGCM(key).encrypt(nonce, content, header)
 
 
 def is_sealed(path: Path) -> bool:
@@ -93,14 +91,19 @@ def read(path: Path) -> pl.DataFrame:
 
     Raises:
         SealedError: it is encrypted with a key that is not there, or was changed since.
-        OSError, polars.exceptions.PolarsError: it cannot be read.
     """
     if not is_sealed(path):
         return pl.read_parquet(path, hive_partitioning=False)
+    return pl.read_parquet(io.BytesIO(unseal(path.read_bytes(), path)))
+
+
+def unseal(content: bytes, path: Path) -> bytes:
+    """Decrypt what seal() made, as read(); what is not encrypted is returned as it is."""
+    if not content.startswith(MAGIC):
+        return content
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    content = path.read_bytes()
     start = len(MAGIC) + 1
     end = start + content[len(MAGIC)] if len(content) >= start else len(content)
     name, header = content[start:end].decode(errors="replace"), content[:end]
@@ -109,20 +112,15 @@ def read(path: Path) -> pl.DataFrame:
         raise SealedError(f"{path} is encrypted with the key {name!r}, which {key_names.LOG} lacks")
     nonce, encrypted = content[end : end + NONCE_BYTES], content[end + NONCE_BYTES :]
     try:
-        return pl.read_parquet(io.BytesIO(AESGCM(key).decrypt(nonce, encrypted, header)))
+        return AESGCM(key).decrypt(nonce, encrypted, header)
     except (InvalidTag, ValueError) as error:
         raise SealedError(f"{path} was not encrypted with this key {name!r}, or changed") from error
 
 
 def scan(paths: Sequence[Path]) -> pl.LazyFrame:
-    """Read files of the log with the same columns; the encrypted ones are decrypted at once.
-
-    Raises:
-        as read().
-    """
-    sealed = {path for path in paths if is_sealed(path)}
-    plain = [path for path in paths if path not in sealed]
-    frames = [read(path).lazy() for path in paths if path in sealed]
-    if plain:
+    """Read files of the log with the same columns; the encrypted ones are decrypted at once."""
+    sealed = dict.fromkeys(filter(is_sealed, paths))
+    frames = [read(path).lazy() for path in sealed]
+    if plain := [path for path in paths if path not in sealed]:
         frames.append(pl.scan_parquet(plain, hive_partitioning=False))
-    return frames[0] if len(frames) == 1 else pl.concat(frames)
+    return pl.concat(frames)

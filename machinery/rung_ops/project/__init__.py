@@ -22,31 +22,19 @@ __all__ = ["NoProjectError", "Project", "ProjectSettings", "current", "use"]
 
 
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `[tool.rung.models.NAME]` says of one of several models.
+    """What `[tool.rung.models.NAME]` says of one of several models."""
 
-    Attributes:
-        hooks: in the place of the repository's; None if it has those.
-    """
-
-    hooks: dict[str, str] | None = None
+    hooks: dict[str, str] | None = None  # in the place of the repository's
 
 
 class ProjectSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `[tool.rung]` says.
+    """What `[tool.rung]` says."""
 
-    Attributes:
-        package: of the repository's own model, in src/.
-        machinery: the version of the library that the project's files are written for.
-        addons: without which no verb runs.
-        hooks: functions of the package, by the hook's name.
-        models: by the names of their folders.
-    """
-
-    package: str = ""
-    machinery: str | None = None
-    addons: list[str] = []
-    hooks: dict[str, str] = {}
-    models: dict[str, ModelSettings] = {}
+    package: str = ""  # of the repository's own model, in src/
+    machinery: str | None = None  # the version that the project's files are written for
+    addons: list[str] = []  # without which no verb runs
+    hooks: dict[str, str] = {}  # functions of the package, by the hook's name
+    models: dict[str, ModelSettings] = {}  # by the names of their folders
 
 
 @dataclass(frozen=True)
@@ -56,13 +44,7 @@ class Project:
     Attributes:
         repository: folder with the pyproject.toml that has a `[tool.rung]` table.
         root: folder of the model: the repository, or a folder of models/ with a src/ of its own.
-        sample, incoming, warehouse: folders of raw files.
-        ingested: folder of the rows of each raw file.
-        rows, train, test: rows that the stages write, in Parquet.
-        model_file: the fitted model.
         refitted: the same settings fitted to all rows, where params.toml asks for it.
-        reports: folder of what the stages report, with metrics, plots, predictions, report and
-            validation in it.
     """
 
     repository: Path
@@ -110,26 +92,21 @@ class Project:
 
     @classmethod
     def find(cls, start: Path) -> "Project":
-        """Find the project that a folder is in, and the model that a command typed there is about.
-
-        Raises:
-            NoProjectError: no pyproject.toml from there upwards has a `[tool.rung]` table.
-        """
+        """Find the project that a folder is in, and the model that a command typed there means."""
         for folder in (start, *start.parents):
             file = folder / "pyproject.toml"
             if file.is_file() and "rung" in _tool(file):
-                return cls.of(folder, _model_folder(folder, start))
+                models = folder / "models"
+                inside = start.relative_to(models).parts if start.is_relative_to(models) else ()
+                is_model = inside and (models / inside[0] / "src").is_dir()
+                return cls.of(folder, models / inside[0] if is_model else folder)
         raise NoProjectError(
             f"{start} is in no project: no pyproject.toml from there upwards has a `[tool.rung]` "
             "table. Change to the folder of your project."
         )
 
     def settings(self) -> ProjectSettings:
-        """Read the `[tool.rung]` table of pyproject.toml.
-
-        Raises:
-            NoProjectError: it has an unknown name or a wrong value.
-        """
+        """Read the `[tool.rung]` table of pyproject.toml."""
         try:
             return converted(self.table(), ProjectSettings, "pyproject.toml: [tool.rung]")
         except SettingsError as error:
@@ -144,11 +121,7 @@ _in_use: Project | None = None
 
 
 def current() -> Project:
-    """Return the project in use: that of the working directory at the first call, or of `use()`.
-
-    Raises:
-        NoProjectError: the working directory is in none.
-    """
+    """Return the project in use: that of the working directory at the first call, or of `use()`."""
     global _in_use
     if _in_use is None:
         _in_use = Project.find(Path.cwd().resolve())
@@ -164,12 +137,6 @@ def use(project: Project) -> Iterator[Project]:
         yield project
     finally:
         _in_use = before
-
-
-def _model_folder(repository: Path, here: Path) -> Path:
-    models = repository / "models"
-    inside = here.relative_to(models).parts if here.is_relative_to(models) else ()
-    return models / inside[0] if inside and (models / inside[0] / "src").is_dir() else repository
 
 
 def _tool(file: Path) -> dict[str, Any]:

@@ -66,11 +66,7 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def text_of(path: Path) -> str:
-    """Read a document.
-
-    Raises:
-        UnreadableDocumentError: it is not UTF-8.
-    """
+    """Read a document in UTF-8."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -80,11 +76,7 @@ def text_of(path: Path) -> str:
 
 
 def record(path: Path) -> dict[str, Any]:
-    """Read a record: a YAML file, or Markdown whose front matter and sections are its fields.
-
-    Raises:
-        UnreadableDocumentError: the file cannot be read as a mapping of fields.
-    """
+    """Read a record: a YAML file, or Markdown whose front matter and sections are its fields."""
     text = text_of(path)
     if path.suffix != ".md":
         return _mapping(text)

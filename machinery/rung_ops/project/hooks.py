@@ -1,14 +1,7 @@
 """Hooks: plain functions of the user's package that the machinery calls by name.
 
-They stand in pyproject.toml, a line each:
-
-    [tool.rung.hooks]
-    notify = "late_flights.hooks:notify"
-
-Of several models in one repository, each may have hooks of its own; they take the place of those:
-
-    [tool.rung.models.cancellations.hooks]
-    notify = "cancellations.hooks:notify"
+They stand in pyproject.toml, a line each: `[tool.rung.hooks] notify = "late_flights.hooks:notify"`.
+A model with a table of its own, `[tool.rung.models.NAME.hooks]`, has those in their place.
 
 HOOKS has the signature of each; a function is called with its arguments by position.
 """
@@ -48,18 +41,17 @@ HOOKS = {
     "before_prediction": Hook(
         ("rows: polars.DataFrame, shape (n_rows, n_columns of Row without the target)",),
         "polars.DataFrame of the same shape and types",
-        "for each batch of the service, after validation and before FEATURES; what it returns is "
-        "not checked against Row again, and is what the prediction log keeps",
+        "for each batch of the service, before FEATURES; what it returns is not checked against Row "
+        "again, and is what the prediction log keeps",
     ),
     "after_prediction": Hook(
         (
             "rows: polars.DataFrame, as before_prediction returned it",
-            "predictions: numpy.ndarray, shape (n_rows,); where the target is one of several "
-            "classes (n_rows, n_classes), their probabilities; with QUANTILES (n_rows, 3)",
+            "predictions: numpy.ndarray, shape (n_rows,); (n_rows, n_classes) of several classes; "
+            "(n_rows, 3) with QUANTILES",
         ),
         "numpy.ndarray of the same shape",
-        "for each batch of the service, before the answers are written and logged; also for what "
-        "a shadow predicts, in a separate thread",
+        "for each batch of the service and of a shadow, before the answers are logged",
     ),
     "report_plots": Hook(
         (
@@ -167,7 +159,7 @@ def _function(name: str, target: str, where: str) -> Callable[..., Any]:
 
 def notify(subject: str, message: str) -> None:
     """Call the project's notify, and those of add-ons; one that fails is reported and stops nothing."""
-    calls = {"The hook notify": lambda: load("notify")}
+    calls: dict[str, Callable[[], Any]] = {"The hook notify": functools.partial(load, "notify")}
     for name, addon in addons.active().items():
         if addon.notify:
             calls[f"notify of the add-on {name}"] = functools.partial(
@@ -191,10 +183,6 @@ def signature(name: str) -> str:
 
 
 def check_all() -> None:
-    """Load every hook that the project names.
-
-    Raises:
-        HookError: the first one that cannot be used.
-    """
+    """Load every hook that the project names."""
     for name in HOOKS:
         load(name)

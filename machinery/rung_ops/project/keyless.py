@@ -50,21 +50,19 @@ def drop() -> None:
 
 
 def without_keys(module: str, arguments: Collection[str], kept: Collection[str]) -> int | None:
-    """Run a module of the library in a process without keys, where this one has some.
-
-    Args:
-        module: such as `rung_ops`.
-        arguments: its command line.
-        kept: names of keys that it needs.
+    """Run a module of the library in a process without keys, but for those that are kept.
 
     Returns:
         The exit code; None if nothing was run, as there is no key to withhold.
     """
-    given = environment(kept)
-    if given.keys() == os.environ.keys():
+    if environment(kept).keys() == os.environ.keys():
         return None
+    return _run(command(module, *arguments), kept)
+
+
+def _run(words: list[str], kept: Collection[str]) -> int:
     try:
-        return subprocess.run(command(module, *arguments), env=given, check=False).returncode
+        return subprocess.run(words, env=environment(kept), check=False).returncode
     except OSError as error:
         raise CandidateError(f"{SANDBOX} cannot be run: {error}") from error
 
@@ -98,10 +96,7 @@ def _sandbox() -> list[str]:
 
 
 def guarded(function: str, *arguments: Any, kept: Collection[str] = ()) -> Any:
-    """Call a function: in a process without keys where this one has some, else in this one.
-
-    Args and errors are those of call().
-    """
+    """Call a function as call() does where this process has keys to withhold, else in this one."""
     if environment(kept).keys() == os.environ.keys():
         return _named(function)(*arguments)
     return call(function, *arguments, kept=kept)
@@ -129,23 +124,18 @@ def call(
     """
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
-        words = command(MODULE, function, json.dumps(arguments), str(answer))
-        try:
-            done = subprocess.run(words, env=environment(kept), check=False)
-        except OSError as error:
-            raise CandidateError(f"{SANDBOX} cannot be run: {error}") from error
+        code = _run(command(MODULE, function, json.dumps(arguments), str(answer)), kept)
         if not answer.is_file():
-            raise CandidateError(f"{function} ended with {done.returncode} and gave no answer")
+            raise CandidateError(f"{function} ended with {code} and gave no answer")
         answered = json.loads(answer.read_bytes())
     if "error" not in answered:
         return answered["returned"]
     for kind in raises:
         if kind.__name__ == answered["error"]:
             raise kind(answered["message"])
-    reason = f"{answered['error']}: {answered['message']}"
-    raise CandidateError(
-        answered["message"] if answered["is_ours"] else f"{function} failed ({reason})"
-    )
+    if answered["is_ours"]:
+        raise CandidateError(answered["message"])
+    raise CandidateError(f"{function} failed ({answered['error']}: {answered['message']})")
 
 
 def _named(function: str) -> Callable[..., Any]:

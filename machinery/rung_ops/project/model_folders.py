@@ -34,12 +34,7 @@ def folders() -> dict[str, Path]:
 
 
 def package(home: Path) -> str:
-    """Name the package of a model: as `[tool.rung]` does, for another than the first its src/'s only one.
-
-    Raises:
-        ModelFolderError: another model's src/ holds none, or more than one.
-        NoProjectError: `[tool.rung]` names none.
-    """
+    """Name a model's package: as `[tool.rung]` does, or of another than the first its src/'s."""
     if home == current().repository:
         return package_name()
     packages = sorted(path.parent.name for path in (home / "src").glob("*/__init__.py"))
@@ -59,10 +54,6 @@ def make_importable(home: Path) -> None:
 
 
 def modules(home: Path, *names: str) -> list[ModuleType]:
-    """Import modules of a model's package.
-
-    Raises:
-        ModelFolderError: its src/ is not that of one package.
-    """
+    """Import modules of a model's package."""
     make_importable(home)
     return [importlib.import_module(f"{package(home)}.{name}") for name in names]

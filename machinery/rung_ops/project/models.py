@@ -68,22 +68,14 @@ FIRST_PORT = 8000  # of the service of the repository's own model
 
 
 def add(name: str) -> Path:
-    """Add a model that begins as a copy of the repository's own.
-
-    Raises:
-        ModelFolderError: the name cannot be a package's, or is taken.
-    """
+    """Add a model that begins as a copy of the repository's own."""
     source = next((current().repository / "src").glob("*/__init__.py")).parent
     taken = {source.name, *map(package, model_folders.all_of_them())}
     if not re.fullmatch("[a-z][a-z0-9_]{0,39}", name) or keyword.iskeyword(name):
         raise ModelFolderError(f"`{name}` cannot be imported: use 1 to 40 of a-z, 0-9 and _.")
-    if (
-        name in taken
-        or importlib.util.find_spec(name)
-        or (model_folders.models_folder() / name).exists()
-    ):
-        raise ModelFolderError(f"`{name}` is taken by a model or a package: choose another name.")
     new = model_folders.models_folder() / name
+    if name in taken or importlib.util.find_spec(name) or new.exists():
+        raise ModelFolderError(f"`{name}` is taken by a model or a package: choose another name.")
     shutil.copytree(source, new / "src" / name, ignore=LEFT_OUT)
     for path in COPIED:
         copy_missing(path, new)
@@ -96,11 +88,7 @@ def add(name: str) -> Path:
 
 
 def listed(only: str = "") -> list[dict[str, str]]:
-    """Give each model's name in the registry and its folder, for the CI; the first one is at `.`.
-
-    Raises:
-        ModelFolderError: there is no model of that name.
-    """
+    """Give each model's name in the registry and its folder, for the CI; that of the first is `.`."""
     known = {project_name(home): folder for folder, home in model_folders.folders().items()}
     if only and only not in known:
         raise ModelFolderError(f"There is no model {only} here, but {', '.join(known)}.")
@@ -169,36 +157,34 @@ def kept(home: Path) -> dict[Path, str]:
         if (current().repository / name).is_file():
             text = (current().repository / name).read_text(encoding="utf-8")
             # The stages are the same; only what they share is two folders up.
-            text = re.sub(r"(?m)^( +- )(vendor|machinery|pipeline/)", r"\1../../\2", text)
-            texts[home / name] = text.replace("python pipeline/", "python ../../pipeline/")
+            text = re.sub(r"(?m)^( +- )(vendor|machinery)", r"\1../../\2", text)
+            texts[home / name] = text.replace(" pipeline/", " ../../pipeline/")
     return texts
 
 
-def in_ci(text: str) -> str:
-    """Name all models in the list that GitLab's jobs read; the rest of it is as it was."""
-    named = ", ".join(model_folders.folders())
-    return re.sub(r"(?m)^( +- MODEL: )\[.*\]$", rf"\g<1>[{named}]", text)
+def _list_for_gitlab() -> dict[Path, str]:
+    """Name all models in the list that GitLab's jobs read, where there is one; keep the rest."""
+    path = gitlab_file()
+    if not path.is_file():
+        return {}
+    named, text = ", ".join(model_folders.folders()), path.read_text(encoding="utf-8")
+    return {path: re.sub(r"(?m)^( +- MODEL: )\[.*\]$", rf"\g<1>[{named}]", text)}
 
 
 def _port(home: Path) -> int:
     """Find the port of a model's service: the one it has, or else the next that none has."""
-    ports_of = {each: _ports(each) for each in (*model_folders.all_of_them(), home)}
-    if ports_of[home]:
-        return ports_of[home][0]
-    return 1 + max([FIRST_PORT, *(port for ports in ports_of.values() for port in ports)])
-
-
-def _ports(home: Path) -> list[int]:
-    tasks = home / TASKS_FILE
-    text = tasks.read_text(encoding="utf-8") if tasks.is_file() else ""
-    return [int(port) for port in re.findall(r'(?m)^default = "(\d+)"$', text)]
+    ports = {}
+    for each in (*model_folders.all_of_them(), home):
+        text = (each / TASKS_FILE).read_text("utf-8") if (each / TASKS_FILE).is_file() else ""
+        if found := re.search(r'(?m)^default = "(\d+)"$', text):
+            ports[each] = int(found[1])
+    return ports.get(home) or 1 + max([FIRST_PORT, *ports.values()])
 
 
 def outdated() -> list[Path]:
     """List the kept files that are missing, or say something else than they should."""
     wanted = {p: text for home in model_folders.all_of_them() for p, text in kept(home).items()}
-    if gitlab_file().is_file():
-        wanted[gitlab_file()] = in_ci(gitlab_file().read_text(encoding="utf-8"))
+    wanted |= _list_for_gitlab()
     return [
         path
         for path, text in wanted.items()
@@ -207,29 +193,24 @@ def outdated() -> list[Path]:
 
 
 def write_kept(home: Path) -> list[Path]:
-    """Write what Rung keeps in a model's folder, and bring documents that it does not have.
+    """Write what Rung keeps in a model's folder; return the documents that it lacked and now has.
 
-    Returns:
-        The documents that were brought: copies of the first model's, to be made true.
+    They are copies of the first model's, to be made true.
     """
     for path, text in kept(home).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
-    brought = [home / name for name in _documents() if copy_missing(name, home)]
+    of_addons = [name for _, names in addons.targets("documents") for name in names()]
+    first = current().repository
+    named = [name for name in (*DOCUMENTS, *of_addons) if (first / name).is_file()]
+    brought = [home / name for name in named if copy_missing(name, home)]
     return [path for path in brought if path.suffix != ".json"]  # schemas say nothing of a model
 
 
 def write_list() -> None:
     """Write the list of models that GitLab's jobs read, where there is one."""
-    if gitlab_file().is_file():
-        text = in_ci(gitlab_file().read_text(encoding="utf-8"))
-        gitlab_file().write_text(text, encoding="utf-8", newline="\n")
-
-
-def _documents() -> list[str]:
-    """List the documents that each model has for itself, as far as the first one has them."""
-    of_addons = [name for _, names in addons.targets("documents") for name in names()]
-    return [name for name in (*DOCUMENTS, *of_addons) if (current().repository / name).is_file()]
+    for path, text in _list_for_gitlab().items():
+        path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def copy_missing(name: str, home: Path) -> bool:

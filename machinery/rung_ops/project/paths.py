@@ -13,11 +13,7 @@ from rung_ops.system.printable import printable
 
 
 def package_name() -> str:
-    """Name the package of the repository's own model, in src/.
-
-    Raises:
-        NoProjectError: `[tool.rung]` names none.
-    """
+    """Name the package of the repository's own model, in src/."""
     name = current().settings().package
     if not name.isidentifier():
         raise NoProjectError(
@@ -80,7 +76,8 @@ def params() -> dict[str, Any]:
     """Read params.toml.
 
     Raises:
-        StageError: it is missing or not valid TOML, or one of PARAMETERS is missing or of another type.
+        StageError: it is missing or not valid TOML, or one of PARAMETERS is missing or of another
+        type.
     """
     try:
         content = tomllib.loads((current().root / "params.toml").read_text(encoding="utf-8"))
@@ -137,21 +134,17 @@ def placed(variable: str, name: str) -> Path:
     Models have the folders there that they have in the repository: what `RELEASES=/share` is to the
     first one, `/share/models/NAME` is to another.
     """
-    given = os.environ.get(variable)
-    return (
-        Path(given) / current().root.relative_to(current().repository)
-        if given
-        else current().root / name
-    )
+    if given := os.environ.get(variable):
+        return Path(given) / current().root.relative_to(current().repository)
+    return current().root / name
 
 
 def others() -> list[str]:
     """Name the folders that belong to other models, as git names them from this model's folder."""
     if current().root != current().repository:
         return []  # they all lie elsewhere
-    return [
-        f"models/{path.parent.name}" for path in sorted(current().repository.glob("models/*/src"))
-    ]
+    folders = sorted(current().repository.glob("models/*/src"))
+    return [f"models/{path.parent.name}" for path in folders]
 
 
 def project_name(model: Path | None = None) -> str:
@@ -172,11 +165,7 @@ def _metadata() -> dict[str, Any]:
 
 
 def made(path: Path) -> Path:
-    """Return the path of what a stage makes, such as PREDICTIONS.
-
-    Raises:
-        StageError: no stage has made it yet.
-    """
+    """Return the path of what a stage makes, such as PREDICTIONS; refuse where none has yet."""
     if not path.exists():
         raise StageError(
             f"{shown(path)} is missing: `uv run poe train` and `uv run poe evaluate` make it."
@@ -202,20 +191,17 @@ def series(version: str) -> str:
 
 
 def refuse_other_version() -> None:
-    """Stop where vendor/, or an ejected library, has another series than the project's files expect.
-
-    Raises:
-        NoProjectError: with one sentence for the person who typed the verb.
-    """
+    """Stop where the library has another series than the project's files expect."""
     expected = current().table().get("machinery")
-    if expected is not None and series(str(expected)) != series(__version__):
-        if (current().repository / "machinery/rung_ops").is_dir():
-            raise NoProjectError(
-                f"This project's files expect rung-ops {expected}, but machinery/ holds {__version__}: "
-                "merge the newer source with `rung update`, or restore machinery/ and pyproject.toml "
-                "from one commit."
-            )
+    if expected is None or series(str(expected)) == series(__version__):
+        return
+    what = f"This project's files expect rung-ops {expected}, but"
+    if (current().repository / "machinery/rung_ops").is_dir():
         raise NoProjectError(
-            f"This project's files expect rung-ops {expected}, but {__version__} is installed: run "
-            "`uv sync`, or bring vendor/ and files to one version with `rung update`."
+            f"{what} machinery/ holds {__version__}: merge the newer source with `rung update`, or "
+            "restore machinery/ and pyproject.toml from one commit."
         )
+    raise NoProjectError(
+        f"{what} {__version__} is installed: run `uv sync`, or bring vendor/ and files to one version "
+        "with `rung update`."
+    )

@@ -21,11 +21,7 @@ def releases() -> Path:
 
 
 def environment(name: str) -> Path:
-    """Return the folder of an environment.
-
-    Raises:
-        SettingsError: the name is a path, which may lead to another environment.
-    """
+    """Return the folder of an environment; refuse a path, which may lead to another one."""
     if not NAME.fullmatch(name):
         raise SettingsError(
             f"{name!r} is no name of an environment: write one of {', '.join(ENVIRONMENTS)}."

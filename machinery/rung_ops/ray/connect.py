@@ -39,13 +39,7 @@ class ClusterError(OpsError):
 def connected(settings: Settings, store: int = STORE) -> Iterator[Any]:
     """Start Ray on this machine, or connect to the cluster; yield the module `ray`.
 
-    Args:
-        settings: of ops/ray.toml.
-        store: bytes of the object store, if Ray is started on this machine.
-
-    Raises:
-        ClusterError: Ray is not installed, the cluster does not answer, runs another version or
-            refuses access, or has no machine with resources for a worker.
+    `store`: bytes of the object store, if Ray is started on this machine.
     """
     try:
         import ray

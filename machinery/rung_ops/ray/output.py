@@ -18,11 +18,7 @@ PART = "part-*.parquet"
 
 @contextlib.contextmanager
 def unfinished(output: Path) -> Iterator[Path]:
-    """Create a folder beside the output for parts; delete those of killed runs.
-
-    Raises:
-        PredictionError: another run is writing the output, or something else is there.
-    """
+    """Create a folder beside the output for parts; delete those of killed runs."""
     if output.is_dir() and any(not one.match(PART) for one in output.iterdir()):
         raise PredictionError(
             f"{shown(output)} has files other than predictions; name another folder"
@@ -52,12 +48,7 @@ def parts(folder: Path) -> list[Path]:
 
 
 def finish(folder: Path, output: Path) -> None:
-    """Replace the output by the parts, joined to one file if it ends in .parquet or .csv.
-
-    Raises:
-        PredictionError: the scored files have different columns.
-        OSError: it cannot be written; the previous output is kept.
-    """
+    """Replace the output by the parts, joined to one file if it ends in .parquet or .csv."""
     if output.suffix in (".parquet", ".csv"):
         joined = folder / "joined"
         rows = pl.scan_parquet(parts(folder))

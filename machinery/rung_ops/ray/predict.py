@@ -6,13 +6,13 @@ once (a LazyFrame: a part of it); after that it is one block for each worker.
 """
 
 import hashlib
-import json
 import logging
 import warnings
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import polars as pl
 
 from rung_ops.batch.predict import (
@@ -31,19 +31,18 @@ from rung_ops.ray.blocks import Block
 from rung_ops.ray.settings import Settings, settings
 from rung_ops.training import refit
 
+if TYPE_CHECKING:
+    from rung_ops.ray.scorer import BlockResult
+
 
 def run(
     source: Path,
     target: Path,
-    chosen: Settings,
     before_writing: BeforeWriting | None = None,
+    chosen: Settings | None = None,
 ) -> Result:
-    """Score on Ray.
-
-    Raises:
-        PredictionError: the input cannot be scored, or the output cannot be written.
-        SettingsError, ClusterError: Ray cannot be used.
-    """
+    """Score on Ray, by default with the settings of ops/ray.toml."""
+    chosen = settings() if chosen is None else chosen
     # Workers may have another working directory.
     target = target.absolute()
     with output.unfinished(target) as folder:
@@ -56,10 +55,10 @@ def run(
                 results = _score_blocks(ray, of_files, folder, chosen)
             except ray.exceptions.RayError as error:
                 raise PredictionError(connect.explain(error)) from error
-        rows, bad = (sum(result[name] for result in results) for name in ("rows", "bad"))
+        rows, bad = sum(result.rows for result in results), sum(result.bad for result in results)
         missing: Counter[str] = Counter()
         for result in results:
-            missing.update(result["missing"])
+            missing.update(result.missing)
         refuse_missing(missing, rows - bad)
         try:
             if before_writing is not None:
@@ -68,7 +67,7 @@ def run(
             output.finish(folder, target)
         except OSError as error:
             raise PredictionError(f"{connect.explain(error)} Nothing was written.") from error
-    results.sort(key=lambda result: int(result["number"]))
+    results.sort(key=lambda result: result.number)
     read = Counter[str]()
     for block in of_files:
         read[block.source] += block.height
@@ -78,11 +77,11 @@ def run(
 
 def _score_blocks(
     ray: Any, of_files: list[Block], folder: Path, chosen: Settings
-) -> list[dict[str, Any]]:
+) -> "list[BlockResult]":
     """Score the blocks on workers with Ray Data; return the result of each."""
     from ray import data
 
-    from rung_ops.ray.scorer import Scorer
+    from rung_ops.ray.scorer import BlockResult, Scorer
 
     context = data.DataContext.get_current()
     context.enable_progress_bars = False
@@ -92,7 +91,8 @@ def _score_blocks(
     # Ray makes many of them per second.
     lost = {"max_restarts": chosen.retries, "max_task_retries": -1}
     items = data.from_items(
-        [{"block": block.text()} for block in of_files], override_num_blocks=len(of_files)
+        [{"block": msgspec.json.encode(block).decode()} for block in of_files],
+        override_num_blocks=len(of_files),
     )
     with warnings.catch_warnings():
         # To be replaced in Ray 2.64 by arguments that 2.60 does not have.
@@ -113,7 +113,7 @@ def _score_blocks(
             fn_constructor_args=(digest, str(folder), chosen.rows),
             ray_remote_args_fn=lambda: lost,
         )
-    return [json.loads(row["result"]) for row in scored.iter_rows()]
+    return [msgspec.json.decode(str(row["result"]), type=BlockResult) for row in scored.iter_rows()]
 
 
 def _check_shared_files(ray: Any, required: set[Path]) -> None:
@@ -138,12 +138,12 @@ def _check_shared_files(ray: Any, required: set[Path]) -> None:
             )
 
 
-def _problems(results: list[dict[str, Any]], of_files: list[Block]) -> list[Problem]:
+def _problems(results: "list[BlockResult]", of_files: list[Block]) -> list[Problem]:
     """Join the problems of blocks with the same rule and file."""
     joined: dict[tuple[str, str, str], Problem] = {}
     for result in results:
-        source = of_files[result["number"]].source
-        for column, what, example, rows, count in result["problems"]:
+        source = of_files[result.number].source
+        for column, what, example, rows, count in result.problems:
             known = joined.get((source, column, what), Problem(source, column, what, (), example))
             shown_rows = (*known.rows, *rows)[:SHOWN]
             more = len(known.rows) + known.more + count - len(shown_rows)
@@ -153,13 +153,6 @@ def _problems(results: list[dict[str, Any]], of_files: list[Block]) -> list[Prob
     return list(joined.values())
 
 
-def on_ray(source: Path, target: Path, before_writing: BeforeWriting | None) -> Result:
-    """Score with the settings of ops/ray.toml; see run()."""
-    return run(source, target, settings(), before_writing)
-
-
 def main(arguments: list[str] | None = None, before_writing: BeforeWriting | None = None) -> int:
     """Score on Ray; return the exit code."""
-    return command(
-        arguments, on_ray, before_writing, "a file that load() reads, or a folder of them"
-    )
+    return command(arguments, run, before_writing, "a file that load() reads, or a folder of them")

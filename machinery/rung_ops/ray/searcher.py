@@ -17,7 +17,6 @@ class RoundSearcher(Searcher):
     """Suggests the trials of a round, and reports them to the search when all have ended."""
 
     def __init__(self, search: Search) -> None:
-        """Set a search that has not suggested trials yet."""
         super().__init__()
         self.search = search
         self.waiting: list[Suggestion] = []
@@ -68,17 +67,9 @@ class RoundSearcher(Searcher):
 
 
 def evaluate(config: dict[str, Any], rows: pl.DataFrame, metric: str, seed: int) -> dict[str, Any]:
-    """Score hyperparameters.
+    """Score hyperparameters: `figure`, or `wrong`, the error of the user's code.
 
-    Args:
-        config: `settings`, for rung_ops.tracking.tune.score_of().
-        rows: training rows.
-        metric: the figure of score().
-        seed: of the model and the folds.
-
-    Returns:
-        `figure`, or `wrong`: the error of the user's code. It is not raised, because Ray would
-        retry the trial with the same result.
+    It is not raised, because Ray would retry the trial with the same result.
     """
     try:
         return {"figure": tune.score_of(config["settings"], rows, metric, seed)}

@@ -20,35 +20,20 @@ def settings_file() -> Path:
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The values of ops/ray.toml, whose tables are headings only.
+    """The values of ops/ray.toml, whose tables are headings only."""
 
-    Attributes:
-        address: of a cluster; empty for Ray on this machine.
-        wait_seconds: time for a cluster to answer.
-        workers: number of worker processes.
-        cpus: of each worker.
-        memory_mb: free memory that a worker needs, in units of 2**20 bytes.
-        retries: how often work is retried after its worker or machine was lost.
-        rows: number of rows scored at a time.
-        together: trials in a round of a search.
-    """
-
-    address: str = ""
-    wait_seconds: Annotated[float, msgspec.Meta(ge=1)] = 30
-    workers: Positive = 2
-    cpus: Number = 1
-    memory_mb: Count = 400
-    retries: Count = 3
-    rows: Positive = 20_000
-    together: Positive = 4
+    address: str = ""  # of a cluster; empty for Ray on this machine
+    wait_seconds: Annotated[float, msgspec.Meta(ge=1)] = 30  # time for a cluster to answer
+    workers: Positive = 2  # processes
+    cpus: Number = 1  # of each worker
+    memory_mb: Count = 400  # free memory that a worker needs, in units of 2**20 bytes
+    retries: Count = 3  # how often work is retried after its worker or machine was lost
+    rows: Positive = 20_000  # scored at a time
+    together: Positive = 4  # trials in a round of a search
 
 
 def settings() -> Settings:
-    """Read ops/ray.toml; the variable RAY_ADDRESS overrides its address.
-
-    Raises:
-        SettingsError: the file is not TOML, or has an unknown name or an invalid value.
-    """
+    """Read ops/ray.toml; the variable RAY_ADDRESS overrides its address."""
     values: dict[str, Any] = {}
     for name, value in files.toml(settings_file()).items():
         values |= value if isinstance(value, dict) else {name: value}

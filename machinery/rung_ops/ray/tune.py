@@ -22,11 +22,7 @@ NAMES = "parameters"
 
 
 def on_ray(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
-    """Score the trials on workers.
-
-    Raises:
-        StageError: Ray cannot be used, the user's code raised, or too many workers were lost.
-    """
+    """Score the trials on workers."""
     store = connect.STORE + 2 * rows.estimated_size()
     try:
         with connect.connected(chosen, int(store)) as ray:

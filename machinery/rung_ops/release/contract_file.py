@@ -35,9 +35,6 @@ def contract(
         task: classification, regression, multiclass or quantile.
         positive: name of the positive class; None for the other tasks.
         declared: ENTITY_FEATURES; each becomes a column that a caller may leave out.
-
-    Raises:
-        ReleaseError: a column has a type that JSON cannot represent.
     """
     schema = dataset.Row.to_schema()
     quantiles = getattr(dataset, "QUANTILES", ())
@@ -75,39 +72,33 @@ def _view(view: View, rows: pl.DataFrame, forecasts: bool) -> dict[str, Any]:
         "cadence_seconds": view.features[0].cadence.total_seconds(),
         **({"zone": view.features[0].zone} if forecasts else {}),
         "features": [
-            {
-                "name": feature.name,
-                "max_age_seconds": None
-                if feature.max_age is None
-                else feature.max_age.total_seconds(),
-                "default_share": _default_share(rows[feature.name], feature.default),
-                **(_row_time(feature) if forecasts else {}),
-            }
-            for feature in view.features
+            _looked_up(feature, rows[feature.name], forecasts) for feature in view.features
         ],
     }
 
 
-def _row_time(feature: EntityFeature) -> dict[str, Any]:
-    """Say which time a row needs the feature of, so that the service can compare it with the store."""
+def _looked_up(feature: EntityFeature, values: pl.Series, forecasts: bool) -> dict[str, Any]:
+    # The monitor may expect the default so often; one computed as the default counts, too.
+    absent = values.is_null() if feature.default is None else values == feature.default
+    oldest = feature.max_age
+    described = {
+        "name": feature.name,
+        "max_age_seconds": None if oldest is None else oldest.total_seconds(),
+        "default_share": absent.mean(),  # None without rows
+    }
+    if not forecasts:
+        return described
+    # Which time a row needs the feature of, so that the service can compare it with the store.
     made = of_forecast(feature)
-    return {"at": made.at, "lead_seconds": made.lead.total_seconds() if made.lead else 0.0}
-
-
-def _default_share(values: pl.Series, default: float | None) -> float | None:
-    """Say how often the monitor may expect the default; one computed as the default counts, too."""
-    absent = values.is_null() if default is None else values == default
-    share = absent.mean()
-    return float(share) if isinstance(share, float) else None  # without rows
+    lead = made.lead.total_seconds() if made.lead else 0.0
+    return described | {"at": made.at, "lead_seconds": lead}
 
 
 def _missing_share(values: pl.Series, column: pa.Column) -> dict[str, float]:
     """Say how often the monitor may expect a column that may be missing to be so."""
-    return (
-        {"default_share": values.null_count() / len(values)}
-        if column.nullable and len(values)
-        else {}
-    )
+    if not column.nullable or values.is_empty():
+        return {}
+    return {"default_share": values.null_count() / len(values)}
 
 
 def _entity_column(feature: EntityFeature) -> dict[str, Any]:
@@ -139,14 +130,7 @@ def _column(name: str, column: pa.Column) -> dict[str, Any]:
         "polars": polars,
         "required": not column.nullable and default is None,
         "default": plain(default),
-        "ge": None,
-        "gt": None,
-        "le": None,
-        "lt": None,
-        "isin": None,
-        "pattern": None,
-        "min_length": None,
-        "max_length": None,
+        **dict.fromkeys(("ge", "gt", "le", "lt", "isin", "pattern", "min_length", "max_length")),
         "unit": described.get("unit"),
         "description": column.description,
         # Rules that only Python can check: the pipeline applies them, the service does not.
@@ -179,12 +163,8 @@ def views(declared: Sequence[EntityFeature]) -> list[dict[str, Any]]:
 def refuse_without_values(name: str, contract: Mapping[str, Any]) -> None:
     """Refuse a release that the service could not look anything up for.
 
-    Args:
-        name: of the release.
-        contract: of the release.
-
     Raises:
-        BundleError: the store lacks values of its entity features, as it declares them.
+        BundleError: the store lacks values of the contract's entity features, as they are declared.
     """
     if not (views := contract.get("entity_features")):
         return

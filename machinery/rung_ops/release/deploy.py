@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,7 @@ import polars as pl
 from rung_ops.command import verb
 from rung_ops.errors import OpsError
 from rung_ops.gate import rules as gate_rules
-from rung_ops.model import bundle, verification
-from rung_ops.model import released as released
+from rung_ops.model import bundle, released, verification
 from rung_ops.model.bundle import BundleError
 from rung_ops.project import release_folders
 from rung_ops.project.paths import project_name, shown
@@ -29,25 +29,22 @@ from rung_ops.project.service_settings import limits
 from rung_ops.release import rollout, state
 from rung_ops.release.contract_file import refuse_without_values
 from rung_ops.release.rollout import read_policy
-from rung_ops.release.state import State, StateError, check_release_id
+from rung_ops.release.state import State, is_release_id
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import printable
 
 IDENTITY = ("version", "run_id", "git_commit", "data_hash")
 
 
-def gate_objections(
-    manifest: dict[str, Any], state: State, path: Path | None = None, awaited: bool = False
-) -> Iterator[str]:
+def gate_objections(manifest: dict[str, Any], state: State, awaited: bool = False) -> Iterator[str]:
     """Yield the reasons why the last verdict of the gate does not admit a release to production.
 
     Args:
         manifest: of the release.
         state: of production.
-        path: of the verdict; by default reports/gate.json.
         awaited: accept a verdict that awaits only a decision of people.
     """
-    path = path or gate_rules.verdict_file()
+    path = gate_rules.verdict_file()
     remedy = f"run `uv run poe gate {manifest.get('version')}`"
     try:
         verdict = json.loads(path.read_bytes())
@@ -76,9 +73,10 @@ DRAFT = ".draft"
 def newest_candidate() -> str | None:
     """Return the id of the newest candidate; None without candidates."""
     made = []
-    for folder in release_folders.candidates().glob("[!.]*"):
+    for name in candidates():
         try:
-            made.append((bundle.read_manifest(folder)["created"], folder.name))
+            manifest = bundle.read_manifest(release_folders.candidates() / name)
+            made.append((manifest["created"], name))
         except BundleError:
             continue  # `poe deploy ENVIRONMENT NAME` says what is wrong with it
     return max(made)[1] if made else None
@@ -109,26 +107,20 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
         release: id of the candidate.
         load: loads a bundle as the service does; here by default.
 
-    Returns:
-        The folder of the installed release.
-
     Raises:
-        BundleError: there is no such candidate, it is of another model, or the service would refuse
-            it.
-        SettingsError: ops/service.toml is invalid.
-        locks.LockTimeoutError: another deployment is running.
+        BundleError: there is no such candidate, or the service would refuse it.
     """
-    try:
-        check_release_id(release)
-    except StateError as error:
-        raise BundleError(no_such_candidate(release)) from error
+    if not is_release_id(release):
+        raise BundleError(no_such_candidate(release))
     source, final = release_folders.candidates() / release, release_folders.bundle(folder, release)
     bundles, load = final.parent, load or check_bundle
     draft = bundles / DRAFT
     with locks.locked(bundles):
         shutil.rmtree(draft, ignore_errors=True)  # left by a deployment that was killed
-        if final.exists() and _is_valid(final, load):
-            return final
+        if final.exists():
+            with suppress(BundleError):
+                load(final)
+                return final
         if not source.is_dir():
             raise BundleError(no_such_candidate(release))
         copied = draft / release
@@ -156,11 +148,7 @@ def delete_unused(folder: Path, used: Iterable[str]) -> list[str]:
 
 
 def check_bundle(path: Path | str) -> None:
-    """Load a bundle as the service does, and see that it is of this model.
-
-    Raises:
-        BundleError, SettingsError: as install(); also where the feature store lacks values.
-    """
+    """Load a bundle as the service does, and see that it is of this model; raises as install()."""
     path = Path(path)
     loaded = released.load(path, verification.public_key(), limits())
     # One key signs all models of a repository, so the signature does not identify the model.
@@ -173,22 +161,11 @@ def check_bundle(path: Path | str) -> None:
     refuse_without_values(path.name, loaded.contract)
 
 
-def _is_valid(path: Path, load: Callable[[Path], object]) -> bool:
-    try:
-        load(path)
-    except BundleError:
-        return False
-    return True
-
-
-# One short try instead of several long ones; MLflow reads these when it is imported.
-SHORT_TIMEOUT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
-
-
 def set_champion(version: str) -> str:
     """Set the alias; return the result as a sentence for the person who deploys."""
-    for name, value in SHORT_TIMEOUT.items():
-        os.environ.setdefault(name, value)
+    # One short try instead of several long ones; MLflow reads these when it is imported.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
     try:
         from rung_ops.tracking import registry
 
@@ -227,10 +204,6 @@ def begin(
         at_once: serve it to all requests, whatever ops/rollout.toml says.
         expected: generation of the state that the decision is based on.
         plan: of its trial, if ops/rollout.toml has rules for that.
-
-    Raises:
-        state.ChangeRefusedError: the state does not allow it.
-        SettingsError: ops/rollout.toml or ops/service.toml is invalid.
     """
     if at_once or folder.name == release_folders.STAGING or state.read(folder).serving is None:
         return state.serve(folder, release, by, expected)
@@ -243,11 +216,10 @@ def begin(
 
 def rollback_event(folder: Path, release: str) -> dict[str, Any] | None:
     """Return the last event of a release in an environment if that took it back."""
-    last = None
-    for event in state.events(folder):
+    for event in reversed(state.events(folder)):
         if state.concerns(event, release):
-            last = event
-    return last if last and last["event"] in TAKEN_BACK else None
+            return event if event["event"] in TAKEN_BACK else None
+    return None
 
 
 @verb("poe deploy")

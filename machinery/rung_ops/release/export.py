@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -38,9 +39,7 @@ TOLERANCE = 1e-5
 def tolerance_of(expected: np.ndarray, task: str | None) -> float:
     """Return how far a format's predictions may be from the estimator's, in units of `expected`.
 
-    Args:
-        expected: the estimator's predictions; where they have a unit, their spread is the scale.
-        task: of the release.
+    Where predictions have a unit, their spread is the scale.
     """
     in_units = task in ("regression", QUANTILE)
     return TOLERANCE * (float(np.std(expected)) or 1.0 if in_units else 1.0)
@@ -52,10 +51,9 @@ def _nothing(features: pl.DataFrame) -> np.ndarray:
 
 @dataclass
 class FormatResult:
-    """The result of trying one format, as the manifest records it.
+    """The result of trying onnx, lightgbm, skops or custom, as the manifest records it.
 
     Attributes:
-        format: onnx, lightgbm, skops or custom.
         ok: whether its predictions equal the estimator's.
         reason: why it is not used.
         max_difference: largest difference to the estimator's predictions; None if it did not run.
@@ -108,15 +106,6 @@ class ParityCheck:
                 f"at most by {result.max_difference}"
             )
 
-    def to_manifest(self, selected: FormatResult, tried: list[FormatResult]) -> dict[str, Any]:
-        """Return what the manifest says of the comparison."""
-        return {
-            "rows": self.features.height,
-            "max_difference": selected.max_difference,
-            "tolerance": self.tolerance,
-            "formats": [each.to_manifest() for each in tried],
-        }
-
 
 REFERENCE_ROWS = 10_000  # training rows that the monitor compares with
 PARITY_ROWS = 1_000  # drawn rows whose predictions the service checks when it loads a release
@@ -137,16 +126,7 @@ def trial_rows(
     """Compute features of held-out rows, of training rows, and of rows at the contract's edges.
 
     Training rows are included because a tree splits at their values: that is where rounding to 32
-    bits takes the other branch.
-
-    Args:
-        model: the estimator.
-        held_out: rows of Row without the target.
-        train: the other rows that the model was trained on.
-        carried: the rows that the bundle carries: the service compares them when it loads it.
-        expressions: FEATURES.
-        columns: of contract.json.
-        seed: of the sample, if there are more than MAX_ROWS.
+    bits takes the other branch. So are those that the bundle carries, which the service compares.
 
     Returns:
         The features, and the edge cases for which the model itself has no prediction.
@@ -165,17 +145,9 @@ def trial_rows(
 def predictable_rows(
     model: Any, drawn: pl.DataFrame, expressions: list[pl.Expr], columns: list[dict[str, Any]]
 ) -> pl.DataFrame:
-    """Return drawn rows, and some with each edge of the contract, that the model can predict.
-
-    Args:
-        model: the estimator.
-        drawn: from synthetic.rows().
-        expressions: FEATURES.
-        columns: of contract.json.
-    """
-    kept = [_finite(model, drawn, expressions)]
-    kept += [_finite(model, some, expressions) for _, some in edge_cases(drawn, columns)]
-    return pl.concat(kept)
+    """Return drawn rows, and some with each edge of the contract, that the model can predict."""
+    edges = (some for _, some in edge_cases(drawn, columns))
+    return pl.concat([_finite(model, some, expressions) for some in (drawn, *edges)])
 
 
 def _finite(model: Any, some: pl.DataFrame, expressions: list[pl.Expr]) -> pl.DataFrame:
@@ -216,11 +188,7 @@ def _features_or_fault(
 def edge_cases(
     held_out: pl.DataFrame, columns: list[dict[str, Any]]
 ) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Create rows at the edges of the contract, which the data may lack.
-
-    Yields:
-        A description of the edge case, and a few rows with it.
-    """
+    """Yield rows at the edges of the contract, which the data may lack, with a description of each edge."""
     some = held_out.head(ROWS_PER_EDGE)
     for column in columns:
         name = column["name"]
@@ -267,12 +235,9 @@ Times = tuple[float, float]  # microseconds for one row and for 64 rows
 def measure_speed(
     predictors: Mapping[str, Callable[[pl.DataFrame], np.ndarray]], features: pl.DataFrame
 ) -> dict[str, Times]:
-    """Measure the time for one row and for a batch, the fastest of several runs.
+    """Measure the microseconds for one row and for a batch by format, the fastest of several runs.
 
     The formats take turns, so that other load on the machine affects all of them.
-
-    Returns:
-        Times by format.
     """
     batch = features.sample(BATCH, with_replacement=features.height < BATCH, seed=0)
     fastest = {name: [np.inf, np.inf] for name in predictors}
@@ -303,22 +268,11 @@ _EXPLAINED = (BundleError, NotLightGBMError)  # their messages need no type name
 def export(
     staged: Path, package: str, estimator: Any, check: ParityCheck, task: str | None = None
 ) -> tuple[FormatResult, list[FormatResult]]:
-    """Write the model of a release.
-
-    Args:
-        staged: the release's folder, with its source.
-        package: the name of the user's package.
-        estimator: the fitted estimator.
-        check: what a format is compared with.
-        task: of the release.
-
-    Returns:
-        The selected format, and all that were tried.
+    """Write the model of a release into its folder, in the format that is selected of all that were tried.
 
     Raises:
         ReleaseError: none can be used.
-        CustomModelRefusedError: model.py has save() and load(), and the change control plan does
-            not allow that.
+        CustomModelRefusedError: model.py has save() and load(), and an add-on refuses that.
     """
     module = source_import.module_of(staged, package, "model")
     described = {"package": package, "task": task}
@@ -332,44 +286,38 @@ def export(
     if not any(each.ok for each in tried) and not predictors.is_custom(module):
         attempt = ("skops", lambda folder: _write_skops(folder, package, estimator))
         tried.append(_try(*attempt, staged, described, check))
-    selected = _fastest(_usable(tried), check.features, task)
-    _keep(staged, selected, tried)
-    return selected, tried
-
-
-def _usable(tried: list[FormatResult]) -> list[FormatResult]:
     usable = [each for each in tried if each.ok]
     if not usable:
         reasons = "; ".join(f"{each.format}: {each.reason}" for each in tried)
         raise ReleaseError(f"The model cannot be released in any format. {reasons}")
-    return usable
-
-
-def _keep(staged: Path, selected: FormatResult, tried: list[FormatResult]) -> None:
-    """Move the selected model into the release, and remove the others."""
+    selected = _fastest(usable, check.features, task)
     for each in tried:
+        folder = _trial_folder(staged, each.format)
         # Trees stay where another format answers: they say what each feature adds.
         if each is selected or (each.ok and each.format == "lightgbm"):
-            _move_model(_trial_folder(staged, each.format), staged)
-        shutil.rmtree(_trial_folder(staged, each.format), ignore_errors=True)
+            for path in folder.iterdir():
+                if path.name != bundle.SOURCE:
+                    path.rename(staged / path.name)
+        shutil.rmtree(folder, ignore_errors=True)
+    return selected, tried
 
 
 def _attempts(
     module: ModuleType, estimator: Any, features: pl.DataFrame
-) -> list[tuple[str, Callable[[Path], None]]]:
+) -> list[tuple[str, Callable[[Path], object]]]:
     """Return the formats to try first, each with what writes it into a folder."""
     if predictors.is_custom(module):
         refuse_custom_model(current().repository)
         return [("custom", lambda folder: _write_custom(folder, module, estimator))]
     return [
-        ("onnx", lambda folder: _write_onnx(folder, estimator, features)),
-        ("lightgbm", lambda folder: _write_lightgbm(folder, estimator, features)),
+        (kind, partial(write_again, kind, estimator=estimator, features=features))
+        for kind in ("onnx", "lightgbm")
     ]
 
 
 def _try(
     kind: str,
-    write: Callable[[Path], None],
+    write: Callable[[Path], object],
     staged: Path,
     described: dict[str, Any],
     check: ParityCheck,
@@ -414,30 +362,23 @@ def _fastest(usable: list[FormatResult], features: pl.DataFrame, task: str | Non
     return next(each for each in usable if each.format == selected)
 
 
-def _write_onnx(folder: Path, estimator: Any, features: pl.DataFrame) -> None:
-    (folder / bundle.ONNX).write_bytes(to_onnx(estimator, features))
-
-
-def _write_lightgbm(folder: Path, estimator: Any, features: pl.DataFrame) -> None:
-    booster, encoder = to_lightgbm(estimator, features)
-    (folder / bundle.LIGHTGBM).write_text(booster, encoding="utf-8")
-    text = json.dumps(encoder, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / bundle.ENCODER).write_text(text + "\n", encoding="utf-8")
+def write_json(path: Path, content: Any) -> None:
+    """Write indented JSON; NaN is refused."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def write_again(kind: str, folder: Path, estimator: Any, features: pl.DataFrame) -> list[str]:
     """Write a model in a format that gives the same bytes each time; return the names of its files.
 
-    Args:
-        kind: the format; one whose bytes differ each time (skops, custom) writes nothing.
-        folder: where to.
-        estimator: the fitted estimator.
-        features: some rows of features, for their names and types.
+    A format whose bytes differ each time (skops, custom) writes nothing.
     """
     if kind == "onnx":
-        _write_onnx(folder, estimator, features)
+        (folder / bundle.ONNX).write_bytes(to_onnx(estimator, features))
     elif kind == "lightgbm":
-        _write_lightgbm(folder, estimator, features)
+        booster, encoder = to_lightgbm(estimator, features)
+        (folder / bundle.LIGHTGBM).write_text(booster, encoding="utf-8")
+        write_json(folder / bundle.ENCODER, encoder)
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -454,9 +395,3 @@ def _write_custom(folder: Path, module: ModuleType, estimator: Any) -> None:
 
 def _trial_folder(staged: Path, kind: str) -> Path:
     return staged.parent / f"{staged.name}-{kind}"
-
-
-def _move_model(folder: Path, staged: Path) -> None:
-    for path in folder.iterdir():
-        if path.name != bundle.SOURCE:
-            path.rename(staged / path.name)

@@ -1,8 +1,7 @@
 """A tamper-evident file of events: a chain of hashes, one JSON line for each event.
 
-Each line holds the hash of the previous line and its own, over the rest of its content. That
-reveals a line that was changed, removed or inserted; only a signature over the last hash reveals
-that lines were cut off at the end.
+A line holds the hash of the previous line and its own. That reveals a line that was changed, removed or
+inserted; only a signature over the last hash reveals that lines were cut off at the end.
 """
 
 import hashlib
@@ -16,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rung_ops.system import atomic, locks
+from rung_ops.system import atomic
 from rung_ops.system.files import UnusableFileError, open_regular, read_regular, stamp
 
 START = "0" * 64  # previous_hash of the first line
@@ -41,13 +40,8 @@ def now() -> str:
 
 def new_event(previous_hash: str, event: str, by: str, detail: dict[str, Any]) -> dict[str, Any]:
     """Create the event that follows the line with `previous_hash`."""
-    made = {
-        "at": now(),
-        "event": event,
-        "by": by,
-        "detail": detail,
-        "previous_hash": previous_hash,
-    }
+    made = {"at": now(), "event": event, "by": by, "detail": detail}
+    made["previous_hash"] = previous_hash
     return made | {"hash": _hash(made)}
 
 
@@ -66,12 +60,10 @@ def is_unchanged(event: dict[str, Any]) -> bool:
 
 
 def event_of(line: bytes) -> dict[str, Any] | None:
-    """Return the event of a line; None if it is incomplete or no event, or written otherwise.
+    """Return the event of a line; None if it is incomplete, no event, or not as line_of() writes it.
 
     A line with a key that is written twice would have its hash, and read differently elsewhere.
     """
-    if not line.endswith(b"\n"):
-        return None
     try:
         event = json.loads(line)
         is_whole = isinstance(event, dict) and is_event(event) and line == line_of(event)
@@ -91,63 +83,26 @@ def _hash(event: dict[str, Any]) -> str:
 
 
 def _canonical(value: dict[str, Any]) -> bytes:
-    """Serialize a value so that equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 @dataclass(frozen=True)
-class Fault:
-    """The first invalid line of a history.
-
-    Attributes:
-        line: its number, counted from 1.
-        reason: what is wrong with it.
-    """
-
-    line: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"line {self.line} {self.reason}"
-
-
-@dataclass(frozen=True)
 class Checked:
-    """How far a history was checked.
+    """How far a history was checked: lines and bytes, and the hash and stamp there.
 
-    Attributes:
-        lines, size: how many lines, and how many bytes they take.
-        last_hash: of the last line.
-        last_change: hash of the last line that changed what is served; empty if none did.
-        fault: the first line that does not fit.
-        stamp: of the file, as it was then.
+    `last_change` is the hash of the last line that changed what is served; empty if none did.
     """
 
     lines: int = 0
     size: int = 0
     last_hash: str = START
     last_change: str = ""
-    fault: Fault | None = None
+    fault: str | None = None
     stamp: tuple[int, int, int] = (0, 0, 0)
 
     def holds(self, entry: dict[str, Any]) -> bool:
         """Return whether an entry is the last change, or the next one that is not appended yet."""
         return entry["hash"] == self.last_change or entry["previous_hash"] == self.last_hash
-
-
-def append(path: Path, event: str, by: str, **detail: Any) -> dict[str, Any]:
-    """Append an event to a history without a state.json, under the lock of its folder.
-
-    Write a history beside a state.json through rung_ops.release.state, which also repairs what a
-    killed process left out.
-
-    Returns:
-        The event.
-    """
-    with locks.locked(path.parent):
-        made = new_event(repair(path), event, by, detail)
-        write(path, made)
-    return made
 
 
 def write(path: Path, made: dict[str, Any]) -> None:
@@ -160,9 +115,8 @@ def write(path: Path, made: dict[str, Any]) -> None:
 def repair(path: Path, pending: dict[str, Any] | None = None) -> str:
     """Make a history ready for the next event after a process was killed; the caller holds the lock.
 
-    An incomplete last line is completed if only its line break is missing, and removed otherwise;
-    either is recorded. Where the last line is whole and intact, only the end of the file is read:
-    the cost does not grow with the history.
+    An incomplete last line is completed if only its line break is missing, and removed otherwise; either
+    is recorded. Where the last line is intact, the cost does not grow with the history.
 
     Args:
         path: of the history.
@@ -185,7 +139,7 @@ def repair(path: Path, pending: dict[str, Any] | None = None) -> str:
 
 
 def _repair_all(path: Path, pending: dict[str, Any] | None) -> str:
-    """Repair a history that is empty, or whose last line is torn or no event: reads all of it."""
+    """Repair a history that is empty, or whose last line is torn or no event."""
     kept, torn = _split(content(path))
     finished = event_of(torn + b"\n") is not None
     if finished:
@@ -193,15 +147,15 @@ def _repair_all(path: Path, pending: dict[str, Any] | None) -> str:
     missing = line_of(pending) if pending else b""
     if missing in kept:
         missing = b""
-    kept += missing
-    last = _last_hash(kept)
+    events = _events(kept + missing)
+    last = str(events[-1]["hash"]) if events else START
     if not torn:
         if missing:
             atomic.append(path, missing)
         return last
     detail = {"bytes": len(torn), "kept": finished, "text": torn[:500].decode(errors="replace")}
     repaired = new_event(last, REPAIRED, "rung_ops.release.history", detail)
-    atomic.write(path, kept + line_of(repaired))
+    atomic.write(path, kept + missing + line_of(repaired))
     return str(repaired["hash"])
 
 
@@ -232,13 +186,7 @@ def _has(path: Path, event: dict[str, Any]) -> bool:
             opened.seek(low)
             if line in opened.read(2 * BLOCK + len(line)):
                 return True
-    rest = b""
-    for text in _blocks_backwards(path):
-        text += rest
-        if line in text:
-            return True
-        rest = text[: len(line)]
-    return False
+    return line in _lines_backwards(path)
 
 
 def _blocks_backwards(path: Path) -> Iterator[bytes]:
@@ -260,15 +208,15 @@ def _blocks_backwards(path: Path) -> Iterator[bytes]:
 
 
 def since(path: Path, known: str) -> list[dict[str, Any]] | None:
-    """Verify the events after a line that was verified before, and read no more of the history.
+    """Verify the events after a line, read backwards from the end: no more of the history than that.
 
     Args:
         path: of the history.
-        known: hash of that line, as a signature or an earlier call vouches for it; START for all.
+        known: hash of a line that was verified before; START for all.
 
     Returns:
-        The events after it, oldest first; None if one does not fit, or no line has that hash. Then
-        verify() says what is wrong.
+        The events after it, oldest first; None if one does not fit, or no line has that hash: verify()
+        says what is wrong.
     """
     events: list[dict[str, Any]] = []
     expected: str | None = None  # hash that the line before the last one read has to have
@@ -286,22 +234,18 @@ def since(path: Path, known: str) -> list[dict[str, Any]] | None:
 def last_change(path: Path) -> dict[str, Any] | None:
     """Find the last event that changed what is served; in one process, read only what is new.
 
-    A line's hash commits to all lines before it, so what was found up to a line holds while the
-    history goes on from it.
+    A line's hash commits to all lines before it, so what was found up to a line holds on.
     """
     known, change = _CHANGES.get(path, ("", None))
     new = since(path, known) if known else None
     if new is None:
         new = list(itertools.islice(filter(None, map(event_of, _lines_backwards(path))), 1))
-        change = next(filter(_is_change, map(event_of, _lines_of_changes(path))), None)
+        lines = (line for line in _lines_backwards(path) if b'"generation":' in line)
+        change = next(filter(_is_change, map(event_of, lines)), None)
     change = next(filter(_is_change, reversed(new)), change)
     if new:
         _CHANGES[path] = (new[-1]["hash"], change)
     return change
-
-
-def _lines_of_changes(path: Path) -> Iterator[bytes]:
-    return (line for line in _lines_backwards(path) if b'"generation":' in line)
 
 
 def _is_change(event: dict[str, Any] | None) -> bool:
@@ -313,16 +257,12 @@ def read(path: Path) -> list[dict[str, Any]]:
     return _events(content(path))
 
 
-def verify(path: Path) -> Fault | None:
-    """Check the hash of every line and its link to the previous line.
-
-    Returns:
-        The first invalid line, or None.
-    """
+def verify(path: Path) -> str | None:
+    """Check the hash of every line and its link to the previous one; say which line is invalid first."""
     complete, torn = _split(content(path))
     checked = _follow(Checked(), complete)
     if checked.fault is None and torn:
-        return Fault(checked.lines + 1, "is incomplete")
+        return f"line {checked.lines + 1} is incomplete"
     return checked.fault
 
 
@@ -336,9 +276,6 @@ def follow(path: Path, before: Checked, take: Take | None = None) -> Checked:
         path: the history.
         before: what this function returned then, or Checked().
         take: gets each line that is checked; line 1 again where the file was replaced.
-
-    Raises:
-        OSError: the history cannot be read, or is not a regular file of at most MAX_BYTES.
     """
     try:
         current = stamp(path)
@@ -353,14 +290,17 @@ def follow(path: Path, before: Checked, take: Take | None = None) -> Checked:
 
 
 def _follow(known: Checked, text: bytes, take: Take | None = None) -> Checked:
-    """Check whole lines that follow those that are known."""
     lines, last, change = known.lines, known.last_hash, known.last_change
     fault = None
     for line in text.splitlines(keepends=True):
         event = event_of(line)
-        reason = _unfit(event, last)
-        if event is None or reason:
-            fault = Fault(lines + 1, reason)
+        if event is None:
+            fault = f"line {lines + 1} is not an event"
+        elif not is_unchanged(event):
+            fault = f"line {lines + 1} ({event['event']}) was changed: its hash differs"
+        elif event["previous_hash"] != last:
+            fault = f"line {lines + 1} ({event['event']}) does not follow the previous line"
+        if event is None or fault:
             break
         lines, last = lines + 1, event["hash"]
         if take is not None:
@@ -370,22 +310,8 @@ def _follow(known: Checked, text: bytes, take: Take | None = None) -> Checked:
     return Checked(lines, known.size + len(text), last, change, fault)
 
 
-def _unfit(event: dict[str, Any] | None, previous_hash: str) -> str:
-    if event is None:
-        return "is not an event"
-    if not is_unchanged(event):
-        return f"({event['event']}) was changed: its hash differs"
-    if event["previous_hash"] != previous_hash:
-        return f"({event['event']}) does not follow the previous line"
-    return ""
-
-
 def content(path: Path, start: int = 0) -> bytes:
-    """Read a history as it is on the disk, from a byte on; empty if there is none.
-
-    Raises:
-        OSError: it cannot be read, or is not a regular file of at most MAX_BYTES.
-    """
+    """Read a history from a byte on; empty if there is none."""
     try:
         return read_regular(path, MAX_BYTES, start=start)
     except FileNotFoundError:
@@ -401,8 +327,3 @@ def _split(text: bytes) -> tuple[bytes, bytes]:
 def _events(text: bytes) -> list[dict[str, Any]]:
     parsed = (event_of(line) for line in text.splitlines(keepends=True))
     return [each for each in parsed if each is not None]
-
-
-def _last_hash(text: bytes) -> str:
-    events = _events(text)
-    return str(events[-1]["hash"]) if events else START

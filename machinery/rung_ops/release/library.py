@@ -28,15 +28,15 @@ def running() -> Mapping[str, str]:
 
     The hash is of the files in the package's folder, without what Python writes there.
     """
-    return {name: f"{version} {_digest(name)}" for name, version in _packages()}
-
-
-def _packages() -> Iterator[tuple[str, str]]:
-    yield NAME, importlib.metadata.version("rung-ops")
-    for name, addon in addons.active().items():
-        if addon.guard:
-            version = importlib.metadata.version(addons.distribution(name))
-            yield addon.guard.partition(".")[0], version
+    distributions = {NAME: "rung-ops"} | {
+        addon.guard.partition(".")[0]: addons.distribution(name)
+        for name, addon in addons.active().items()
+        if addon.guard
+    }
+    return {
+        package: f"{importlib.metadata.version(distribution)} {_digest(package)}"
+        for package, distribution in distributions.items()
+    }
 
 
 def _digest(package: str) -> str:
@@ -60,11 +60,9 @@ def statement() -> str:
 
 
 def differences(recorded: object) -> Iterator[tuple[str, bool]]:
-    """Compare what runs with what a release records.
+    """Compare what runs with what a release records, running() of the library that made it.
 
-    Args:
-        recorded: running() of the library that made it; anything else, as of an earlier library,
-            compares nothing.
+    An earlier library recorded something else, which compares nothing.
 
     Yields:
         A sentence for each package that differs, and whether it has the same version: then its files

@@ -1,6 +1,7 @@
 """Print the origin of a model version: `uv run poe lineage [VERSION or alias]`."""
 
 import sys
+from typing import Any
 
 import click
 from mlflow.entities.model_registry import ModelVersion
@@ -44,17 +45,12 @@ def describe(version: ModelVersion) -> str:
     return "\n".join(lines)
 
 
-def served_version() -> str | None:
-    """Return the version that production serves; None if its folder is not here or unreadable.
-
-    A rollback needs no registry, so the alias `champion` may still be at the version before it.
-    """
+def served() -> dict[str, Any] | None:
+    """Return the manifest of the release that production serves; None if it is not here or unreadable."""
     folder = release_folders.environment(release_folders.PRODUCTION)
     try:
         serving = state.read(folder).serving
-        if serving is None:
-            return None
-        return str(bundle.read_manifest(release_folders.bundle(folder, serving))["version"])
+        return bundle.read_manifest(release_folders.bundle(folder, serving)) if serving else None
     except (state.StateError, bundle.BundleError, OSError):
         return None
 
@@ -62,24 +58,20 @@ def served_version() -> str | None:
 def find(wanted: str) -> ModelVersion:
     """Find a version by its number or alias; the champion is what production serves.
 
-    Raises:
-        mlflow.exceptions.MlflowException: there is no such version.
+    A rollback needs no registry, so the alias `champion` may still be at the version before it.
     """
-    serving = served_version() if wanted == registry.CHAMPION else None
-    if serving is None:
+    manifest = served() if wanted == registry.CHAMPION else None
+    if manifest is None:
         return registry.version(wanted)
-    version = registry.version(serving)
+    version = registry.version(str(manifest["version"]))
     if registry.CHAMPION not in version.aliases:
-        print(f"Production serves version {serving}; {_alias()}.", file=sys.stderr)
+        try:
+            number = registry.version(registry.CHAMPION).version
+            alias = f"the alias `{registry.CHAMPION}` is at version {number}"
+        except registry.MlflowException:
+            alias = f"no version has the alias `{registry.CHAMPION}`"
+        print(f"Production serves version {version.version}; {alias}.", file=sys.stderr)
     return version
-
-
-def _alias() -> str:
-    try:
-        number = registry.version(registry.CHAMPION).version
-    except registry.MlflowException:
-        return f"no version has the alias `{registry.CHAMPION}`"
-    return f"the alias `{registry.CHAMPION}` is at version {number}"
 
 
 def _elsewhere() -> str:
@@ -103,11 +95,10 @@ def main(version: str) -> int:
     VERSION is its number or alias; the challenger by default.
     """
     try:
-        found = find(version)
+        print(describe(find(version)))
     except registry.ServerDownError:
         raise
     except registry.MlflowException as error:
         reasons = filter(None, [registry.reason_of(error), _elsewhere()])
         raise OpsError("\n".join(reasons)) from error
-    print(describe(found))
     return 0

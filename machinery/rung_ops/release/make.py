@@ -2,15 +2,14 @@
 
 import importlib
 import importlib.metadata
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import click
@@ -39,9 +38,9 @@ from rung_ops.release import (
     library,
     reasons_file,
     signing,
-    state,
 )
 from rung_ops.release.contract_file import refuse_without_values
+from rung_ops.release.export import write_json
 from rung_ops.release.monitor_reference import since_change
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import printable
@@ -59,7 +58,6 @@ class Trained:
     """An estimator with the rows and the code that it was made with.
 
     Attributes:
-        model: the fitted estimator.
         train, test: rows of Row that it was trained on, and those that judged its settings.
         expressions: FEATURES of the copied source.
         contract: content of contract.json.
@@ -93,13 +91,7 @@ def fill(
     documents: Mapping[str, str],
     refitted: Any = None,
 ) -> None:
-    """Write the files of a release and its manifest beside its source; see make.write().
-
-    Raises:
-        BundleError: the source cannot be imported.
-        ReleaseError: the model cannot be written in any format, or Row has a column that a request
-            cannot hold.
-    """
+    """Write the files of a release and its manifest beside its source; see write()."""
     package = contract.package()
     # Use the copied source only: src/ of the project may have changed.
     learned, served = (
@@ -116,8 +108,10 @@ def fill(
     check = _parity_check(served, tested, task)
     chosen, formats = export.export(staged, package, served, check, task)
     write_json(staged / bundle.REASONS, _reasons(trained, tested, chosen, formats))
-    by_row = _row_features(trained, chosen)
-    _write_predictions(staged / bundle.PARITY, carried, trained)
+    predictions = estimator.predict_features(served, carried.select(trained.expressions))
+    # Where there are several numbers, the column holds arrays: in the order of the contract.
+    with_predictions = carried.with_columns(prediction=predictions.astype(np.float64))
+    with_predictions.write_parquet(staged / bundle.PARITY)
     _reference(trained).write_parquet(staged / bundle.REFERENCE)
     write_json(staged / bundle.METRICS, _metrics(model, trained))
     for name, text in documents.items():
@@ -126,17 +120,18 @@ def fill(
         "refit": refitted is not None,
         "package": package,
         "format": chosen.format,
-        "row_features": by_row,
+        "row_features": _row_features(trained, chosen),
         "task": task,
-        "parity": check.to_manifest(chosen, formats) | {"unanswered": unanswered},
+        "parity": {
+            "rows": tested.height,
+            "max_difference": chosen.max_difference,
+            "tolerance": check.tolerance,
+            "formats": [each.to_manifest() for each in formats],
+            "unanswered": unanswered,
+        },
         "files": bundle.files_of(staged),
     }
     write_json(staged / bundle.MANIFEST, manifest)
-
-
-def _copy_source(target: Path, source: Path | None) -> None:
-    used = Path(importlib.import_module(contract.Row.__module__).__file__ or "").parent
-    shutil.copytree(source or used, target, ignore=lambda _, names: source_hash.left_out(names))
 
 
 def _trained(
@@ -145,15 +140,16 @@ def _trained(
     dataset = source_import.module_of(staged, package, "dataset")
     expressions = source_import.features_of(staged, package)
     task = estimator.task(model)
+    named = params().get("report", {}).get("positive", dataset.TARGET)
+    positive = str(named) if task == "classification" else None
     described = contract_file.contract(
-        *(dataset, train.head(1).select(expressions), train, task, _positive(dataset, task)),
+        *(dataset, train.head(1).select(expressions), train, task, positive),
         source_import.entity_features_of(staged, package),
     )
     return Trained(model, train, test, expressions, described, params()["seed"])
 
 
 def _parity_check(model: Any, tested: pl.DataFrame, task: str) -> export.ParityCheck:
-    """Predict the rows by which formats are compared; each prediction has to be finite."""
     expected = estimator.predict_features(model, tested)
     if not np.isfinite(expected).all():
         bad = int((~finite_rows(expected)).sum())
@@ -202,25 +198,24 @@ def _metrics(judged: Any, trained: Trained) -> Any:
 
 
 def _origin(released: str, facts: Mapping[str, Any], trained: Trained) -> dict[str, Any]:
-    """Return what the manifest says of a release's origin."""
     time = trained.contract["time"]
-    learned, judged = (
+    (_, learned_until), (judged_from, judged_until) = (
         [rows[time].min(), rows[time].max()] if time else [None, None]
         for rows in (trained.train, trained.test)
     )
-    known = [moment for moment in (learned[1], judged[1]) if moment is not None]
+    known = [moment for moment in (learned_until, judged_until) if moment is not None]
     return {
         "schema": bundle.SCHEMA,
         "id": released,
         **{name: facts[name] for name in FACTS},
         **{name: facts[name] for name in LATER_FACTS if facts.get(name)},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "trained_until": _iso(learned[1]),
+        "trained_until": _iso(learned_until),
         "training_rows": trained.train.height,
-        "judged_from": _iso(judged[0]),
-        "judged_until": _iso(judged[1]),
+        "judged_from": _iso(judged_from),
+        "judged_until": _iso(judged_until),
         "data_until": _iso(max(known, default=None)),
-        "packages": dict(_versions()),
+        "packages": _versions(),
         "library": dict(library.running()),
     }
 
@@ -230,11 +225,7 @@ def _iso(moment: Any) -> str | None:
 
 
 def _carried(trained: Trained) -> pl.DataFrame:
-    """Draw the rows that the bundle carries: no person's, and the model predicts them.
-
-    Raises:
-        ReleaseError: it predicts none of them.
-    """
+    """Draw the rows that the bundle carries: no person's, and the model predicts them."""
     columns = trained.contract["columns"]
     known = trained.known.select([column["name"] for column in columns])
     drawn = synthetic.rows(known, columns, export.PARITY_ROWS, trained.seed)
@@ -261,30 +252,12 @@ def _row_features(trained: Trained, chosen: export.FormatResult) -> dict[str, An
     return {"used": True, "reason": None}
 
 
-def _positive(dataset: ModuleType, task: str) -> str | None:
-    if task != "classification":
-        return None
-    return str(params().get("report", {}).get("positive", dataset.TARGET))
-
-
-def _write_predictions(path: Path, rows: pl.DataFrame, trained: Trained) -> None:
-    predictions = estimator.predict_features(trained.model, rows.select(trained.expressions))
-    # Where there are several numbers, the column holds arrays: in the order of the contract.
-    rows.with_columns(prediction=predictions.astype(np.float64)).write_parquet(path)
-
-
-def _versions() -> Any:
+def _versions() -> dict[str, str]:
+    versions = {}
     for name in PACKAGES:
-        try:
-            yield name, importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write indented JSON; NaN is refused."""
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def write(
@@ -315,11 +288,10 @@ def write(
         The folder of the release.
 
     Raises:
-        BundleError: the service would refuse it, for one as its entity features are not in the store.
+        BundleError: the service would refuse it, for example as its entity features are not in the store.
         ReleaseError: the model cannot be written in any format, or Row has a column that a request
             cannot hold.
         signing.SigningKeyError: the key cannot sign.
-        locks.LockTimeoutError: another process holds the lock of the folder.
     """
     # The load test needs a signature, so it is signed with a throw-away key.
     key = private_key or signing.new_key()
@@ -327,7 +299,12 @@ def write(
     name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
     with atomic.draft_folder(folder) as draft:
         staged = draft / name
-        _copy_source(staged / bundle.SOURCE / contract.package(), source)
+        used = Path(importlib.import_module(contract.Row.__module__).__file__ or "").parent
+        shutil.copytree(
+            source or used,
+            staged / bundle.SOURCE / contract.package(),
+            ignore=lambda _, names: source_hash.left_out(names),
+        )
         if private_key is not None:  # else another job deploys it, which reaches the store
             declared = source_import.entity_features_of(staged, contract.package())
             # Before anything that takes long.
@@ -341,11 +318,7 @@ def write(
 
 
 def put(staged: Path, folder: Path) -> Path:
-    """Move a release from a draft folder to the folder of releases, replacing one of its name.
-
-    Raises:
-        locks.LockTimeoutError: another process holds the lock of the folder.
-    """
+    """Move a release from a draft folder to the folder of releases, replacing one of its name."""
     final = folder / staged.name
     with locks.locked(folder):
         if final.exists():
@@ -382,7 +355,7 @@ def main(version: str, unsigned: Path | None) -> int:
 
     VERSION is its number or alias; the challenger by default.
     """
-    from rung_ops.release import registry_artifacts
+    from rung_ops.release import lineage, registry_artifacts
     from rung_ops.tracking import model_bytes, source_state, versions
 
     try:
@@ -400,7 +373,7 @@ def main(version: str, unsigned: Path | None) -> int:
             downloads = Path(temporary)
             source = registry_artifacts.source(found, downloads)
             fitted = registry_artifacts.estimator_of(found, downloads)
-            refitted = registry_artifacts.refitted_of(found, downloads)
+            refitted = registry_artifacts.estimator_of(found, downloads, model_bytes.fetch_refitted)
             facts["model_hash"] = model_bytes.digest(found, downloads)
             documents = registry_artifacts.documents(found, downloads)
             made = write(
@@ -417,21 +390,10 @@ def main(version: str, unsigned: Path | None) -> int:
         raise OpsError(f"Nothing was released. {error}") from error
     for line in summary(made):
         print(line)
-    if served := _served():
-        facts_of = (origin(bundle.read_manifest(each)) for each in (made, served))
-        print(f"against {served.name}, which production serves: {versions.changes(*facts_of)}")
+    if served := lineage.served():
+        changes = versions.changes(*map(origin, (bundle.read_manifest(made), served)))
+        print(f"against {served['id']}, which production serves: {changes}")
     return 0
-
-
-def _served() -> Path | None:
-    """Find the release that production serves; None if it serves none, or not where this runs."""
-    production = release_folders.environment(release_folders.PRODUCTION)
-    try:
-        serving = state.read(production).serving
-        served = release_folders.bundle(production, serving) if serving else None
-        return served if served and bundle.read_manifest(served) else None
-    except (state.StateError, BundleError, OSError):
-        return None
 
 
 def origin(manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -457,9 +419,12 @@ def summary(folder: Path) -> list[str]:
     manifest = bundle.read_manifest(folder)
     parity = manifest["parity"]
     size = sum((folder / path).stat().st_size for path in bundle.paths_of(folder))
-    lines = [_format_line(each) for each in parity["formats"]]
-    lines += [
-        f"note: the model has no prediction for {printable(case)}" for case in parity["unanswered"]
+    lines = [
+        *(_format_line(each) for each in parity["formats"]),
+        *(
+            f"note: the model has no prediction for {printable(case)}"
+            for case in parity["unanswered"]
+        ),
     ]
     if manifest["git_dirty"] == "true":
         lines.append("note: the version was made from uncommitted changes")
@@ -476,19 +441,15 @@ def summary(folder: Path) -> list[str]:
     by_row = manifest["row_features"]
     if not by_row["used"]:
         lines.append(f"note: polars computes the features of each request: {by_row['reason']}")
+    is_signed = (folder / bundle.SIGNATURE).exists()
+    done = f"released {folder.name}" if is_signed else f"built {folder.name}, unsigned"
     return [
         *lines,
         f"{manifest['format']}, {size / 1e6:.1f} MB; on {parity['rows']:,} rows it differs from "
         f"the estimator by at most {parity['max_difference']:.2g} "
         f"(tolerance: {parity['tolerance']:.2g})",
-        f"{_verb(folder)}: {shown(folder)}",
+        f"{done}: {shown(folder)}",
     ]
-
-
-def _verb(folder: Path) -> str:
-    if (folder / bundle.SIGNATURE).exists():
-        return f"released {folder.name}"
-    return f"built {folder.name}, unsigned"
 
 
 def _format_line(tried: dict[str, Any]) -> str:

@@ -17,16 +17,9 @@ FALSE_ALARMS, LEAST_CHANGE = 0.01, 0.05
 
 
 def since_change(rows: pl.DataFrame, times: pl.Series) -> date | None:
-    """Find the moment since which rows are alike.
+    """Find the moment since which rows, features and predictions, are alike; None if all are.
 
     The newest span is compared with the one before; if they are alike, both with two before, and so on.
-
-    Args:
-        rows: features and predictions.
-        times: of the rows, dates or moments.
-
-    Returns:
-        None if all rows are alike.
     """
     first, newest = times.min(), times.max()
     span = SPAN

@@ -17,7 +17,6 @@ from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.judge import Champion, unseen_rows
 from rung_ops.gate.verdict import Verdict
 from rung_ops.model import bundle, released, source_import, verification
-from rung_ops.model.bundle import ReleaseFiles
 from rung_ops.project import current, release_folders
 from rung_ops.project.service_settings import ANY_SPEED
 from rung_ops.release import make, state
@@ -28,23 +27,12 @@ JUDGED = "the model that judged its settings is compared"
 
 
 def verdict(wanted: str = registry.CHALLENGER, rules: gate_rules.Rules | None = None) -> Verdict:
-    """Compare a registered version with the release that production serves.
-
-    Args:
-        wanted: number or alias of the version.
-        rules: of the gate; by default those of ops/gate.toml.
-
-    Raises:
-        SettingsError: ops/gate.toml cannot be applied.
-    """
+    """Compare a registered version with the release that production serves, by ops/gate.toml or `rules`."""
     return registry_gate.compare(champion, wanted, rules)
 
 
 def champion(rows: pl.DataFrame) -> Champion | None:
-    """Score rows with the release that production serves, or else with the registry's champion.
-
-    Returns:
-        The champion and its predictions, shape (n_rows,); None without a champion.
+    """Score rows with the release that production serves, or else with the registry's champion, if any.
 
     Raises:
         VersionError: the champion cannot score these rows.
@@ -56,7 +44,8 @@ def champion(rows: pl.DataFrame) -> Champion | None:
             return registry_gate.registered(rows)
         path = release_folders.bundle(folder, served)
         loaded = released.load(path, verification.public_key(), ANY_SPEED)
-        slices = _slices(loaded.files)
+        files = loaded.files
+        slices = json.loads(files.read(bundle.SLICES)) if bundle.SLICES in files else []
     except (state.StateError, bundle.BundleError, OSError) as error:
         raise VersionError(f"the release in production cannot be used: {error}") from error
     origin = {"release": served} | make.origin(loaded.manifest)
@@ -89,10 +78,6 @@ def _judged(manifest: dict[str, Any]) -> np.ndarray | None:
         return versions.predictions(version, current().test)
     except (registry.MlflowException, VersionError):
         return None
-
-
-def _slices(files: ReleaseFiles) -> list[dict[str, Any]]:
-    return list(json.loads(files.read(bundle.SLICES))) if bundle.SLICES in files else []
 
 
 main = registry_gate.gate_verb(verdict)

@@ -45,8 +45,7 @@ def describe(
         expressions: FEATURES.
         train: rows that the model was trained on.
         tried: features of rows to try the effects on, shape (n_rows, n_features).
-        predict: the model that will answer.
-        trees: the same model in LightGBM's format, if it has one.
+        predict: the model that will answer; `trees` is the same in LightGBM's format, if it has one.
         settings: [reasons] of params.toml.
 
     Returns:
@@ -54,16 +53,24 @@ def describe(
         unfavourable, high or low, or a list of classes; `columns` of the contract by feature;
         `max_difference` of the effects' sum to the predictions; for additive, the `means` of the
         features' terms over `background_rows` training rows.
-
-    Raises:
-        BundleError: a setting means nothing.
     """
     task = contract["task"]
-    unfavourable = _adverse(contract, settings)
+    try:
+        unfavourable = adverse_in({"reasons": settings}, contract.get("classes") or ())
+    except SettingsError as error:
+        raise BundleError(str(error)) from error
+    if unfavourable is None:
+        what, values = "predictions", '"high" or "low"'
+        if task == MULTICLASS:
+            what, values = "classes", "a list of them"
+        why = (
+            f"params.toml does not say which {what} are unfavourable: set `adverse` under [reasons] "
+            f"to {values}, train, and release again"
+        )
+        return {"method": "none", "why": why}
     if tried.height > TRIED_ROWS:  # the last rows are those at the edges of the contract
         tried = pl.concat([tried.head(TRIED_ROWS // 2), tried.tail(TRIED_ROWS // 2)])
     try:
-        _refuse_unexplainable(task, unfavourable)
         if isinstance(trees, EncodedBooster):
             method, found = "trees", _of_trees(trees, tried, predict, task)
         else:
@@ -79,9 +86,8 @@ def _of_trees(
 ) -> dict[str, Any]:
     off = _difference(trees.effects, tried, predict, task)
     if off > TOLERANCE:
-        raise UnexplainableError(
-            f"the trees' scores are not its {_margin(task)} (difference: {off:.2g})"
-        )
+        margin = "log-odds" if task in ("classification", MULTICLASS) else "predictions"
+        raise UnexplainableError(f"the trees' scores are not its {margin} (difference: {off:.2g})")
     return {"max_difference": off}
 
 
@@ -106,26 +112,8 @@ def _of_additive(
             f"{off:.2g} from its predictions"
         )
     background = sample_rows(train, BACKGROUND_ROWS, 0).select(expressions)
-    return {"max_difference": off, **_means(additive, background)}
-
-
-def _adverse(contract: dict[str, Any], settings: dict[str, Any]) -> str | list[str] | None:
-    try:
-        return adverse_in({"reasons": settings}, contract.get("classes") or ())
-    except SettingsError as error:
-        raise BundleError(str(error)) from error
-
-
-def _refuse_unexplainable(task: str, unfavourable: object) -> None:
-    """Raise UnexplainableError if predictions have no reasons, whatever the model."""
-    if unfavourable is None:
-        what, values = "predictions", '"high" or "low"'
-        if task == MULTICLASS:
-            what, values = "classes", "a list of them"
-        raise UnexplainableError(
-            f"params.toml does not say which {what} are unfavourable: set `adverse` under [reasons] "
-            f"to {values}, train, and release again"
-        )
+    means = {name: _mean(additive, background[name]) for name in background.columns}
+    return {"max_difference": off, "background_rows": background.height, "means": means}
 
 
 def columns_by_feature(
@@ -144,18 +132,9 @@ def columns_by_feature(
     return columns_of_features
 
 
-def _margin(task: str) -> str:
-    return "log-odds" if task in ("classification", MULTICLASS) else "predictions"
-
-
 def _difference(effects_of: Effects, rows: pl.DataFrame, predict: Predictor, task: str) -> float:
     difference = difference_of_effects(effects_of(rows), predict(rows), task)
     return float(np.nan_to_num(difference, nan=np.inf).max())
-
-
-def _means(additive: AdditiveEffects, background: pl.DataFrame) -> dict[str, Any]:
-    means = {name: _mean(additive, background[name]) for name in background.columns}
-    return {"background_rows": background.height, "means": means}
 
 
 def _mean(additive: AdditiveEffects, values: pl.Series) -> float | list[float]:

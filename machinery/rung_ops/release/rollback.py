@@ -1,7 +1,7 @@
 """Roll back to the previous release: `uv run poe rollback [ENVIRONMENT] [--from RELEASE] [--reason TEXT]`.
 
-If a canary or a shadow is running, only those end; otherwise the previous release is served again. A
-rollback needs only the state of the environment: no registry, no model, no network.
+If a canary or a shadow is running, only those end. A rollback needs only the state of the environment: no
+registry, no model, no network.
 
 Several people may roll back at the same moment because of the same alert, and together go back once:
 right after a rollback, the next one has to name the release that it rolls back from.
@@ -21,6 +21,7 @@ from rung_ops.project import keyless, release_folders
 from rung_ops.release import state
 from rung_ops.release.state import State
 
+NOTIFY = "rung_ops.project.hooks:notify"
 RECENT = 60.0  # seconds for which a rollback without --from counts as the same as the last one
 
 
@@ -33,13 +34,8 @@ def roll_back(
         folder: of the environment.
         by: the person who rolls back.
         reason: recorded in the history.
-        source: the release to roll back from; None for what is served, unless that was changed by a
-            rollback just now.
+        source: the release to roll back from; needed right after another rollback.
         before: the state that the decision is based on; by default the current one.
-
-    Raises:
-        state.ChangeRefusedError: there is no previous release, `source` is not in use, or the state was
-            changed in the meantime.
     """
     before = before or state.read(folder)
     current, last = state.read_with_entry(folder)
@@ -54,13 +50,18 @@ def roll_back(
                 f"`uv run poe deploy {folder.name} {before.previous[0]} --at-once` restores it."
             )
     now = state.roll_back(folder, by, reason, expected=before.generation, source=source)
-    if before.on_trial:
-        return f"{_trial_ended(before)} {_still_serves(now, folder.name)}"
-    return f"{folder.name} serves {now.serving} again instead of {before.serving}."
+    if not before.on_trial:
+        return f"{folder.name} serves {now.serving} again instead of {before.serving}."
+    roles = (("canary", before.canary), ("shadow", before.shadow))
+    result = [f"The {role} {trial.release} has ended." for role, trial in roles if trial]
+    result.append(f"{folder.name} still serves {now.serving}.")
+    if now.previous:
+        again = f"uv run poe rollback {folder.name} --from {now.serving}"
+        result.append(f"Run `{again}` to go back to {now.previous[0]}.")
+    return " ".join(result)
 
 
 def _refuse_again(folder: Path, before: State, last: dict[str, Any] | None) -> None:
-    """Refuse a rollback right after another one."""
     if last is None or last["event"] != "roll_back":
         return
     try:
@@ -73,31 +74,6 @@ def _refuse_again(folder: Path, before: State, last: dict[str, Any] | None) -> N
             f"{last['by']} rolled back from {last['detail'].get('release')} {max(age, 0):.0f} s ago. "
             f"If {left} is to go as well: `uv run poe rollback {folder.name} --from {left}`."
         )
-
-
-def _trial_ended(before: State) -> str:
-    ended = []
-    if before.canary:
-        ended.append(f"The canary {before.canary.release} has ended.")
-    if before.shadow:
-        ended.append(f"The shadow {before.shadow.release} has ended.")
-    return " ".join(ended)
-
-
-def _still_serves(now: State, environment: str) -> str:
-    serves = f"{environment} still serves {now.serving}."
-    if not now.previous:
-        return serves
-    again = f"uv run poe rollback {environment} --from {now.serving}"
-    return f"{serves} Run `{again}` to go back to {now.previous[0]}."
-
-
-def _notify(message: str) -> None:
-    """Call notify after a rollback, which has happened whatever becomes of this."""
-    try:
-        keyless.guarded("rung_ops.project.hooks:notify", "production was rolled back", message)
-    except OpsError as error:
-        print(f"Nobody was notified: {error}", file=sys.stderr)
 
 
 def rollback_verb(act: Callable[[Path, str, str, str | None], str]) -> Verb:
@@ -126,7 +102,11 @@ def rollback_verb(act: Callable[[Path, str, str, str | None], str]) -> Verb:
             raise OpsError(f"Nothing was changed in {environment}: {error}") from error
         # The autopilot notifies itself of what it does.
         if environment == release_folders.PRODUCTION and by != release_folders.AUTOPILOT:
-            _notify(f"{happened} {by}: {reason or 'no reason given'}.")
+            message = f"{happened} {by}: {reason or 'no reason given'}."
+            try:
+                keyless.guarded(NOTIFY, "production was rolled back", message)
+            except OpsError as error:  # the rollback has happened whatever becomes of this
+                print(f"Nobody was notified: {error}", file=sys.stderr)
         print("A running service follows within a second; `uv run poe releases` shows the state.")
         return 0
 

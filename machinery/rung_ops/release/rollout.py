@@ -1,20 +1,19 @@
 """How a release takes over: the team's rules, what both releases answered, and what follows from it.
 
-- ops/rollout.toml as the team set it: Policy.
-- What is known of a release on trial and of the one that answers, over the same time: Trial for a canary,
-  Comparison for a shadow.
-- Whether it goes on, is aborted, or has to wait: canary_verdict(), shadow_verdict(). A stage ends when
-  it has seen enough, or by its time with what it has seen.
-- Which steps are worth their time at the traffic that the prediction log has seen, and how long the trial
-  takes: plan(), planned_stages(), duration_lines().
+- Policy: ops/rollout.toml.
+- Trial, of a canary, and Comparison, of a shadow: what it and the release that answers did in one time.
+- canary_verdict(), shadow_verdict(): whether it goes on, is aborted, or has to wait.
+- plan(), planned_stages(), duration_lines(): which steps are worth their time at the traffic that the
+  prediction log has seen, and how long the trial takes.
 """
 
+import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 import numpy as np
@@ -24,8 +23,8 @@ from rung_ops import prediction_log
 from rung_ops.errors import SettingsError
 from rung_ops.model.target import ONE_NUMBER, Kind, distances, finite_rows
 from rung_ops.project.paths import policy_file
-from rung_ops.project.service_settings import Positive, Share, Whole, read_slo, service_file
-from rung_ops.release.state import Plan
+from rung_ops.project.service_settings import Positive, Share, Whole, read_slo
+from rung_ops.release.state import PartOfRequests, Plan
 from rung_ops.settings import converted, toml
 from rung_ops.statistics.sequential import (
     FEW,
@@ -41,7 +40,6 @@ def rollout_file() -> Path:
 
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
-Step = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 
 class ShadowPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,7 +57,7 @@ class ShadowPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class CanaryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[canary]: when it gets more to answer; ops/rollout.toml says what each value means."""
 
-    steps: Annotated[list[Step], msgspec.Meta(min_length=1, max_length=20)]
+    steps: Annotated[list[PartOfRequests], msgspec.Meta(min_length=1, max_length=20)]
     min_requests: Whole
     min_seconds: Seconds
     enough_seconds: Seconds
@@ -94,13 +92,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_policy(path: Path | None = None, service: Path | None = None) -> Policy | None:
-    """Read ops/rollout.toml; None if there is none, and so nothing takes over by itself.
-
-    Raises:
-        SettingsError: it is not valid TOML, or has an unknown name or a wrong value.
-    """
-    path = rollout_file() if path is None else path
-    service = service_file() if service is None else service
+    """Read ops/rollout.toml; None if there is none, and so nothing takes over by itself."""
+    path = path or rollout_file()
     if not path.exists():
         return None
     slow = read_slo(service).p99_ms / 1000
@@ -119,7 +112,7 @@ def read_policy(path: Path | None = None, service: Path | None = None) -> Policy
 
 
 def _with_enough_seconds(table: Any) -> Any:
-    """Read `max_seconds` of earlier versions, which ended a stage too, where `enough_seconds` is left out."""
+    """Read `max_seconds` of earlier versions where `enough_seconds` is left out."""
     if not isinstance(table, dict) or "max_seconds" not in table:
         return table
     left = {name: value for name, value in table.items() if name != "max_seconds"}
@@ -133,22 +126,21 @@ KEPT = 20_000
 MOST_AHEAD = 10
 
 
-class ArmFigures:
+class ArmFigures(msgspec.Struct):
     """What one arm answered.
 
     Attributes:
         requests: that it got.
-        failed: those that it could not answer.
-        slow: those that it answered late.
+        failed, slow: those that it could not answer, or answered late.
         seconds: of the typical request of each batch.
-        predictions: the first one for each key: one caller must not outweigh all others.
+        predictions: the first one for each key, by the key's hash: one caller must not outweigh all others.
     """
 
-    def __init__(self) -> None:
-        self.requests = self.failed = self.slow = 0
-        self.seconds: list[float] = []
-        self.predictions: list[float] = []
-        self._keys: set[str] = set()
+    requests: int = 0
+    failed: int = 0
+    slow: int = 0
+    seconds: list[float] = []
+    predictions: dict[int, float] = {}
 
     @property
     def bad(self) -> int:
@@ -157,41 +149,45 @@ class ArmFigures:
 
     def keep(self, keys: Iterable[str], predictions: Iterable[float]) -> None:
         """Keep the predictions for keys that are new."""
-        counted = self._keys
         for key, prediction in zip(keys, predictions, strict=True):
-            if key not in counted:
-                counted.add(key)
-                self.predictions.append(prediction)
+            digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+            self.predictions.setdefault(int.from_bytes(digest, "big"), prediction)
+
+    def __add__(self, other: Self) -> "ArmFigures":
+        """Return what the same arm answered in two processes."""
+        return ArmFigures(
+            self.requests + other.requests,
+            self.failed + other.failed,
+            self.slow + other.slow,
+            self.seconds + other.seconds,
+            other.predictions | self.predictions,
+        )
 
 
-class Trial:
+class Trial(msgspec.Struct):
     """A canary at one of its steps, and the release that answers the others.
 
-    Args:
+    Attributes:
         slow: seconds from which an answer is a bad one.
     """
 
-    def __init__(self, slow: float) -> None:
-        self.serving = ArmFigures()
-        self.canary = ArmFigures()
-        self._slow = slow
+    slow: float
+    serving: ArmFigures = msgspec.field(default_factory=ArmFigures)
+    canary: ArmFigures = msgspec.field(default_factory=ArmFigures)
+
+    def __add__(self, other: Self) -> "Trial":
+        """Return what two processes have seen."""
+        return Trial(self.slow, self.serving + other.serving, self.canary + other.canary)
 
     def observe(
         self, arm: str, seconds: Sequence[float], keys: Sequence[str], predictions: np.ndarray
     ) -> None:
-        """Record a batch that was answered.
-
-        Args:
-            arm: serving or canary.
-            seconds: for each request in it.
-            keys: for each row.
-            predictions: one number for each row, shape (n_rows,).
-        """
+        """Record a batch that an arm, serving or canary, answered: seconds of each request, and each row."""
         of_arm, other = self.serving, self.canary
         if arm == "canary":
             of_arm, other = other, of_arm
         of_arm.requests += len(seconds)
-        of_arm.slow += sum(one >= self._slow for one in seconds)
+        of_arm.slow += sum(one >= self.slow for one in seconds)
         mine, others = len(of_arm.seconds), len(other.seconds)
         if seconds and max(mine, others) < KEPT and mine < MOST_AHEAD * (others + 1):
             of_arm.seconds.append(math.fsum(seconds) / len(seconds))
@@ -205,7 +201,7 @@ class Trial:
         of_arm.failed += requests
 
 
-class Comparison:
+class Comparison(msgspec.Struct):
     """Predictions of a release in the shadow and of the one that answers, for the same rows.
 
     Attributes:
@@ -214,26 +210,35 @@ class Comparison:
         difference: sum over the compared rows of the distance between both predictions.
         alone, alone_failed: requests that it scored by themselves, as their callers sent them, and those
             of them with a row that failed.
+        pairs: some of both predictions, the serving release's first: the bytes of arrays of floats, of shape
+            (n_rows, 2 or twice the width), since all of them are shared every second.
     """
 
-    def __init__(self, kind: Kind = ONE_NUMBER) -> None:
-        self._kind = kind
-        self.compared = self.failed = 0
-        self.alone = self.alone_failed = 0
-        self.difference = 0.0
-        self._serving: list[np.ndarray] = []
-        self._shadow: list[np.ndarray] = []
-        self._kept = 0
+    kind: Kind = ONE_NUMBER
+    compared: int = 0
+    failed: int = 0
+    difference: float = 0.0
+    alone: int = 0
+    alone_failed: int = 0
+    pairs: list[bytes] = []
+
+    def __add__(self, other: Self) -> "Comparison":
+        """Return what two processes have seen."""
+        return Comparison(
+            self.kind,
+            self.compared + other.compared,
+            self.failed + other.failed,
+            self.difference + other.difference,
+            self.alone + other.alone,
+            self.alone_failed + other.alone_failed,
+            self.pairs + other.pairs,
+        )
 
     def observe(self, serving: np.ndarray, shadow: np.ndarray, alone: bool = False) -> None:
         """Record the predictions of both for the same rows, as a release scores them.
 
-        Args:
-            serving, shadow: of the rows.
-            alone: they are a single request, which the shadow scored by itself.
-
-        Raises:
-            ValueError: one predicts another kind, or other classes, than the other.
+        `alone` are those of a single request, which the shadow scored by itself. ValueError says that one
+        predicts another kind, or other classes, than the other.
         """
         if shadow.shape != serving.shape:
             raise ValueError(f"its predictions have shape {shadow.shape}, not {serving.shape}")
@@ -241,12 +246,12 @@ class Comparison:
         self.alone += alone
         self.alone_failed += alone and not good.all()
         self.failed += len(shadow) - int(good.sum())
+        if self.compared < KEPT and good.any():
+            # Added to 0.0, -0.0 has the bytes of what equals it.
+            pairs = np.column_stack([serving[good], shadow[good]]).astype(float) + 0.0
+            self.pairs.append(pairs.tobytes())
         self.compared += int(good.sum())
-        self.difference += float(distances(shadow[good], serving[good], self._kind).sum())
-        if self._kept < KEPT:
-            self._serving.append(serving[good])
-            self._shadow.append(shadow[good])
-            self._kept += int(good.sum())
+        self.difference += float(distances(shadow[good], serving[good], self.kind).sum())
 
     def fail(self, rows: int, alone: bool = False) -> None:
         """Record rows that the shadow could not score; `alone` as for observe()."""
@@ -255,28 +260,24 @@ class Comparison:
         self.alone_failed += alone
 
     def changed(self, deviations: float) -> tuple[int, int]:
-        """Count rows whose prediction changed by more than a number of standard deviations.
+        """Count rows whose prediction changed by more than a number of standard deviations, and all.
 
-        The deviation, a root mean square of distances, is that of the serving release's
-        predictions. Rows that are alike count once: one that is sent again and again says nothing
-        about the others.
-
-        Returns:
-            How many did, and of how many; nothing if the rows are too few to know a deviation.
+        The deviation, a root mean square of distances, is that of the serving release's predictions. Rows
+        that are alike count once: one that is sent again and again says nothing about the others. Nothing is
+        counted if the rows are too few to know a deviation.
         """
-        known = len(self._shadow)  # another thread appends to it, last of all
-        if not known:
+        if not self.pairs:
             return 0, 0
-        both = np.column_stack(
-            [np.concatenate(self._serving[:known]), np.concatenate(self._shadow[:known])]
-        )
-        serving, shadow = np.hsplit(np.unique(both, axis=0), 2)
+        width = 2 * max(1, self.kind.width)
+        # Rows as bytes: numpy compares those of floats with Python's lock held, so that nothing is answered.
+        rows = np.frombuffer(b"".join(self.pairs), np.dtype((np.void, width * np.float64().nbytes)))
+        serving, shadow = np.hsplit(np.unique(rows).view(float).reshape(-1, width), 2)
         if len(serving) < FEW:
             return 0, 0
-        if not self._kind.width:
+        if not self.kind.width:
             serving, shadow = serving[:, 0], shadow[:, 0]
-        spread = distances(serving, serving.mean(axis=0), self._kind)
-        moved = distances(shadow, serving, self._kind) > deviations * np.sqrt((spread**2).mean())
+        spread = distances(serving, serving.mean(axis=0), self.kind)
+        moved = distances(shadow, serving, self.kind) > deviations * np.sqrt((spread**2).mean())
         return int(moved.sum()), len(serving)
 
 
@@ -300,16 +301,10 @@ class Verdict:
 def canary_verdict(
     serving: ArmFigures, canary: ArmFigures, policy: Policy, seconds: float
 ) -> Verdict:
-    """Judge a canary at one of its steps.
+    """Judge a canary at one of its steps, by what both arms answered in the seconds since it began.
 
-    Call it at any time, as often as needed: the chance that a release as good as
-    the serving one is ever aborted stays below the policy's `false_abort`.
-
-    Args:
-        serving: what the serving release answered since the step began.
-        canary: what the canary answered since then.
-        policy: the team's.
-        seconds: since the step began.
+    Call it at any time, as often as needed: the chance that a release as good as the serving one is ever
+    aborted stays below the policy's `false_abort`.
     """
     limits = policy.canary
     doubt = false_alarm(policy)
@@ -331,7 +326,9 @@ def canary_verdict(
                 f"serving release {np.median(serving.seconds) * 1000:.1f} ms",
             )
     distance, certain = ks_lower_bound(
-        np.array(serving.predictions), np.array(canary.predictions), doubt
+        np.array(list(serving.predictions.values())),
+        np.array(list(canary.predictions.values())),
+        doubt,
     )
     if certain > limits.max_drift:
         return Verdict(
@@ -344,13 +341,7 @@ def canary_verdict(
 
 
 def shadow_verdict(comparison: Comparison, policy: Policy, seconds: float) -> Verdict:
-    """Judge a release in the shadow; otherwise as verdict().
-
-    Args:
-        comparison: what both said of the same rows.
-        policy: the team's.
-        seconds: since the shadow began.
-    """
+    """Judge a release in the shadow; otherwise as canary_verdict()."""
     limits = policy.shadow
     doubt = false_alarm(policy)
     rows = comparison.compared + comparison.failed
@@ -385,9 +376,9 @@ def _in_time(
     limits: ShadowPolicy | CanaryPolicy,
     what: str,
 ) -> Verdict:
-    """Judge what nothing speaks against by how much of it there is, and by the time it took.
+    """Judge what nothing speaks against by how much of it was seen, and by the time it took.
 
-    The tests before hold whenever one stops looking, so that they may end early by the time.
+    The tests before hold whenever they stop, so that they may end early by the time.
     """
     if have >= wanted and seconds >= limits.min_seconds:
         return Verdict("advance", f"nothing speaks against it in {have} {what}")
@@ -445,7 +436,6 @@ class Stage:
         share: of the requests that the new release gets, in (0, 1].
         wanted: requests or rows, as `unit` says, after which it ends early.
         rate: of these in a day.
-        settings: of the stage.
     """
 
     name: str
@@ -480,12 +470,7 @@ class Stage:
 
 
 def logged_traffic(environment: str, now: datetime) -> Traffic | None:
-    """Count what callers asked in the last days; None if nothing is logged.
-
-    Args:
-        environment: such as production.
-        now: the end of these days, with a time zone.
-    """
+    """Count what callers asked in the DAYS before `now`; None if nothing is logged."""
     since = now - timedelta(days=DAYS)
     answered = prediction_log.read(prediction_log.folder(environment), since, now).filter(
         pl.col("arm").is_in(ANSWERED), ~pl.col("id").str.starts_with(prediction_log.LOAD_TEST)
@@ -503,12 +488,9 @@ def logged_traffic(environment: str, now: datetime) -> Traffic | None:
 
 
 def plan(policy: Policy, traffic: Traffic | None, passed_gate: bool = True) -> Plan:
-    """Decide how a trial that begins now goes.
+    """Decide how a trial that begins now goes, at the traffic that is expected, if anything is known of it.
 
-    Args:
-        policy: the team's.
-        traffic: that is expected; None if nothing is known of it.
-        passed_gate: whether the gate has passed the release; otherwise no time ends a stage.
+    No time ends a stage of a release that the gate has not passed.
     """
     return Plan(tuple(_steps(policy.canary, traffic)), passed_gate)
 
@@ -539,15 +521,14 @@ def _steps(canary: CanaryPolicy, traffic: Traffic | None) -> list[float]:
 def planned_stages(policy: Policy, traffic: Traffic) -> list[Stage]:
     """List the stages of a trial at some traffic, in their order."""
     shadow, canary = policy.shadow, policy.canary
-    stages_in_order = []
-    if shadow.share:
-        rate = traffic.rows * shadow.share
-        stages_in_order.append(Stage("shadow", shadow.share, shadow.min_rows, "rows", rate, shadow))
-    return stages_in_order + [
+    rate = traffic.rows * shadow.share
+    stages = [Stage("shadow", shadow.share, shadow.min_rows, "rows", rate, shadow)]
+    stages += [
         Stage("canary", share, canary.min_requests, "requests", traffic.requests * share, canary)
         for share in _steps(canary, traffic)
         if share < 1
     ]
+    return [stage for stage in stages if stage.share]
 
 
 def duration_lines(policy: Policy, traffic: Traffic | None) -> Iterator[str]:
@@ -566,9 +547,7 @@ def duration_lines(policy: Policy, traffic: Traffic | None) -> Iterator[str]:
         yield f"- {stage}"
     steps = _steps(policy.canary, traffic)
     if left_out := [f"{share:.0%}" for share in policy.canary.shares if share not in steps]:
-        yield (
-            f"Steps with fewer than {FEW} requests in their time are left out: {', '.join(left_out)}."
-        )
+        yield f"Steps with fewer than {FEW} requests in their time are left out: {', '.join(left_out)}."
     if planned and (last := planned[-1]).name == "canary" and last.expected:
         requests = min(last.expected, last.wanted)
         others = round(requests * (1 - last.share) / last.share)
@@ -584,17 +563,15 @@ def duration_lines(policy: Policy, traffic: Traffic | None) -> Iterator[str]:
 
 
 def noticed(doubt: float, requests: int, others: int, increase: float) -> float | None:
-    """Find the least share of failing requests that is almost always noticed.
+    """Find the least of FAILING that is almost always noticed; None if even failing all is not.
+
+    Looks before the last one are left out, so that it is rather too large.
 
     Args:
         doubt: chance of a false alarm of the test.
         requests: that the canary gets.
         others: that the serving release gets meanwhile; none of them fails.
         increase: by which the canary may fail more.
-
-    Returns:
-        One of FAILING; None if even failing all is not noticed. Looks before the last one are left out,
-        so that it is rather too large.
     """
     limit = wilson_upper_bound(0, others) + increase
     from scipy.special import bdtrc  # few deployments propose anything

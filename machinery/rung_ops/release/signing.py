@@ -34,14 +34,7 @@ class SigningKeyError(OpsError):
 
 
 def private_key() -> bytes:
-    """Read the private key from $RELEASE_PRIVATE_KEY, or else from .keys/release.pem.
-
-    Returns:
-        PEM text.
-
-    Raises:
-        SigningKeyError: there is no private key, it cannot sign, or it is not that of the public key.
-    """
+    """Read the private key, as PEM text, from $RELEASE_PRIVATE_KEY, or else from .keys/release.pem."""
     text = key_names.key_from(VARIABLE)
     where = VARIABLE if text else shown(private_key_file())
     if not text and private_key_file().is_file():
@@ -66,11 +59,7 @@ def private_key() -> bytes:
 
 
 def make_pair(private: Path, public: Path) -> None:
-    """Create a pair of EC P-256 keys in PEM; only the owner can read the private one.
-
-    Raises:
-        FileExistsError: one of the files exists; releases signed with it would become invalid.
-    """
+    """Create a pair of EC P-256 keys in PEM, the private one for its owner alone, where neither exists."""
     for path in (private, public):
         if path.exists():
             raise FileExistsError(path)
@@ -104,17 +93,11 @@ def create_keys() -> int:
 
 
 def sign(folder: Path, private_key: bytes) -> None:
-    """Sign all files of a folder and write the signature into the folder.
-
-    Args:
-        folder: of the release; its name becomes the signed subject's name.
-        private_key: PEM text of an EC P-256 key without a password.
-
-    Raises:
-        SigningKeyError: the key is of another kind.
-    """
+    """Sign all files of a folder and write the signature into it; the folder's name is the subject's."""
     public_key_of(private_key)  # raises SigningKeyError
-    config = signing.Config().set_hashing_config(every_file())
+    # Every file but the signature, also git's own files.
+    hashed = hashing.Config().set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
+    config = signing.Config().set_hashing_config(hashed)
     # The library reads the key only from a file. Only the current user can enter this folder; Windows
     # opens no temporary file a second time.
     with tempfile.TemporaryDirectory() as closed:
@@ -133,17 +116,8 @@ def new_key() -> bytes:
     )
 
 
-def every_file() -> hashing.Config:
-    """Return a configuration that hashes every file but the signature, also git's own files."""
-    return hashing.Config().set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
-
-
 def public_key_of(private_key: bytes) -> bytes:
-    """Derive the PEM text of the public key.
-
-    Raises:
-        SigningKeyError: the private key is not an EC P-256 key in PEM without a password.
-    """
+    """Derive the PEM text of the public key of an EC P-256 key in PEM without a password."""
     try:
         key = serialization.load_pem_private_key(private_key, password=None)
     except (ValueError, TypeError) as error:
@@ -160,11 +134,7 @@ def public_key_of(private_key: bytes) -> bytes:
 
 
 def check_unsigned(folder: Path) -> None:
-    """Compare an unsigned release with its own manifest.
-
-    Raises:
-        BundleError: it is signed already, or its files are not those that the manifest lists.
-    """
+    """Refuse a release that is signed already, or whose files are not those of its manifest."""
     if SIGNATURE in bundle.paths_of(folder):
         raise BundleError(f"{folder.name} has a signature already: {SIGNATURE}")
     manifest = bundle.read_manifest(folder)
@@ -177,12 +147,7 @@ def check_unsigned(folder: Path) -> None:
 
 
 def sign_all(folder: Path, private_key: bytes) -> list[str]:
-    """Sign every release of a folder, or none; return their ids.
-
-    Raises:
-        BundleError: there is none, or one cannot be signed.
-        SigningKeyError: the key cannot sign.
-    """
+    """Sign every release of a folder, or none; return their ids."""
     releases = sorted(folder.glob("[!.]*"))
     if not releases:
         raise BundleError(

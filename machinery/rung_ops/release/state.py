@@ -1,8 +1,8 @@
 """What an environment serves, state.json and history.jsonl, and every change of it.
 
-Each function takes the folder of the environment, the person or program that makes the change, and
-optionally the generation of the state that the decision is based on: if the state has changed since,
-it raises `OvertakenError` and changes nothing. All raise what change() raises.
+Each change takes the folder of the environment, who makes it, and optionally the generation of the state
+that the decision is based on: if that has changed since, the change is refused. All raise what
+change() raises.
 
 A change takes effect when state.json is replaced. The file also holds the history line of that
 change: if a process is killed before it appends the line, the next change appends it.
@@ -15,8 +15,9 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeGuard
 
 import msgspec
 
@@ -46,10 +47,6 @@ class StateError(OpsError):
 
 class ChangeRefusedError(OpsError):
     """The current state does not allow the change; the message says why."""
-
-
-class OvertakenError(ChangeRefusedError):
-    """The state has changed since it was read, so the decision may be outdated."""
 
 
 CLOCK = "ROLLOUT_CLOCK"  # names a file that holds the seconds since 1970, for a replay
@@ -156,23 +153,13 @@ class State:
         return None
 
 
-def check_release_id(value: object) -> str:
-    """Return `value` if it is the id of a release.
-
-    Raises:
-        StateError: it is not.
-    """
-    if not isinstance(value, str) or not RELEASE_ID.fullmatch(value):
-        raise StateError(f"{_shown(value)} is not the id of a release")
-    return value
+def is_release_id(value: object) -> TypeGuard[str]:
+    """Return whether a value is the id of a release."""
+    return isinstance(value, str) and RELEASE_ID.fullmatch(value) is not None
 
 
 def parse(content: bytes) -> tuple[State, dict[str, Any]]:
-    """Parse a state and the history line of its last change.
-
-    Raises:
-        StateError: it is not JSON, or a value is invalid.
-    """
+    """Parse a state and the history line of its last change; StateError says what is wrong."""
     try:
         data = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -180,15 +167,20 @@ def parse(content: bytes) -> tuple[State, dict[str, Any]]:
     state = state_of(data)
     if "entry" not in data:
         raise StateError("`entry` is missing")
-    return state, _entry(data["entry"], state)
+    entry = data["entry"]
+    if not isinstance(entry, dict) or not history.is_event(entry):
+        raise StateError("`entry`: it is not a line of the history")
+    if not history.is_unchanged(entry):
+        raise StateError("`entry`: it was changed: its hash differs")
+    detail = entry["detail"]
+    served = (detail.get("generation"), detail.get("serving"))
+    if served != (state.generation, state.serving) or state_of(detail.get("state")) != state:
+        raise StateError("`entry`: it belongs to another state")
+    return state, entry
 
 
 def state_of(data: object) -> State:
-    """Read a state as state.json and the lines of the history hold it.
-
-    Raises:
-        StateError: a value is invalid.
-    """
+    """Read a state as state.json and the lines of the history hold it; StateError names a wrong value."""
     if isinstance(data, dict) and (missing := {field.name for field in fields(State)} - set(data)):
         raise StateError(f"`{min(missing)}` is missing")
     try:
@@ -201,43 +193,17 @@ def state_of(data: object) -> State:
         raise StateError(f"{name}: {what}" if where else what) from error
 
 
-def _entry(entry: object, state: State) -> dict[str, Any]:
-    if not isinstance(entry, dict) or not history.is_event(entry):
-        raise StateError("`entry`: it is not a line of the history")
-    if not history.is_unchanged(entry):
-        raise StateError("`entry`: it was changed: its hash differs")
-    detail = entry["detail"]
-    if (detail.get("generation"), detail.get("serving")) != (state.generation, state.serving):
-        raise StateError("`entry`: it belongs to another state")
-    if state_of(detail.get("state")) != state:
-        raise StateError("`entry`: it belongs to another state")
-    return entry
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}..."
-
-
 Changed = tuple[State, dict[str, Any]]  # the new state, and the details for the history
 Move = Callable[[State], Changed]
 
 
 def read(folder: Path) -> State:
-    """Read the state of an environment; an empty one before the first deployment.
-
-    Raises:
-        StateError: state.json is damaged.
-    """
+    """Read the state of an environment; an empty one before the first deployment."""
     return read_with_entry(folder)[0]
 
 
 def read_with_entry(folder: Path) -> tuple[State, dict[str, Any] | None]:
-    """Read the state of an environment and the history line of its last change.
-
-    Raises:
-        StateError: state.json is damaged.
-    """
+    """Read the state of an environment and the history line of its last change."""
     path = folder / STATE
     try:
         return parse(read_regular(path, MAX_BYTES))
@@ -251,11 +217,7 @@ def read_with_entry(folder: Path) -> tuple[State, dict[str, Any] | None]:
 
 
 def events(folder: Path) -> list[dict[str, Any]]:
-    """Read the events of an environment, oldest first.
-
-    Raises:
-        StateError: state.json is damaged.
-    """
+    """Read the events of an environment, oldest first."""
     last = read_with_entry(folder)[1]
     written = history.read(folder / HISTORY)
     return written if last is None or last in written else [*written, last]
@@ -272,8 +234,7 @@ def change(folder: Path, event: str, by: str, expected: int | None, move: Move) 
         move: returns the new state; raises ChangeRefusedError when the current state does not allow it.
 
     Raises:
-        ChangeRefusedError: raised by `move`.
-        OvertakenError: the current generation is not the expected one.
+        ChangeRefusedError: `move` refuses it, or the generation is not the expected one.
         StateError: state.json is damaged.
         locks.LockTimeoutError: another process holds the lock.
     """
@@ -295,14 +256,14 @@ def change(folder: Path, event: str, by: str, expected: int | None, move: Move) 
 
 
 def expect(folder: Path, generation: int) -> None:
-    """Raise OvertakenError if the state of an environment is no longer of this generation."""
+    """Raise ChangeRefusedError if the state of an environment is no longer of this generation."""
     _expect(folder, *read_with_entry(folder), generation)
 
 
 def _expect(folder: Path, state: State, last: dict[str, Any] | None, expected: int) -> None:
     if expected != state.generation:
         change = f": {last['event']} by {last['by']} at {last['at']}" if last else ""
-        raise OvertakenError(
+        raise ChangeRefusedError(
             f"{folder.name} was changed in the meantime{change}. Check `uv run poe releases` and "
             "run the command again."
         )
@@ -319,11 +280,7 @@ def note(folder: Path, event: str, by: str, **detail: Any) -> dict[str, Any]:
 
 
 def restore(folder: Path, entry: dict[str, Any]) -> State:
-    """Write state.json again as a line of the history holds it; return the state.
-
-    Raises:
-        StateError: the line holds no state.
-    """
+    """Write state.json again as a line of the history holds it; return the state."""
     try:
         state = state_of(entry["detail"].get("state") or {})
     except StateError as error:
@@ -334,11 +291,7 @@ def restore(folder: Path, entry: dict[str, Any]) -> State:
 
 
 def _content_of(state: State, entry: dict[str, Any]) -> bytes:
-    """Write a state and its history line as JSON; refuse what read() would refuse.
-
-    Raises:
-        ChangeRefusedError: an id is invalid, or the file would be too large.
-    """
+    """Write a state and its history line as JSON; refuse what read() would refuse."""
     content = json.dumps(asdict(state) | {"entry": entry}, indent=2).encode() + b"\n"
     if len(content) > MAX_BYTES:
         raise ChangeRefusedError(
@@ -414,28 +367,22 @@ def advance(folder: Path, by: str, expected: int | None = None) -> State:
 
 def promote(folder: Path, by: str, expected: int | None = None) -> State:
     """Serve the canary to all requests; a shadow stays and is compared with it from now on."""
-    return change(
-        folder, "promote", by, expected, lambda state: _serve(state, _canary_of(state).release)
-    )
 
+    def move(state: State) -> Changed:
+        return _serve(state, _canary_of(state).release)
 
-def abort(
-    folder: Path, reason: str, by: str, expected: int | None = None, release: str | None = None
-) -> State:
-    """End the canary or shadow of a release that is wrong; by default the canary if there is one."""
-    return _end_trial("abort", folder, reason, by, expected, release)
+    return change(folder, "promote", by, expected, move)
 
 
 def end_trial(
-    folder: Path, reason: str, by: str, expected: int | None = None, release: str | None = None
+    folder: Path,
+    reason: str,
+    by: str,
+    expected: int | None = None,
+    release: str | None = None,
+    event: str = "end_trial",
 ) -> State:
-    """End the canary or shadow of a release of which nothing is known to be wrong; as abort()."""
-    return _end_trial("end_trial", folder, reason, by, expected, release)
-
-
-def _end_trial(
-    event: str, folder: Path, reason: str, by: str, expected: int | None, release: str | None
-) -> State:
+    """End the canary or shadow of a release; by default the canary if there is one."""
 
     def move(state: State) -> Changed:
         candidates = [each for each in (state.canary, state.shadow) if each is not None]
@@ -449,6 +396,10 @@ def _end_trial(
         return left, {"release": ended.release, "reason": reason}
 
     return change(folder, event, by, expected, move)
+
+
+# Ends a trial of which something is known to be wrong.
+abort = partial(end_trial, event="abort")
 
 
 def roll_back(
@@ -467,7 +418,8 @@ def roll_back(
         if source is not None and source not in (state.serving, *state.on_trial):
             raise ChangeRefusedError(f"{source} is neither served nor on trial.")
         if state.on_trial:
-            return replace(state, canary=None, shadow=None), _ended(state) | {"reason": reason}
+            ended = dict(zip(("release", SECOND), state.on_trial, strict=False))
+            return replace(state, canary=None, shadow=None), ended | {"reason": reason}
         if not state.previous:
             raise ChangeRefusedError("There is no previous release to roll back to.")
         left = replace(state, serving=state.previous[0], previous=state.previous[1:])
@@ -506,18 +458,11 @@ def concerns(event: dict[str, Any], release: str) -> bool:
     return release in (event["detail"].get("release"), event["detail"].get(SECOND))
 
 
-def _ended(state: State) -> dict[str, Any]:
-    """Return the canary and the shadow as details of an event."""
-    return dict(zip(("release", SECOND), state.on_trial, strict=False))
-
-
 def _serve(state: State, release: str) -> Changed:
     before = [state.serving] if state.serving else []
     previous = [each for each in (*before, *state.previous) if each != release]
-    previous = previous[:MAX_PREVIOUS]
-    return replace(state, serving=release, previous=tuple(previous), canary=None), {
-        "release": release
-    }
+    kept = tuple(previous[:MAX_PREVIOUS])
+    return replace(state, serving=release, previous=kept, canary=None), {"release": release}
 
 
 def _check_candidate(state: State, release: str) -> None:

@@ -17,12 +17,7 @@ DETAILS = ("release", state.SECOND, "share", "step", "reason")
 
 
 def describe(folder: Path) -> Iterator[str]:
-    """Describe an environment and its latest events, a line each.
-
-    Raises:
-        state.StateError: its state is damaged.
-        OSError: its history cannot be read.
-    """
+    """Describe an environment and its latest events, a line each."""
     now = state.read(folder)
     yield folder.name
     if now.stopped:
@@ -35,16 +30,16 @@ def describe(folder: Path) -> Iterator[str]:
     if now.previous:
         yield f"  previous   {', '.join(now.previous)}"
     for event in state.events(folder)[-EVENTS:]:
-        yield f"  {_event_line(event)}"
+        yield f"  {event['at'][:19]}  {event['event']:13} {detail(event)}  ({event['by']})"
     path = folder / state.HISTORY
     if fault := history.verify(path):
         yield f"  {shown(path)}: {fault}"
 
 
-def _event_line(event: dict[str, Any]) -> str:
+def detail(event: dict[str, Any]) -> str:
+    """Say what an event was about: its release, and the numbers and reason that it has."""
     values = (event["detail"].get(name) for name in DETAILS)
-    detail = " ".join(str(each) for each in values if each not in (None, ""))
-    return f"{event['at'][:19]}  {event['event']:13} {detail}  ({event['by']})"
+    return " ".join(str(each) for each in values if each not in (None, ""))
 
 
 @verb("poe releases")

@@ -22,11 +22,7 @@ class NotLightGBMError(ReleaseError):
 
 
 def to_lightgbm(estimator: Any, features: pl.DataFrame) -> tuple[str, dict[str, Any]]:
-    """Split an estimator into a booster and an encoder of its features.
-
-    Args:
-        estimator: fitted on a frame of features.
-        features: some rows of features, for their names and types.
+    """Split an estimator into a booster and an encoder of its features; some rows of them say their types.
 
     Returns:
         The booster's text, and the encoder: {"columns": [...]}, one entry for each column that
@@ -58,27 +54,18 @@ def to_lightgbm(estimator: Any, features: pl.DataFrame) -> tuple[str, dict[str, 
 
 
 def _joined(texts: list[str]) -> str:
-    """Make one model of as many numbers: its trees take turns, as those of classes do.
-
-    Args:
-        texts: models of one number each, of the same columns.
-    """
+    """Make one model of several of one number: its trees take turns, as those of classes do."""
     if len(texts) == 1:
         return texts[0]
-    heads, trees = zip(*(_cut(text) for text in texts), strict=True)
-    if len({len(of_one) for of_one in trees}) > 1:
+    parts = [re.split(r"^Tree=\d+\n", text.partition(END)[0], flags=re.M) for text in texts]
+    if len({len(part) for part in parts}) > 1:
         raise NotLightGBMError("its quantiles have different numbers of trees")
-    number = len(texts)
-    head = re.sub(r"^(num_class|num_tree_per_iteration)=1$", rf"\1={number}", heads[0], flags=re.M)
+    (head, *_), *in_turn = zip(*parts, strict=True)
+    counted = rf"\1={len(texts)}"
+    head = re.sub(r"^(num_class|num_tree_per_iteration)=1$", counted, head, flags=re.M)
     head = re.sub(r"^(objective|tree_sizes)=.*\n", "", head, flags=re.M)
-    in_turn = chain.from_iterable(zip(*trees, strict=True))
-    numbered = (f"Tree={at}\n{tree}" for at, tree in enumerate(in_turn))
-    return "".join([head, *numbered, END])
-
-
-def _cut(text: str) -> tuple[str, list[str]]:
-    head, *trees = re.split(r"^Tree=\d+\n", text.partition(END)[0], flags=re.M)
-    return head, trees
+    trees = enumerate(chain.from_iterable(in_turn))
+    return "".join([head, *(f"Tree={at}\n{tree}" for at, tree in trees), END])
 
 
 def _encoded(transformer: ColumnTransformer, features: pl.DataFrame) -> Iterator[dict[str, Any]]:
@@ -141,7 +128,6 @@ def _table(encoder: OrdinalEncoder, index: int, features: pl.DataFrame) -> dict[
 
 
 def _unlike(known: list[Any]) -> Any:
-    """Return a value that is not among the known ones."""
     if all(isinstance(value, str) for value in known):
         return "\ue001"
     return next(number for number in range(len(known) + 1) if number not in known)

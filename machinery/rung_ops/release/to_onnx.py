@@ -18,21 +18,8 @@ import polars as pl
 from scipy import sparse
 from skl2onnx import to_onnx as convert
 from skl2onnx import update_registered_converter
+from skl2onnx.algebra import onnx_ops as ops
 from skl2onnx.algebra.onnx_operator import OnnxSubEstimator
-from skl2onnx.algebra.onnx_ops import (
-    OnnxAbs,
-    OnnxAdd,
-    OnnxCast,
-    OnnxConcat,
-    OnnxExp,
-    OnnxGather,
-    OnnxIdentity,
-    OnnxIsNaN,
-    OnnxLog,
-    OnnxMul,
-    OnnxSqrt,
-    OnnxSub,
-)
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from skl2onnx.common.shape_calculator import (
     calculate_linear_classifier_output_shapes,
@@ -55,26 +42,37 @@ from rung_ops.quantiles import PerQuantile
 ONE = np.array([1], np.float32)
 FLOAT = 1  # of onnx.TensorProto
 FUNCTIONS: dict[Any, Callable[[Any, int], Any]] = {
-    np.abs: lambda x, v: OnnxAbs(x, op_version=v),
-    np.exp: lambda x, v: OnnxExp(x, op_version=v),
-    np.expm1: lambda x, v: OnnxSub(OnnxExp(x, op_version=v), ONE, op_version=v),
-    np.log: lambda x, v: OnnxLog(x, op_version=v),
-    np.log1p: lambda x, v: OnnxLog(OnnxAdd(x, ONE, op_version=v), op_version=v),
-    np.sqrt: lambda x, v: OnnxSqrt(x, op_version=v),
-    np.square: lambda x, v: OnnxMul(x, x, op_version=v),
+    np.abs: lambda x, v: ops.OnnxAbs(x, op_version=v),
+    np.exp: lambda x, v: ops.OnnxExp(x, op_version=v),
+    np.expm1: lambda x, v: ops.OnnxSub(ops.OnnxExp(x, op_version=v), ONE, op_version=v),
+    np.log: lambda x, v: ops.OnnxLog(x, op_version=v),
+    np.log1p: lambda x, v: ops.OnnxLog(ops.OnnxAdd(x, ONE, op_version=v), op_version=v),
+    np.sqrt: lambda x, v: ops.OnnxSqrt(x, op_version=v),
+    np.square: lambda x, v: ops.OnnxMul(x, x, op_version=v),
 }
 
 
 def _register_steps() -> None:
     """Let skl2onnx convert these steps, in any pipeline."""
-    update_registered_converter(SimpleImputer, "SklearnSimpleImputer", _imputer_shape, _imputer)
-    update_registered_converter(
-        MissingIndicator, "RungMissingIndicator", _indicator_shape, _indicator
-    )
-    update_registered_converter(
-        FunctionTransformer, "SklearnFunctionTransformer", _function_shape, _function
-    )
-    update_registered_converter(PerQuantile, "RungPerQuantile", _quantiles_shape, _quantiles)
+    for step, alias, shape, converter in (
+        (SimpleImputer, "SklearnSimpleImputer", _imputer_shape, _imputer),
+        (MissingIndicator, "RungMissingIndicator", _indicator_shape, _ending(_missing)),
+        (FunctionTransformer, "SklearnFunctionTransformer", _function_shape, _function),
+        (PerQuantile, "RungPerQuantile", _quantiles_shape, _ending(_quantiles)),
+    ):
+        update_registered_converter(step, alias, shape, converter)
+
+
+def _ending(build: Callable[[Any, Any, int], Any]) -> Callable[[Any, Any, Any], None]:
+    """Make a converter of what builds the last node of inputs, a step and a version of operators."""
+
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        version = container.target_opset
+        node = build(_joined(operator, version), operator.raw_operator, version)
+        last = ops.OnnxIdentity(node, op_version=version, output_names=operator.outputs[:1])
+        last.add_to(scope, container)
+
+    return convert
 
 
 def _imputer_shape(operator: Any) -> None:
@@ -95,7 +93,7 @@ def _imputer(scope: Any, operator: Any, container: Any) -> None:
     inputs = _joined(operator, version)
     values = OnnxSubEstimator(plain, inputs, op_version=version)
     missing = _missing(inputs, imputer.indicator_, version)
-    both = OnnxConcat(
+    both = ops.OnnxConcat(
         values, missing, axis=1, op_version=version, output_names=operator.outputs[:1]
     )
     both.add_to(scope, container)
@@ -106,18 +104,14 @@ def _indicator_shape(operator: Any) -> None:
     operator.outputs[0].type = FloatTensorType([rows, len(operator.raw_operator.features_)])
 
 
-def _indicator(scope: Any, operator: Any, container: Any) -> None:
-    version = container.target_opset
-    missing = _missing(_joined(operator, version), operator.raw_operator, version)
-    _end(missing, scope, operator, container)
-
-
 def _missing(inputs: Any, indicator: MissingIndicator, version: int) -> Any:
     if not (isinstance(indicator.missing_values, float) and np.isnan(indicator.missing_values)):
         raise NotImplementedError(f"missing_values={indicator.missing_values!r} of an indicator")
-    is_missing = OnnxCast(OnnxIsNaN(inputs, op_version=version), to=FLOAT, op_version=version)
+    is_missing = ops.OnnxCast(
+        ops.OnnxIsNaN(inputs, op_version=version), to=FLOAT, op_version=version
+    )
     places = np.asarray(indicator.features_, np.int64)
-    return OnnxGather(is_missing, places, axis=1, op_version=version)
+    return ops.OnnxGather(is_missing, places, axis=1, op_version=version)
 
 
 def _function_shape(operator: Any) -> None:
@@ -132,11 +126,14 @@ def _function_shape(operator: Any) -> None:
 
 
 def _function(scope: Any, operator: Any, container: Any) -> None:
-    function, version = operator.raw_operator.func, container.target_opset
-    if function is None:
+    if operator.raw_operator.func is None:
         convert_sklearn_function_transformer(scope, operator, container)
         return
-    _end(FUNCTIONS[function](_joined(operator, version), version), scope, operator, container)
+    _ending(_applied)(scope, operator, container)
+
+
+def _applied(inputs: Any, step: FunctionTransformer, version: int) -> Any:
+    return FUNCTIONS[step.func](inputs, version)
 
 
 def _quantiles_shape(operator: Any) -> None:
@@ -144,25 +141,14 @@ def _quantiles_shape(operator: Any) -> None:
     operator.outputs[0].type = FloatTensorType([rows, len(operator.raw_operator.quantiles)])
 
 
-def _quantiles(scope: Any, operator: Any, container: Any) -> None:
-    version = container.target_opset
-    inputs = _joined(operator, version)
-    each = [
-        OnnxSubEstimator(one, inputs, op_version=version)
-        for one in operator.raw_operator.estimators_
-    ]
-    _end(OnnxConcat(*each, axis=1, op_version=version), scope, operator, container)
+def _quantiles(inputs: Any, model: PerQuantile, version: int) -> Any:
+    each = [OnnxSubEstimator(one, inputs, op_version=version) for one in model.estimators_]
+    return ops.OnnxConcat(*each, axis=1, op_version=version)
 
 
 def _joined(operator: Any, version: int) -> Any:
     inputs = operator.inputs
-    return inputs[0] if len(inputs) == 1 else OnnxConcat(*inputs, axis=1, op_version=version)
-
-
-def _end(node: Any, scope: Any, operator: Any, container: Any) -> None:
-    version = container.target_opset
-    last = OnnxIdentity(node, op_version=version, output_names=operator.outputs[:1])
-    last.add_to(scope, container)
+    return inputs[0] if len(inputs) == 1 else ops.OnnxConcat(*inputs, axis=1, op_version=version)
 
 
 # The converter of LightGBM needs exactly this version of the ai.onnx.ml operators.
@@ -170,18 +156,10 @@ OPERATORS = {"": 21, "ai.onnx.ml": 3}
 
 
 def to_onnx(estimator: Any, features: pl.DataFrame) -> bytes:
-    """Convert an estimator to ONNX.
+    """Convert an estimator to ONNX, as bundle.ONNX describes it; `features` are some rows of them.
 
-    Args:
-        estimator: fitted on a frame of features.
-        features: some rows of features, for their names and types.
-
-    Returns:
-        The serialized model, as bundle.ONNX describes it. Compare its predictions with the
-        estimator's: numbers become 32-bit, and some converters are silently wrong.
-
-    Raises:
-        Exception: of any type; the estimator cannot be converted.
+    Compare its predictions with the estimator's: numbers become 32-bit, and some converters are silently
+    wrong. Converters raise anything where they cannot convert it.
     """
     _register_steps()
     if "lightgbm" in sys.modules:  # otherwise the estimator has no part of it
@@ -303,15 +281,7 @@ Step = tuple[str, Any, Any, list[str]]  # its name, the step, all up to it, the 
 
 
 def blame_step(estimator: Any, features: pl.DataFrame) -> str:
-    """Find the first step whose ONNX form is missing, or gives other numbers.
-
-    Args:
-        estimator: fitted on a frame of features.
-        features: rows to compare the steps on, shape (n_rows, n_features).
-
-    Returns:
-        A sentence that names the step and what to use instead.
-    """
+    """Name the first step whose ONNX form is missing, or gives other numbers, and what to use instead."""
     for name, step, until, columns in _steps(estimator, features.columns):
         if not _becomes_onnx(until, features.select(columns)):
             return _sentence(f"the step `{name}` ({type(step).__name__})", type(step).__name__)

@@ -10,6 +10,6 @@ ADDON = Addon(
             "rung_ops.replay.simulation",
             "monitor",
             "replay the sample through service and autopilot",
-        ),
+        )
     },
 )

@@ -6,17 +6,18 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.contract.raw_file import UnreadableFileError, read
+from rung_ops.contract.raw_file import read
 from rung_ops.contract.row_checks import inspect_labelled
 from rung_ops.errors import OpsError
 from rung_ops.gate import rules
 from rung_ops.project.paths import params, raw_files, shown
 
 MONTH, TENTH = "month", "tenth"
-MIN_MONTHS, MAX_MONTHS = 4, 24  # otherwise rows are cut into tenths
+MIN_MONTHS = 4  # rows of fewer are cut into tenths
+MOST_MONTHS = 24  # replayed, unless `--from` names an earlier one
 TENTHS = 10
 SAMPLE = 2  # periods that the first release is trained on; more if the gate needs more rows
-WHEN = "when"  # column: time of the request for a row, in UTC
+WHEN = "time of the request"  # in UTC; not the name of a column in Row
 
 # Rows without a time: each tenth counts as a month, starting here.
 START = datetime(2001, 1, 1, tzinfo=UTC)
@@ -29,17 +30,11 @@ class ReplayError(OpsError):
 
 @dataclass(frozen=True)
 class Period:
-    """A part of the rows.
+    """A part of the rows."""
 
-    Attributes:
-        name: such as 2013-03, or tenth 3.
-        rows: columns of Row and WHEN, ordered by WHEN.
-        start, end: start (inclusive) and end (exclusive), in UTC.
-    """
-
-    name: str
-    rows: pl.DataFrame
-    start: datetime
+    name: str  # such as 2013-03, or tenth 3
+    rows: pl.DataFrame  # columns of Row and WHEN, ordered by WHEN
+    start: datetime  # start (inclusive) and end (exclusive), in UTC
     end: datetime
 
     @property
@@ -49,18 +44,10 @@ class Period:
 
 
 def all_rows() -> pl.DataFrame:
-    """Read all raw files of the project.
-
-    Raises:
-        ReplayError: a file cannot be read, or has rows that violate Row.
-    """
+    """Read all raw files of the project."""
     frames = []
     for path in raw_files():
-        try:
-            frame = read(path)
-        except UnreadableFileError as error:
-            raise ReplayError(str(error)) from error
-        typed, problems, _ = inspect_labelled(frame, shown(path))
+        typed, problems, _ = inspect_labelled(read(path), shown(path))
         if problems:
             raise ReplayError(f"{problems[0]}: fix it first (`uv run poe validate`).")
         frames.append(typed)
@@ -70,21 +57,14 @@ def all_rows() -> pl.DataFrame:
 
 
 def cut(rows: pl.DataFrame) -> tuple[str, list[Period]]:
-    """Cut rows into periods, earliest first.
-
-    Returns:
-        The unit, MONTH or TENTH, and the periods.
-
-    Raises:
-        ReplayError: there are fewer rows than tenths.
-    """
+    """Cut rows into periods, earliest first, whose unit is MONTH or TENTH."""
     time = contract.TIME
     if time is not None and rows[time].dtype.is_temporal() and rows[time].dtype != pl.Time:
         rows = rows.sort(time, maintain_order=True)
         when = pl.col(time).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
         rows = rows.with_columns(when.alias(WHEN))
         months = rows.with_columns(pl.col(WHEN).dt.truncate("1mo").alias("its month"))
-        if MIN_MONTHS <= months["its month"].n_unique() <= MAX_MONTHS:
+        if months["its month"].n_unique() >= MIN_MONTHS:
             parts = months.partition_by("its month", include_key=False, maintain_order=True)
             return MONTH, [_month(part) for part in parts]
     elif time is not None:
@@ -93,19 +73,13 @@ def cut(rows: pl.DataFrame) -> tuple[str, list[Period]]:
 
 
 def beginning(periods: list[Period], start: str | None = None) -> int:
-    """Return how many periods the first release is trained on.
+    """Return how many periods the first release is trained on: those before `start`.
 
-    Args:
-        periods: in order.
-        start: the first period to replay, by its name or id; None for as early as the first release
-            has enough test rows for the gate.
-
-    Raises:
-        ReplayError: no period would be left to replay, or too few come before `start`.
+    By default they are the fewest that leave no more than MOST_MONTHS to replay.
     """
     least = _least(periods)
     if start is None:
-        return least
+        return max(least, len(periods) - MOST_MONTHS)
     for number, period in enumerate(periods):
         if number >= least and start in (period.name, period.id):
             return number

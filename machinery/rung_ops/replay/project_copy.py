@@ -13,7 +13,7 @@ import polars as pl
 
 from rung_ops import addons
 from rung_ops.contract import raw_file
-from rung_ops.project import current
+from rung_ops.project import current, stage_process
 from rung_ops.release import state
 from rung_ops.replay.periods import ReplayError
 from rung_ops.settings import override
@@ -31,20 +31,19 @@ PUBLIC_KEY = "release.pub"
 NOT_DATA = {".md", ".py", ".txt"}  # suffixes of files in data/ that are not data
 
 
-IDENTITY = {"name": "replay", "email": "replay@localhost"}
+GIT = {
+    "user.name": "replay",
+    "user.email": "replay@localhost",
+    "commit.gpgsign": "false",
+    "core.hooksPath": os.devnull,
+}
 
 # Environment variables that would make a program use files or servers outside the copy.
 OUTSIDE = {
-    *("RELEASES", "LOGS", "OUTCOMES", "AUTOPILOT_PUSH", "RELEASE_KEY"),
-    *("SERVICE_ENVIRONMENT", "SERVICE_URL"),
+    *"RELEASES LOGS OUTCOMES AUTOPILOT_PUSH RELEASE_KEY SERVICE_ENVIRONMENT SERVICE_URL".split(),
+    *"MLFLOW_TRACKING_URI MLFLOW_REGISTRY_URI MLFLOW_EXPERIMENT_NAME TRACKING_LOCAL_ONLY".split(),
+    *"MLFLOW_EXPERIMENT_ID MLFLOW_RUN_ID DVC_ROOT".split(),
     *key_names.ALL,
-    *(
-        "MLFLOW_TRACKING_URI",
-        "MLFLOW_REGISTRY_URI",
-        "MLFLOW_EXPERIMENT_NAME",
-        "TRACKING_LOCAL_ONLY",
-    ),
-    *("MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID", "DVC_ROOT"),
 }
 
 # Files of the replay in the copy, which the autopilot must not see as uncommitted changes.
@@ -59,52 +58,44 @@ DVC = """[core]
     dir = cache
 """
 
-# Settings that are replaced, as a replay looks at a month at a time. A project may lack the file.
+# Settings that are replaced, as a replay looks at a month at a time, and nobody at the monitor's page of it.
+# A project may lack the file.
 SETTINGS: dict[str, dict[str, dict[str, object]]] = {
-    "ops/monitor.toml": {"window": {"days": 31}},
+    "ops/monitor.toml": {"window": {"days": 31}, "outcomes": {"score_days": False}}
 }
 
 
 def make(first: pl.DataFrame, url: str) -> Path:
-    """Create the copy; an earlier one is deleted.
-
-    Args:
-        first: rows that replace data/sample.
-        url: of the service that the replay will start.
-
-    Raises:
-        ReplayError: this is not the repository's first model, or git failed.
-    """
+    """Create the copy, with rows as its sample and its service at an address; delete an earlier one."""
     if current().root != current().repository:
         raise ReplayError(
             "A replay runs the repository's first model. Run the command in the repository's "
             f"top folder, not in {current().root.name}."
         )
-    shutil.rmtree(copy_folder(), ignore_errors=True)
+    copy = copy_folder()
+    shutil.rmtree(copy, ignore_errors=True)
     listed = _git(current().root, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     for name in filter(None, listed.split("\0")):
-        if (current().root / name).is_file() and _is_copied(name):
-            (copy_folder() / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(current().root / name, copy_folder() / name)
-    (copy_folder() / FIRST).parent.mkdir(parents=True, exist_ok=True)
-    raw_file.write_rows(first, copy_folder() / FIRST)
-    (copy_folder() / ".dvc").mkdir(exist_ok=True)
-    (copy_folder() / ".dvc/config.local").write_text(DVC, encoding="utf-8")
+        if (source := current().root / name).is_file() and _is_copied(name):
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, copy / name)
+    (copy / FIRST).parent.mkdir(parents=True, exist_ok=True)
+    raw_file.write_rows(first, copy / FIRST)
+    (copy / ".dvc").mkdir(exist_ok=True)
+    (copy / ".dvc/config.local").write_text(DVC, encoding="utf-8")
     for name, tables in SETTINGS.items():
-        (copy_folder() / name).touch()
-        override(copy_folder() / name, tables)
-    override(copy_folder() / "ops/autopilot.toml", {"service": {"url": url}})
+        (copy / name).touch()
+        override(copy / name, tables)
+    override(copy / "ops/autopilot.toml", {"service": {"url": url}})
     if person := stand_in():
-        person.prepare(copy_folder())
-    _git(copy_folder(), "init", "--quiet", "--initial-branch", "replay")
-    for key, value in IDENTITY.items():
-        _git(copy_folder(), "config", f"user.{key}", value)
-    _git(copy_folder(), "config", "commit.gpgsign", "false")
+        person.prepare(copy)
+    _git(copy, "init", "--quiet", "--initial-branch", "replay")
+    for key, value in GIT.items():
+        _git(copy, "config", key, value)
     excluded = "".join(f"/{name}\n" for name in IGNORED)
-    (copy_folder() / ".git/info/exclude").write_text(excluded, encoding="utf-8")
-    _git(copy_folder(), "config", "core.hooksPath", os.devnull)
+    (copy / ".git/info/exclude").write_text(excluded, encoding="utf-8")
     commit("Start of the replay")
-    return copy_folder()
+    return copy
 
 
 def stand_in() -> Any:
@@ -118,24 +109,25 @@ def commit(message: str) -> None:
     _git(copy_folder(), "commit", "--quiet", "--no-verify", "--allow-empty", "--message", message)
 
 
-def environment() -> dict[str, str]:
-    """Return the environment for the copy's programs: the installed packages, the copy's code.
+# Verbs that a replay runs in one process, beside those that run code of the project: most of each is the
+# import of its libraries. The keys that they find are the copy's own.
+SHARED = ("keys", "monitor", "gate", "release", "deploy", "rollback")
 
-    An ejected project has the library as source in machinery/; the copy then runs its own.
-    """
+
+def environment() -> dict[str, str]:
+    """Return the environment for the copy's programs: the installed packages, the copy's code."""
     kept = {name: value for name, value in git.variables().items() if name not in OUTSIDE}
     if kept.pop("PYTHONDONTWRITEBYTECODE", None):
         # Otherwise each of some hundred programs compiles all that it imports, for seconds.
         kept["PYTHONPYCACHEPREFIX"] = str(copy_folder() / "bytecode")
     executables = str(Path(sys.executable).parent)
-    code = [str(copy_folder() / "src")]
-    code += [str(path.parent) for path in _sources()]
-    if "PYTHONPATH" in kept:
-        code.append(kept["PYTHONPATH"])
+    code = [str(copy_folder() / "src"), *(str(path.parent) for path in _sources())]
+    code += [kept["PYTHONPATH"]] if "PYTHONPATH" in kept else []
     return kept | {
         "PATH": f"{executables}{os.pathsep}{kept.get('PATH', '')}",
         "PYTHONPATH": os.pathsep.join(code),
         state.CLOCK: str(copy_folder() / "clock"),
+        stage_process.ALSO: " ".join(SHARED),
     }
 
 
@@ -174,11 +166,7 @@ LOGS = "dated"  # folder of the prediction log that the monitor and the autopilo
 
 
 def run_verb(*words: str, allowed: Sequence[int] = (0,)) -> str:
-    """Run a verb in the copy, and return its output.
-
-    Raises:
-        ReplayError: its exit code is not among the allowed ones.
-    """
+    """Run a verb in the copy, and return its output."""
     done = subprocess.run(
         poe(*words, directory=copy_folder()),
         cwd=copy_folder(),

@@ -7,7 +7,7 @@ import json
 import time
 import webbrowser
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -17,7 +17,7 @@ from rung_ops import contract
 from rung_ops.command import OK, verb
 from rung_ops.model import released as serving_release
 from rung_ops.model.released import Release
-from rung_ops.project import current, documents
+from rung_ops.project import current, documents, stage_process
 from rung_ops.project.paths import params, project_name, shown
 from rung_ops.replay import project_copy, timeline, timeline_page, traffic
 from rung_ops.replay.periods import WHEN, Period, all_rows, beginning, cut
@@ -29,20 +29,7 @@ from rung_ops.training import estimator
 def replay(
     unit: str, periods: list[Period], most: int | None, start: str | None = None
 ) -> dict[str, Any]:
-    """Replay all periods.
-
-    Args:
-        unit: name of a period: month or tenth.
-        periods: in order; the first release is trained on the first of them.
-        most: how many of the others to replay; None for all.
-        start: the first of the others, by its name or id; None for the earliest that can be.
-
-    Returns:
-        The timeline, from timeline.build().
-
-    Raises:
-        ReplayError: a step failed; the message says which.
-    """
+    """Replay all periods, or `most` of those from `start` on; return the timeline."""
     started = time.monotonic()
     begin = beginning(periods, start)
     first = pl.concat(period.rows for period in periods[:begin]).drop(WHEN)
@@ -50,38 +37,27 @@ def replay(
     port = free_port()
     if metric := impact_metric():
         _say(f"Impact metric: {metric}")
-    project_copy.make(first, f"http://127.0.0.1:{port}")
+    copy = project_copy.make(first, f"http://127.0.0.1:{port}")
     project_copy.set_clock(later[0].start)
-    _say(
-        f"{shown(project_copy.copy_folder())}: a copy of this project; nothing outside it is changed"
-    )
+    _say(f"{shown(copy)}: a copy of this project; nothing outside it is changed")
     _say(timeline.scope(unit, begin, [period.name for period in later], most))
-    frozen = _first_release(first.height)
-    trained = time.monotonic()
-    service = Service(
-        poe("serve", directory=project_copy.copy_folder()),
-        project_copy.copy_folder(),
-        project_copy.environment(),
-        port,
-    )
-    try:
-        service.wait()
-        with ThreadPoolExecutor(1) as executor:
-            results = [
-                _period(service, each, frozen, executor, each is later[-1]) for each in later
-            ]
-    finally:
-        service.close()
+    with stage_process.shared(project_copy.environment()):
+        frozen = _first_release(first.height)
+        trained = time.monotonic()
+        service = Service(poe("serve", directory=copy), copy, project_copy.environment(), port)
+        try:
+            service.wait()
+            with ThreadPoolExecutor(1) as executor:
+                last = later[-1]
+                results = [_period(service, each, frozen, executor, each is last) for each in later]
+        finally:
+            service.close()
     about = {
         "project": project_name(),
         "metric": params()["score"]["metric"],
         "unit": unit,
         "level": timeline.LEVEL,
-        "first": {
-            "release": frozen.id,
-            "rows": first.height,
-            "seconds": trained - started,
-        },
+        "first": {"release": frozen.id, "rows": first.height, "seconds": trained - started},
         "stand_in": timeline.is_approved_for(),
         "on_trial": traffic.serving_state().on_trial,
         "notes": timeline.notes(unit, begin),
@@ -119,7 +95,7 @@ def _first_release(rows: int) -> Release:
 def _period(
     service: Service, period: Period, frozen: Release, executor: ThreadPoolExecutor, last: bool
 ) -> dict[str, Any]:
-    start, since = time.monotonic(), traffic.clock()
+    start, since = time.monotonic(), datetime.now(UTC)
     done = traffic.serve(service, period)
     seconds = time.monotonic() - start
     traffic.date_log(done, since)
@@ -133,6 +109,8 @@ def _period(
     if last:  # no period is left that a decision could affect
         project_copy.run_verb("monitor", "--now", period.end.isoformat(), allowed=(0, 1))
     compared = comparison.result()
+    drift = pl.read_parquet(project_copy.copy_folder() / "reports/monitor/drift.parquet")
+    trial = list(traffic.lines_of_trial(done.events))
     _say(
         f"{period.name}: {params()['score']['metric']} {timeline.figure(compared['with'])}, frozen "
         f"{timeline.figure(compared['without'])}; {timeline.headline(summary)} "
@@ -147,8 +125,13 @@ def _period(
         "seconds": seconds,
         "answered": done.by_release(),
         **compared,
-        "drift": _drift(),
-        "trial": _trial(done),
+        "drift": [
+            {"name": row["feature"], "psi": row["psi"], "drifted": bool(row["drifted"])}
+            for row in drift.iter_rows(named=True)
+        ],
+        "trial": {"release": done.events[-1]["detail"].get("release", ""), "lines": trial}
+        if trial
+        else None,
         "pass": summary,
         "headline": timeline.headline(summary),
         "events": timeline.events(done.events, summary),
@@ -181,38 +164,8 @@ def _pass(period: Period) -> dict[str, Any]:
     return dict(max(records, key=lambda record: (record["at"], record["started"])))
 
 
-def _drift() -> list[dict[str, Any]]:
-    drift = pl.read_parquet(project_copy.copy_folder() / "reports/monitor/drift.parquet")
-    return [
-        {"name": row["feature"], "psi": row["psi"], "drifted": bool(row["drifted"])}
-        for row in drift.iter_rows(named=True)
-    ]
-
-
-def _trial(done: Served) -> dict[str, Any] | None:
-    lines = list(traffic.lines_of_trial(done.events))
-    if not lines:
-        return None
-    return {"release": done.events[-1]["detail"].get("release", ""), "lines": lines}
-
-
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-def report_folder() -> Path:
-    """Return the folder of a replay's reports."""
-    return current().reports / "replay"
-
-
-def page_file() -> Path:
-    """Return the path of a replay's page."""
-    return report_folder() / "timeline.html"
-
-
-def data_file() -> Path:
-    """Return the path of a replay's timeline as JSON."""
-    return report_folder() / "timeline.json"
 
 
 @verb("poe replay")
@@ -231,12 +184,13 @@ def data_file() -> Path:
 def main(months: int | None, start: str | None, is_opened: bool) -> int:
     """Replay the sample through the service and the autopilot, and draw a timeline."""
     story = replay(*cut(all_rows()), months, start)
-    report_folder().mkdir(parents=True, exist_ok=True)
+    page = current().reports / "replay/timeline.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
     content = json.dumps(story, indent=2, ensure_ascii=False) + "\n"
-    data_file().write_text(content, encoding="utf-8")
-    page_file().write_text(timeline_page.page(story), encoding="utf-8")
+    page.with_suffix(".json").write_text(content, encoding="utf-8")
+    page.write_text(timeline_page.page(story), encoding="utf-8")
     print(f"\n{timeline.table(story)}\n\n{story['outcome']}\n{story['spent']}")
-    print(f"Wrote {shown(page_file())} in {story['seconds']:.0f} s.")
+    print(f"Wrote {shown(page)} in {story['seconds']:.0f} s.")
     if is_opened:
-        webbrowser.open(page_file().as_uri())
+        webbrowser.open(page.as_uri())
     return OK

@@ -1,6 +1,6 @@
 """Build the timeline of a replay: what happened in its periods, as figures and sentences."""
 
-import math
+import json
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from rung_ops.autopilot import decide
 from rung_ops.project.paths import params
 from rung_ops.replay import project_copy
 from rung_ops.replay.periods import LASTS, TENTH
-from rung_ops.statistics.jackknife import dealt, half_width
+from rung_ops.statistics.jackknife import dealt, half_widths
 from rung_ops.system.printable import in_column
 
 BETTER, WORSE, EVEN = "better", "worse", "even"
@@ -53,22 +53,15 @@ def _number(value: float, sign: str) -> str:
     return in_column(value, 3, sign).replace("-", "−")
 
 
-def seconds_between(started: str, ended: str | None) -> float:
-    """Return the seconds between two times of the journal; 0 if the second is missing."""
+def _seconds(started: str, ended: str | None) -> float:
+    """Return the seconds that a step took; 0 if it has not ended."""
     if ended is None:
         return 0.0
     return (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
 
 
 def scope(unit: str, before: int, names: list[str], asked: int | None) -> str:
-    """Say which periods are replayed, and which the first release is trained on.
-
-    Args:
-        unit: name of a period: month or tenth.
-        before: number of periods that the first release is trained on.
-        names: of the periods that are replayed, in order.
-        asked: how many were asked for; None for all.
-    """
+    """Say which periods are replayed, of how many asked for, and how many come before them."""
     replayed = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
     few = asked is not None and asked > len(names)
     more = f" ({asked} were asked for)" if few else ""
@@ -91,12 +84,7 @@ def table(timeline: dict[str, Any]) -> str:
         for each in timeline["periods"]
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [*map(str.rjust, row[:-1], widths[:-1]), row[-1]],
-        )
-        for row in rows
-    )
+    return "\n".join("  ".join([*map(str.rjust, row[:-1], widths[:-1]), row[-1]]) for row in rows)
 
 
 LEVEL = 0.95  # confidence level of the intervals
@@ -105,17 +93,7 @@ Figure = dict[str, float]
 
 
 def compare(actual: np.ndarray, served: np.ndarray, frozen: np.ndarray) -> dict[str, Figure | None]:
-    """Score the served predictions and those of the first release.
-
-    Args:
-        actual: outcomes, shape (n_rows,).
-        served: predictions that the service returned, shape (n_rows,).
-        frozen: predictions of the first release, shape (n_rows,).
-
-    Returns:
-        with, without and difference, each with figure, low and high; None if undefined. A positive
-        difference favours the autopilot.
-    """
+    """Score served and frozen predictions, and their difference: if positive, the served are better."""
     settings = params()
     metric, seed = settings["score"]["metric"], settings["seed"]
     sign = 1 if settings["score"]["higher_is_better"] else -1
@@ -124,24 +102,24 @@ def compare(actual: np.ndarray, served: np.ndarray, frozen: np.ndarray) -> dict[
         with warnings.catch_warnings(action="ignore"):
             return float(contract.score(actual[chosen], predicted[chosen])[metric])
 
-    def figure(of: Any) -> Figure | None:
-        half = half_width(of, dealt(len(actual), seed), LEVEL)
-        if not math.isfinite(half):
-            return None
-        value = of(np.arange(len(actual)))
+    is_frozen = np.array_equal(served, frozen)  # as long as the first release serves
+
+    def figures(chosen: np.ndarray) -> np.ndarray:
+        ours = score(chosen, served)
+        theirs = ours if is_frozen else score(chosen, frozen)
+        return np.array([ours, theirs, sign * (ours - theirs)])
+
+    halves = half_widths(figures, dealt(len(actual), seed), LEVEL)
+    names = ("with", "without", "difference")
+    if not np.isfinite(halves).all():
+        return dict.fromkeys(names)
+    found: dict[str, Figure | None] = {}
+    for name, value, half in zip(names, figures(np.arange(len(actual))), halves, strict=True):
         low = value - half
-        if value >= 0 and of is not gain and (sign < 0 or value <= 1):
+        if name != "difference" and value >= 0 and (sign < 0 or value <= 1):
             low = max(low, 0.0)  # no error and no share is below zero, whatever the normal says
-        return {"figure": value, "low": low, "high": value + half}
-
-    def gain(chosen: np.ndarray) -> float:
-        return sign * (score(chosen, served) - score(chosen, frozen))
-
-    return {
-        "with": figure(lambda chosen: score(chosen, served)),
-        "without": figure(lambda chosen: score(chosen, frozen)),
-        "difference": figure(gain),
-    }
+        found[name] = {"figure": float(value), "low": float(low), "high": float(value + half)}
+    return found
 
 
 ENDED = ("refused", "aborted", "trial ended", "rolled back")  # names of what a version came to
@@ -163,7 +141,7 @@ def summarize(record: dict[str, Any]) -> dict[str, Any]:
         "summary": record["summary"],
         "version": steps["train"]["detail"].get("version") if "train" in steps else None,
         "steps": [
-            {"step": name, "seconds": seconds_between(each["started"], each["ended"])}
+            {"step": name, "seconds": _seconds(each["started"], each["ended"])}
             for name, each in steps.items()
         ],
     }
@@ -197,6 +175,7 @@ def events(during: list[dict[str, Any]], summary: dict[str, Any] | None) -> list
         marked.append({"kind": "trained", "when": "after", "says": sentence})
     kinds = {
         "refused": "refused",
+        "aborted": "aborted",
         "rolled back": "rolled back",
         "trial ended": "trial ended",
         "waits for approval": "waits for a person",
@@ -216,12 +195,7 @@ def _sentence(event: dict[str, Any]) -> str:
 
 
 def notes(unit: str, begin: int) -> list[str]:
-    """List the differences between a replay and real operation.
-
-    Args:
-        unit: name of a period: month or tenth.
-        begin: number of periods that the first release was trained on.
-    """
+    """List the differences between a replay and real operation."""
     lines = [
         "The replay ran in a copy of the project, .replay/, with its own repository, data, registry "
         "and releases. Each row was sent to the service as an HTTP request, and each pass is a real "
@@ -244,13 +218,13 @@ def notes(unit: str, begin: int) -> list[str]:
         )
     if unit == TENTH:
         lines.append(
-            "The rows have no time, or too few or too many months. So they were cut into tenths in "
+            "The rows have no time, or are of too few months. So they were cut into tenths in "
             f"their order, each counted as {LASTS.days} days; drift between tenths need not be "
             "drift over time."
         )
     for name, tables in project_copy.SETTINGS.items():
         values = "; ".join(
-            f"[{table}] {', '.join(f'{key} = {value}' for key, value in keys.items())}"
+            f"[{table}] {', '.join(f'{key} = {json.dumps(value)}' for key, value in keys.items())}"
             for table, keys in tables.items()
         )
         lines.append(f"In the copy, these settings of {name} were replaced: {values}.")
@@ -270,17 +244,7 @@ ITSELF = "itself"  # nothing to compare: only the first release served
 
 
 def build(about: dict[str, Any], periods: list[Period]) -> dict[str, Any]:
-    """Build the timeline.
-
-    Args:
-        about: project, metric, unit, level, first, stand_in (whether the replay approved releases
-            in place of a person), notes, seconds.
-        periods: id, name, from, until, rows, seconds, answered, with, without, difference, drift,
-            trial, pass (from events.summarize()), headline, events.
-
-    Returns:
-        The content of reports/replay/timeline.json.
-    """
+    """Build the content of timeline.json of what the replay knows of the whole, and of each period."""
     marks = [event["kind"] for each in periods for event in each["events"]]
     first = about["first"]["release"]
     judged = [_judged(each, first) for each in periods if each["difference"]]
@@ -324,9 +288,7 @@ def _spent(about: dict[str, Any], periods: list[Period]) -> str:
     longest = ", ".join(
         f"{name} {seconds:.0f}" for name, seconds in spent.most_common() if seconds >= 1
     )
-    return (
-        f"It took {about['seconds']:.0f} seconds: {longest} (in backquotes the autopilot's steps)."
-    )
+    return f"It took {about['seconds']:.0f} seconds: {longest} (`name`: a step of the autopilot)."
 
 
 def _outcome(about: dict[str, Any], counts: dict[str, int]) -> Iterator[str]:

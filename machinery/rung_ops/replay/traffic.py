@@ -8,13 +8,14 @@ import http.client
 import json
 import secrets
 import subprocess
-import threading
 import time
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,7 @@ STARTS_WITHIN = 60.0  # seconds
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to a request: its id, the prediction, and the release that made it.
-
-    The prediction is as a release scores it: of several classes the probabilities of all.
-    """
+    """The answer to a request; of several classes the prediction has the probabilities of all."""
 
     id: str
     prediction: float | list[float]
@@ -54,14 +52,6 @@ class Service:
     def __init__(
         self, command: Sequence[str], folder: Path, environment: dict[str, str], port: int
     ) -> None:
-        """Start the service.
-
-        Args:
-            command: command line, without the port.
-            folder: of the copy.
-            environment: environment variables of its process.
-            port: the port it listens on.
-        """
         self.port = port
         token = secrets.token_urlsafe()
         self._headers = {"authorization": f"Bearer {token}"}
@@ -76,11 +66,7 @@ class Service:
         )
 
     def wait(self) -> None:
-        """Wait until it is ready.
-
-        Raises:
-            ReplayError: it ended, or takes too long.
-        """
+        """Wait until it is ready."""
         end = time.monotonic() + STARTS_WITHIN
         while time.monotonic() < end and self._process.poll() is None:
             try:
@@ -94,47 +80,31 @@ class Service:
         raise ReplayError(f"The service did not become ready:\n{self._log_end()}")
 
     def send(self, rows: pl.DataFrame, ids: Sequence[str]) -> list[Answer]:
-        """Send each row as a request, from CALLERS threads.
-
-        Returns:
-            One answer for each row, in the order of the rows.
-
-        Raises:
-            ReplayError: a request was not answered.
-        """
+        """Send each row as a request, from CALLERS threads; return the answers in their order."""
         bodies = [msgspec.json.encode(row) for row in rows.iter_rows(named=True)]
         answers: list[Answer | None] = [None] * len(bodies)
-        failed: list[str] = []
 
         def call(first: int) -> None:
-            connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
-            try:
+            with closing(http.client.HTTPConnection(HOST, self.port, timeout=30)) as connection:
                 for number in range(first, len(bodies), CALLERS):
                     answers[number] = _ask(connection, bodies[number], ids[number], self._headers)
-            except (OSError, http.client.HTTPException, ReplayError) as error:
-                failed.append(str(error) or repr(error))
-            finally:
-                connection.close()
 
-        callers = [threading.Thread(target=call, args=(first,)) for first in range(CALLERS)]
-        for caller in callers:
-            caller.start()
-        for caller in callers:
-            caller.join()
-        if failed:
-            raise ReplayError(f"A request was not answered: {failed[0]}\n{self._log_end()}")
+        try:
+            with ThreadPoolExecutor(CALLERS) as callers:
+                list(callers.map(call, range(CALLERS)))
+        except (OSError, http.client.HTTPException, ReplayError) as error:
+            reason = str(error) or repr(error)
+            raise ReplayError(f"A request was not answered: {reason}\n{self._log_end()}") from error
         return [answer for answer in answers if answer is not None]
 
     def has_judged(self, now: datetime) -> bool:
         """Return whether the service has judged the release on trial since the clock shows this time."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
         try:
-            connection.request("GET", "/model", headers=self._headers)
-            verdict = json.loads(connection.getresponse().read())["rollout"]
+            with closing(http.client.HTTPConnection(HOST, self.port, timeout=5)) as connection:
+                connection.request("GET", "/model", headers=self._headers)
+                verdict = json.loads(connection.getresponse().read())["rollout"]
         except (OSError, ValueError, KeyError, http.client.HTTPException):
             return False
-        finally:
-            connection.close()
         return verdict is not None and datetime.fromisoformat(verdict["at"]) >= now
 
     def close(self) -> None:
@@ -189,20 +159,16 @@ STAGE_PARTS = 8
 GATHERED = 2 * shadow.GATHER  # seconds until a shadow has scored what was sent
 JUDGED_WITHIN = 5.0  # seconds
 LOGGED_WITHIN = 30.0  # seconds
+NUMBER = "number of the row"  # no name of a column in the log
 
 
 @dataclass
 class Served:
-    """The result of serving a period.
-
-    Attributes:
-        period: the period.
-        answers: one for each of its rows.
-        events: events of the release history, each with `row`, the number of rows sent by then.
-    """
+    """The result of serving a period."""
 
     period: Period
-    answers: list[Answer]
+    answers: list[Answer]  # one for each of its rows
+    # Events of the release history, each with `row`, the number of rows sent by then.
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def predictions(self) -> np.ndarray:
@@ -219,18 +185,12 @@ class Served:
 
     def by_release(self) -> list[dict[str, Any]]:
         """Count the rows that each release answered, in the order of their first answers."""
-        counts: dict[str, int] = {}
-        for answer in self.answers:
-            counts[answer.release] = counts.get(answer.release, 0) + 1
+        counts = Counter(answer.release for answer in self.answers)
         return [{"release": release, "rows": rows} for release, rows in counts.items()]
 
 
 def serve(service: Service, period: Period) -> Served:
-    """Send the rows of a period, and follow a canary or shadow meanwhile.
-
-    Raises:
-        ReplayError: a request was not answered.
-    """
+    """Send the rows of a period, and follow a canary or shadow meanwhile."""
     rows, when = period.rows.drop(WHEN, contract.TARGET), period.rows[WHEN].to_list()
     ids = request_ids(period)
     served = Served(period, [])
@@ -275,33 +235,23 @@ def request_ids(period: Period) -> list[str]:
 
 
 def date_log(served: Served, since: datetime) -> None:
-    """Write the predictions of a period to the log that the monitor and the autopilot read.
-
-    Args:
-        served: the period.
-        since: when its first request was sent, by the machine's clock.
-
-    Raises:
-        ReplayError: the service did not log all predictions.
-    """
+    """Write the predictions of a period, logged since a moment, to a log with the times of the rows."""
     folder = project_copy.copy_folder() / "logs" / release_folders.PRODUCTION / "predictions"
     ids = request_ids(served.period)
-    when = pl.DataFrame({"id": ids, WHEN: served.period.rows[WHEN]})
+    when = pl.DataFrame({"id": ids, WHEN: served.period.rows[WHEN]}).with_row_index(NUMBER)
 
     def logged() -> pl.DataFrame:
         log = prediction_log.read(folder, since=since).collect()
         return log.join(when, on="id", how="inner", maintain_order="left")
 
-    def is_complete() -> bool:
-        return logged().filter(pl.col("arm") != "shadow").height >= len(ids)
-
-    if not wait_for(is_complete, LOGGED_WITHIN):
+    answered = pl.col("arm") != "shadow"
+    if not wait_for(lambda: logged().filter(answered).height >= len(ids), LOGGED_WITHIN):
         raise ReplayError(f"{served.period.name}: the prediction log is incomplete.")
-    dated = logged().with_columns(pl.col(WHEN).alias("time")).drop(WHEN).sort("time")
-    prediction_log.write_predictions(
-        dated,
-        project_copy.copy_folder() / project_copy.LOGS / release_folders.PRODUCTION / "predictions",
-    )
+    # Answers of the callers are logged in any order.
+    dated = logged().sort(WHEN, NUMBER, "arm").with_columns(pl.col(WHEN).alias("time"))
+    dated = dated.drop(WHEN, NUMBER)
+    logs = project_copy.copy_folder() / project_copy.LOGS
+    prediction_log.write_predictions(dated, logs / release_folders.PRODUCTION / "predictions")
 
 
 def write_outcomes(period: Period) -> None:
@@ -333,11 +283,6 @@ def lines_of_trial(events: list[dict[str, Any]]) -> Iterator[str]:
         step = f" {detail['step']}" if "step" in detail else ""
         reason = f": {detail['reason']}" if detail.get("reason") else ""
         yield f"within {event['row']:,} requests: {event['event']}{step}, by {event['by']}{reason}"
-
-
-def clock() -> datetime:
-    """Return the current time of the machine, in UTC."""
-    return datetime.now(UTC)
 
 
 def _trial_state() -> int | None:

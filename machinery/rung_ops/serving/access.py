@@ -15,7 +15,7 @@ import functools
 import ipaddress
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request
 
 import msgspec
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
 from rung_ops import settings
@@ -45,37 +46,26 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[access] of ops/service.toml.
+    """[access] of ops/service.toml."""
 
-    Attributes:
-        required: answer only authenticated callers; by default where an add-on guards the service.
-        identity_header: in which a proxy in front names the caller that it has authenticated.
-        trusted_addresses: of that proxy, as addresses or networks; from others the header means
-            nothing.
-    """
-
+    # Answer only authenticated callers; by default where an add-on guards the service.
     required: bool | None = None
+    # In which a proxy in front names the caller that it has authenticated.
     identity_header: str = ""
+    # Of that proxy, as addresses or networks; from others the header means nothing.
     trusted_addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Access:
-    """Decides who is answered.
+    """Decides who is answered."""
 
-    Attributes:
-        predict: holder by token, for predictions.
-        metrics: holder by token, for figures.
-        header: in lower case; empty if no proxy names callers.
-        trusted: networks of the proxy.
-        problem: why no caller can be answered; empty otherwise.
-    """
-
+    # Holders by token: for predictions, and for figures.
     predict: dict[bytes, str] = field(default_factory=dict, repr=False)
     metrics: dict[bytes, str] = field(default_factory=dict, repr=False)
-    header: bytes = b""
-    trusted: tuple[Network, ...] = ()
-    problem: str = ""
+    header: bytes = b""  # in lower case; empty if no proxy names callers
+    trusted: tuple[Network, ...] = ()  # networks of the proxy
+    problem: str = ""  # why no caller can be answered; empty otherwise
 
     @property
     def is_asked_for(self) -> bool:
@@ -88,11 +78,7 @@ class Access:
         return self.is_asked_for or bool(self.metrics)
 
     def refusal(self, scope: dict[str, Any]) -> Refusal | None:
-        """Return why a request is not answered; None if it is.
-
-        Args:
-            scope: of the request, in ASGI's form.
-        """
+        """Return why a request is not answered; None if it is."""
         path = scope["path"]
         if path == "/metrics" and not self.metrics:
             return None
@@ -129,58 +115,60 @@ class Access:
 EVERYBODY = Access()
 
 
-class Guard:
-    """Answers with 401 whom an ASGI application must not answer."""
+def is_match(route: BaseRoute, scope: MutableMapping[str, Any]) -> bool:
+    """Return whether a route answers the path of a request, if maybe not its method."""
+    return route.matches(scope)[0] is not Match.NONE
 
-    def __init__(
-        self, app: Asgi, access: Access, asking: Sequence[BaseRoute], count: Count
-    ) -> None:
-        """Guard an application.
 
-        Args:
-            app: the ASGI application.
-            access: decides who is answered.
-            asking: routes that ask for themselves.
-            count: is called with `invalid` or `refused` for each request that is not answered.
-        """
-        self._app = app
-        self._access = access
-        self._asking = asking
-        self._count = count
+def answers(route: BaseRoute, path: str) -> bool:
+    """Return whether a route answers a path, if maybe not each method."""
+    return is_match(
+        route, {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
+    )
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request, or let the application do it."""
-        if scope["type"] != "http" or scope["path"] in OPEN:
-            await self._app(scope, receive, send)
-            return
-        refusal = self._access.refusal(scope)
-        if refusal is None or self._asks_itself(scope):
-            await self._app(scope, receive, send)
-            return
-        self._count("refused" if refusal.status == 503 else "invalid")
-        body = refusal.body()
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            *([(b"www-authenticate", b"Bearer")] if refusal.status == 401 else []),
-        ]
-        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
 
-    def _asks_itself(self, scope: Any) -> bool:
-        return any(route.matches(scope)[0] is not Match.NONE for route in self._asking)
+def refused(refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
+    """Make the answer to a request that is refused."""
+    return Response(refusal.body(), refusal.status, headers, "application/json")
+
+
+def guarded(
+    app: Asgi,
+    access: Access,
+    asking: Sequence[BaseRoute],
+    count: Count,
+    health: Sequence[BaseRoute] = (),
+    inner: Asgi | None = None,
+) -> Asgi:
+    """Answer with 401 whom an application must not answer; the routes `asking` ask for themselves.
+
+    Routes of `health` are answered by `inner`, the application without the project's middleware, whoever
+    asks. `count` is called with `invalid` or `refused` for each request that is not answered.
+    """
+
+    if not access.asks:
+        return app
+
+    async def guard(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"] not in OPEN:
+            refusal = access.refusal(scope)
+            if refusal is not None and not any(is_match(route, scope) for route in asking):
+                if inner is not None and any(is_match(route, scope) for route in health):
+                    await inner(scope, receive, send)
+                    return
+                count("refused" if refusal.status == 503 else "invalid")
+                headers = {"www-authenticate": "Bearer"} if refusal.status == 401 else None
+                await refused(refusal, headers)(scope, receive, send)
+                return
+        await app(scope, receive, send)
+
+    return guard
 
 
 def configured(is_governed: bool, host: str, file: Path | None = None) -> Access:
-    """Read who may ask.
+    """Read who may ask; `host` of this machine alone gets a token of its own.
 
-    Args:
-        is_governed: callers have to be authenticated, where ops/service.toml does not say otherwise.
-        host: on which the service listens; on this machine alone, a token of its own will do.
-        file: ops/service.toml.
-
-    Raises:
-        SettingsError: settings or tokens cannot be used.
+    Where ops/service.toml does not say it, `is_governed` decides whether callers must authenticate.
     """
     file = service_settings.service_file() if file is None else file
     wanted = read_settings(file)
@@ -206,11 +194,7 @@ def configured(is_governed: bool, host: str, file: Path | None = None) -> Access
 
 
 def read_settings(file: Path | None = None) -> AccessSettings:
-    """Read [access] of ops/service.toml; what it leaves out has its default.
-
-    Raises:
-        SettingsError: it holds a name or a value that means nothing, or trusts everybody.
-    """
+    """Read [access] of ops/service.toml; what it leaves out has its default."""
     file = service_settings.service_file() if file is None else file
     where = f"{file.name}: [access]"
     wanted = settings.read(file, AccessSettings, "access")

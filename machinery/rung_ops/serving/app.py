@@ -7,15 +7,16 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from types import TracebackType
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 
 from rung_ops.model.json_text import SLICE
-from rung_ops.model.rows import Refusal, Result, Steps, Table
-from rung_ops.serving import answers, explaining
+from rung_ops.model.rows import Reader, Refusal, Result, Steps, Table
+from rung_ops.serving import answers, explaining, pages
 from rung_ops.serving.batching import Job
 from rung_ops.serving.hooks import ScoringError
 from rung_ops.serving.loaded_release import LoadedRelease
@@ -28,7 +29,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 Sent = list[Any] | Table
-Read = Callable[[LoadedRelease], Sent]
 
 # Iterations of the event loop after a slice of a large body: a request that has arrived takes some to
 # become a job, and some more to be scored.
@@ -40,27 +40,44 @@ ANY_JSON = ("", "application/json", "application/x-www-form-urlencoded")  # the 
 TABLES_UNEXPLAINED = "A table is not explained: send rows to /predict for their reasons."
 
 
+class Layout(NamedTuple):
+    """How a body is decoded; the last number of a call is the most rows that it may hold."""
+
+    at_once: Callable[[Reader, bytes, int], Sent]
+    in_steps: Callable[[Reader, bytes, int], Steps[Any]]
+    rows: Callable[[Reader, bytes], int]  # an estimate of their number
+
+
+ROW = Layout(
+    lambda reader, body, most: [reader.one(body)],
+    lambda reader, body, most: reader.one_in_steps(body),
+    lambda reader, body: 1,
+)
+ROWS = Layout(Reader.many, Reader.many_in_steps, lambda reader, body: body.count(b"{"))
+TABLE = Layout(
+    Reader.columnar,
+    Reader.columnar_in_steps,
+    lambda reader, body: body.count(b",") // len(reader.columns),
+)
+
+
 class App:
-    """Answers POST /predict and /predict/batch; Starlette answers everything else."""
+    """Answers POST /predict and /predict/batch; `others` answers everything else, and the lifespan."""
 
-    def __init__(self, service: Service, pages: Callable[..., Awaitable[None]]) -> None:
-        """Answer for a service.
-
-        Args:
-            service: what answers.
-            pages: the ASGI application for all other paths, and for the lifespan.
-        """
+    def __init__(self, service: Service, others: Starlette) -> None:
         self._service = service
-        self._pages = pages
+        self._others = others
         self._budget = BodyBudget(service.limits.max_bodies)
         self._large = LargeBodies(service.limits.max_bodies)
         self._routes = {"/predict": self._predict, "/predict/batch": self._batch}
+        if pages.INVOCATIONS in others.routes:
+            self._routes[pages.INVOCATIONS.path] = self._predict
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request: the ASGI interface."""
         route = self._routes.get(scope.get("path", "")) if scope["type"] == "http" else None
         if route is None or scope["method"] != "POST":
-            await self._pages(scope, receive, send)
+            await self._others(scope, receive, send)
             return
         service = self._service
         status = 200
@@ -92,45 +109,28 @@ class App:
     async def _predict(self, headers: Headers, receive: Receive, explain: bool) -> bytes:
         """Answer one JSON object, or an array of them."""
         arrived = time.perf_counter()
-        service = self._service
-        served = service.answering()
-        service.batcher.admit(1)
+        served, batcher = self._service.answering(), self._service.batcher
+        batcher.admit(1)
         parsed = parse_headers(headers)
         if parsed.length > SLICE:  # many rows, for which there may be no room
-            service.batcher.admit(1, is_large=True)
+            batcher.admit(1, is_large=True)
         body = await self._body(receive, parsed)
-        if _first(body) == b"[":
-            most = service.limits.max_rows
-            job = await self._job_of_many(
-                *(served, parsed, arrived, len(body)),
-                lambda loaded: loaded.reader.many(body, most),
-                lambda loaded: loaded.reader.many_in_steps(body, most),
-                lambda: min(body.count(b"{"), most),
-            )
-            service.batcher.admit(job.height)
-            await self._score(job, explain)
-            return answers.of_rows(job)
-        if len(body) > SLICE:
-            job = await self._job_of_many(
-                *(served, parsed, arrived, len(body)),
-                lambda loaded: [loaded.reader.one(body)],
-                lambda loaded: loaded.reader.one_in_steps(body),
-                lambda: 1,
-            )
+        is_single = _first(body) != b"["
+        job = await self._decoded(ROW if is_single else ROWS, body, served, parsed, arrived)
+        if is_single:
+            job.is_single = True
         else:
-            job = self._job(served, parsed, arrived, lambda loaded: [loaded.reader.one(body)])
-        job.is_single = True
+            batcher.admit(job.height)
         await self._score(job, explain)
-        return answers.of_row(job)
+        return answers.of_row(job) if is_single else answers.of_rows(job)
 
     async def _batch(self, headers: Headers, receive: Receive, explain: bool) -> bytes:
         """Answer a table: columns in JSON."""
         arrived = time.perf_counter()
-        service = self._service
-        served = service.answering()
+        served, batcher = self._service.answering(), self._service.batcher
         if explain:
             raise Refusal(400, TABLES_UNEXPLAINED)
-        service.batcher.admit(1, is_large=True)
+        batcher.admit(1, is_large=True)
         parsed = parse_headers(headers)
         if parsed.media_type not in ANY_JSON:
             raise Refusal(
@@ -139,22 +139,52 @@ class App:
                 '{"columns": {name: [values]}}.',
             )
         body = await self._body(receive, parsed)
-        most = service.limits.max_rows
-        job = await self._job_of_many(
-            *(served, parsed, arrived, len(body)),
-            lambda loaded: loaded.reader.columnar(body, most),
-            lambda loaded: loaded.reader.columnar_in_steps(body, most),
-            lambda: min(body.count(b",") // len(served.reader.columns), most),
-        )
-        service.batcher.admit(job.height, is_large=True)
+        job = await self._decoded(TABLE, body, served, parsed, arrived)
+        batcher.admit(job.height, is_large=True)
         await self._score(job)
         return answers.of_table(job)
 
     async def _body(self, receive: Receive, parsed: "RequestHeaders") -> bytes:
         return await read_body(receive, parsed.length, self._service.limits.max_body, self._budget)
 
+    async def _decoded(
+        self,
+        layout: Layout,
+        body: bytes,
+        served: LoadedRelease,
+        parsed: "RequestHeaders",
+        arrived: float,
+    ) -> Job:
+        """Make the job of a body; one of more than a slice waits for its turn to be decoded."""
+        service, most = self._service, self._service.limits.max_rows
+        if len(body) <= SLICE:
+            return self._job(
+                served, parsed, arrived, lambda loaded: layout.at_once(loaded.reader, body, most)
+            )
+        async with self._large.turn(len(body)):
+            rows = min(layout.rows(served.reader, body), most)
+            service.batcher.admit(rows, is_large=True)
+            decoded = {served: await self._gently(layout.in_steps(served.reader, body, most))}
+            canary = service.held.canary
+            if canary is not None and service.alike:
+                decoded[canary] = decoded[served]
+            elif canary is not None:
+                with contextlib.suppress(Refusal):
+                    decoded[canary] = await self._gently(layout.in_steps(canary.reader, body, most))
+
+            def read(loaded: LoadedRelease) -> Sent:
+                if loaded not in decoded:  # it has other columns, or began to answer meanwhile
+                    raise Refusal(422, f"{loaded.release.id} takes other rows.")
+                return decoded[loaded]
+
+            return self._job(served, parsed, arrived, read)
+
     def _job(
-        self, served: LoadedRelease, parsed: "RequestHeaders", arrived: float, read: Read
+        self,
+        served: LoadedRelease,
+        parsed: "RequestHeaders",
+        arrived: float,
+        read: Callable[[LoadedRelease], Sent],
     ) -> Job:
         service = self._service
         identity = parsed.request_id or service.identity()
@@ -169,50 +199,25 @@ class App:
                 except Refusal:  # the caller cannot know the other columns of a canary
                     canary = None
             served = canary or served
-        return Job(served, identity, key, arrived, service.future(), rows)
+        return Job(served, identity, key, arrived, rows)
 
-    async def _job_of_many(
-        self,
-        served: LoadedRelease,
-        parsed: "RequestHeaders",
-        arrived: float,
-        size: int,
-        read: Read,
-        steps: Callable[[LoadedRelease], Steps[Any]],
-        height: Callable[[], int],
-    ) -> Job:
-        """Make the job of many rows; a body of more than a slice waits for its turn to be decoded.
-
-        Args:
-            served: the release that answers, unless the canary does.
-            parsed: headers of the request.
-            arrived: when the request did.
-            size: of the body in bytes.
-            read: decodes it for a release.
-            steps: does so in slices.
-            height: estimates the number of its rows.
-        """
-        if size <= SLICE:
-            return self._job(served, parsed, arrived, read)
-        service = self._service
-        async with self._large.turn(size):
-            service.batcher.admit(height(), is_large=True)
-            is_busy = service.batcher.has_small
-            decoded: dict[LoadedRelease, Sent] = {served: await gently(steps(served), is_busy)}
-            canary = service.held.canary
-            if canary is not None:
-                if service.alike:
-                    decoded[canary] = decoded[served]
-                else:
-                    with contextlib.suppress(Refusal):
-                        decoded[canary] = await gently(steps(canary), is_busy)
-            return self._job(served, parsed, arrived, lambda loaded: _decoded(decoded, loaded))
+    async def _gently(self, steps: Steps[Result]) -> Result:
+        """Take steps with some iterations of the event loop after each, so that others are answered."""
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+            for iteration in range(MAX_PAUSE):
+                await asyncio.sleep(0)
+                if iteration >= MIN_PAUSE and not self._service.batcher.has_small():
+                    break
 
     async def _score(self, job: Job, explain: bool = False) -> None:
         service = self._service
         if explain:
             service.explainer.admit(job.served.release, job.height)
-            job.explain(service.future())
+            job.explain()
         try:
             await service.batcher.submit(job)
             if job.explained is not None:
@@ -227,27 +232,16 @@ class App:
 
 
 class RequestHeaders(NamedTuple):
-    """The headers that the service reads.
-
-    Attributes:
-        request_id: x-request-id; empty if there is none.
-        key: x-key; empty if there is none.
-        media_type: of the body, in lower case, without parameters.
-        length: content-length in bytes; 0 if it was not sent.
-    """
+    """The headers that the service reads; what was not sent is empty."""
 
     request_id: str
     key: str
-    media_type: str
-    length: int
+    media_type: str  # of the body, in lower case, without parameters
+    length: int  # content-length in bytes
 
 
 def parse_headers(headers: Headers) -> RequestHeaders:
-    """Parse the headers of a request.
-
-    Raises:
-        Refusal: the id or the key cannot be logged.
-    """
+    """Parse the headers of a request; refuse an id or a key that cannot be logged."""
     request_id = key = media_type = ""
     length = 0
     for name, value in headers:
@@ -276,87 +270,47 @@ def _first(body: bytes) -> bytes:
 
 
 async def read_body(receive: Receive, announced: int, most: int, budget: "BodyBudget") -> bytes:
-    """Read the body of a request.
-
-    Args:
-        receive: of ASGI.
-        announced: its size in bytes, or 0.
-        most: a larger one, in bytes, is refused.
-        budget: for bodies that come in parts.
-
-    Raises:
-        Refusal: it is larger than `most` bytes, or there is no room for it.
-        ClientDisconnect: the caller hung up before the body was complete.
-    """
-    if announced > most:
-        raise _too_large(most)
-    message = await receive()
-    if message["type"] != "http.request":
-        raise ClientDisconnect
+    """Read the body of a request, of at most `most` bytes; `announced` is its size, or 0."""
+    _require_size(announced, most)
+    message = await _part(receive)
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
-        if len(body) > most:
-            raise _too_large(most)
+        _require_size(len(body), most)
         return body
     parts = [body]
-    with budget.unfinished() as unfinished:
-        unfinished.add(len(body))
+    with budget.reading() as unfinished:
+        budget.add(unfinished, len(body))
         while message.get("more_body"):
-            message = await receive()
-            if message["type"] != "http.request":
-                raise ClientDisconnect
+            message = await _part(receive)
             parts.append(message.get("body", b""))
-            unfinished.add(len(parts[-1]))
-            if unfinished.size > most:
-                raise _too_large(most)
+            budget.add(unfinished, len(parts[-1]))
+            _require_size(unfinished.size, most)
     return b"".join(parts)
 
 
-def _decoded(decoded: Mapping[LoadedRelease, Sent], loaded: LoadedRelease) -> Sent:
-    """Return the rows that were decoded for a release.
-
-    Raises:
-        Refusal: none were, as it has other columns, or began to answer meanwhile.
-    """
-    if loaded not in decoded:
-        raise Refusal(422, f"{loaded.release.id} takes other rows.")
-    return decoded[loaded]
+async def _part(receive: Receive) -> Message:
+    message = await receive()
+    if message["type"] != "http.request":
+        raise ClientDisconnect
+    return message
 
 
-async def gently(steps: Steps[Result], is_busy: Callable[[], bool]) -> Result:
-    """Take steps with some iterations of the event loop after each, so that others are answered.
-
-    Args:
-        steps: to take.
-        is_busy: whether a request waits that could be answered now.
-    """
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-        for iteration in range(MAX_PAUSE):
-            await asyncio.sleep(0)
-            if iteration >= MIN_PAUSE and not is_busy():
-                break
+def _require_size(size: int, most: int) -> None:
+    if size > most:
+        raise Refusal(413, f"The body is larger than {most:,} bytes. Send fewer rows at a time.")
 
 
 class LargeBodies:
     """Lets complete large bodies be decoded one after the other, and bounds their bytes."""
 
     def __init__(self, limit: int) -> None:
-        """Allow so many bytes."""
         self._limit = limit
         self._used = 0
         self._turn = asyncio.Lock()
 
     @contextlib.asynccontextmanager
     async def turn(self, size: int) -> AsyncIterator[None]:
-        """Wait until it is the turn of a body of so many bytes.
-
-        Raises:
-            Refusal: too many wait.
-        """
+        """Wait until it is the turn of a body of so many bytes; refuse it if too many wait."""
         if self._used and self._used + size > self._limit:
             raise _too_many_bodies()
         self._used += size
@@ -367,8 +321,13 @@ class LargeBodies:
             self._used -= size
 
 
-def _too_large(most: int) -> Refusal:
-    return Refusal(413, f"The body is larger than {most:,} bytes. Send fewer rows at a time.")
+@dataclass(eq=False)
+class UnfinishedBody:
+    """A body that comes in parts."""
+
+    task: asyncio.Task[Any]  # that reads it
+    size: int = 0  # bytes that have come
+    gave_way: bool = False
 
 
 class BodyBudget:
@@ -378,85 +337,46 @@ class BodyBudget:
     """
 
     def __init__(self, limit: int) -> None:
-        """Allow so many bytes."""
         self._limit = limit
         self._used = 0
         self._unfinished: dict[UnfinishedBody, None] = {}
 
-    def unfinished(self) -> "UnfinishedBody":
-        """Return a context in which the running task reads a body that comes in parts."""
-        return UnfinishedBody(self)
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[UnfinishedBody]:
+        """Let the running task read a body; one that has to give way is refused."""
+        task = asyncio.current_task()
+        assert task is not None
+        body = UnfinishedBody(task)
+        try:
+            yield body
+        except asyncio.CancelledError:
+            if not body.gave_way:
+                raise
+            raise _too_many_bodies() from None
+        finally:
+            self._remove(body)
+            if body.gave_way:
+                task.uncancel()
 
-    def add(self, body: "UnfinishedBody", size: int) -> None:
-        """Count a part of a body.
-
-        Raises:
-            Refusal: it is the body that has to give way.
-        """
+    def add(self, body: UnfinishedBody, size: int) -> None:
+        """Count a part of a body; too many bytes wake the task of the oldest body, to refuse it."""
         self._unfinished[body] = None
         body.size += size
         self._used += size
         while self._used > self._limit:
             oldest = next(iter(self._unfinished))
-            self.remove(oldest)
-            oldest.give_way()
+            self._remove(oldest)
             if oldest is body:
                 raise _too_many_bodies()
+            oldest.gave_way = True
+            oldest.task.cancel()
 
-    def remove(self, body: "UnfinishedBody") -> None:
-        """Count a body no longer: it is complete, or was refused."""
+    def _remove(self, body: UnfinishedBody) -> None:
         if body in self._unfinished:
             del self._unfinished[body]
             self._used -= body.size
 
 
-class UnfinishedBody:
-    """A body that is being read; a context that turns giving way into a refusal.
-
-    Attributes:
-        size: bytes that have come.
-    """
-
-    def __init__(self, budget: BodyBudget) -> None:
-        self.size = 0
-        self._budget = budget
-        self._task = asyncio.current_task()
-        self._gave_way = False
-
-    def add(self, size: int) -> None:
-        """Count a part.
-
-        Raises:
-            Refusal: this body has to give way.
-        """
-        self._budget.add(self, size)
-
-    def give_way(self) -> None:
-        """Refuse it: where its task waits for the next part, that is woken."""
-        if self._task is not None and self._task is not asyncio.current_task():
-            self._gave_way = True
-            self._task.cancel()
-
-    def __enter__(self) -> "UnfinishedBody":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End; a cancellation by the budget is a refusal."""
-        self._budget.remove(self)
-        if self._gave_way and self._task is not None:
-            self._task.uncancel()
-            if isinstance(error, asyncio.CancelledError):
-                raise _too_many_bodies() from None
-
-
 def _too_many_bodies() -> Refusal:
-    return Refusal(
-        503,
-        "Too many bodies are being sent: send faster, or fewer rows at a time.",
-        retry_after=1,
-    )
+    message = "Too many bodies are being sent: send faster, or fewer rows at a time."
+    return Refusal(503, message, retry_after=1)

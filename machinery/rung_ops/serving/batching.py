@@ -41,23 +41,7 @@ BUSY_FACTOR = 10
 
 
 class Job:
-    """The rows of one request.
-
-    Attributes:
-        served: the release that answers all of them.
-        identity: the request's id.
-        key: whose it is, where that decides on the release; empty otherwise.
-        is_single: it is one JSON object.
-        rows: as the reader decoded them, where they came as JSON objects.
-        table: the same as a frame, where they came by columns, or are looked up in parts.
-        height: their number.
-        arrived: when the request did, by time.perf_counter().
-        future: done when they are scored; raises ScoringError, or a Refusal.
-        predictions: of the rows scored so far; of classes, a list of probabilities for each.
-        defaults: names of their defaulted columns; None while there are none.
-        explained: done when `reasons` has those of all rows; None if none were asked for.
-        reasons: of the rows explained so far; None if none were asked for.
-    """
+    """The rows of one request."""
 
     __slots__ = (
         *("served", "identity", "key", "is_single", "rows", "table", "height", "arrived", "future"),
@@ -70,21 +54,26 @@ class Job:
         identity: str,
         key: str,
         arrived: float,
-        future: asyncio.Future[None],
         sent: list[Any] | Table,
     ) -> None:
-        self.served = served
-        self.identity = identity
-        self.key = key
-        self.is_single = False
+        self.served = served  # the release that answers all of them
+        self.identity = identity  # the request's id
+        self.key = key  # whose it is, where that decides on the release; empty otherwise
+        self.is_single = False  # it is one JSON object
+        # As the reader decoded them, where they came as JSON objects.
         self.rows = None if isinstance(sent, Table) else sent
+        # The same as a frame, where they came by columns, or are looked up in parts.
         self.table = sent if isinstance(sent, Table) else None
         self.height = sent.frame.height if isinstance(sent, Table) else len(sent)
-        self.arrived = arrived
-        self.future = future
+        self.arrived = arrived  # when the request did, by time.perf_counter()
+        self.future = _future()  # done when they are scored; raises ScoringError, or a Refusal
+        # Of the rows scored so far; of classes, a list of probabilities for each.
         self.predictions: list[Any] = []
+        # Names of their defaulted columns; None while there are none.
         self.defaults: list[list[str]] | None = None
+        # Done when `reasons` has those of all rows; None if none were asked for.
         self.explained: asyncio.Future[None] | None = None
+        # Of the rows explained so far; None if none were asked for.
         self.reasons: list[list[Reason]] | None = None
         self.handed_out = 0  # rows of it that are scored, or being scored
 
@@ -94,9 +83,9 @@ class Job:
             return [self.identity]
         return [f"{self.identity}-{number}" for number in range(start + 1, stop + 1)]
 
-    def explain(self, explained: asyncio.Future[None]) -> None:
+    def explain(self) -> None:
         """Request the reasons of all rows."""
-        self.explained, self.reasons = explained, []
+        self.explained, self.reasons = _future(), []
 
     def add(self, predictions: Sequence[Any], defaults: list[list[str]] | None) -> None:
         """Add the predictions of the next rows."""
@@ -104,6 +93,10 @@ class Job:
             before = self.defaults or [[] for _ in self.predictions]
             self.defaults = before + (defaults or [[] for _ in predictions])
         self.predictions += predictions
+
+
+def _future() -> asyncio.Future[None]:
+    return asyncio.get_running_loop().create_future()
 
 
 class Part(NamedTuple):
@@ -115,39 +108,23 @@ class Part(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """A batch that was scored: the rows of its parts, one after the other.
+    """A batch that was scored: the rows of its parts, one after the other."""
 
-    Attributes:
-        parts: of jobs of one release.
-        rows, features: of them, shapes (n_rows, n_columns) and (n_rows, n_features).
-        predictions: of the rows.
-        missing, sent: as a Table has them.
-        hooked: rows whose value the hook before_prediction changed, by column, counted from 0; None
-            where nobody asked.
-    """
-
-    parts: list[Part]
-    rows: Rows
-    features: Rows
+    parts: list[Part]  # of jobs of one release
+    rows: Rows  # shape (n_rows, n_columns)
+    features: Rows  # shape (n_rows, n_features)
     predictions: np.ndarray
-    missing: Missing
+    missing: Missing  # as a Table has it, and `sent`
     sent: Missing | None = None
+    # Rows whose value the hook before_prediction changed, by column, counted from 0; None where
+    # nobody asked.
     hooked: Missing | None = None
 
     def defaults(self) -> list[list[str]] | None:
         """Name the defaulted columns of each row; None if nothing was missing."""
         return by_row(self.missing, len(self.predictions))
 
-    def sent_by_row(self) -> list[list[str]] | None:
-        """Name the columns of each row that the caller sent though they are looked up."""
-        return by_row(self.sent, len(self.predictions))
 
-    def hooked_by_row(self) -> list[list[str]] | None:
-        """Name the columns of each row that a hook changed; None if it changed none."""
-        return by_row(self.hooked, len(self.predictions))
-
-
-Report = Callable[[Scored], None]
 Outcome = Scored | tuple[Part, BaseException]
 
 
@@ -176,14 +153,9 @@ class Batcher:
     each part.
     """
 
-    def __init__(self, limits: Limits, report: Report, score: Score = score_release) -> None:
-        """Start idle.
-
-        Args:
-            limits: of waiting rows and of time on the event loop.
-            report: called with each scored batch, after its results were delivered.
-            score: scores the rows of a batch with a release.
-        """
+    def __init__(
+        self, limits: Limits, report: Callable[[Scored], None], score: Score = score_release
+    ) -> None:
         self._score = score
         self._limits = limits
         self._report = report
@@ -205,14 +177,9 @@ class Batcher:
         return bool(self._small.jobs)
 
     def admit(self, rows: int, is_large: bool = False) -> None:
-        """Check that the rows of a new request would not wait too long.
+        """Refuse a new request with 503 if its rows would wait too long.
 
-        Args:
-            rows: number of rows.
-            is_large: whether they never share a batch: a table, or a body of more than a slice.
-
-        Raises:
-            Refusal: 503; they would wait too long, or too many rows are waiting.
+        `is_large`: it never shares a batch, as a table or a body of more than a slice.
         """
         lane, limit = (self._small, self._limits.max_waiting_rows)
         seconds = lane.seconds
@@ -311,12 +278,7 @@ class Batcher:
         return max(1, min(MAX_ROWS, int(self._batch_seconds / served.wait.per_row)))
 
     def _finish(
-        self,
-        parts: list[Part],
-        rows: int,
-        start: float,
-        outcomes: list[Outcome],
-        worked: float,
+        self, parts: list[Part], rows: int, start: float, outcomes: list[Outcome], worked: float
     ) -> None:
         loop = asyncio.get_running_loop()
         self._until = 0.0
@@ -364,9 +326,7 @@ def _deliver(scored: Scored) -> None:
             job.future.set_result(None)
 
 
-def score_parts(
-    parts: list[Part], score: Score = score_release
-) -> list[Scored | tuple[Part, BaseException]]:
+def score_parts(parts: list[Part], score: Score) -> list[Outcome]:
     """Score parts of jobs for one release together; where that fails, every job by itself.
 
     So a row on which the features, the model or a hook fail lets no other request fail.

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from rung_ops.contract.forecast import words
@@ -26,28 +26,21 @@ from rung_ops.features.store import (
     LookupResult,
     StoreUnreachableError,
 )
-from rung_ops.model.bundle import BundleError
 from rung_ops.model.rows import Missing, Reader, Refusal, Table, wrong_column
 from rung_ops.project.service_settings import OtherTime
+from rung_ops.serving.metrics import counted
 
 LOG = logging.getLogger("service")
 
 
 class LookedUpView(NamedTuple):
-    """A view of a release.
+    """A view of a release."""
 
-    Attributes:
-        id: as in the store.
-        entity: columns that name the entity.
-        names: of the features, in the order of their values.
-        max_ages: in seconds; None for no limit.
-        times: which time rows need each feature of; empty where nothing says it.
-    """
-
-    id: str
-    entity: list[str]
-    names: list[str]
-    max_ages: list[float | None]
+    id: str  # as in the store
+    entity: list[str]  # columns that name the entity
+    names: list[str]  # of the features, in the order of their values
+    max_ages: list[float | None]  # in seconds; None for no limit
+    # Which time rows need each feature of; empty where nothing says it.
     times: Sequence[RowTime | None] = ()
 
     @property
@@ -57,84 +50,41 @@ class LookedUpView(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What the store has of a view.
+    """What the store has of a view."""
 
-    Attributes:
-        numbers: for each key, shape (n_keys, n_features); NaN for no value, or a stale one.
-        as_of: what they are of, in microseconds since 1970, UTC; None where the store failed.
-    """
-
+    # For each key, shape (n_keys, n_features); NaN for no value, or a stale one.
     numbers: np.ndarray
+    # What they are of, in microseconds since 1970, UTC; None where the store failed.
     as_of: int | None
 
 
 KeysByView = Sequence[tuple[LookedUpView, Sequence[bytes]]]  # keys of entities
 
 
-def lookup_of(
-    contract: Mapping[str, Any], reader: Reader, other_time: OtherTime
-) -> "EntityLookup | None":
-    """Prepare the entity features of a release; None if it has none.
-
-    Args:
-        contract: of the release.
-        reader: of its rows.
-        other_time: what happens to a row that needs features of another time than the store's.
-
-    Raises:
-        BundleError: the store lacks their values, as they are declared in the release.
-    """
-    described = contract.get("entity_features")
-    if not described:
-        return None
-    try:
-        online = online_store()
-        online.refuse_unless_filled(described)
-    except store.FeatureStoreError as error:
-        raise BundleError(f"{error}") from error
-    views = [
-        LookedUpView(
-            view["id"],
-            view["entity"],
-            [feature["name"] for feature in view["features"]],
-            [feature["max_age_seconds"] for feature in view["features"]],
-            times if any(times := times_of(view)) else (),
-        )
-        for view in described
-    ]
-    is_silent = bool(contract.get("forecast")) and not any(view.times for view in views)
-    return EntityLookup(views, reader, online, other_time, is_silent)
-
-
 class EntityLookup:
-    """Fills in the entity features of one release.
-
-    Attributes:
-        views: of its contract.
-        online: the store.
-    """
+    """Fills in the entity features of one release."""
 
     def __init__(
-        self,
-        views: list[LookedUpView],
-        reader: Reader,
-        online: "OnlineStore",
-        other_time: OtherTime,
-        is_silent: bool,
+        self, contract: Mapping[str, Any], reader: Reader, other_time: OtherTime = "refuse"
     ) -> None:
-        """Prepare the views of a release.
-
-        Args:
-            views: of its contract.
-            reader: of its rows.
-            online: the store.
-            other_time: what happens to a row that needs features of another time than the store's.
-            is_silent: it is a forecast, and does not say which time its rows need.
-        """
-        self.views = views
-        self.online = online
+        """Prepare the features; refuse a store that lacks their values as the release declares them."""
+        described = contract["entity_features"]
+        self.online = online_store()
+        self.online.refuse_unless_filled(described)
+        self.views = [
+            LookedUpView(
+                view["id"],
+                view["entity"],
+                [feature["name"] for feature in view["features"]],
+                [feature["max_age_seconds"] for feature in view["features"]],
+                times if any(times := times_of(view)) else (),
+            )
+            for view in described
+        ]
         self._other_time = other_time
-        self._is_silent = is_silent
+        # A forecast that does not say which time its rows need.
+        is_timed = any(view.times for view in self.views)
+        self._is_silent = bool(contract.get("forecast")) and not is_timed
         self._defaults = {column.name: column.default for column in reader.columns}
         self._order = list(self._defaults)
         self._times = [column for column in reader.columns if column.family in ("date", "datetime")]
@@ -142,13 +92,8 @@ class EntityLookup:
     def fill(self, table: Table, is_shared: bool = False) -> Table:
         """Fill in what rows leave out; `missing` names what has the default still.
 
-        Args:
-            table: rows of the contract; where no row has a value that is looked up, these columns may
-                be left out.
-            is_shared: the rows are of several requests, which are filled one by one after a refusal.
-
-        Raises:
-            Refusal: a row needs features of another time than the store's.
+        Columns that are looked up may be left out where no row has a value of them. `is_shared`: the rows
+        are of several requests, which are filled one by one after a refusal.
         """
         frame, missing = table.frame, dict(table.missing)
         sent = _sent(table, [name for view in self.views for name in view.names])
@@ -209,12 +154,7 @@ class EntityLookup:
         return example
 
     def complete(self, rows: pl.DataFrame, known: Collection[str]) -> pl.DataFrame:
-        """Add the features of this release to rows that another release was asked with.
-
-        Args:
-            rows: with the columns of that release, shape (n_rows, n_columns).
-            known: ids of its views, whose values the rows have.
-        """
+        """Add the features to rows of another release, which have those of the `known` views."""
         queried = [view for view in self.views if view.id not in known]
         if not queried:
             return rows
@@ -298,15 +238,8 @@ def _of_another_time(
 ) -> np.ndarray | None:
     """Tell which values are of another time than their rows need, shape (n_rows, n_features).
 
-    Args:
-        view: that was looked up.
-        frame: all rows.
-        rows: those that were looked up, by their numbers; None for all.
-        missing: which of them the caller sent no value for.
-        as_of: what the values are of; None where the store failed.
-
-    Returns:
-        None where nothing can be compared.
+    None where nothing can be compared. `rows` are the numbers of those that were looked up, None for
+    all; `missing`, which of them the caller sent no value for.
     """
     if as_of is None or not view.times:
         return None
@@ -323,11 +256,7 @@ def _of_another_time(
 
 
 def _refusal(
-    view: LookedUpView,
-    frame: pl.DataFrame,
-    rows: list[int] | None,
-    other: np.ndarray,
-    as_of: int,
+    view: LookedUpView, frame: pl.DataFrame, rows: list[int] | None, other: np.ndarray, as_of: int
 ) -> Refusal:
     """Return the refusal of the first row that needs a value of another time."""
     place, feature = np.argwhere(other)[0].tolist()
@@ -347,11 +276,7 @@ def _refusal(
 
 
 def _scattered(
-    view: LookedUpView,
-    frame: pl.DataFrame,
-    rows: list[int],
-    numbers: np.ndarray,
-    missing: Missing,
+    view: LookedUpView, frame: pl.DataFrame, rows: list[int], numbers: np.ndarray, missing: Missing
 ) -> list[pl.Series]:
     """Put what was found for some rows into the columns that lack it."""
     filled: list[pl.Series] = []
@@ -371,30 +296,19 @@ class OnlineStore:
     """Reads the store for all releases of this process, and counts.
 
     Where it cannot be read, it has no values: that is logged once, and counted.
-
-    Attributes:
-        times: counts the rows that needed features of another time.
     """
 
     def __init__(self, opened: FeatureStore) -> None:
-        """Open the store at the first look-up."""
         self._store = opened
         self._as_of: Mapping[str, int] = {}
         self._failing = False
         self._lock = threading.Lock()  # a shadow reads it in a separate thread
         self._counts: Counter[tuple[str, str]] = Counter()
         self._labels: dict[str, str] = {}
-        self.times = RowTimes()
+        self.times = RowTimes()  # counts the rows that needed features of another time
 
     def refuse_unless_filled(self, described: Sequence[dict[str, Any]]) -> None:
-        """Refuse to look up what the store was not filled with; a server that is down refuses nothing.
-
-        Args:
-            described: `entity_features` of a release's contract.
-
-        Raises:
-            FeatureStoreError: it lacks the values of a view, as it is declared in the release.
-        """
+        """Refuse to look up what the store was not filled with; a server that is down refuses nothing."""
         with self._lock:
             try:
                 store.refuse_unless_filled(described, self._store)
@@ -403,35 +317,23 @@ class OnlineStore:
                 self._log_once(error)
 
     def look_up(self, queried: KeysByView) -> list[Stored]:
-        """Read the values of entities of several views, in one round trip.
-
-        Args:
-            queried: by view, the keys of the entities; a repeated one is read once.
-
-        Returns:
-            What there is of each view.
-        """
+        """Read the values of entities of several views, in one round trip."""
         distinct = {view.id: list(dict.fromkeys(keys)) for view, keys in queried}
+        stored: list[Stored] = []
         with self._lock:
             error = None
             try:
                 features = self._store.look_up(distinct)
                 self._as_of = features.as_of
-            except FeatureStoreError as raised:
-                features, error = LookupResult({}, {}), raised
-            stored = []
-            for view, keys in queried:
-                self._labels[view.id] = view.label
-                try:
-                    if error is not None:
-                        raise error
+                for view, keys in queried:
                     numbers = self._numbers(view, keys, distinct[view.id], features)
                     stored.append(Stored(numbers, features.as_of[view.id]))
-                except FeatureStoreError as raised:
-                    error = raised
-                    self._counts[view.label, "failed"] += len(distinct[view.id])
-                    nothing = np.full((len(keys), len(view.names)), np.nan)
-                    stored.append(Stored(nothing, None))
+            except FeatureStoreError as raised:
+                error = raised
+            for view, keys in queried[len(stored) :]:
+                self._counts[view.label, "failed"] += len(distinct[view.id])
+                stored.append(Stored(np.full((len(keys), len(view.names)), np.nan), None))
+            self._labels |= {view.id: view.label for view, _ in queried}
             self._log_once(error)
         return stored
 
@@ -439,15 +341,13 @@ class OnlineStore:
         """Return what was looked up, and how old it is; nothing before the first look-up."""
         if not self._labels:
             return
-        lookups = CounterMetricFamily(
+        yield counted(
             "service_entity_lookups",
             "Entities looked up in the feature store, by what became of them: found, missing, "
             "stale (older than max_age), failed (the store could not be read).",
-            labels=["entity", "outcome"],
+            BY_OUTCOME,
+            dict(sorted(self._counts.items())),
         )
-        for (label, outcome), number in sorted(self._counts.items()):
-            lookups.add_metric([label, outcome], number)
-        yield lookups
         yield GaugeMetricFamily(
             "service_feature_store_readable",
             "1 if the last look-up could read the feature store, else 0.",
@@ -495,19 +395,17 @@ class OnlineStore:
             raise FeatureStoreError("a value in the store has another length than its view")
         age = time.time() - features.as_of[view.id] / 1e6
         stale = [limit is not None and age > limit for limit in view.max_ages]
-        self._count(view.label, packed, all(stale))
+        absent = packed.count(None)
+        became = {"found": len(packed) - absent, "missing": absent}
+        if all(stale):
+            became = {"found": 0, "stale": len(packed)}
+        for outcome, number in became.items():
+            self._counts[view.label, outcome] += number
         if len(distinct) != len(keys):
             by_key = dict(zip(distinct, filled, strict=True))
             filled = [by_key[key] for key in keys]
         numbers = np.frombuffer(b"".join(filled), store.NUMBERS).reshape(len(keys), -1)
         return np.where(stale, np.nan, numbers) if any(stale) else numbers
-
-    def _count(self, label: str, packed: Sequence[bytes | None], is_stale: bool) -> None:
-        absent = packed.count(None)
-        self._counts[label, "found"] += 0 if is_stale else len(packed) - absent
-        self._counts[label, "stale" if is_stale else "missing"] += (
-            len(packed) if is_stale else absent
-        )
 
     def _log_once(self, error: FeatureStoreError | None) -> None:
         if error is not None and not self._failing:
@@ -517,6 +415,7 @@ class OnlineStore:
 
 RECENT = 10  # minutes
 MOST_MINUTES = 1_000  # counts that are kept before old ones are dropped
+BY_OUTCOME = ["entity", "outcome"]  # labels
 DID = {"refused": "were refused", "default": "got the default"}
 
 
@@ -532,13 +431,7 @@ class RowTimes:
         self._lock = threading.Lock()
 
     def add(self, label: str, other: np.ndarray, outcome: str) -> None:
-        """Count rows.
-
-        Args:
-            label: of the view.
-            other: which values are of another time, shape (n_rows, n_features).
-            outcome: what happens to such a row: refused or default.
-        """
+        """Count rows."""
         day, minute = time.strftime("%Y-%m-%d", time.gmtime()), int(time.time() // 60)
         counts = {"rows": len(other), outcome: int(other.any(axis=1).sum())}
         with self._lock:
@@ -577,16 +470,14 @@ class RowTimes:
                 counts[label, what] += number
         if not counts:
             return
-        rows = CounterMetricFamily(
+        labels = sorted({label for label, _ in counts})
+        yield counted(
             "service_entity_rows_of_another_time",
             "Rows of forecasts that needed entity features of another time than that of the feature "
             "store, by what became of them: refused, or default.",
-            labels=["entity", "outcome"],
+            BY_OUTCOME,
+            {(label, outcome): counts[label, outcome] for label in labels for outcome in DID},
         )
-        for label in sorted({label for label, _ in counts}):
-            for outcome in DID:
-                rows.add_metric([label, outcome], counts[label, outcome])
-        yield rows
 
 
 @cache
@@ -596,9 +487,5 @@ def _nothing(features: int) -> bytes:
 
 @cache
 def online_store() -> OnlineStore:
-    """Return this process's reader of the project's store.
-
-    Raises:
-        FeatureStoreError: its address or its settings cannot be used.
-    """
+    """Return this process's reader of the project's store."""
     return OnlineStore(stores.project_store())

@@ -10,7 +10,7 @@ import polars as pl
 
 from rung_ops.model.reasons import CannotExplainError, Reason, Reasons
 from rung_ops.model.released import Release
-from rung_ops.model.rows import Refusal
+from rung_ops.model.rows import Refusal, by_row
 from rung_ops.project.service_settings import ReasonSettings
 from rung_ops.serving.batching import Job, Scored
 from rung_ops.serving.hooks import ScoringError
@@ -24,11 +24,7 @@ Record = Callable[[Scored, list[list[Reason]] | None], None]
 
 
 def is_requested(query: bytes) -> bool:
-    """Return whether the query of a request asks for reasons.
-
-    Raises:
-        Refusal: it says neither true nor false.
-    """
+    """Return whether the query of a request asks for reasons."""
     values = parse_qs(query.decode("latin-1"), keep_blank_values=True).get(PARAMETER, ["false"])
     if values[-1] not in ("true", "false"):
         raise Refusal(400, f"{PARAMETER}: got {values[-1][:20]!r}; expected true or false")
@@ -39,23 +35,13 @@ class Explainer:
     """Finds the reasons of scored jobs; used on the event loop alone."""
 
     def __init__(self, settings: ReasonSettings, record: Record) -> None:
-        """Start idle; the thread starts with the first batch.
-
-        Args:
-            settings: of ops/service.toml.
-            record: called on the event loop with each explained batch.
-        """
         self._settings = settings
         self._record = record
         self._waiting = 0  # rows
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="explain")
 
     def admit(self, release: Release, rows: int) -> None:
-        """Check that the rows of a new request can be explained.
-
-        Raises:
-            Refusal: the release gives no reasons, or there are too many rows.
-        """
+        """Check that the rows of a new request can be explained."""
         if isinstance(release.reasons, str):
             raise Refusal(400, f"{release.id} gives no reasons: {release.reasons}.")
         most = self._settings.max_rows
@@ -111,7 +97,7 @@ def _of_answers(scored: Scored, reasons: Reasons, count: int) -> list[list[Reaso
     """Find the reasons of what is answered, hooks included."""
     assert isinstance(scored.features, pl.DataFrame), "it was scored as one"
     strongest = reasons.strongest(scored.features, count, scored.predictions)
-    hooked = scored.hooked_by_row()
+    hooked = by_row(scored.hooked, len(scored.predictions))
     if hooked is None:
         return strongest
     return [

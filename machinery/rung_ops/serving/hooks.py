@@ -4,27 +4,28 @@ They are named in `[tool.rung.hooks]` of pyproject.toml; rung_ops.project.hooks 
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute
 
 from rung_ops.model.released import Release
 from rung_ops.model.rows import Refusal
 from rung_ops.model.source_import import FAULTS
 from rung_ops.project import hooks
 from rung_ops.project.hooks import HookError
+from rung_ops.serving.access import Asgi, answers, refused
 
 LOG = logging.getLogger("service")
 
-Asgi = Callable[..., Awaitable[None]]
 Hook = Callable[..., Any]
 # Rows and features, shapes (n_rows, n_columns) and (n_rows, n_features); predictions, (n_rows,) or
 # (n_rows, n_classes).
 Score = Callable[[Release, pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame, np.ndarray]]
 
+WHERE = "pyproject.toml: [tool.rung.hooks]"
 # What a hook may raise while it answers: the service outlives `sys.exit()` in one, too.
 RAISED = (SystemExit, *FAULTS)
 
@@ -43,8 +44,8 @@ class ServiceHooks(NamedTuple):
 
     def scorer(self) -> Score:
         """Return the function that scores a batch, with the hooks that there are."""
-        before, after = self.before_prediction, self.after_prediction
-        if before is None and after is None:
+        before = self.before_prediction
+        if before is None and self.after_prediction is None:
             return score_release
 
         def score(
@@ -53,65 +54,54 @@ class ServiceHooks(NamedTuple):
             if before is not None:
                 rows = _enriched(before, rows)
             features, predictions = release.score(rows)
-            if after is not None:
-                predictions = _adjusted(after, rows, predictions)
-            return rows, features, predictions
+            return rows, features, self.adjust(rows, predictions)
 
         return score
 
     def adjust(self, rows: pl.DataFrame, predictions: np.ndarray) -> np.ndarray:
-        """Return the predictions as after_prediction changes them, of the same shape.
-
-        Raises:
-            ScoringError: it raised an error or returned something else.
-        """
+        """Return the predictions as after_prediction changes them, of the same shape."""
         after = self.after_prediction
-        return predictions if after is None else _adjusted(after, rows, predictions)
+        if after is None or not np.isfinite(predictions).all():
+            return predictions  # that are not finite are the release's fault: the caller reports it
+        try:
+            returned = np.asarray(after(rows, predictions), np.float64)
+        except RAISED as error:
+            raise ScoringError(f"The hook after_prediction raised {_shown(error)}") from error
+        if returned.shape != predictions.shape:
+            raise ScoringError(
+                f"The hook after_prediction returned an array of shape {returned.shape}; "
+                f"expected {predictions.shape}"
+            )
+        if not np.isfinite(returned).all():
+            raise ScoringError("The hook after_prediction returned NaN or infinity for a row")
+        return returned
 
     def further_routes(self, taken: Sequence[str]) -> list[BaseRoute]:
-        """Return the routes that the project adds.
-
-        Args:
-            taken: paths of the service's own routes.
-
-        Raises:
-            HookError: they are not routes, or one would hide a route of the service.
-        """
-        if self.routes is None:
+        """Return the routes that the project adds, none of which may hide a path that is taken."""
+        make = self.routes
+        if make is None:
             return []
-        where = "pyproject.toml: [tool.rung.hooks] routes"
-        try:
-            routes = list(self.routes())
-        except Exception as error:
-            raise HookError(f"{where} raised {_shown(error)}.") from error
+        where = f"{WHERE} routes"
+        routes = _made(where, lambda: list(make()))
         for route in routes:
             if not isinstance(route, BaseRoute):
-                raise HookError(
-                    f"{where} returned a {type(route).__name__}; "
-                    "expected a list of starlette.routing.Route."
-                )
+                returned = f"{where} returned a {type(route).__name__}"
+                raise HookError(f"{returned}; expected a list of starlette.routing.Route.")
             for path in taken:
-                if _matches(route, path):
+                if answers(route, path):
                     raise HookError(f"{where}: {route!r} hides {path} of the service.")
         return routes
 
     def wrapped(self, app: Asgi) -> Asgi:
-        """Return an ASGI application with the project's middleware around it.
-
-        Raises:
-            HookError: the middleware cannot be made.
-        """
-        if self.asgi_middleware is None:
+        """Return an ASGI application with the project's middleware around it."""
+        make = self.asgi_middleware
+        if make is None:
             return app
-        where = "pyproject.toml: [tool.rung.hooks] asgi_middleware"
-        try:
-            outer = self.asgi_middleware(app)
-        except Exception as error:
-            raise HookError(f"{where} raised {_shown(error)}.") from error
+        where = f"{WHERE} asgi_middleware"
+        outer = _made(where, lambda: make(app))
         if not callable(outer):
-            raise HookError(
-                f"{where} returned a {type(outer).__name__}; expected an ASGI application."
-            )
+            returned = f"{where} returned a {type(outer).__name__}"
+            raise HookError(f"{returned}; expected an ASGI application.")
         return _guarded(outer)
 
 
@@ -119,11 +109,7 @@ NO_HOOKS = ServiceHooks()
 
 
 def load() -> ServiceHooks:
-    """Import the hooks that the project names.
-
-    Raises:
-        HookError: one of them cannot be used.
-    """
+    """Import the hooks that the project names."""
     return ServiceHooks(**{name: hooks.load(name) for name in ServiceHooks._fields})
 
 
@@ -134,44 +120,28 @@ def score_release(
     return rows, *release.score(rows)
 
 
+def _made(where: str, make: Callable[[], Any]) -> Any:
+    try:
+        return make()
+    except Exception as error:
+        raise HookError(f"{where} raised {_shown(error)}.") from error
+
+
 def _enriched(before: Hook, rows: pl.DataFrame) -> pl.DataFrame:
-    expected = rows.schema  # taken first, as the hook may change the frame in place
-    height = rows.height
+    expected, height = rows.schema, rows.height  # before the hook may change the frame in place
     try:
         returned = before(rows)
     except RAISED as error:
         raise ScoringError(f"The hook before_prediction raised {_shown(error)}") from error
     if not isinstance(returned, pl.DataFrame):
-        raise ScoringError(
-            f"The hook before_prediction returned a {type(returned).__name__}; "
-            "expected a polars.DataFrame"
-        )
-    if returned.height != height:
-        raise ScoringError(
-            f"The hook before_prediction returned {returned.height} rows; expected {height}"
-        )
-    if returned.schema != expected:
-        raise ScoringError(
-            f"The hook before_prediction returned {_difference(returned.schema, expected)}"
-        )
-    return returned
-
-
-def _adjusted(after: Hook, rows: pl.DataFrame, predictions: np.ndarray) -> np.ndarray:
-    if not np.isfinite(predictions).all():
-        return predictions  # the release's fault, which the caller reports
-    try:
-        returned = np.asarray(after(rows, predictions), np.float64)
-    except RAISED as error:
-        raise ScoringError(f"The hook after_prediction raised {_shown(error)}") from error
-    if returned.shape != predictions.shape:
-        raise ScoringError(
-            f"The hook after_prediction returned an array of shape {returned.shape}; "
-            f"expected {predictions.shape}"
-        )
-    if not np.isfinite(returned).all():
-        raise ScoringError("The hook after_prediction returned NaN or infinity for a row")
-    return returned
+        what = f"a {type(returned).__name__}; expected a polars.DataFrame"
+    elif returned.height != height:
+        what = f"{returned.height} rows; expected {height}"
+    elif returned.schema != expected:
+        what = _difference(returned.schema, expected)
+    else:
+        return returned
+    raise ScoringError(f"The hook before_prediction returned {what}")
 
 
 def _difference(actual: pl.Schema, expected: pl.Schema) -> str:
@@ -185,11 +155,6 @@ def _difference(actual: pl.Schema, expected: pl.Schema) -> str:
     if further:
         return f"the column `{further[0]}`, which the contract does not have"
     return "the columns in another order"
-
-
-def _matches(route: BaseRoute, path: str) -> bool:
-    scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
-    return route.matches(scope)[0] is not Match.NONE
 
 
 def _guarded(app: Asgi) -> Asgi:
@@ -212,13 +177,8 @@ def _guarded(app: Asgi) -> Asgi:
             LOG.exception("%s %s: the hook asgi_middleware failed", scope["method"], scope["path"])
             if started:
                 raise
-            body = Refusal(500, "The hook asgi_middleware failed; the log has the reason.").body()
-            headers = [
-                (b"content-type", b"application/json"),
-                (b"content-length", b"%d" % len(body)),
-            ]
-            await send({"type": "http.response.start", "status": 500, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            failed = Refusal(500, "The hook asgi_middleware failed; the log has the reason.")
+            await refused(failed)(scope, receive, send)
 
     return guarded
 

@@ -1,6 +1,6 @@
 """A release in memory: with the readers of its rows, the arm it is on, and how long it takes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,46 +27,26 @@ LEAST = 1e-9  # seconds: zero could not grow by a share of itself
 
 
 class LoadedRelease:
-    """A release, the readers of its rows, and estimates of what a batch takes.
-
-    Attributes:
-        lookup: fills in its entity features; None if it has none.
-        wait: seconds until it is scored, which are more on a busy machine.
-        work: seconds of computing in it.
-    """
+    """A release, the readers of its rows, and estimates of what a batch takes."""
 
     def __init__(
         self, release: Release, arm: Arm, strict: bool, other_time: OtherTime = "refuse"
     ) -> None:
-        """Make the types of its rows.
-
-        Args:
-            release: to serve.
-            arm: that it is on.
-            strict: refuse a row with an unknown field.
-            other_time: what happens to a row that needs entity features of another time.
-
-        Raises:
-            BundleError: its contract names a rule that means nothing, or the feature store lacks
-                values.
-        """
         self.release = release
         self.arm = arm
+        contract = release.contract
         try:
-            columns = columns_of(release.contract)
-            looked_up = _looked_up(release.contract)
-            origin = release.contract.get("origin")  # of forecasts that have one
-            forecast = (origin, release.contract["time"]) if origin else None
-            self.reader = Reader(columns, release.contract["key"], strict, looked_up, forecast)
+            columns, views = columns_of(contract), contract.get("entity_features", ())
+            looked_up = [feature["name"] for view in views for feature in view["features"]]
+            origin = contract.get("origin")  # of forecasts that have one
+            forecast = (origin, contract["time"]) if origin else None
+            self.reader = Reader(columns, contract["key"], strict, looked_up, forecast)
         except Exception as error:  # msgspec, re and polars each raise different errors
             raise BundleError(
                 f"{release.id}/{bundle.CONTRACT}: no types can be made of it "
                 f"({type(error).__name__}: {error})"
             ) from error
-        try:
-            self.lookup = _lookup_of(release.contract, self.reader, other_time)
-        except BundleError as error:
-            raise BundleError(f"{release.id}: {error}") from error
+        self.lookup = _lookup_of(release, self.reader, other_time) if views else None
         self.wait, self.work = LatencyModel(*release.seconds), LatencyModel(*release.seconds)
 
     def example(self) -> dict[str, Any]:
@@ -88,20 +68,15 @@ class LoadedRelease:
         return other
 
 
-def _looked_up(contract: Mapping[str, Any]) -> list[str]:
-    views = contract.get("entity_features", ())
-    return [feature["name"] for view in views for feature in view["features"]]
-
-
-def _lookup_of(
-    contract: Mapping[str, Any], reader: Reader, other_time: OtherTime
-) -> "EntityLookup | None":
-    if not contract.get("entity_features"):
-        return None
+def _lookup_of(release: Release, reader: Reader, other_time: OtherTime) -> "EntityLookup":
     # Imported here, with SQLite, as most releases have no entity features.
-    from rung_ops.serving.entity_lookup import lookup_of
+    from rung_ops.features.store import FeatureStoreError
+    from rung_ops.serving.entity_lookup import EntityLookup
 
-    return lookup_of(contract, reader, other_time)
+    try:
+        return EntityLookup(release.contract, reader, other_time)
+    except FeatureStoreError as error:
+        raise BundleError(f"{release.id}: {error}") from error
 
 
 def load(
@@ -111,47 +86,35 @@ def load(
     arm: Arm,
     admit: Callable[[dict[str, Any]], None] | None = None,
 ) -> LoadedRelease:
-    """Load a release for an arm; see release.load() for the arguments.
-
-    Raises:
-        BundleError: it must not be used; the message says why.
-    """
+    """Load a release for an arm; see release.load() for the arguments."""
     release = releases.load(folder, public_key, limits, admit)
     return LoadedRelease(release, arm, limits.strict, limits.other_time)
 
 
 @dataclass(frozen=True)
 class HeldReleases:
-    """The loaded releases of an environment's state.
+    """The loaded releases of an environment's state."""
 
-    Attributes:
-        state: of the environment, as it was read last.
-        serving: the release that answers; None while there is none.
-        canary: the release that answers some requests.
-        shadow: the release in shadow.
-        problems: why not all of it is as the state asks, in words.
-        is_state_valid: state and history of the environment are what the commands have written.
-    """
-
-    state: State = State()
-    serving: LoadedRelease | None = None
-    canary: LoadedRelease | None = None
-    shadow: Shadow | None = None
-    problems: tuple[str, ...] = ()
+    state: State = State()  # of the environment, as it was read last
+    serving: LoadedRelease | None = None  # the release that answers; None while there is none
+    canary: LoadedRelease | None = None  # the release that answers some requests
+    shadow: Shadow | None = None  # the release in shadow
+    problems: tuple[str, ...] = ()  # why not all of it is as the state asks, in words
+    # State and history of the environment are what the commands have written.
     is_state_valid: bool = True
+
+    def ids(self) -> dict[str, str]:
+        """Name the release of each arm that has one."""
+        arms = {"serving": self.serving, "canary": self.canary, "shadow": self.shadow}
+        return {arm: loaded.release.id for arm, loaded in arms.items() if loaded is not None}
 
 
 class LatencyModel:
-    """An estimate of seconds that learns from batches of any size.
-
-    Attributes:
-        fixed: seconds that a batch takes whatever its size.
-        per_row: seconds that every row adds.
-    """
+    """An estimate of seconds that learns from batches of any size."""
 
     def __init__(self, fixed: float, per_row: float) -> None:
-        self.fixed = max(fixed, LEAST)
-        self.per_row = max(per_row, LEAST)
+        self.fixed = max(fixed, LEAST)  # seconds that a batch takes whatever its size
+        self.per_row = max(per_row, LEAST)  # seconds that every row adds
 
     def seconds(self, rows: int) -> float:
         """Estimate how long a batch takes."""

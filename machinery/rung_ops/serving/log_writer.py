@@ -8,14 +8,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from rung_ops import prediction_log
-from rung_ops.model.reasons import Reason
-from rung_ops.model.rows import Rows, schema_text
-from rung_ops.model.target import ONE_NUMBER, Kind
-from rung_ops.prediction_log import Batch, log_parts, now, other_times, sealed
+from rung_ops.model.rows import schema_text
+from rung_ops.prediction_log import Batch, log_parts, other_times, sealed
 from rung_ops.prediction_log.log_parts import Part
 from rung_ops.system import locks
 
@@ -40,23 +37,10 @@ class PredictionLog:
 
     Failures of the disk or the thread never affect a prediction: rows wait in memory, and are
     dropped and counted when the queue is full.
-
-    Attributes:
-        written: rows written to files.
-        dropped: rows lost because the queue was full or they were malformed.
-        failures: failed attempts to write; their rows are kept and retried.
-        restarts: how often a dead thread was restarted.
-        other_times: counts the rows that needed entity features of another time; None if none may.
     """
 
     def __init__(self, folder: Path, seconds: float = 1.0, rows: int = 200_000) -> None:
-        """Start the writer thread.
-
-        Args:
-            folder: of the log, from prediction_log.folder().
-            seconds: longest time between two files.
-            rows: maximum number of rows in memory.
-        """
+        # Rows written and lost, attempts to write that failed, restarts of a dead thread.
         self.written = self.dropped = self.failures = self.restarts = 0
         self._seconds = seconds
         self._limit = rows
@@ -71,37 +55,23 @@ class PredictionLog:
         self._reason = ""  # of the last failure
         self._dropped_at = ""
         self._files = LogFiles(folder)
+        # Counts the rows that needed entity features of another time; None if none may.
         self.other_times: Callable[[], other_times.Counts] | None = None
         self._counted: other_times.Counts = {}
         self._thread = self._start()
 
-    def add(
-        self,
-        ids: Sequence[str],
-        release: str,
-        arm: str,
-        rows: Rows,
-        features: Rows,
-        predictions: np.ndarray,
-        defaults: Sequence[Sequence[str]] | None = None,
-        reasons: Sequence[Sequence[Reason]] | None = None,
-        kind: Kind = ONE_NUMBER,
-        sent: Sequence[Sequence[str]] | None = None,
-    ) -> None:
+    def add(self, batch: Batch) -> None:
         """Queue a batch for the thread; never waits and never raises."""
-        batch = Batch(
-            *(now(), ids, release, arm, rows, features, predictions, defaults, reasons, kind),
-            sent,
-        )
-        weight = len(ids) + BATCH_WEIGHT
+        rows = len(batch.ids)
+        weight = rows + BATCH_WEIGHT
         with self._lock:
             full = self._weight + weight > self._limit or self._closing
             if full:
-                self._drop(len(ids))
+                self._drop(rows)
             else:
                 self._waiting.append(batch)
                 self._weight += weight
-                self._rows += len(ids)
+                self._rows += rows
         if self._rows >= FULL_ROWS or self._weight * 2 > self._limit:
             self._wake.set()
         if not self._thread.is_alive():
@@ -197,8 +167,8 @@ class PredictionLog:
                 except Exception as error:  # no failure of the disk may stop the service
                     self._failed(error)
                     continue
-                self.written += frame.height
                 self._failing = False
+                self.written += frame.height
             self._remove(group)
 
     def _remove(self, group: list[Batch]) -> None:
@@ -224,19 +194,15 @@ class PredictionLog:
             self._failed(error)
 
     def _failed(self, error: Exception) -> None:
-        self.failures += 1
         self._reason = str(error)
         if not self._failing:
             LOG.error("The prediction log cannot be written: %s", error)
         self._failing = True
+        self.failures += 1  # last, as whoever waits for it reads the others
 
 
 def frames(batches: Sequence[Batch]) -> list[tuple[list[Batch], pl.DataFrame | BaseException]]:
-    """Group batches by day and columns, and assemble each group for one file.
-
-    Returns:
-        The batches of each group with their rows of the log, or the error of assembling them.
-    """
+    """Group batches by day and columns, and assemble each group for one file."""
     groups: dict[tuple[int, str], list[Batch]] = defaultdict(list)
     for batch in batches:
         kind = f"{schema_text(batch.rows)}{schema_text(batch.features)}{batch.reasons is not None}"
@@ -267,11 +233,7 @@ class LogFiles:
         self._ended: list[list[tuple[Part, int]]] = []  # complete groups to merge
 
     def write(self, frame: pl.DataFrame) -> None:
-        """Write rows of the log, all of one day and with the same columns, as one file.
-
-        Raises:
-            OSError, polars.exceptions.PolarsError: it could not be written.
-        """
+        """Write rows of the log, all of one day and with the same columns, as one file."""
         self._number += 1
         part = prediction_log.write(frame, self.folder, self._writer, self._number, self._number)
         group = part.path.parent, part.columns
@@ -283,22 +245,13 @@ class LogFiles:
             self._ended.append(self._small.pop(group))
 
     def count(self, counts: other_times.Counts) -> None:
-        """Write the rows that needed entity features of another time, beside the log.
-
-        Raises:
-            OSError: they cannot be written.
-        """
+        """Write the rows that needed entity features of another time, beside the log."""
         other_times.write(self.folder, self._writer, counts)
 
     def merge(self, everything: bool = False) -> None:
         """Merge small files into one, and delete files that were merged a while ago.
 
-        Args:
-            everything: merge any number of files, at the end.
-
-        Raises:
-            OSError, polars.exceptions.PolarsError: a file could not be read, written or removed.
-            locks.LockTimeoutError: another process is changing the log.
+        `everything`: any number of files, at the end.
         """
         while self._ended:
             small = self._ended.pop()

@@ -4,7 +4,7 @@ import contextlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from msgspec.structs import asdict
 from prometheus_client import (
@@ -14,27 +14,22 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-)
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from rung_ops.prediction_log import AUTOPILOT_PROM
 from rung_ops.project.service_settings import SLO
 from rung_ops.release.state import State
 from rung_ops.serving.log_writer import PredictionLog
 from rung_ops.serving.shadow import Shadow
+from rung_ops.serving.workers import Worker
+from rung_ops.system import atomic
 from rung_ops.system.files import read_regular
 
-if TYPE_CHECKING:
-    from rung_ops.serving.entity_lookup import OnlineStore
-
-CONTENT_TYPE = CONTENT_TYPE_LATEST
 MAX_MONITOR_BYTES = 16_000_000  # of the monitor's figures, which are some kilobytes
 ARMS = ("serving", "canary")
 # Of a request's answer: `invalid` is the caller's mistake, `refused` was shed or stopped, `failed`
@@ -43,10 +38,7 @@ OUTCOMES = ("answered", "invalid", "refused", "failed")
 # Why the service ended a connection by itself.
 ENDED = ("connections", "head_size", "head_time", "body_time", "write_time")
 # An answer takes about a millisecond; the objective in ops/service.toml is some tens of them.
-SECONDS = (
-    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
-    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
-)
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 
 disable_created_metrics()  # the time of each counter's start: as many lines again, never used
@@ -55,38 +47,24 @@ disable_created_metrics()  # the time of each counter's start: as many lines aga
 class Metrics:
     """Counts; all but exposition() are called on the event loop, once a batch or less."""
 
-    def __init__(self, monitor: Path | None = None, slo: SLO | None = None) -> None:
-        """Start all counters at 0.
-
-        Args:
-            monitor: file that the monitor writes, in Prometheus' format; it is passed on, and so is
-                that of the autopilot beside it.
-            slo: [slo] of ops/service.toml, which the alert rules compare with.
-        """
+    def __init__(
+        self, monitor: Path | None = None, slo: SLO | None = None, worker: Worker | None = None
+    ) -> None:
         self.registry = CollectorRegistry()
+        self._worker = worker
+        # Figures that the monitor writes, in Prometheus' format; beside them are the autopilot's.
         self._monitor = monitor
         self._log: PredictionLog | None = None
         self._shadow: Shadow | None = None
-        self._lookups: OnlineStore | None = None
+        self._lookups: Callable[[], Iterator[Metric]] | None = None
         self._queued: Callable[[], int] | None = None
         self._releases: dict[str, str] = {}
         self._seconds = {arm: Histogram(SECONDS) for arm in ARMS}
         self._batches = {arm: Histogram(BATCH_ROWS) for arm in ARMS}
-        self._count_requests()
-        self._count_swaps_and_ends()
-        self._gauge_status()
-        if slo is not None:
-            self._gauge_objectives(slo)
-        self.registry.register(self)
-        for collector in (PlatformCollector, ProcessCollector):
-            collector(registry=self.registry)
-
-    def _count_requests(self) -> None:
-        requests = Counter(
+        requests = self._counter(
             "service_requests",
             "Requests by the arm that answered (none: before one was chosen) and the outcome.",
             ["arm", "outcome"],
-            registry=self.registry,
         )
         self._requests = {
             (arm, outcome): requests.labels(arm, outcome)
@@ -94,61 +72,54 @@ class Metrics:
             for outcome in OUTCOMES
             if (arm == "none") == (outcome in ("invalid", "refused")) or outcome == "failed"
         }
-        self._defaults = Counter(
+        self._defaults = self._counter(
             "service_defaults_used",
             "Rows in which the contract's default replaced a missing value, by column.",
             ["column"],
-            registry=self.registry,
         )
-
-    def _count_swaps_and_ends(self) -> None:
-        self._swaps = Counter(
+        self._swaps = self._counter(
             "service_swaps",
             "Changes of the loaded release: loaded, or refused with the last good one kept.",
             ["outcome"],
-            registry=self.registry,
+            ("loaded", "refused"),
         )
-        for outcome in ("loaded", "refused"):
-            self._swaps.labels(outcome)
-        self._trials = Counter(
+        self._trials = self._counter(
             "service_trials",
             "Trials of a release, in shadow and canary, that ended: promoted or not_promoted.",
             ["outcome"],
-            registry=self.registry,
+            ("promoted", "not_promoted"),
         )
-        for outcome in ("promoted", "not_promoted"):
-            self._trials.labels(outcome)
-        self._rollbacks = Counter(
-            "service_rollbacks",
-            "Returns from the serving release to the one before it.",
-            registry=self.registry,
+        self._rollbacks = self._counter(
+            "service_rollbacks", "Returns from the serving release to the one before it."
         )
-        self._ended = Counter(
+        self._ended = self._counter(
             "service_connections_ended",
             "Connections that the service ended: too many, or one sent too much or too slowly.",
             ["reason"],
-            registry=self.registry,
+            ENDED,
         )
-        for reason in ENDED:
-            self._ended.labels(reason)
+        self._ready = self._gauge("service_ready", "1 while the service answers predictions.")
+        self._stopped = self._gauge("service_stopped", "1 while a person has stopped the model.")
+        if slo is not None:  # which the alert rules compare with
+            what = "What [slo] in ops/service.toml promises, by setting."
+            objectives = self._gauge("service_slo", what, ["setting"])
+            for setting, value in asdict(slo).items():
+                objectives.labels(setting).set(value)
+        self.registry.register(self)
+        PlatformCollector(self.registry)
+        ProcessCollector(registry=self.registry)
 
-    def _gauge_status(self) -> None:
-        self._ready = Gauge(
-            "service_ready", "1 while the service answers predictions.", registry=self.registry
-        )
-        self._stopped = Gauge(
-            "service_stopped", "1 while a person has stopped the model.", registry=self.registry
-        )
+    def _counter(
+        self, name: str, text: str, labels: Sequence[str] = (), values: Sequence[str] = ()
+    ) -> Counter:
+        """Make a counter; those of `values`, of its only label, are exported before they count."""
+        counter = Counter(name, text, labels, registry=self.registry)
+        for value in values:
+            counter.labels(value)
+        return counter
 
-    def _gauge_objectives(self, slo: SLO) -> None:
-        objectives = Gauge(
-            "service_slo",
-            "What [slo] in ops/service.toml promises, by setting.",
-            ["setting"],
-            registry=self.registry,
-        )
-        for setting, value in asdict(slo).items():
-            objectives.labels(setting).set(value)
+    def _gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
 
     def observe_batch(
         self,
@@ -157,14 +128,7 @@ class Metrics:
         rows: int,
         defaults: Sequence[Sequence[str]] | None = None,
     ) -> None:
-        """Count a batch that was answered.
-
-        Args:
-            arm: that answered it.
-            seconds: for each request in it, from its arrival to its answer.
-            rows: in all of them.
-            defaults: names of the columns that were defaulted, for each row; None for none.
-        """
+        """Count a batch that was answered."""
         self._requests[arm, "answered"].inc(len(seconds))
         self._seconds[arm].observe(seconds)
         self._batches[arm].observe((rows,))
@@ -204,7 +168,7 @@ class Metrics:
         log: PredictionLog | None = None,
         shadow: Shadow | None = None,
         queued: Callable[[], int] | None = None,
-        lookups: "OnlineStore | None" = None,
+        lookups: Callable[[], Iterator[Metric]] | None = None,
     ) -> None:
         """Export figures of other objects when scraped; `queued` counts waiting rows."""
         self._log = log or self._log
@@ -213,14 +177,41 @@ class Metrics:
         self._lookups = lookups or self._lookups
 
     def exposition(self) -> bytes:
-        """Return all figures in Prometheus' format, and those of monitor and autopilot if any."""
-        text = generate_latest(self.registry)
+        """Return all figures in Prometheus' format, and those of monitor and autopilot if any.
+
+        Those of a worker come with the ones of all others, each with its number.
+        """
+        text = generate_latest(self.registry if self._worker is None else self._of_all_workers())
         if self._monitor is None:
             return text
         for path in (self._monitor, self._monitor.with_name(AUTOPILOT_PROM)):
             with contextlib.suppress(OSError):
                 text += read_regular(path, MAX_MONITOR_BYTES)
         return text
+
+    def publish(self) -> None:
+        """Write the figures of a worker for the others."""
+        assert self._worker is not None
+        path = self._worker.figures
+        draft = atomic.draft_of(path)
+        draft.write_bytes(generate_latest(self.registry))
+        draft.replace(path)
+
+    def _of_all_workers(self) -> Collector:
+        assert self._worker is not None
+        # Its own come from memory: it answers where its file cannot be written, or was removed.
+        texts = {self._worker.figures.stem: generate_latest(self.registry)}
+        for path in self._worker.folder.glob("*.prom"):
+            with contextlib.suppress(OSError):
+                texts.setdefault(path.stem, path.read_bytes())
+        families: dict[str, Metric] = {}
+        for number, text in sorted(texts.items()):
+            for read in text_string_to_metric_families(text.decode()):
+                new = Metric(read.name, read.documentation, read.type)
+                family = families.setdefault(read.name, new)
+                for sample in read.samples:
+                    family.add_sample(sample.name, sample.labels | {"worker": number}, sample.value)
+        return _Families(families.values())
 
     def collect(self) -> Iterator[Metric]:
         """Return what is counted elsewhere or by batch, as prometheus_client asks for it."""
@@ -242,49 +233,42 @@ class Metrics:
             yield GaugeMetricFamily(
                 "service_queue_rows", "Rows that wait to be scored.", value=self._queued()
             )
-        if self._log is not None:
-            yield from _log_metrics(self._log)
+        if (log := self._log) is not None:
+            rows = {"written": log.written, "dropped": log.dropped}
+            text = "Rows of the prediction log: written, or dropped."
+            yield counted("prediction_log_rows", text, ["outcome"], rows)
+            text = "Attempts to write it that failed."
+            yield CounterMetricFamily("prediction_log_failures", text, value=log.failures)
+            text = "Times that its writer was found dead."
+            yield CounterMetricFamily("prediction_log_restarts", text, value=log.restarts)
+            text = "Rows that wait in memory to be written."
+            yield GaugeMetricFamily("prediction_log_waiting_rows", text, value=log.waiting)
         if self._shadow is not None:
-            yield from _shadow_metrics(self._shadow)
+            compared = self._shadow.comparison
+            rows = {"compared": compared.compared, "dropped": self._shadow.dropped}
+            text = "Rows offered to the shadow release, by what became of them."
+            rows |= {"failed": compared.failed}
+            yield counted("shadow_rows", text, ["outcome"], rows)
+            text = "Sum over compared rows of the distance between both releases' predictions."
+            yield CounterMetricFamily("shadow_difference", text, value=compared.difference)
         if self._lookups is not None:
-            yield from self._lookups.metrics()
+            yield from self._lookups()
 
 
-def _log_metrics(log: PredictionLog) -> Iterator[Metric]:
-    rows = CounterMetricFamily(
-        "prediction_log_rows",
-        "Rows of the prediction log: written, or dropped.",
-        labels=["outcome"],
-    )
-    rows.add_metric(["written"], log.written)
-    rows.add_metric(["dropped"], log.dropped)
-    yield rows
-    yield CounterMetricFamily(
-        "prediction_log_failures", "Attempts to write it that failed.", value=log.failures
-    )
-    yield CounterMetricFamily(
-        "prediction_log_restarts", "Times that its writer was found dead.", value=log.restarts
-    )
-    yield GaugeMetricFamily(
-        "prediction_log_waiting_rows", "Rows that wait in memory to be written.", value=log.waiting
-    )
+class _Families(Collector):
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
 
 
-def _shadow_metrics(shadow: Shadow) -> Iterator[Metric]:
-    rows = CounterMetricFamily(
-        "shadow_rows",
-        "Rows offered to the shadow release, by what became of them.",
-        labels=["outcome"],
-    )
-    rows.add_metric(["compared"], shadow.comparison.compared)
-    rows.add_metric(["dropped"], shadow.dropped)
-    rows.add_metric(["failed"], shadow.comparison.failed)
-    yield rows
-    yield CounterMetricFamily(
-        "shadow_difference",
-        "Sum over compared rows of the distance between both releases' predictions.",
-        value=shadow.comparison.difference,
-    )
+def counted(name: str, text: str, labels: list[str], counts: Mapping[Any, float]) -> Metric:
+    """Make a family of counters from numbers by the value of its label, or by those of its labels."""
+    family = CounterMetricFamily(name, text, labels=labels)
+    for values, number in counts.items():
+        family.add_metric([values] if isinstance(values, str) else values, number)
+    return family
 
 
 class Histogram:
@@ -295,7 +279,6 @@ class Histogram:
     """
 
     def __init__(self, bounds: Sequence[float]) -> None:
-        """Start at 0; `bounds` rise, and an infinite one follows them."""
         self.bounds = list(bounds)
         self.counts = [0] * (len(self.bounds) + 1)
         self.total = 0.0

@@ -35,36 +35,32 @@ PROBLEMS = {
 
 def document(service: Service) -> dict[str, Any]:
     """Describe a service; while nothing is served, without the columns of a row."""
-    serving = service.held.serving
-    reader = serving.reader if serving is not None else None
-    example = serving.example() if serving is not None else None
-    kind = serving.release.kind if serving is not None else ONE_NUMBER
-    version = serving.release.id if serving is not None else "none"
-    made = serving.release.contract.get("forecast") if serving is not None else None
-    described = {"description": f"Each prediction is a forecast, {made}."} if made else {}
-    most = service.limits.max_rows
+    serving, most = service.held.serving, service.limits.max_rows
+    reader, example, kind = None, None, ONE_NUMBER
+    info = {"title": "Predictions", "version": "none"}
+    if serving is not None:
+        reader, example, kind = serving.reader, serving.example(), serving.release.kind
+        info["version"] = serving.release.id
+        if made := serving.release.contract.get("forecast"):
+            info["description"] = f"Each prediction is a forecast, {made}."
     schemes = _schemes(service.access)
     known = _known(schemes) if service.access.is_asked_for else {}
     figures = _known(schemes) if service.access.metrics else {}
+    described = _page("What answers: release, figures, card, contract", "503")
+    counted = _page("Figures in Prometheus' format", kind="text/plain")
+    components = {"schemas": schemas(reader, most, kind)}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Predictions", "version": version} | described,
+        "info": info,
         "paths": {
             "/predict": {"post": _guarded(_predict(example, most, service.reasons), known)},
             "/predict/batch": {"post": _guarded(_batch(example), known)},
             "/health/live": {"get": _page("Whether the process answers")},
             "/health/ready": {"get": _page("Whether requests are welcome", "503")},
-            "/model": {
-                "get": _guarded(
-                    _page("What answers: release, figures, card, contract", "503"), known
-                )
-            },
-            "/metrics": {
-                "get": _guarded(_page("Figures in Prometheus' format", kind="text/plain"), figures)
-            },
+            "/model": {"get": _guarded(described, known)},
+            "/metrics": {"get": _guarded(counted, figures)},
         },
-        "components": {"schemas": schemas(reader, most, kind)}
-        | ({"securitySchemes": schemes} if schemes else {}),
+        "components": components | ({"securitySchemes": schemes} if schemes else {}),
     }
 
 
@@ -103,13 +99,8 @@ def schemas(reader: Reader | None, most: int, kind: Kind = ONE_NUMBER) -> dict[s
 
     What it adds are the rules that msgspec does not check, and what people want to know: units,
     descriptions, defaults.
-
-    Args:
-        reader: of the release that answers; None while there is none.
-        most: rows in one request.
-        kind: what is predicted.
     """
-    answers = (*types_of(kind), Problem)
+    answers = (*types_of(kind)[:3], Problem)
     read = (reader.row_type, reader.body_type) if reader is not None else ()
     _, schemas = msgspec.json.schema_components((*answers, *read), ref_template=REFERENCE)
     if reader is None:
@@ -120,7 +111,9 @@ def schemas(reader: Reader | None, most: int, kind: Kind = ONE_NUMBER) -> dict[s
         for check in reader.checks[column.name]:
             rules |= check.published
         rows[column.name] = _value(rows[column.name], column, rules)
-        lists[column.name] = _list(lists[column.name], column, rules, most)
+        values = _not_null(lists[column.name])
+        values["items"] = _value(values["items"], column, rules)
+        values |= {"minItems": 1, "maxItems": most}
     return schemas
 
 
@@ -137,15 +130,6 @@ def _value(schema: dict[str, Any], column: Column, rules: dict[str, Any]) -> dic
         value["pattern"] = column.rules["pattern"]
     if not column.required:
         schema["default"] = column.default
-    return schema
-
-
-def _list(
-    schema: dict[str, Any], column: Column, rules: dict[str, Any], most: int
-) -> dict[str, Any]:
-    values = _not_null(schema)
-    values["items"] = _value(values["items"], column, rules)
-    values |= {"minItems": 1, "maxItems": most}
     return schema
 
 

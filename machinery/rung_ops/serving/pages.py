@@ -1,5 +1,6 @@
 """The pages of the service: health, the release that answers, metrics and documentation."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -10,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Match, Route
+from starlette.routing import BaseRoute, Route
 
 from rung_ops.model.released import Release
 from rung_ops.model.rows import Refusal
 from rung_ops.serving import openapi
-from rung_ops.serving.metrics import CONTENT_TYPE
+from rung_ops.serving.access import answers, is_match, refused
 from rung_ops.serving.service import Service
 
 JSON = "application/json"
@@ -37,81 +39,78 @@ DEFAULT_ADDRESS = "http://localhost:8000"
 def application(
     service: Service, further: list[BaseRoute], lifespan: Lifespan | None = None
 ) -> Starlette:
-    """Make the application of all pages.
-
-    Args:
-        service: that they report on.
-        further: routes of others, which come first.
-        lifespan: what runs from start to end.
-
-    Raises:
-        HookError: the project's own routes cannot be used.
-    """
-    pages = Pages(service)
+    """Make the application of all pages."""
     own: list[BaseRoute] = [
         Route("/", lambda request: RedirectResponse("docs")),
-        Route("/health/live", pages.live),
-        Route("/health/ready", pages.ready),
-        Route("/model", pages.model),
-        Route("/metrics", pages.metrics),
-        Route("/openapi.json", pages.openapi),
-        Route("/docs", pages.docs),
+        Route("/health/live", _live),
+        Route("/health/ready", _ready),
+        Route("/model", _model),
+        Route("/metrics", _metrics),
+        Route("/openapi.json", _openapi),
+        Route("/docs", _docs),
         Route("/predict", _answered_before, methods=["POST"]),
         Route("/predict/batch", _answered_before, methods=["POST"]),
     ]
     paths = [route.path for route in own if isinstance(route, Route)]
+    routes = [*further, *own, *service.hooks.further_routes(paths)]
+    # A project may have its own, or a `Mount`, to which its path without the last slash leads.
+    routes += [
+        route
+        for route in (*HEALTH, INVOCATIONS)
+        if not any(
+            answers(known, path) for known in routes for path in (route.path, f"{route.path}/")
+        )
+    ]
     made = Starlette(
-        # The project's come last, and refuse to start where they would match one of the others.
-        routes=[*further, *own, *service.hooks.further_routes(paths)],
+        # The project's come later, and refuse to start where they would match one of the others.
+        routes=routes,
         lifespan=lifespan,
         exception_handlers={HTTPException: _in_json, Exception: _failed},
     )
+    made.state.service = service
     made.router.redirect_slashes = False  # to the `Host` that the caller names; see _other_path()
     return made
 
 
-class Pages:
-    """Routes that report a service's state."""
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
 
-    async def live(self, request: Request) -> Response:
-        """Report that the process responds; restart it if it does not."""
-        return _json({"live": True})
+async def _live(request: Request) -> Response:
+    return _json({"live": True})  # on the event loop: no thread may have to be free for it
 
-    async def ready(self, request: Request) -> Response:
-        """Report whether to send requests, and what is wrong."""
-        return _json(service_status(self._service), 200 if self._service.ready else 503)
 
-    async def model(self, request: Request) -> Response:
-        """Describe the serving release: version, metrics, model card, contract and rollout."""
-        serving = self._service.held.serving
-        if serving is None:
-            raise HTTPException(503, f"No release is served: {self._service.advice}")
-        return _json(service_status(self._service) | release_details(serving.release))
+async def _ready(request: Request) -> Response:
+    service = _service(request)
+    return _json(service_status(service), 200 if service.ready else 503)
 
-    async def metrics(self, request: Request) -> Response:
-        """Return the metrics for Prometheus."""
-        return Response(self._service.metrics.exposition(), media_type=CONTENT_TYPE)
 
-    async def openapi(self, request: Request) -> Response:
-        """Describe the service for programs."""
-        return _json(await run_in_threadpool(openapi.document, self._service))
+async def _model(request: Request) -> Response:
+    service = _service(request)
+    serving = service.held.serving
+    if serving is None:
+        raise HTTPException(503, f"No release is served: {service.advice}")
+    return _json(service_status(service) | release_details(serving.release))
 
-    async def docs(self, request: Request) -> Response:
-        """Describe the service for people."""
-        url = str(request.base_url).rstrip("/")
-        return HTMLResponse(await run_in_threadpool(docs_page, self._service, url))
+
+async def _metrics(request: Request) -> Response:
+    # Not in Starlette's threads, which a project's routes may keep.
+    text = await asyncio.to_thread(_service(request).metrics.exposition)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+async def _openapi(request: Request) -> Response:
+    return _json(await run_in_threadpool(openapi.document, _service(request)))
+
+
+async def _docs(request: Request) -> Response:
+    url = str(request.base_url).rstrip("/")
+    return HTMLResponse(await run_in_threadpool(docs_page, _service(request), url))
 
 
 def service_status(service: Service) -> dict[str, Any]:
     """Return which releases are loaded, whether the service is ready, and what is wrong."""
-    held = service.held
-    on_trial = {
-        "canary": held.canary.release.id if held.canary is not None else None,
-        "shadow": held.shadow.release.id if held.shadow is not None else None,
-    }
     last, judged = service.rollout.last, datetime.fromtimestamp(service.rollout.judged, UTC)
     problems = _problems(service)
     if service.access.problem:
@@ -121,8 +120,7 @@ def service_status(service: Service) -> dict[str, Any]:
     return {
         "ready": service.ready,
         "environment": service.environment,
-        "serving": held.serving.release.id if held.serving is not None else None,
-        **on_trial,
+        **{"serving": None, "canary": None, "shadow": None} | service.held.ids(),
         "rollout": asdict(last) | {"at": judged.isoformat()} if last is not None else None,
         "stopped": asdict(service.stopped) if service.stopped is not None else None,
         "draining": service.draining,
@@ -148,19 +146,14 @@ def release_details(release: Release) -> dict[str, Any]:
 def docs_page(service: Service, address: str = DEFAULT_ADDRESS) -> str:
     """Describe a service; while nothing is served, without the columns of a row.
 
-    Args:
-        service: what answers.
-        address: where the caller reached it, for the commands to copy. It comes from the caller: one
-            with anything but a host, a port and a path is replaced.
+    `address` comes from the caller: one with anything but a host, a port and a path is replaced.
     """
     # Imported at the first request for the page: the start of a service does without Jinja2.
     from rung_ops.system import html
 
-    held = service.held
-    serving = held.serving
-    problems = _problems(service)
-    if service.stopped is not None:
-        problems.append(f"Stopped: {service.stopped.reason}")
+    serving, problems = service.held.serving, _problems(service)
+    if (stopped := service.stopped) is not None:  # may change meanwhile: a page is made in a thread
+        problems.append(f"Stopped: {stopped.reason}")
     example: dict[str, Any] = serving.example() if serving is not None else {}
     if not ADDRESS.fullmatch(address):
         address = DEFAULT_ADDRESS
@@ -201,9 +194,7 @@ async def _in_json(request: Request, error: Exception) -> Response:
         405: f"{request.url.path} is not for {request.method}.",
     }
     message = messages.get(error.status_code, error.detail)
-    return Response(
-        Refusal(error.status_code, message).body(), error.status_code, error.headers, JSON
-    )
+    return refused(Refusal(error.status_code, message), error.headers)
 
 
 def _other_path(request: Request) -> str | None:
@@ -212,7 +203,7 @@ def _other_path(request: Request) -> str | None:
     last = path.removesuffix("/").rpartition("/")[2]
     ends = path.endswith("/")
     scope = {**request.scope, "path": path[:-1] if ends else f"{path}/"}
-    if not last or all(route.matches(scope)[0] is Match.NONE for route in request.app.routes):
+    if not last or not any(is_match(route, scope) for route in request.app.routes):
         return None
     query = f"?{request.url.query}" if request.url.query else ""
     return f"{'..' if ends else '.'}/{last}{'' if ends else '/'}{query}"
@@ -220,10 +211,13 @@ def _other_path(request: Request) -> str | None:
 
 async def _failed(request: Request, error: Exception) -> Response:
     # Starlette raises the error again after this answer, and uvicorn logs it with its traceback.
-    return Response(
-        Refusal(500, f"{request.url.path} failed; the log has the reason.").body(), 500, None, JSON
-    )
+    return refused(Refusal(500, f"{request.url.path} failed; the log has the reason."))
 
 
 def _json(content: Any, code: int = 200) -> Response:
     return Response(msgspec.json.encode(content), code, media_type=JSON)
+
+
+# What platforms call: SageMaker /ping, with rows to /invocations, and many others /healthz.
+HEALTH = [Route("/healthz", _live), Route("/ping", _ready)]
+INVOCATIONS = Route("/invocations", _answered_before, methods=["POST"])

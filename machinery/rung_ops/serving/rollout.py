@@ -1,7 +1,7 @@
 """Roll a release out step by step, and abort it at once if it is worse.
 
-Each replica of the service judges its own requests. The generation of the state ensures that only
-one replica takes each step: the first one does, the others read the state again.
+Each process of the service judges what all of them have answered. The generation of the state ensures
+that only one takes each step: the first one does, the others read the state again.
 """
 
 import hashlib
@@ -29,6 +29,7 @@ from rung_ops.release.rollout import (
     shadow_verdict,
 )
 from rung_ops.release.state import Canary, ChangeRefusedError, Shadow, State, StateError
+from rung_ops.serving.evidence import Evidence, Seen
 from rung_ops.system.locks import LockTimeoutError
 
 LOG = logging.getLogger("service")
@@ -50,12 +51,6 @@ class TrafficSplit:
     """
 
     def __init__(self, canary: str | None = None, share: float = 0.0) -> None:
-        """Give a release a share of the keys.
-
-        Args:
-            canary: id of the release on trial; None for none.
-            share: of the keys that it answers, in [0, 1].
-        """
         self.canary = canary
         self.share = share if canary else 0.0
         self._limit = int(self.share * SPAN)
@@ -70,34 +65,24 @@ class TrafficSplit:
 
 
 class Rollout:
-    """Judges the canary or the shadow, and changes the state of the environment.
-
-    Attributes:
-        last: the last verdict; None without a canary or shadow.
-        judged: seconds since 1970 when it was last asked for a verdict.
-        pause: seconds until the next one.
-    """
+    """Judges the canary or the shadow, and changes the state of the environment."""
 
     def __init__(
         self, folder: Path, policy: Policy | None, clock: Callable[[], float] = states.clock
     ) -> None:
-        """Set the environment and the policy.
-
-        Args:
-            folder: of the environment.
-            policy: of ops/rollout.toml; None if no release is promoted automatically.
-            clock: returns seconds since 1970; replaced in tests.
-        """
-        self.last: Verdict | None = None
-        self.judged = 0.0
+        self.last: Verdict | None = None  # the last verdict; None without a canary or shadow
+        self.judged = 0.0  # seconds since 1970 when it was last asked for a verdict
+        # Seconds until the next one.
         self.pause = DRIVEN_STEP if states.CLOCK in os.environ else STEP
         self._folder = folder
         self._policy = policy
         self._clock = clock
         self._watched: object = None
-        self._began = self._now = 0.0
-        self._logged = ""
+        self._compared: object = None  # the same, with the release that it is compared with
+        self._began = 0.0
+        self._logged: set[str] = set()
         self._trial: Trial | None = None
+        self._evidence = Evidence(folder)
 
     def arms(self, state: State) -> TrafficSplit:
         """Return the traffic split of a state."""
@@ -121,40 +106,21 @@ class Rollout:
             trial.fail(arm, requests)
 
     def step(self, state: State, compared: Comparison | None = None) -> State:
-        """Judge the canary or the shadow, and advance, promote or abort it.
-
-        Args:
-            state: of the environment, as the service follows it.
-            compared: the comparison of the shadow, if there is one.
-
-        Returns:
-            The new state, or the same one if nothing was decided.
-        """
-        try:
-            return self._step(state, compared)
-        finally:
-            self.judged = self._now
-
-    def _step(self, state: State, compared: Comparison | None) -> State:
-        self._now = self._clock()
-        if self._policy is None or state.stopped or state.serving is None:
-            self._watch(None)
+        """Judge the canary or the shadow, and advance, promote or abort it; return the new state."""
+        self.judged = self._clock()
+        trial = state.canary or state.shadow
+        if self._policy is None or state.stopped or state.serving is None or trial is None:
+            self._watch(None, None)
             return state
-        if state.canary is not None:
-            policy = of_trial(self._policy, state.canary.plan)
-            return self._step_of_canary(state, state.canary, policy)
-        if state.shadow is not None:
-            policy = of_trial(self._policy, state.shadow.plan)
-            return self._step_of_shadow(state, state.shadow, policy, compared)
-        self._watch(None)
-        return state
-
-    def unloadable(self, state: State, release: str, reason: str) -> State:
-        """Abort a canary or shadow that cannot be loaded."""
-        on_trial = {trial.release for trial in (state.canary, state.shadow) if trial is not None}
-        if self._policy is None or release not in on_trial:
+        self._watch(trial, state.serving)
+        policy = of_trial(self._policy, trial.plan)
+        if isinstance(trial, Canary):
+            return self._step_of_canary(state, trial, policy)
+        if compared is None:
             return state
-        return self._abort(state, release, f"it cannot be loaded: {reason}")
+        verdict = shadow_verdict(self._added(compared), policy, self.judged - self._began)
+        move = partial(states.canary, self._folder, trial.release, BY)
+        return self._follow(verdict, state, trial.release, move)
 
     def _step_of_canary(self, state: State, canary: Canary, policy: Policy) -> State:
         steps = policy.canary.steps
@@ -162,31 +128,46 @@ class Rollout:
         def last(step: int) -> bool:
             return step >= len(steps) or steps[step] >= 1
 
-        self._watch(canary)
+        promote = partial(states.promote, self._folder, BY)
         if last(canary.step):
-            return self._act(partial(states.promote, self._folder, BY), state)
+            return self._act(promote, state)
         if self._trial is None:
             self._trial = Trial(policy.slow)
-        self.last = canary_verdict(self._trial.serving, self._trial.canary, policy, self._seconds())
-        if self.last.action == "abort":
-            return self._abort(state, canary.release, self.last.reason)
-        if self.last.action == "wait":
-            return state
-        move = states.promote if last(canary.step + 1) else states.advance
-        return self._act(partial(move, self._folder, BY), state)
+        seen = self._added(self._trial)
+        verdict = canary_verdict(seen.serving, seen.canary, policy, self.judged - self._began)
+        advance = partial(states.advance, self._folder, BY)
+        move = promote if last(canary.step + 1) else advance
+        return self._follow(verdict, state, canary.release, move)
 
-    def _step_of_shadow(
-        self, state: State, shadow: Shadow, policy: Policy, compared: Comparison | None
+    def _added(self, own: Seen) -> Seen:
+        """Return what all processes have seen; where they share no folder, what this one has."""
+        try:
+            return self._evidence.added(own)
+        except OSError as error:
+            what = "evidence of the trial cannot be shared, so this process judges its own requests"
+            self._report(what, error)
+            return own
+
+    def _report(self, what: str, error: Exception) -> None:
+        """Log an error once at each stage."""
+        if str(error) not in self._logged:
+            LOG.error("%s: %s: %s", self._folder.name, what, error)
+        self._logged.add(str(error))
+
+    def _follow(
+        self, verdict: Verdict, state: State, release: str, move: Callable[[int], State]
     ) -> State:
-        self._watch(shadow)
-        if compared is None:
+        self.last = verdict
+        if verdict.action == "abort":
+            return self._abort(state, release, verdict.reason)
+        return state if verdict.action == "wait" else self._act(move, state)
+
+    def unloadable(self, state: State, release: str, reason: str) -> State:
+        """Abort a canary or shadow that cannot be loaded."""
+        on_trial = {trial.release for trial in (state.canary, state.shadow) if trial is not None}
+        if self._policy is None or release not in on_trial:
             return state
-        self.last = shadow_verdict(compared, policy, self._seconds())
-        if self.last.action == "abort":
-            return self._abort(state, shadow.release, self.last.reason)
-        if self.last.action == "wait":
-            return state
-        return self._act(partial(states.canary, self._folder, shadow.release, BY), state)
+        return self._abort(state, release, f"it cannot be loaded: {reason}")
 
     def _abort(self, state: State, release: str, reason: str) -> State:
         return self._act(partial(states.abort, self._folder, reason, BY, release=release), state)
@@ -197,9 +178,7 @@ class Rollout:
         except ChangeRefusedError:  # another process was faster; the next poll reads its change
             return state
         except (StateError, LockTimeoutError, OSError) as error:
-            if str(error) != self._logged:
-                LOG.error("%s: the rollout cannot continue: %s", self._folder.name, error)
-            self._logged = str(error)
+            self._report("the rollout cannot continue", error)
             return state
         canary = (
             f"step {moved.canary.step} of {moved.canary.release}" if moved.canary else "no canary"
@@ -229,15 +208,17 @@ class Rollout:
             return False
         return any(each["by"] == release_folders.AUTOPILOT for each in events)
 
-    def _watch(self, what: Canary | Shadow | None) -> None:
+    def _watch(self, what: Canary | Shadow | None, serving: str | None) -> None:
         """Reset the trial when another canary or shadow starts."""
+        if (what, serving) != self._compared:
+            self._compared = what, serving
+            self._logged.clear()
+            # As all processes have read it from the state.
+            self._evidence.begin(None if what is None else f"{serving} {what}")
         if what != self._watched:
             self._watched, self._trial, self.last = what, None, None
-            # A service that starts again has lost what it has seen, not the time.
-            self._began = min(self._now, _began(what))
-
-    def _seconds(self) -> float:
-        return self._now - self._began
+            # A service that starts again goes on with the time, and with what all have seen.
+            self._began = min(self.judged, _began(what))
 
 
 def _began(trial: Canary | Shadow | None) -> float:

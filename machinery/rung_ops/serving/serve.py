@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import importlib
 import logging
+import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,20 +25,19 @@ from rung_ops.errors import OpsError, SettingsError
 from rung_ops.prediction_log import sealed
 from rung_ops.project import release_folders, service_settings
 from rung_ops.project.paths import shown
-from rung_ops.project.service_settings import Logging
 from rung_ops.release import history, library
 from rung_ops.release.rollout import read_policy
 from rung_ops.release.state import STATE
-from rung_ops.serving import access, hooks, pages
-from rung_ops.serving.access import EVERYBODY, Access, Guard
+from rung_ops.serving import access, hooks, pages, workers
+from rung_ops.serving.access import EVERYBODY, Access, Asgi, guarded
 from rung_ops.serving.app import App
-from rung_ops.serving.hooks import Asgi
 from rung_ops.serving.log_writer import PredictionLog
 from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.rollout import Rollout
 from rung_ops.serving.service import Service
 from rung_ops.serving.state_reader import StateReader
 from rung_ops.serving.watch import Watch
+from rung_ops.serving.workers import Worker
 from rung_ops.system import memory
 
 LOG = logging.getLogger("service")
@@ -44,6 +45,7 @@ LOG = logging.getLogger("service")
 
 PORT = 8000
 PORT_VARIABLE = "SERVICE_PORT"  # the health check of the image asks there, too
+PLATFORM_PORT = "PORT"  # set by platforms such as Cloud Run
 
 
 @verb("poe serve")
@@ -51,8 +53,8 @@ PORT_VARIABLE = "SERVICE_PORT"  # the health check of the image asks there, too
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    default=lambda: os.environ.get(PORT_VARIABLE) or PORT,
-    help=f"port to listen on; by default {PORT_VARIABLE}, or {PORT}",
+    default=lambda: os.environ.get(PORT_VARIABLE) or os.environ.get(PLATFORM_PORT) or PORT,
+    help=f"port to listen on; by default {PORT_VARIABLE}, else {PLATFORM_PORT}, else {PORT}",
 )
 @click.option(
     "--environment",
@@ -67,20 +69,28 @@ PORT_VARIABLE = "SERVICE_PORT"  # the health check of the image asks there, too
     help="a module whose `routes(service)` are answered too; its `state_reader(folder)`, if it "
     "has one, says what may be served",
 )
+# SageMaker starts every image with this word.
+@click.argument("word", required=False, type=click.Choice(["serve"]), expose_value=False)
 def main(host: str, port: int, environment: str, modules: tuple[str, ...]) -> int:
     """Start the prediction service, and serve until a stop signal."""
     memory.keep_one_arena()
     logging.basicConfig(
         format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
     )
+    worker = workers.this_worker()
     try:
         require_environment(environment)
-        LOG.info("%s", library.statement())
+        if worker is None:
+            LOG.info("%s", library.statement())
         names = list(dict.fromkeys([*guards(), *modules]))
         callers = access_of(names, host, release_folders.environment(environment))
-        service = service_of(environment, callers)
+        if worker is None and (count := service_settings.limits().workers) > 1:
+            named = [f"--with={name}" for name in modules]
+            arguments = [f"--host={host}", f"--port={port}", f"--environment={environment}", *named]
+            return workers.run(count, host, port, arguments)
+        service = service_of(environment, callers, worker)
         routes = [route for name in names for route in routes_of(name, service)]
-        app = application(service, routes, reader_of(names, environment))
+        app = application(service, routes, reader_of(names, environment), worker)
         # Imported here: where uvicorn has another interface, the import says so.
         from rung_ops.serving.server import Server
 
@@ -89,15 +99,11 @@ def main(host: str, port: int, environment: str, modules: tuple[str, ...]) -> in
         raise OpsError(f"The service does not start: {error}") from error
     if not (release_folders.environment(environment) / STATE).is_file():
         LOG.warning("Not ready: %s", service.advice)
-    return server.serve_until_stopped()
+    return server.serve_until_stopped(worker.socket() if worker is not None else None)
 
 
 def require_environment(name: str) -> None:
-    """Refuse an environment that nothing is ever deployed to.
-
-    Raises:
-        SettingsError: there is none of that name.
-    """
+    """Refuse an environment that nothing is ever deployed to."""
     folder = release_folders.environment(name)
     if name not in release_folders.ENVIRONMENTS and not folder.is_dir():
         raise SettingsError(
@@ -106,84 +112,80 @@ def require_environment(name: str) -> None:
         )
 
 
-def service_of(environment: str, callers: Access = EVERYBODY) -> Service:
-    """Make the service of an environment, as ops/service.toml and ops/rollout.toml have it.
-
-    Raises:
-        SettingsError: one of them cannot be used.
-        HookError: a hook of the project cannot be used.
-    """
-    limits, logged, reasons = (
-        service_settings.limits(),
-        service_settings.log_settings(),
-        service_settings.reason_settings(),
-    )
-    rollout = Rollout(release_folders.environment(environment), read_policy())
+def service_of(
+    environment: str, callers: Access = EVERYBODY, worker: Worker | None = None
+) -> Service:
+    """Make the service of an environment, as ops/service.toml and ops/rollout.toml have it."""
+    # All settings are read before the log starts its thread.
+    logged = service_settings.log_settings()
+    limits, reasons = service_settings.limits(), service_settings.reason_settings()
     folder = prediction_log.folder(environment)
-    metrics = Metrics(folder.with_name(prediction_log.MONITOR_PROM), service_settings.read_slo())
+    monitor = folder.with_name(prediction_log.MONITOR_PROM)
+    metrics = Metrics(monitor, service_settings.read_slo(), worker)
+    rollout = Rollout(release_folders.environment(environment), read_policy())
     log = None
     if logged.enabled:
-        _require_key(logged)
+        try:
+            sealed.require(logged.encrypted)
+        except sealed.SealedError as error:
+            raise SettingsError(str(error)) from error
         log = PredictionLog(folder, logged.seconds, logged.max_waiting_rows)
     return Service(environment, limits, metrics, rollout, log, hooks.load(), callers, reasons)
 
 
-def _require_key(logged: Logging) -> None:
-    try:
-        sealed.require(logged.encrypted)
-    except sealed.SealedError as error:
-        raise SettingsError(str(error)) from error
-
-
-def application(service: Service, further: list[BaseRoute], reader: StateReader) -> Asgi:
-    """Make the ASGI application: predictions in front of the pages, and the watch beside them.
-
-    Args:
-        service: what answers.
-        further: routes of add-ons and of `--with`.
-        reader: of the environment that the watch follows.
-
-    Raises:
-        HookError: the project's routes or middleware cannot be used.
-    """
+def application(
+    service: Service, further: list[BaseRoute], reader: StateReader, worker: Worker | None = None
+) -> Asgi:
+    """Make the ASGI application: predictions in front of the pages, and the watch beside them."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         watch = Watch(service, reader)
-        watching = asyncio.create_task(watch.run())
+        tasks = [asyncio.create_task(watch.run())]
+        if worker is not None:
+            tasks.append(asyncio.create_task(as_worker(service, worker)))
+            await until_loaded(service, watch)  # others may answer: accept nothing before
         yield
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(service.close)
 
-    app = App(service, pages.application(service, further, lifespan))
-    outer = service.hooks.wrapped(app)
-    if not service.access.asks:
-        return outer
-    return Guard(outer, service.access, further, service.metrics.count)
+    others = pages.application(service, further, lifespan)
+    outer = service.hooks.wrapped(App(service, others))
+    # Health is open under each of its names, and what a project answers under such a name is not.
+    health = [route for route in pages.HEALTH if route in others.routes]
+    return guarded(outer, service.access, further, service.metrics.count, health, others)
+
+
+async def as_worker(service: Service, worker: Worker) -> None:
+    """Write the figures of a worker each second, for the one that is asked for all; end with its parent."""
+    while not worker.is_orphan:
+        try:
+            await asyncio.to_thread(service.metrics.publish)
+        except OSError as error:
+            LOG.error("The metrics of worker %d cannot be written: %s", worker.number, error)
+        await asyncio.sleep(1.0)
+    signal.raise_signal(signal.SIGTERM)
+
+
+async def until_loaded(service: Service, watch: Watch) -> None:
+    """Wait for the release that is to be served, if there is one, as long as it may take to load."""
+    until = time.monotonic() + service.limits.max_load_seconds
+    while not service.draining and time.monotonic() < until:
+        held = service.held
+        if watch.has_polled and (held.serving is not None or held.state.serving is None):
+            return
+        await asyncio.sleep(0.05)
 
 
 def guards() -> list[str]:
-    """Return the modules with which the project's add-ons guard the service.
-
-    Raises:
-        AddonError: one that the project lists is not installed.
-    """
+    """Return the modules with which the project's add-ons guard the service."""
     return [addon.guard for addon in addons.active().values() if addon.guard]
 
 
 def access_of(names: list[str], host: str, folder: Path) -> Access:
-    """Read who may ask, and say so if only this machine's token counts.
-
-    Args:
-        names: modules that guard the service.
-        host: address that it listens on.
-        folder: of the environment.
-
-    Raises:
-        SettingsError: settings or tokens cannot be used, or what guards a governed project is left out.
-        ImportError: there is no such module.
-    """
+    """Read who may ask, and say so if only this machine's token counts."""
     is_governed = any(
         getattr(importlib.import_module(name), "IS_GOVERNED", False) for name in names
     )
@@ -220,21 +222,13 @@ def _refuse_unguarded(host: str, folder: Path) -> None:
 
 
 def routes_of(name: str, service: Service) -> list[BaseRoute]:
-    """Return the routes that a module adds to a service.
-
-    Raises:
-        ImportError: there is no such module.
-    """
+    """Return the routes that a module adds to a service."""
     routes: list[BaseRoute] = importlib.import_module(name).routes(service)
     return routes
 
 
 def reader_of(names: list[str], environment: str) -> StateReader:
-    """Return what reads the state of an environment: that of the first module that has one.
-
-    Raises:
-        ImportError: there is no such module.
-    """
+    """Return what reads the state of an environment: that of the first module that has one."""
     folder = release_folders.environment(environment)
     for name in names:
         if make := getattr(importlib.import_module(name), "state_reader", None):

@@ -15,13 +15,14 @@ import errno
 import logging
 import os
 import signal
+import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import uvicorn
@@ -29,7 +30,7 @@ import uvicorn
 from rung_ops.errors import OpsError
 from rung_ops.model.rows import Problem
 from rung_ops.project.service_settings import Limits
-from rung_ops.serving.hooks import Asgi
+from rung_ops.serving.access import Asgi
 from rung_ops.serving.service import Service
 
 try:
@@ -74,7 +75,6 @@ class Server(uvicorn.Server):
     """Runs until a stop signal, drains, and ends with exit code 0."""
 
     def __init__(self, service: Service, app: Asgi, host: str, port: int) -> None:
-        """Configure uvicorn: its fast parts, and nothing for each request."""
         limits = service.limits
         most = affordable(limits.max_connections)
         if most < limits.max_connections:
@@ -109,10 +109,14 @@ class Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._signalled: float | None = None
 
-    def serve_until_stopped(self) -> int:
-        """Serve; return the exit code: 0 after a signal, 1 if it could not start."""
+    def serve_until_stopped(self, shared: socket.socket | None = None) -> int:
+        """Serve, on a socket that is shared or one of its own.
+
+        Returns:
+            The exit code: 0 after a signal, 1 if it could not start.
+        """
         try:
-            self.run()
+            self.run([shared] if shared is not None else None)
         except SystemExit as ended:  # uvicorn has said why
             if getattr(ended.__context__, "errno", None) == errno.EADDRINUSE:
                 other = self.config.port + 1
@@ -120,11 +124,11 @@ class Server(uvicorn.Server):
             return 1
         return 0
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen."""
         self._require_interface()
         self._loop = asyncio.get_running_loop()
-        await super().startup()
+        await super().startup(sockets)
         LOG.info(
             "Serving %s on http://%s:%d, process %s",
             self._service.environment,
@@ -189,16 +193,6 @@ def affordable(wanted: int) -> int:
     return max(1, min(wanted, soft - BACKLOG - OTHER_FILES))
 
 
-class Connection(Protocol):
-    """A connection that may have to give way."""
-
-    def precedence(self) -> int | None:
-        """Return how soon it gives way, 0 first; None while its request is being answered."""
-
-    def drop(self) -> None:
-        """Close it without an answer."""
-
-
 class Connections:
     """The open connections of a process, the oldest first.
 
@@ -207,25 +201,19 @@ class Connections:
     """
 
     def __init__(self, limit: int, count: Callable[[str], None]) -> None:
-        """Start with none.
-
-        Args:
-            limit: of connections; further ones make an old one give way.
-            count: called with the reason why a connection was ended.
-        """
         self.limit = limit
         self.count = count
-        self._open: dict[Connection, None] = {}
+        self._open: dict[BoundedProtocol, None] = {}
 
     def __len__(self) -> int:
         """Count the open connections."""
         return len(self._open)
 
-    def add(self, new: Connection) -> bool:
+    def add(self, new: "BoundedProtocol") -> bool:
         """Add a connection; return False if there is no room for it."""
         if len(self._open) >= self.limit:
             self.count("connections")
-            oldest = _first_to_go(self._open)
+            oldest = self._first_to_go()
             if oldest is None:
                 return False
             del self._open[oldest]
@@ -233,34 +221,25 @@ class Connections:
         self._open[new] = None
         return True
 
-    def remove(self, closed: Connection) -> None:
+    def remove(self, closed: "BoundedProtocol") -> None:
         """Forget a connection that was closed."""
         self._open.pop(closed, None)
 
-
-def _first_to_go(connections: Iterable[Connection]) -> Connection | None:
-    chosen: tuple[int, Connection] | None = None
-    for connection in connections:
-        precedence = connection.precedence()
-        if precedence is not None and (chosen is None or precedence < chosen[0]):
-            chosen = precedence, connection
-            if precedence == 0:
-                break
-    return chosen[1] if chosen else None
+    def _first_to_go(self) -> "BoundedProtocol | None":
+        chosen, least = None, SENDING + 1
+        for connection in self._open:
+            precedence = connection.precedence()
+            if precedence is not None and precedence < least:
+                chosen, least = connection, precedence
+                if precedence == NEVER_ASKED:
+                    break
+        return chosen
 
 
 class BoundedProtocol(HttpToolsProtocol):
     """One connection, with bounds on what it sends and on how long it takes."""
 
     def __init__(self, *arguments: Any, limits: Limits, bounds: Connections, **named: Any) -> None:
-        """Start without a connection.
-
-        Args:
-            arguments: as HttpToolsProtocol takes them.
-            limits: of the service.
-            bounds: the open connections of the process.
-            named: as HttpToolsProtocol takes them.
-        """
         super().__init__(*arguments, **named)
         self._limits = limits
         self._bounds = bounds
@@ -305,9 +284,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Wait for a caller that does not read its answer, but not forever."""
         super().pause_writing()
-        self._write_deadline = self.loop.call_later(
-            self._limits.body_seconds, self._end, "write_time", self.transport.abort
-        )
+        self._write_deadline = self.loop.call_later(self._limits.body_seconds, self._write_is_late)
 
     def resume_writing(self) -> None:
         """Continue to write."""
@@ -420,6 +397,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._bounds.count("body_time")
         self._refuse(408, f"The body did not come within {self._limits.body_seconds:g} s.")
 
+    def _write_is_late(self) -> None:
+        self._bounds.count("write_time")
+        self.transport.abort()
+
     # The end of a connection
 
     def _refuse_head(self) -> None:
@@ -444,10 +425,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_in_body:
             return not self.cycle.response_started
         return self.cycle is None or self.cycle.response_complete
-
-    def _end(self, reason: str, end: Callable[[], None]) -> None:
-        self._bounds.count(reason)
-        end()
 
 
 def _answer(status: int, message: str, retry_after: int | None) -> bytes:

@@ -3,15 +3,16 @@
 All of it lives on the event loop; another thread hands over through install().
 """
 
-import asyncio
 import itertools
+import math
 import secrets
 import time
 from collections.abc import Sequence
 
 from rung_ops.model.reasons import Reason, Reasons
-from rung_ops.model.rows import Refusal
+from rung_ops.model.rows import Refusal, by_row
 from rung_ops.model.target import numbers
+from rung_ops.prediction_log import Batch, now
 from rung_ops.project.service_settings import WHERE_ASKED, Limits, ReasonSettings
 from rung_ops.release.state import Stopped
 from rung_ops.serving.access import EVERYBODY, Access
@@ -22,23 +23,15 @@ from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
 from rung_ops.serving.log_writer import PredictionLog
 from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.rollout import Rollout, TrafficSplit
+from rung_ops.serving.shadow import Offer
+
+# Seconds after draining in which it ends, with `drain_seconds` of 1 within the 10 that platforms give;
+# and those of them for what the shadow scores, and for the rows that are not written yet.
+CLOSE, SHADOW_CLOSE, LOG_CLOSE = 8.0, 0.5, 5.0
 
 
 class Service:
-    """One process that answers for one environment.
-
-    Attributes:
-        environment: its name.
-        limits: sizes, rows and seconds of [service] in ops/service.toml.
-        held: the releases in memory; replaced as a whole.
-        metrics, rollout, log: count, judge and keep what was answered.
-        draining: it is stopping, and still answers requests.
-        hooks: the project's.
-        access: who is answered.
-        batcher: scores rows.
-        reasons: when and how predictions are explained.
-        explainer: finds their reasons.
-    """
+    """One process that answers for one environment."""
 
     def __init__(
         self,
@@ -53,20 +46,21 @@ class Service:
     ) -> None:
         self.access = access
         self.environment = environment
-        self.limits = limits
+        self.limits = limits  # sizes, rows and seconds of [service] in ops/service.toml
         self.metrics = metrics
         self.rollout = rollout
         self.log = log
-        self.held = HeldReleases()
-        self.draining = False
+        self.held = HeldReleases()  # the releases in memory; replaced as a whole
+        self.draining = False  # it is stopping, and still answers requests
+        self._closes = math.inf  # monotonic seconds at which it has to have ended
         # By the history line of the stop; "" before there is one.
         self._halts: dict[str, Stopped] = {}
         self.hooks = hooks
         self.batcher = Batcher(limits, self._record, hooks.scorer())
-        self.reasons = reasons
+        self.reasons = reasons  # when and how predictions are explained
         self.explainer = Explainer(reasons, self._log_explained)
         self._arms = TrafficSplit()
-        self._alike = True  # the canary asks for the same columns as the serving release
+        self.alike = True  # the canary asks for the same columns as the serving release
         self._identities = map((secrets.token_hex(6) + "-{:x}").format, itertools.count(1))
         metrics.follow(log=log, queued=lambda: self.batcher.waiting)
         self._report_status()
@@ -88,10 +82,6 @@ class Service:
         """Return the stops that this process accepted, by the hash of their lines in the history."""
         return {line: stopped for line, stopped in self._halts.items() if line}
 
-    def future(self) -> asyncio.Future[None]:
-        """Make a future of the running event loop."""
-        return asyncio.get_running_loop().create_future()
-
     def identity(self) -> str:
         """Make an id that no other request has, of this process or another."""
         return next(self._identities)
@@ -103,10 +93,10 @@ class Service:
         self.held = held
         self._arms = TrafficSplit() if held.canary is None else self.rollout.arms(held.state)
         if held.canary is not None and held.serving is not None:
-            self._alike = held.canary.reader.columns == held.serving.reader.columns
+            self.alike = held.canary.reader.columns == held.serving.reader.columns
         lookups = [loaded.lookup for loaded in (held.serving, held.canary) if loaded is not None]
         online = next((lookup.online for lookup in lookups if lookup is not None), None)
-        self.metrics.follow(shadow=held.shadow, lookups=online)
+        self.metrics.follow(shadow=held.shadow, lookups=online.metrics if online else None)
         if self.log is not None and online is not None:
             self.log.other_times = online.times.by_day
         self._report_status()
@@ -114,9 +104,7 @@ class Service:
     def halt(self, stopped: Stopped, line: str = "") -> None:
         """Refuse all requests, whatever the environment's state says, until end_halt() of the line.
 
-        Args:
-            stopped: who stopped it, and why.
-            line: hash of the stop's line in the history; empty while it is not written down.
+        `line`: hash of the stop's line in the history; empty while it is not written down.
         """
         self._halts[line] = stopped
         self._report_status()
@@ -129,6 +117,7 @@ class Service:
     def drain(self) -> None:
         """Become not ready, and still answer requests."""
         self.draining = True
+        self._closes = time.monotonic() + self.limits.drain_seconds + CLOSE
         self._report_status()
 
     def close(self) -> None:
@@ -136,16 +125,12 @@ class Service:
         self.batcher.close()
         self.explainer.close()
         if self.held.shadow is not None:
-            self.held.shadow.close()
+            self.held.shadow.close(SHADOW_CLOSE)
         if self.log is not None:
-            self.log.close()
+            self.log.close(max(1.0, min(LOG_CLOSE, self._closes - time.monotonic())))
 
     def answering(self) -> LoadedRelease:
-        """Return the release that answers.
-
-        Raises:
-            Refusal: nothing does at present; the message says why.
-        """
+        """Return the release that answers."""
         if stopped := self.stopped:
             raise Refusal(503, f"Stopped by {stopped.by} at {stopped.at}: {stopped.reason}")
         if self.held.serving is None:
@@ -168,18 +153,8 @@ class Service:
             return None
         return self.held.canary
 
-    @property
-    def alike(self) -> bool:
-        """Return whether the canary has the same columns as the serving release."""
-        return self._alike
-
     def _report_status(self) -> None:
-        held = self.held
-        arms = {"serving": held.serving, "canary": held.canary}
-        releases = {arm: loaded.release.id for arm, loaded in arms.items() if loaded is not None}
-        if held.shadow is not None:
-            releases["shadow"] = held.shadow.release.id
-        self.metrics.set_status(releases, self.ready, self.stopped is not None)
+        self.metrics.set_status(self.held.ids(), self.ready, self.stopped is not None)
 
     def _record(self, scored: Scored) -> None:
         """Count, log and compare a batch, once its answers are on their way."""
@@ -193,54 +168,42 @@ class Service:
         held = self.held  # those that answer now, which may be later ones than scored it
         job = scored.parts[0].job
         served = job.served
-        now = time.perf_counter()
+        end = time.perf_counter()
         # A request in parts counts once, with its last part.
-        seconds = [now - job.arrived for job, _, stop in scored.parts if stop == job.height]
-        ids = _ids(scored)
-        defaults, sent = scored.defaults(), _sent(scored, ids)
-        predictions = scored.predictions
-        self.metrics.observe_batch(served.arm, seconds, len(ids), defaults)
+        seconds = [end - job.arrived for job, _, stop in scored.parts if stop == job.height]
+        batch = _batch(scored)
+        self.metrics.observe_batch(served.arm, seconds, len(batch.ids), batch.defaults)
         if job.explained is not None and isinstance(served.release.reasons, Reasons):
             self.explainer.submit(scored, served.release.reasons)
-        else:
-            self._log_batch(scored, ids, defaults, sent)
+        elif self.log is not None:
+            self.log.add(batch)
         if held.canary is not None:
-            single = numbers(predictions, served.release.kind)
-            self.rollout.observe(served.arm, seconds, _keys(scored, ids), single)
+            single = numbers(batch.predictions, batch.kind)
+            self.rollout.observe(served.arm, seconds, _keys(scored, batch.ids), single)
         if held.shadow is not None and served is held.serving:
             heights = [stop - start for _, start, stop in scored.parts]
-            held.shadow.offer(ids, scored.rows, predictions, defaults, sent, heights)
-
-    def _log_explained(self, scored: Scored, reasons: list[list[Reason]] | None) -> None:
-        ids = _ids(scored)
-        self._log_batch(scored, ids, scored.defaults(), _sent(scored, ids), reasons)
-
-    def _log_batch(
-        self,
-        scored: Scored,
-        ids: list[str],
-        defaults: list[list[str]] | None,
-        sent: list[list[str]] | None,
-        reasons: list[list[Reason]] | None = None,
-    ) -> None:
-        if self.log is not None:
-            served = scored.parts[0].job.served
-            self.log.add(
-                *(ids, served.release.id, served.arm, scored.rows, scored.features),
-                *(scored.predictions, defaults, reasons, served.release.kind, sent),
+            held.shadow.offer(
+                Offer(
+                    *(batch.ids, batch.rows, batch.predictions),
+                    *(heights, batch.defaults, batch.sent),
+                )
             )
 
+    def _log_explained(self, scored: Scored, reasons: list[list[Reason]] | None) -> None:
+        if self.log is not None:
+            self.log.add(_batch(scored, reasons))
 
-def _ids(scored: Scored) -> list[str]:
-    return [name for job, start, stop in scored.parts for name in job.ids(start, stop)]
 
-
-def _sent(scored: Scored, ids: list[str]) -> list[list[str]] | None:
-    """Name the columns of each row that the caller sent though they are looked up."""
-    sent = scored.sent_by_row()
-    if sent is None and scored.parts[0].job.served.lookup is not None:
-        return [[] for _ in ids]  # all files of a release have the same columns
-    return sent
+def _batch(scored: Scored, reasons: list[list[Reason]] | None = None) -> Batch:
+    served = scored.parts[0].job.served
+    ids = [name for job, start, stop in scored.parts for name in job.ids(start, stop)]
+    sent = by_row(scored.sent, len(ids))
+    if sent is None and served.lookup is not None:
+        sent = [[] for _ in ids]  # all files of a release have the same columns
+    return Batch(
+        *(now(), ids, served.release.id, served.arm, scored.rows, scored.features),
+        *(scored.predictions, scored.defaults(), reasons, served.release.kind, sent),
+    )
 
 
 def _keys(scored: Scored, ids: Sequence[str]) -> list[str]:

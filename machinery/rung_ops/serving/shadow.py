@@ -14,6 +14,7 @@ import polars as pl
 from rung_ops.model import source_import
 from rung_ops.model.rows import Rows, frame_of
 from rung_ops.model.target import Kind
+from rung_ops.prediction_log import Batch, now
 from rung_ops.release.rollout import Comparison
 from rung_ops.serving.hooks import NO_HOOKS
 from rung_ops.serving.log_writer import PredictionLog
@@ -33,11 +34,6 @@ Adjust = Callable[[pl.DataFrame, np.ndarray], np.ndarray]
 Complete = Callable[[pl.DataFrame], pl.DataFrame]
 
 
-def as_they_are(rows: pl.DataFrame) -> pl.DataFrame:
-    """Add nothing: the release on trial has no entity features."""
-    return rows
-
-
 class ScoringRelease(Protocol):
     """A release as the shadow needs it: in this process, or in a separate one."""
 
@@ -51,14 +47,14 @@ class ScoringRelease(Protocol):
 
 
 class Offer(NamedTuple):
-    """Rows that the serving release has answered; all of equal length, but `heights`: of its requests."""
+    """Rows that the serving release has answered; all of equal length, but `heights`."""
 
     ids: Sequence[str]
     rows: Rows
     predictions: np.ndarray
-    defaults: Sequence[Sequence[str]] | None
-    sent: Sequence[Sequence[str]] | None
-    heights: Sequence[int]
+    heights: Sequence[int]  # rows of each of its requests, in their order
+    defaults: Sequence[Sequence[str]] | None = None
+    sent: Sequence[Sequence[str]] | None = None
 
     def requests(self) -> Iterator["Offer"]:
         """Yield each of its requests as an offer."""
@@ -77,20 +73,14 @@ class Offer(NamedTuple):
             self.ids[part],
             rows[part] if isinstance(rows, pl.DataFrame) else rows._replace(rows=rows.rows[part]),
             self.predictions[part],
+            heights,
             self.defaults and self.defaults[part],
             self.sent and self.sent[part],
-            heights,
         )
 
 
 class Shadow:
-    """Scores what is offered with another release, in a separate thread.
-
-    Attributes:
-        release: that is on trial.
-        comparison: what it said beside the release that answers.
-        dropped: rows not scored, because too many waited.
-    """
+    """Scores what is offered with another release, in a separate thread."""
 
     def __init__(
         self,
@@ -99,24 +89,14 @@ class Shadow:
         log: PredictionLog | None = None,
         adjust: Adjust = NO_HOOKS.adjust,
         ended: Callable[[], None] = lambda: None,
-        complete: Complete = as_they_are,
+        complete: Complete | None = None,
     ) -> None:
-        """Start the thread.
-
-        Args:
-            release: that is on trial.
-            share: of the batches that are looked at, in [0, 1].
-            log: where its predictions go, with arm `shadow`.
-            adjust: the hook after a prediction, so that both releases are compared alike.
-            ended: called when it is closed.
-            complete: adds the entity features of the release to rows of the one that answers.
-        """
         self._ended = ended
         self._complete = complete
         self._adjust = adjust
-        self.release = release
-        self.comparison = Comparison(release.kind)
-        self.dropped = 0
+        self.release = release  # that is on trial
+        self.comparison = Comparison(release.kind)  # what it said beside the release that answers
+        self.dropped = 0  # rows not scored, because too many waited
         self._share = share
         self._log = log
         self._offers: deque[Offer] = deque()
@@ -129,32 +109,18 @@ class Shadow:
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
         self._thread.start()
 
-    def offer(
-        self,
-        ids: Sequence[str],
-        rows: Rows,
-        predictions: np.ndarray,
-        defaults: Sequence[Sequence[str]] | None = None,
-        sent: Sequence[Sequence[str]] | None = None,
-        heights: Sequence[int] | None = None,
-    ) -> None:
-        """Keep references to a batch that was answered; never waits, never raises.
-
-        Args:
-            ids, rows, predictions, defaults, sent: of its rows.
-            heights: rows of each of its requests, in their order; by default it is a single request.
-        """
+    def offer(self, offer: Offer) -> None:
+        """Keep references to a batch that was answered; never waits, never raises."""
         if self._draw() >= self._share:
             return
+        rows = len(offer.ids)
         with self._lock:
-            full = self._waiting + len(ids) > LIMIT
+            full = self._waiting + rows > LIMIT
             if full:
-                self.dropped += len(ids)
+                self.dropped += rows
             else:
-                self._offers.append(
-                    Offer(ids, rows, predictions, defaults, sent, heights or [len(ids)])
-                )
-                self._waiting += len(ids)
+                self._offers.append(offer)
+                self._waiting += rows
         if not full:
             self._wake.set()
 
@@ -184,7 +150,8 @@ class Shadow:
         """Score offers together; where that fails, each request by itself, as the service does."""
         alone = sum(len(offer.heights) for offer in offers) == 1
         try:
-            rows = self._complete(frame_of([offer.rows for offer in offers]))
+            rows = frame_of([offer.rows for offer in offers])
+            rows = rows if self._complete is None else self._complete(rows)
             features, predictions = self.release.score(rows)
             predictions = self._adjust(rows, predictions)
             served = np.concatenate([offer.predictions for offer in offers])
@@ -214,15 +181,12 @@ class Shadow:
         for offer in offers:
             end = start + len(offer.ids)
             self._log.add(
-                offer.ids,
-                self.release.id,
-                "shadow",
-                rows[start:end],
-                features[start:end],
-                predictions[start:end],
-                offer.defaults,
-                kind=self.release.kind,
-                sent=offer.sent,
+                Batch(
+                    *(now(), offer.ids, self.release.id, "shadow", rows[start:end]),
+                    *(features[start:end], predictions[start:end], offer.defaults),
+                    kind=self.release.kind,
+                    sent=offer.sent,
+                )
             )
             start = end
 

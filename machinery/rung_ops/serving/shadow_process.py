@@ -33,28 +33,18 @@ SCORED, FAILED = b"+", b"-"  # first byte of an answer
 
 
 class SeparateRelease:
-    """A release that another process scores with; it starts at the first score().
-
-    Attributes:
-        id: its name.
-        kind: of its predictions, as its contract says.
-    """
+    """A release that another process scores with; it starts at the first score()."""
 
     def __init__(self, folder: Path) -> None:
-        """Set the bundle; it is verified by the process that imports it."""
         self.id = folder.name
-        self.kind = _kind(folder)
+        self.kind = _kind(folder)  # of its predictions, as its contract says
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()  # of starting and closing
         self._closed = False
 
     def score(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
-        """Evaluate features and model, as release.Release.score().
-
-        Raises:
-            ScoringError: it cannot score; after the process has ended it never can.
-        """
+        """Evaluate features and model, as release.Release.score()."""
         process = self._started()
         assert process.stdin and process.stdout
         try:

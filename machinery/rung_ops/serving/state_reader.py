@@ -6,7 +6,7 @@ from typing import Any
 
 from rung_ops.release import history
 from rung_ops.release import state as states
-from rung_ops.release.state import State, StateError, Stopped, check_release_id, stopped_by
+from rung_ops.release.state import State, StateError, Stopped, is_release_id, stopped_by
 from rung_ops.system.files import UnusableFileError
 
 REPAIR = (
@@ -16,45 +16,29 @@ REPAIR = (
 
 @dataclass(frozen=True)
 class Reading:
-    """The result of reading the folder of an environment.
+    """The result of reading the folder of an environment."""
 
-    Attributes:
-        state: the state of the environment, or a substitute.
-        problems: why there is a substitute, or what is wrong with the history.
-        is_valid: whether state.json and history are intact.
-    """
-
-    state: State
-    problems: tuple[str, ...] = ()
-    is_valid: bool = True
+    state: State  # of the environment, or a substitute
+    problems: tuple[str, ...] = ()  # why there is a substitute, or what is wrong with the history
+    is_valid: bool = True  # whether state.json and history are intact
 
 
 @dataclass(frozen=True)
 class Objection:
-    """A reason against a release that an environment wants served.
-
-    Attributes:
-        reason: in words.
-        refuses: whether it may not answer; else this is only reported.
-    """
+    """A reason against a release that an environment wants served."""
 
     reason: str
-    refuses: bool = True
+    refuses: bool = True  # whether it may not answer; else this is only reported
 
 
 class StateReader:
-    """Follows state.json and the history of an environment.
+    """Follows state.json and the history of an environment."""
 
-    Attributes:
-        folder: of the environment.
-        is_guarded: whether code of a release runs in the service only when it may answer; one in
-            the shadow then has a process of its own.
-    """
-
+    # Whether code of a release runs in the service only when it may answer; what is in the shadow
+    # then has a process of its own.
     is_guarded = False
 
     def __init__(self, folder: Path) -> None:
-        """Follow the folder of an environment."""
         self.folder = folder
         self._known: State | None = None  # the last state that was read
         self._entry: dict[str, Any] | None = None  # history line of the state
@@ -121,9 +105,7 @@ class StateReader:
 def state_from_history(folder: Path) -> State:
     """Read from the history what was served last, and whether it was stopped.
 
-    Returns:
-        A state of generation 0, without what was on trial; the empty one where the history says
-        nothing.
+    A state of generation 0, without what was on trial; the empty one where the history says nothing.
     """
     serving: str | None = None
     previous: list[str] = []
@@ -134,7 +116,9 @@ def state_from_history(folder: Path) -> State:
         return State()
     for event in events:
         detail = event["detail"]
-        now = _release(detail.get("serving"), serving)
+        # The lines of the history are not trusted.
+        named = detail.get("serving")
+        now = named if is_release_id(named) else serving
         if serving is not None and now != serving:
             previous = [serving, *(name for name in previous if name not in (serving, now))]
         serving = now
@@ -143,11 +127,3 @@ def state_from_history(folder: Path) -> State:
         elif event["event"] == states.RESUME:
             stopped = None
     return State(serving=serving, previous=tuple(previous), stopped=stopped)
-
-
-def _release(value: object, otherwise: str | None) -> str | None:
-    """Read an id from the history, whose lines are not trusted."""
-    try:
-        return check_release_id(value)
-    except StateError:
-        return otherwise

@@ -24,7 +24,7 @@ from rung_ops.release.state import State
 from rung_ops.serving import loaded_release
 from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
 from rung_ops.serving.service import Service
-from rung_ops.serving.shadow import Complete, Shadow, as_they_are
+from rung_ops.serving.shadow import Complete, Shadow
 from rung_ops.serving.shadow_process import SeparateRelease
 from rung_ops.serving.state_reader import Reading, StateReader
 from rung_ops.system.files import stamp
@@ -51,12 +51,6 @@ class Watch:
     """Updates a service when the state of its environment changes."""
 
     def __init__(self, service: Service, reader: StateReader) -> None:
-        """Set the service.
-
-        Args:
-            service: to update.
-            reader: of the environment that it follows.
-        """
         self._service = service
         self._reader = reader
         self._name = reader.folder.name
@@ -69,6 +63,7 @@ class Watch:
             self._admit,
         )
         self._unloadable: dict[str, str] = {}  # reason by release, of canary and shadow
+        self.has_polled = False  # once at least, so that the service knows the state
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -89,17 +84,17 @@ class Watch:
         reading, resumed = await asyncio.to_thread(self._read, self._service.halts)
         before = self._service.held
         held = self._held_releases(reading)
-        if held == before:
-            self._end_halts(resumed)
-            return
-        # Read again right before install(), so that a stop or rollback in the meantime is not undone.
-        if self._reader.current() != reading.state:
-            if held.shadow is not None and held.shadow is not before.shadow:
-                held.shadow.close(0)
-            self._wake.set()
-            return
-        self._install(held)
-        self._end_halts(resumed)
+        if held != before:
+            # Once more right before install(), so that a stop or rollback meanwhile is not undone.
+            if self._reader.current() != reading.state:
+                if held.shadow is not None and held.shadow is not before.shadow:
+                    held.shadow.close(0)
+                self._wake.set()
+                return
+            self._install(held)
+        for line in resumed:
+            self._service.end_halt(line)
+        self.has_polled = True
 
     def _read(self, halts: dict[str, states.Stopped]) -> tuple[Reading, list[str]]:
         """Read the state, and which stops that this process accepted are over."""
@@ -110,10 +105,6 @@ class Watch:
         gone = [LOST.format(stop) for line, stop in halts.items() if line not in resumed]
         return replace(reading, problems=(*reading.problems, *gone)), resumed
 
-    def _end_halts(self, lines: list[str]) -> None:
-        for line in lines:
-            self._service.end_halt(line)
-
     def _held_releases(self, reading: Reading) -> HeldReleases:
         state, problems = reading.state, list(reading.problems)
         self._unloadable.clear()
@@ -122,13 +113,11 @@ class Watch:
         if state.canary is not None and self._may_load(state.canary.release, problems):
             loaded = self._on_trial(state.canary.release, problems)
             if loaded is not None and self._may_answer(loaded, problems):
-                canary = self._canary(loaded)
-        if state.shadow is not None and self._reader.is_guarded:
-            shadow = self._separate(state.shadow, serving)
-        elif state.shadow is not None:
-            loaded = self._on_trial(state.shadow.release, problems)
-            if loaded is not None:
-                shadow = self._shadow(loaded, state.shadow, serving)
+                before = self._service.held.canary
+                is_same = before is not None and before.release is loaded.release
+                canary = before if is_same else loaded.on("canary")
+        if state.shadow is not None:
+            shadow = self._shadow(state.shadow, serving, problems)
         return HeldReleases(state, serving, canary, shadow, tuple(problems), reading.is_valid)
 
     def _serving(self, state: State, problems: list[str]) -> LoadedRelease | None:
@@ -195,36 +184,27 @@ class Watch:
             self._unloadable[name] = str(error)
             return None
 
-    def _canary(self, loaded: LoadedRelease) -> LoadedRelease:
-        before = self._service.held.canary
-        same = before is not None and before.release is loaded.release
-        return before if before is not None and same else loaded.on("canary")
-
     def _shadow(
-        self, loaded: LoadedRelease, wanted: states.Shadow, serving: LoadedRelease | None
-    ) -> Shadow:
-        before = self._compared_before(wanted, serving)
+        self, wanted: states.Shadow, serving: LoadedRelease | None, problems: list[str]
+    ) -> Shadow | None:
+        """Return what shadows the serving release, in a process of its own where that is guarded."""
+        held = self._service.held
+        # A comparison with another serving release does not go on.
+        goes_on = held.state.shadow == wanted and _name(held.serving) == _name(serving)
+        before = held.shadow if goes_on else None
+        log, adjust = self._service.log, self._service.hooks.adjust
+        if self._reader.is_guarded:
+            if before is not None:
+                return before
+            release = SeparateRelease(release_folders.bundle(self._reader.folder, wanted.release))
+            return Shadow(release, wanted.share, log, adjust, release.close)
+        loaded = self._on_trial(wanted.release, problems)
+        if loaded is None:
+            return None
         if before is not None and before.release is loaded.release:
             return before
-        lookup = loaded.lookup
-        complete = as_they_are if lookup is None else _completed(lookup, serving)
-        log, adjust = self._service.log, self._service.hooks.adjust
+        complete = None if loaded.lookup is None else _completed(loaded.lookup, serving)
         return Shadow(loaded.release, wanted.share, log, adjust, complete=complete)
-
-    def _separate(self, wanted: states.Shadow, serving: LoadedRelease | None) -> Shadow:
-        if (before := self._compared_before(wanted, serving)) is not None:
-            return before
-        release = SeparateRelease(release_folders.bundle(self._reader.folder, wanted.release))
-        log, adjust = self._service.log, self._service.hooks.adjust
-        return Shadow(release, wanted.share, log, adjust, release.close)
-
-    def _compared_before(
-        self, wanted: states.Shadow, serving: LoadedRelease | None
-    ) -> Shadow | None:
-        """Return the shadow that goes on; a comparison with another serving release does not."""
-        before = self._service.held
-        same = before.state.shadow == wanted and _name(before.serving) == _name(serving)
-        return before.shadow if same else None
 
     def _install(self, held: HeldReleases) -> None:
         before, state = self._service.held, held.state
@@ -246,6 +226,8 @@ class Watch:
     async def _steps(self) -> None:
         while True:
             await asyncio.sleep(self._service.rollout.pause)
+            if not self.has_polled:
+                continue  # what it would judge is not known
             held = self._service.held
             compared = held.shadow.comparison if held.shadow is not None else None
             try:
@@ -275,17 +257,11 @@ def _name(served: LoadedRelease | None) -> str | None:
 
 @dataclass(frozen=True)
 class RefusedBundle:
-    """A bundle that cannot be loaded.
-
-    Attributes:
-        reason: in words.
-        stamp: of its files as they were then.
-        until: when it is tried again though its files are unchanged.
-    """
+    """A bundle that cannot be loaded."""
 
     reason: str
-    stamp: Stamp
-    until: float
+    stamp: Stamp  # of its files as they were then
+    until: float  # when it is tried again though its files are unchanged
 
 
 class Loader:
@@ -302,15 +278,6 @@ class Loader:
         refused: Callable[[], None],
         admit: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
-        """Start with no release in memory.
-
-        Args:
-            folder: the environment's.
-            limits: how slow a release may be.
-            loaded: called when a release is loaded, or is found to be bad.
-            refused: called when a release is found to be bad, unless that was known.
-            admit: asked before the code of a release is imported; may raise BundleError.
-        """
         self._admit = admit
         self._folder = folder
         self._limits = limits

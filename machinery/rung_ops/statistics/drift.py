@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.special import chdtrc, kolmogorov
+from scipy.special import chdtrc, gammaln, kolmogorov
 
 from rung_ops.system.printable import four_digits
 
@@ -21,17 +21,10 @@ POWER = 0.95  # with which the reported shift is found
 def largest_gap(first: np.ndarray, second: np.ndarray) -> float:
     """Find the largest vertical distance between two empirical distribution functions.
 
-    Between two values of the smaller sample its function stays where it is and the other one
-    rises, so the largest difference is at one of those values or just before it: the larger
-    sample is only looked up. Ties need no care: inside a run of equal values the largest
-    difference is at the last of them, or just before the first.
-
-    Args:
-        first: sorted, without NaN, shape (n,), n >= 1.
-        second: sorted, without NaN, shape (m,), m >= 1.
-
-    Returns:
-        In [0, 1].
+    Between two values of the smaller sample its function stays where it is and the other one rises,
+    so the largest difference is at one of those values or just before it: the larger sample is only
+    looked up. Ties need no care: inside a run of equal values the largest difference is at the last
+    of them, or just before the first. Both samples are sorted, without NaN, and not empty.
     """
     small, large = sorted((first, second), key=len)
     steps = np.arange(len(small) + 1) / len(small)
@@ -44,31 +37,20 @@ def gap_p_value(gap: float, n_first: int, n_second: int) -> float:
     """Bound the probability of such a gap, or a larger one, where nothing differs.
 
     Kolmogorov's limit distribution at sqrt(n m / (n + m)) times the gap (Smirnov 1939, Bull. Math.
-    Univ. Moscou 2(2); Hodges 1958, Arkiv for Matematik 3(43)). The exact two-sample probability
-    is below it for all sizes from 20 to 10,000 where it is below 0.1, by 30 % at most from 100
-    rows on, and so do samples with ties: numbers that repeat make false alarms rarer, not more
-    frequent.
-
-    Args:
-        gap: as largest_gap() returns it.
-        n_first: rows of one sample.
-        n_second: rows of the other.
+    Univ. Moscou 2(2); Hodges 1958, Arkiv for Matematik 3(43)). The exact two-sample probability is
+    below it for all sizes from 20 to 10,000 where it is below 0.1, by 30 % at most from 100 rows
+    on; ties make false alarms rarer, not more frequent.
     """
     scaled = gap * math.sqrt(n_first * n_second / (n_first + n_second))
     return float(kolmogorov(scaled))
 
 
 def visible_shift(rows: int, reference_rows: int, error: float) -> float:
-    """Tell which shift of a normal distribution the test finds with probability 0.95.
+    """Tell which shift of a normal distribution, in deviations, the test finds with POWER.
 
-    Args:
-        rows: of the window.
-        reference_rows: of the reference.
-        error: probability of a false alarm that is left to this one test.
-
-    Returns:
-        In standard deviations; infinite where no shift is large enough. On the safe side: one
-        half is the most by which the gap's square root of n can scatter.
+    Infinite where no shift is large enough. On the safe side: one half is the most by which the
+    gap's square root of n can scatter. `error` is the probability of a false alarm that this one
+    test has.
     """
     effective = math.sqrt(rows * reference_rows / (rows + reference_rows))
     needed = math.sqrt(math.log(2 / error) / 2) + NormalDist().inv_cdf(POWER) / 2
@@ -81,17 +63,11 @@ LEAST_EXPECTED = 5
 
 
 def pool_rare(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Put the levels together that are too rare to be tested one by one.
+    """Put the levels together that are too rare to be tested one by one; tell whether any were.
 
-    What is rare depends on both samples taken together, never on which of the two holds it, so
-    that pooling by itself finds no difference.
-
-    Args:
-        first: how often each level was seen, shape (n_levels,).
-        second: the same of the other sample, 0 for a level that it lacks.
-
-    Returns:
-        Both with the rare levels as their last entry, and whether there is such an entry.
+    What is rare depends on both samples taken together, never on which of the two holds it, so that
+    pooling by itself finds no difference. Counts have shape (n_levels,); the pooled are the last
+    entry.
     """
     both = first + second
     smaller = min(first.sum(), second.sum())
@@ -103,7 +79,7 @@ def pool_rare(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def counts_p_value(first: np.ndarray, second: np.ndarray) -> float:
-    """Bound the probability of counts that differ so much, or more, where nothing differs.
+    """Bound the probability of counts by level that differ so much, or more, where nothing differs.
 
     Levels that are frequent enough: Pearson's chi-square and the likelihood ratio G, of which the
     smaller counts. Each alone gives up to three times as many false alarms as it says at one in two
@@ -113,13 +89,11 @@ def counts_p_value(first: np.ndarray, second: np.ndarray) -> float:
     them against all others, and the two tests share the probability.
 
     Sources: Pearson 1900; Wilks 1938; Agresti, Categorical Data Analysis, 3rd edition, 3.2 and 3.5.
-
-    Args:
-        first: counts by level, shape (n_levels,).
-        second: the same of the other sample.
     """
     first, second, pooled = pool_rare(first, second)
-    if not pooled or _least_expected(first, second) >= LEAST_EXPECTED:
+    both = first + second
+    least = both.min() * min(first.sum(), second.sum()) / both.sum()
+    if not pooled or least >= LEAST_EXPECTED:
         return _chi_square(first, second)
     exact = fisher(int(first[-1]), int(first.sum()), int(second[-1]), int(second.sum()))
     if len(first) <= 2:
@@ -128,27 +102,20 @@ def counts_p_value(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def fisher(hits_first: int, n_first: int, hits_second: int, n_second: int) -> float:
-    """Test whether two shares differ, exactly: twice the smaller tail.
+    """Test whether two shares of rows with a property differ, exactly: twice the smaller tail.
 
     Fisher 1935, J. Royal Statistical Society 98(1): given all hits, those of one sample follow the
     hypergeometric distribution.
-
-    Args:
-        hits_first: rows with the property.
-        n_first: rows in all.
-        hits_second: the same of the other sample.
-        n_second: rows in all of the other sample.
     """
     hits, rows = hits_first + hits_second, n_first + n_second
     fewest, most = max(0, hits - n_second), min(hits, n_first)
     if fewest == most:
         return 1.0
-    factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, rows + 1)))])
     possible = np.arange(fewest, most + 1)
     chances = np.exp(
-        _log_choose(factorial, n_first, possible)
-        + _log_choose(factorial, n_second, hits - possible)
-        - _log_choose(factorial, rows, np.array(hits))
+        _log_choose(n_first, possible)
+        + _log_choose(n_second, hits - possible)
+        - _log_choose(rows, np.array(hits))
     )
     index = hits_first - fewest
     return min(1.0, 2 * min(chances[: index + 1].sum(), chances[index:].sum()))
@@ -167,14 +134,8 @@ def _chi_square(first: np.ndarray, second: np.ndarray) -> float:
     return float(chdtrc(len(first) - 1, max(0.0, min(pearson, ratio))))
 
 
-def _least_expected(first: np.ndarray, second: np.ndarray) -> float:
-    both = first + second
-    return float(both.min() * min(first.sum(), second.sum()) / both.sum())
-
-
-def _log_choose(factorial: np.ndarray, total: int, chosen: np.ndarray) -> np.ndarray:
-    logarithms: np.ndarray = factorial[total] - factorial[chosen] - factorial[total - chosen]
-    return logarithms
+def _log_choose(total: int, chosen: np.ndarray) -> np.ndarray:
+    return np.asarray(gammaln(total + 1) - gammaln(chosen + 1) - gammaln(total - chosen + 1))
 
 
 BINS = 10
@@ -182,14 +143,7 @@ SMOOTHING = 0.5  # of a row in each bin, so that an empty one does not make the 
 
 
 def quantile_edges(reference: np.ndarray) -> np.ndarray:
-    """Find where to cut numbers, so that each bin holds as many rows of the reference as others.
-
-    Args:
-        reference: sorted, shape (n,), n >= 1.
-
-    Returns:
-        Up to BINS - 1 values, each the upper end of its bin; fewer where values repeat.
-    """
+    """Cut sorted numbers into at most BINS bins of as many rows; return their upper ends."""
     places = np.arange(1, BINS) * len(reference) // BINS
     return np.unique(reference[np.maximum(places - 1, 0)])
 
@@ -201,17 +155,13 @@ def counts_between(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 def psi(reference: np.ndarray, current: np.ndarray) -> float:
-    """Compute the population stability index of two samples, by their counts.
+    """Compute the population stability index of two samples, by their counts in bins.
 
     The symmetrised Kullback-Leibler divergence of the shares (Kullback and Leibler 1951; Siddiqi
     2006, Credit Risk Scorecards). The convention reads 0.1 as a change to look at and 0.25 as a
     large one; it knows nothing of the number of rows, so no alarm rests on it: with nothing
     changed the index is (bins - 1) (1 / n + 1 / m) on average (Yurdakul and Naranjo 2020, J. Risk
     Model Validation 14(4)), which is 0.05 at 200 rows.
-
-    Args:
-        reference: counts by bin, shape (n_bins,).
-        current: the same of the other sample.
     """
     shares = [
         (bins + SMOOTHING) / (bins.sum() + SMOOTHING * len(bins)) for bins in (reference, current)
@@ -225,15 +175,7 @@ MOVED = 3  # levels that are named
 
 
 def numbers(reference: pl.Series, window: pl.Series) -> dict[str, Any]:
-    """Compare two samples of numbers.
-
-    Args:
-        reference: floats without null and NaN, at least one.
-        window: the same.
-
-    Returns:
-        change, p_value, psi, unseen, moments and bars, as drift.SCHEMA has them.
-    """
+    """Compare two samples of numbers, not empty: from change to bars, as SCHEMA has them."""
     then, now = np.sort(reference.to_numpy()), np.sort(window.to_numpy())
     gap = largest_gap(then, now)
     edges = quantile_edges(then)
@@ -253,8 +195,9 @@ def numbers(reference: pl.Series, window: pl.Series) -> dict[str, Any]:
 
 
 def categories(reference: pl.Series, window: pl.Series) -> dict[str, Any]:
-    """Compare two samples of texts; the same as numbers(), with what moved in place of moments."""
-    then, now = (dict(zip(*_levels(column), strict=True)) for column in (reference, window))
+    """Compare two samples of texts as numbers() does, with what moved in place of moments."""
+    counts = (side.rename("level").value_counts(name="rows") for side in (reference, window))
+    then, now = (dict(side.iter_rows()) for side in counts)
     levels = sorted({*then, *now}, key=lambda level: (-then.get(level, 0), level))
     counted = [np.array([side.get(level, 0) for level in levels]) for side in (then, now)]
     pooled = pool_rare(*counted)[:2]
@@ -284,7 +227,7 @@ def _drawn(then: np.ndarray, now: np.ndarray) -> tuple[list[str], list[list[floa
 
     A bar for each value where there are few.
     """
-    values = np.union1d(_distinct(then), _distinct(now))
+    values = np.union1d(np.unique(then)[: BARS + 1], np.unique(now)[: BARS + 1])
     if len(values) <= BARS:
         names, cuts = [*map(four_digits, values)], values[:-1]
     else:
@@ -297,60 +240,34 @@ def _drawn(then: np.ndarray, now: np.ndarray) -> tuple[list[str], list[list[floa
     return names, [shares.tolist() for shares in counted]
 
 
-def _levels(column: pl.Series) -> tuple[list[str], list[int]]:
-    counted = column.rename("level").value_counts(name="rows")
-    return counted["level"].to_list(), counted["rows"].to_list()
-
-
-def _distinct(values: np.ndarray) -> np.ndarray:
-    """Take each of sorted values once, or as many as decide that there are too many to draw."""
-    first = np.flatnonzero(values[1:] != values[:-1])[: BARS + 1] + 1
-    return values[np.concatenate([[0], first])]
-
-
 PREDICTION = "prediction"
 
+_MOMENTS = [f"{side}{name}" for name in ("mean", "p5", "p50", "p95") for side in ("", "reference_")]
 SCHEMA: dict[str, Any] = {
-    "feature": pl.String,
-    "kind": pl.String,
-    "rows": pl.Int64,
-    "reference_rows": pl.Int64,
-    "change": pl.Float64,
-    "p_value": pl.Float64,
-    "psi": pl.Float64,
-    "unseen": pl.Float64,
-    "missing": pl.Float64,
-    "reference_missing": pl.Float64,
-    "missing_p_value": pl.Float64,
+    **dict.fromkeys(("feature", "kind"), pl.String),
+    **dict.fromkeys(("rows", "reference_rows"), pl.Int64),
+    **dict.fromkeys(("change", "p_value", "psi", "unseen"), pl.Float64),
+    **dict.fromkeys(("missing", "reference_missing", "missing_p_value"), pl.Float64),
     "moved": pl.String,
-    **{
-        f"{whose}{name}": pl.Float64
-        for name in ("mean", "p5", "p50", "p95")
-        for whose in ("", "reference_")
-    },
+    **dict.fromkeys(_MOMENTS, pl.Float64),
     "bars": pl.List(pl.String),
-    "shares": pl.List(pl.Float64),
-    "reference_shares": pl.List(pl.Float64),
+    **dict.fromkeys(("shares", "reference_shares"), pl.List(pl.Float64)),
 }
 
 
 def compare(reference: pl.DataFrame, window: pl.DataFrame) -> pl.DataFrame:
-    """Compare every column of the reference with the same column of the window.
+    """Compare every column of the reference with the same column of the window; judge nothing.
 
     Numbers, dates and moments: the two-sample Kolmogorov-Smirnov test. Texts and truth values:
     tests of counts, with rare levels pooled. Missing values are left out of both and compared on
-    their own, with Fisher's exact test. Nothing is judged here.
-
-    Args:
-        reference: features and predictions of training rows.
-        window: the same of the rows to look at; further columns are passed over.
+    their own, with Fisher's exact test.
 
     Returns:
         One row a column, of SCHEMA, null if there is nothing to compare:
         kind: number, category, or why it cannot be compared;
         rows: of the window, with a value;
         change: the largest gap between the distribution functions, or the share of rows in other
-        levels than before;
+            levels;
         moved: the levels whose shares changed most;
         unseen: share of rows with a level that the reference lacks, or a number beyond its range;
         missing: share of rows without a value;
@@ -398,10 +315,5 @@ def _present(column: pl.Series, kind: str) -> pl.Series:
 
 
 def changed(error: float, least_change: float) -> pl.Expr:
-    """Tell which rows of compare() have changed.
-
-    Args:
-        error: chance of a false alarm that is left to each test.
-        least_change: with less, a certain change is too small to count.
-    """
+    """Tell which rows of compare() have changed by enough; `error` is that of each test."""
     return (pl.col("p_value") <= error) & (pl.col("change") >= least_change)

@@ -5,15 +5,9 @@ from typing import Any
 
 
 def wilson_interval(events: int, total: int, deviations: float) -> tuple[float, float]:
-    """Find Wilson's score interval of a share (Wilson 1927).
+    """Find Wilson's score interval of a share of independent trials, at least one (Wilson 1927).
 
-    Args:
-        events: how many of the total were events.
-        total: independent trials, at least one.
-        deviations: standard errors on each side, such as 1.96 for 95 %.
-
-    Returns:
-        The lower and the upper bound, in [0, 1].
+    `deviations` is the number of standard errors on each side, such as 1.96 for 95 %.
     """
     share, squared = events / total, deviations * deviations
     middle = share + squared / (2 * total)

@@ -48,19 +48,11 @@ def standard_error(figure: Callable[[np.ndarray], float], group: np.ndarray) -> 
     Returns:
         NaN where the figure is not defined without one of the groups, or there are too few rows.
     """
-
-    def one(rows: np.ndarray) -> np.ndarray:
-        return np.array([figure(rows)])
-
-    return float(standard_errors(one, group)[0])
+    return float(standard_errors(lambda rows: np.array([figure(rows)]), group)[0])
 
 
 def standard_errors(figures: Callable[[np.ndarray], np.ndarray], group: np.ndarray) -> np.ndarray:
-    """Estimate the standard errors of several figures of the same rows, as standard_error() does.
-
-    Args:
-        figures: takes the numbers of some rows; returns the figures, shape (n_figures,).
-        group: as for standard_error().
+    """Estimate the errors of figures, shape (n_figures,), as standard_error() does of one.
 
     Returns:
         Shape (n_figures,), or (1,) with NaN where there are too few rows or one has no figure.
@@ -79,23 +71,14 @@ def standard_errors(figures: Callable[[np.ndarray], np.ndarray], group: np.ndarr
 def half_widths(
     figures: Callable[[np.ndarray], np.ndarray], group: np.ndarray, level: float
 ) -> np.ndarray:
-    """Return how far the intervals of several figures reach to either side.
-
-    Args:
-        figures, group: as for standard_errors().
-        level: of the intervals, in (0, 1).
-
-    Returns:
-        As standard_errors() does.
-    """
+    """Return how far the intervals of several figures, of a level, reach to either side."""
     groups = int(group.max(initial=0)) + 1
     return student_t_quantile(1 - level, groups) * standard_errors(figures, group)
 
 
 def half_width(figure: Callable[[np.ndarray], float], group: np.ndarray, level: float) -> float:
     """Return how far the interval of one figure reaches, as half_widths() does of several."""
-    groups = int(group.max(initial=0)) + 1
-    return student_t_quantile(1 - level, groups) * standard_error(figure, group)
+    return float(half_widths(lambda rows: np.array([figure(rows)]), group, level)[0])
 
 
 def student_t_quantile(error: float, groups: int = GROUPS) -> float:
@@ -109,7 +92,7 @@ def student_t_quantile(error: float, groups: int = GROUPS) -> float:
 
 
 def student_t_probability(value: float, groups: int = GROUPS) -> float:
-    """Return the probability that Student's t, with as many degrees as above, is below a value."""
+    """Return the probability that Student's t, of such degrees, is below a value."""
     from scipy.special import stdtr
 
     return float(stdtr(groups - 1, value))

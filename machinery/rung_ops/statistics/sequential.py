@@ -16,16 +16,10 @@ FEW = 20  # values below which nothing is said about a distribution
 
 
 def exceeds(events: int, total: int, limit: float, false_alarm: float) -> bool:
-    """Return whether the share of events is above a limit, with the given error rate.
+    """Return whether the share of events among independent trials is above a limit.
 
     A mixture of likelihood ratios is a nonnegative supermartingale while the share is at most the
     limit, and so reaches 1 / false_alarm at any time with at most that chance (Ville 1939).
-
-    Args:
-        events: how many of the total were events.
-        total: independent trials so far.
-        limit: share that is still right, in [0, 1].
-        false_alarm: chance of ever saying so of a share at or below the limit.
     """
     if events <= limit * total or not 0 < limit < 1:
         return limit <= 0 < events
@@ -37,8 +31,7 @@ def exceeds(events: int, total: int, limit: float, false_alarm: float) -> bool:
 def wilson_upper_bound(events: int, total: int) -> float:
     """Bound a share from above: Wilson's limit at three standard errors, 1 if nothing is known.
 
-    It is one side of a comparison whose other side is exceeds(), for the share that a limit is
-    counted from.
+    It is one side of a comparison whose other side is exceeds().
     """
     if not total:
         return 1.0
@@ -48,16 +41,12 @@ def wilson_upper_bound(events: int, total: int) -> float:
 def ks_lower_bound(
     first: np.ndarray, second: np.ndarray, false_alarm: float
 ) -> tuple[float, float]:
-    """Compare the distributions of two samples.
-
-    Args:
-        first: independent values.
-        second: the same, of the other.
-        false_alarm: chance of the second figure ever being above the true distance.
+    """Compare the distributions of two samples of independent values.
 
     Returns:
         The largest distance between the two cumulative distributions as seen, in [0, 1], and the
-        least that it certainly is; 0 if a sample is too small to tell.
+        least that it certainly is, but for a chance of `false_alarm`; 0 if a sample is too small to
+        tell.
     """
     if min(len(first), len(second)) < FEW:
         return 0.0, 0.0

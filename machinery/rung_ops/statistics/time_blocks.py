@@ -14,12 +14,7 @@ MOST = 20  # shorter ones would be too alike; docs/gate.md has the rates of erro
 
 
 def groups(rows: pl.DataFrame, seed: int, most: int) -> np.ndarray:
-    """Put rows into groups for rung_ops.statistics.jackknife: dealt at random; of a forecast, blocks of time.
-
-    Args:
-        rows: of Row.
-        seed: of the deal.
-        most: groups; of a forecast at most MOST.
+    """Put rows into groups for jackknife: dealt at random; of a forecast, blocks of time.
 
     Returns:
         The number of each row's group, from 0, shape (n_rows,). A block has rows that are predicted
@@ -39,13 +34,7 @@ def groups(rows: pl.DataFrame, seed: int, most: int) -> np.ndarray:
 def blocks(made: np.ndarray, longest: int, most: int = MOST) -> np.ndarray:
     """Put rows into blocks of time, as groups() does; needs no project.
 
-    Args:
-        made: when each row is predicted, in microseconds, shape (n_rows,).
-        longest: the longest horizon, in microseconds.
-        most: blocks, and never more than MOST.
-
-    Raises:
-        NotComparableError: there are fewer than LEAST blocks.
+    `made` is when each row is predicted, `longest` the longest horizon, both in microseconds.
     """
     order = np.argsort(made, kind="stable")
     starts = _starts(made[order], longest, len(made) / min(most, MOST))
@@ -61,13 +50,7 @@ def blocks(made: np.ndarray, longest: int, most: int = MOST) -> np.ndarray:
 
 
 def _starts(made: np.ndarray, longest: int, size: float) -> list[int]:
-    """Find the first row of each block.
-
-    Args:
-        made: origins in microseconds, ascending.
-        longest: how long a block is at least, likewise.
-        size: how many rows it has at least.
-    """
+    """Find the first row of each block, at least `longest` long and of at least `size` rows."""
     starts = [0]
     while True:
         start = starts[-1]

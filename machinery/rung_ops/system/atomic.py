@@ -1,7 +1,7 @@
 """Files that survive a kill at any moment: a reader finds the old content or the new, never a mix.
 
-A draft is written beside the file and takes its name when all of it is on the disk. Drafts are
-named `.NAME.tmp`, which git, DVC and load() pass over.
+A draft, `.NAME.tmp`, takes the name of the file when all of it is on the disk. git, DVC and load() pass
+over drafts.
 """
 
 import os
@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rung_ops.system import locks
+from rung_ops.system.files import BINARY, NO_WAIT
 
 DRAFT_FOLDER = ".new-"  # what the names of draft folders begin with
-_BINARY = getattr(os, "O_BINARY", 0)  # of Windows only
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # a pipe without a reader is an error, not a wait
 
 
 def draft_of(path: Path, writer: str = "") -> Path:
@@ -24,20 +23,11 @@ def draft_of(path: Path, writer: str = "") -> Path:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Replace the content of a file.
-
-    One writer at a time (see locks): there is one draft, and one that a killed process left is
-    removed.
-    """
+    """Replace the content of a file; one writer at a time (see locks), as there is one draft."""
     draft = draft_of(path)
     # A new file: a link in its place would have another file overwritten, a pipe would make it wait.
     draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o644)
-    try:
-        _write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _write(draft, content, os.O_EXCL)
     os.replace(draft, path)
     sync(path.parent)
 
@@ -57,7 +47,7 @@ def writing(path: Path, writer: str = "", private: bool = False) -> Iterator[Pat
     draft = draft_of(path, writer)
     draft.unlink(missing_ok=True)
     if private:
-        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600))
+        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o600))
     try:
         yield draft
         if draft.exists():
@@ -83,13 +73,7 @@ def put(draft: Path, path: Path) -> None:
 def append(path: Path, content: bytes) -> None:
     """Add to the end of a file, and return when it is on the disk."""
     is_new = not path.exists()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY
-    descriptor = os.open(path, flags | _NO_WAIT, 0o644)
-    try:
-        _write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _write(path, content, os.O_APPEND | NO_WAIT)
     if is_new:
         sync(path.parent)
 
@@ -129,13 +113,18 @@ def sync(path: Path) -> None:
     if os.name == "nt" and path.is_dir():
         return  # Windows opens no folders, and writes their names by itself
     # Windows syncs only what is open for writing.
-    descriptor = os.open(path, (os.O_RDWR if os.name == "nt" else os.O_RDONLY) | _BINARY)
+    descriptor = os.open(path, (os.O_RDWR if os.name == "nt" else os.O_RDONLY) | BINARY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _write(descriptor: int, content: bytes) -> None:
-    while content:
-        content = content[os.write(descriptor, content) :]
+def _write(path: Path, content: bytes, flags: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | BINARY | flags, 0o644)
+    try:
+        while content:
+            content = content[os.write(descriptor, content) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

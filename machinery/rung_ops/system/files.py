@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # neither exists on Windows
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
-_BINARY = getattr(os, "O_BINARY", 0)  # of Windows only
+NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # a pipe without a reader is an error, not a wait
+BINARY = getattr(os, "O_BINARY", 0)  # of Windows only
 
 
 class UnusableFileError(OSError):
@@ -25,12 +25,8 @@ def open_regular(path: Path, follow: bool = False) -> Iterator[io.BufferedReader
     Args:
         path: the file.
         follow: accept a link to a regular file.
-
-    Raises:
-        UnusableFileError: it is a link, or not a regular file.
-        OSError: it is missing, or cannot be read.
     """
-    flags = os.O_RDONLY | _NO_WAIT | _BINARY | (0 if follow else _NO_FOLLOW)
+    flags = os.O_RDONLY | NO_WAIT | BINARY | (0 if follow else _NO_FOLLOW)
     try:
         descriptor = os.open(path, flags)
     except OSError as error:
@@ -54,10 +50,6 @@ def read_regular(path: Path, limit: int, follow: bool = False, start: int = 0) -
         limit: a file with more bytes than this from `start` on is refused.
         follow: accept a link to a regular file.
         start: bytes at the beginning that are left out.
-
-    Raises:
-        UnusableFileError: it is a link, not a regular file, or too large.
-        OSError: it is missing, or cannot be read.
     """
     with open_regular(path, follow) as opened:
         size = os.fstat(opened.fileno()).st_size - start
@@ -68,11 +60,7 @@ def read_regular(path: Path, limit: int, follow: bool = False, start: int = 0) -
 
 
 def stamp(path: Path) -> tuple[int, int, int]:
-    """Return what identifies a version of a file without reading it: number, time and size.
-
-    Raises:
-        OSError: it is missing, or cannot be reached.
-    """
+    """Return what identifies a version of a file without reading it: number, time and size."""
     status = path.stat()
     return status.st_ino, status.st_mtime_ns, status.st_size
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ MOST_SETTINGS = 100
 # Git dies where a program that it starts ends before it has read all, as ssh-keygen does of a signature
 # that is none: of a hundred `git log --format=%G?` about one.
 TRIES = 5
+UNHEARD = -13  # ended by SIGPIPE, a signal that Windows does not name
 
 
 class GitError(OpsError):
@@ -60,40 +60,25 @@ def run(
     """Run git in a folder, and keep its output and errors apart for the caller.
 
     Args:
-        folder: where it runs.
+        folder: where it runs; without a repository, git ends with a code that is not 0 and no output.
         arguments: of git.
         variables: of its environment, beside those of `environment`.
         environment: by default that of this process; variables() says what of it counts.
         errors: how text that is not UTF-8 is read; `surrogateescape` keeps the names of files.
-        seconds: after which it is ended.
-
-    Returns:
-        Whatever it ended with: where there is no repository, a code that is not 0 and no output.
-
-    Raises:
-        OSError: git cannot be started.
-        subprocess.TimeoutExpired: it took longer.
+        seconds: after which it is ended, with subprocess.TimeoutExpired.
     """
     how = {"text": True, "encoding": "utf-8", "errors": errors, "timeout": seconds}
     return _started(folder, arguments, variables, environment, **how)
 
 
-def output(
-    folder: Path,
-    *arguments: str,
-    variables: Mapping[str, str] | None = None,
-    environment: Mapping[str, str] | None = None,
-    seconds: float | None = None,
-) -> str:
+def output(folder: Path, *arguments: str, **how: Any) -> str:
     """Return what git prints, without the end of its last line; the arguments are those of run().
 
     Raises:
         GitError: it failed, cannot be started, or took longer.
     """
     try:
-        done = run(
-            folder, *arguments, variables=variables, environment=environment, seconds=seconds
-        )
+        done = run(folder, *arguments, **how)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise GitError(str(error)) from error
     _refuse_failed(done.returncode, done.stderr, arguments)
@@ -101,11 +86,7 @@ def output(
 
 
 def content(folder: Path, *arguments: str, variables: Mapping[str, str] | None = None) -> bytes:
-    """Return what git prints, byte by byte, such as a file that was committed.
-
-    Raises:
-        GitError: it failed, or cannot be started.
-    """
+    """Return what git prints, byte by byte, such as a file that was committed; otherwise as output()."""
     try:
         done = _started(folder, arguments, variables, None)
     except OSError as error:
@@ -116,7 +97,8 @@ def content(folder: Path, *arguments: str, variables: Mapping[str, str] | None =
 
 def _refuse_failed(code: int, printed: str, arguments: tuple[str, ...]) -> None:
     if code:
-        lines = [line for line in printed.strip().splitlines() if not line.startswith("hint:")]
+        lines = printed.strip().splitlines()
+        lines = [line for line in lines if not line.startswith("hint:")] or lines
         raise GitError(lines[-1] if lines else f"`git {arguments[0]}` ended with {code}")
 
 
@@ -137,6 +119,6 @@ def _started(
             check=False,
             **how,
         )
-        if done.returncode != -signal.SIGPIPE:
+        if done.returncode != UNHEARD:
             break
     return done

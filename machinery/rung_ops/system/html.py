@@ -1,23 +1,24 @@
-"""Pages of HTML from Jinja2 templates; what they are given is escaped."""
+"""Pages of HTML from Jinja2 templates of the library."""
 
-from functools import cache
+import re
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup, escape
 
-from rung_ops.system.printable import four_digits
+from rung_ops.system.printable import counted, four_digits, in_column
 
 
 def render(template: Path, **values: Any) -> str:
-    """Render a template.
-
-    Args:
-        template: a file of the library.
-        values: what the template uses; a name that is missing is an error. All is escaped but
-            markupsafe.Markup.
-    """
+    """Render a template; a missing value is an error, and all but markupsafe.Markup is escaped."""
     return _environment(template.parent).get_template(template.name).render(**values)
+
+
+def code(text: str) -> Markup:
+    """Escape a text, and mark what stands in backquotes as code."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
 @cache
@@ -29,5 +30,11 @@ def _environment(folder: Path) -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["four_digits"] = four_digits
+    environment.filters |= {
+        "code": code,
+        "counted": counted,
+        "four_digits": four_digits,
+        "in_column": partial(in_column, decimals=4),
+        "pixels": "{:.1f}".format,
+    }
     return environment

@@ -28,13 +28,10 @@ ONE_LINE = "base64 < {path} | tr -d '\\n'"  # writes a key as a one-line secret
 
 
 def key_from(variable: str) -> bytes:
-    """Read a private key from an environment variable.
+    """Read a private key from an environment variable: PEM text; empty if it is not set.
 
-    Some CI vendors mask a secret in logs only if it is one line without spaces, which PEM is not;
-    so the PEM text may be in base64.
-
-    Returns:
-        PEM text, or the value unchanged if it is not PEM; empty if the variable is not set.
+    Some CI vendors mask a secret in logs only if it is one line without spaces, which PEM is not; so the
+    text may be in base64. What is no PEM is returned as it is.
     """
     text = os.environ.get(variable, "").strip().encode()
     if text == f"$({variable})".encode():

@@ -17,6 +17,7 @@ from typing import Any
 
 from rung_ops.errors import OpsError
 from rung_ops.system import processes
+from rung_ops.system.files import BINARY
 
 LOCK = ".lock"  # the file in a folder that locked() locks
 PATIENCE = 10.0  # seconds; a change takes milliseconds, so a longer wait means a hung process
@@ -24,24 +25,15 @@ PAUSE = 0.01  # seconds between two tries
 INSTANCE_PATIENCE = 3600.0  # seconds that a program of a killed instance may go on
 INSTANCE_PAUSE = 0.2  # seconds between two tries
 WINDOWS_BYTE = 1 << 30  # Windows locks bytes; this one is unused, far behind the content
-_BINARY = getattr(os, "O_BINARY", 0)  # of Windows only
 
 
 class LockTimeoutError(OpsError):
     """Another process has held the lock of a folder for too long; the message names it."""
 
 
-class AlreadyRunningError(OpsError):
-    """Another instance is running; the message says which."""
-
-
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Be the only writer of a folder; wait until the present one has finished.
-
-    Raises:
-        LockTimeoutError: another process kept the lock for PATIENCE seconds.
-    """
+    """Be the only writer of a folder; wait until the present one has finished, PATIENCE seconds at most."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = _open(folder / LOCK)
     try:
@@ -72,9 +64,6 @@ def single_instance(
 
     Yields:
         The lock's file descriptor. Hand it to the programs that are started (`pass_fds`).
-
-    Raises:
-        AlreadyRunningError: another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = _open(folder / "lock")
@@ -108,21 +97,16 @@ def _wait_for_programs(descriptor: int, say: Callable[[str], None], program: str
         if holder is not None and (
             holder.get("host") != socket.gethostname() or processes.is_running(holder["process"])
         ):
-            raise AlreadyRunningError(
+            raise OpsError(
                 f"{program} is already running: process {holder['process']} on {holder['host']}, "
                 f"started by {holder['by']} at {holder['started']}. Nothing was done; let it "
                 "finish."
             )
+        left = f"{program} was killed, and a program that it had started is still running"
         if time.monotonic() > end:
-            raise AlreadyRunningError(
-                f"{program} was killed, and a program that it had started is still running after "
-                f"{INSTANCE_PATIENCE:.0f} s. End it, and try again."
-            )
+            raise OpsError(f"{left} after {INSTANCE_PATIENCE:.0f} s. End it, and try again.")
         if not was_told:
-            say(
-                f"{program} was killed, and a program that it had started is still running: "
-                "waiting for it."
-            )
+            say(f"{left}: waiting for it.")
             was_told = True
         time.sleep(INSTANCE_PAUSE)
 
@@ -133,13 +117,12 @@ def _holder(descriptor: int) -> dict[str, Any] | None:
         content = json.loads(os.read(descriptor, 4096))
     except ValueError:  # it has the lock, and has not written who it is yet
         return None
-    return (
-        content if isinstance(content, dict) and isinstance(content.get("process"), int) else None
-    )
+    is_known = isinstance(content, dict) and isinstance(content.get("process"), int)
+    return content if is_known else None
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
+    return os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o644)
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -8,21 +8,17 @@ from pathlib import Path
 M_ARENA_MAX = -8  # of glibc's malloc.h
 MEMINFO = Path("/proc/meminfo")
 # A container's limit and what it uses: control groups of version 2, then of version 1.
+GROUPS = Path("/sys/fs/cgroup")
 CONTAINER = (
-    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
-    (
-        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-        Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ),
+    (GROUPS / "memory.max", GROUPS / "memory.current"),
+    (GROUPS / "memory/memory.limit_in_bytes", GROUPS / "memory/memory.usage_in_bytes"),
 )
 
 
 def available() -> int | None:
     """Return the bytes that are free, in the container where there is one; None if unknown."""
-    known = [
-        free for free in (_of_machine(), *(_of_container(*files) for files in CONTAINER)) if free
-    ]
-    return min(known, default=None)
+    known = (_of_machine(), *(_of_container(*files) for files in CONTAINER))
+    return min(filter(None, known), default=None)
 
 
 def keep_one_arena() -> None:

@@ -23,12 +23,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def four_digits(value: float, sign: str = "") -> str:
-    """Return a figure with four digits and no exponent: "0.6612", "43.71", "132,243".
-
-    Args:
-        value: the figure.
-        sign: "+" to show the sign of a positive one, too.
-    """
+    """Return a figure with four digits and no exponent: "0.6612", "43.71", "132,243"."""
     if abs(value) >= 1_000:
         return f"{value:{sign},.0f}"
     text = f"{value:{sign}.4g}"
@@ -40,6 +35,18 @@ def in_column(value: float, decimals: int, sign: str = "") -> str:
     if abs(value) >= 1_000:  # decimals would leave no room between columns, and say nothing
         return four_digits(value, sign)
     return f"{value:{sign}.{decimals}f}"
+
+
+UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def in_bytes(size: float, whole: float = 9.95) -> str:
+    """Return a size as people read it: 512 B, 1.2 kB, 34 MB; from `whole` on without decimals."""
+    amount, unit = float(size), 0
+    while amount >= 999.5 and unit < len(UNITS) - 1:
+        amount, unit = amount / 1000, unit + 1
+    digits = 0 if unit == 0 or amount >= whole else 1
+    return f"{amount:.{digits}f} {UNITS[unit]}"
 
 
 def in_markdown(text: str) -> str:

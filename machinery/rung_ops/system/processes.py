@@ -15,14 +15,10 @@ PAUSE = 0.1  # seconds between two checks whether a group has ended
 
 
 def poe(*words: str, directory: Path | None = None) -> list[str]:
-    """Return the command line of a task of the project.
+    """Return the command line of a task and its arguments.
 
     It runs in this Python environment as it is; `uv run` would first make one for the folder that it
-    is called in.
-
-    Args:
-        words: the task and its arguments.
-        directory: of the project or model; by default where the command is started.
+    is called in. `directory` is that of the project or model; by default where the command is started.
     """
     where = () if directory is None else ("--directory", str(directory))
     return [sys.executable, "-m", "poethepoet", "--quiet", "--executor", "simple", *where, *words]
@@ -55,12 +51,8 @@ def stop(process: "subprocess.Popen[bytes]", seconds: float) -> None:
 def stop_group(group: int, seconds: float) -> None:
     """Ask a group of processes to end, and kill it where it has not ended after some seconds.
 
-    Args:
-        group: id of the process that was started with `start_new_session`.
-        seconds: to wait.
-
-    Raises:
-        ProcessLookupError: no such group is running.
+    `group` is the id of the process that was started with `start_new_session`; ProcessLookupError if no such
+    group is running.
     """
     if os.name == "nt":  # no groups: the process is ended with those that it started
         command = ["taskkill", "/F", "/T", "/PID", str(group)]

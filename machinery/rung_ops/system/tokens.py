@@ -27,7 +27,7 @@ def named(variable: str) -> dict[bytes, str]:
     """Read the tokens of a variable, or of the file that VARIABLE_FILE names: holder by token.
 
     Raises:
-        BadTokens: the file cannot be read, or it is not a list of names with tokens.
+        TokensError: the file cannot be read, or it is not a list of names with tokens.
     """
     listed = os.environ.get(variable, "")
     if listed == f"$({variable})":  # what Azure Pipelines gives for a variable that is not there

@@ -35,11 +35,8 @@ def write(run_id: str, model: str, version: str) -> None:
 def write_and_commit(run_id: str, model: str, version: str) -> None:
     """Write reports/run.json outside the pipeline's stage, and commit it to DVC.
 
-    Otherwise DVC would see a changed output and record the run a second time.
-
-    Raises:
-        StageError: DVC refused; the message repeats what it said. The file is as it was before, so
-            that whoever tries again finds the same work to do.
+    Otherwise DVC would see a changed output and record the run a second time. Where DVC refuses, the file
+    is as it was before, so that whoever tries again finds the same work to do.
     """
     before = run_file().read_bytes() if run_file().exists() else None
     write(run_id, model, version)

@@ -27,11 +27,7 @@ class VersionError(StageError):
 
 
 def fetch(version: ModelVersion, folder: Path) -> Path:
-    """Download a version's model, unless the folder has it; return its file or folder.
-
-    Raises:
-        VersionError: the registry does not have it, or not just one.
-    """
+    """Download a version's model, unless the folder has it; return its file or folder."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     target = folder / "model"
     if not target.exists():
@@ -50,11 +46,7 @@ def fetch(version: ModelVersion, folder: Path) -> Path:
 
 
 def fetch_refitted(version: ModelVersion, folder: Path) -> Path | None:
-    """Download the model that was fitted again to all rows; None if the version has none.
-
-    Raises:
-        VersionError: the registry does not have it, or another one.
-    """
+    """Download the model that was fitted again to all rows; None if the version has none."""
     if not (hash_ := version.tags.get(REFIT)):
         return None
     target = folder / REFIT_FOLDER
@@ -75,12 +67,7 @@ def fetch_refitted(version: ModelVersion, folder: Path) -> Path | None:
 
 
 def digest(version: ModelVersion, folder: Path | None = None) -> str:
-    """Hash a version's model: SHA-256, in hexadecimal; empty if the registry does not have it.
-
-    Args:
-        version: of the registry.
-        folder: where fetch() has downloaded it to; None downloads it.
-    """
+    """Hash a version's model that fetch() downloads: SHA-256; empty if the registry does not have it."""
     with tempfile.TemporaryDirectory() as temporary:
         try:
             path = fetch(version, folder or Path(temporary))

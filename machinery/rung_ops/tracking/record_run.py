@@ -8,12 +8,14 @@ import subprocess
 import sys
 import tomllib
 import warnings
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pandas as pd
 import polars as pl
+from markupsafe import Markup
 from mlflow.data.polars_dataset import PolarsDataset, from_polars
 from mlflow.entities import Metric, Param
 from mlflow.models import ModelSignature, infer_signature
@@ -42,7 +44,6 @@ from rung_ops.training import estimator, refit
 
 EXAMPLE_ROWS = 5
 SHUFFLED_ROWS = 1_000  # whose values the rows of the example take
-CODE = "code"
 # Types that MLflow's schemas lack, with the closest that they have. Of some it warns; with one of the
 # others a run has no schema at all.
 CLOSEST: dict[Any, Any] = {
@@ -82,14 +83,7 @@ def parameters(settings: dict[str, Any]) -> dict[str, str]:
 
 
 def record(tags: dict[str, str]) -> dict[str, str]:
-    """Record a run and register its model.
-
-    Args:
-        tags: origin of the model, from origin().
-
-    Returns:
-        run_id, model, version.
-    """
+    """Record a run and register its model; return run_id, model and version."""
     store = registry.recorder()
     tags |= registry.run_tags() | {model_bytes.FILE: bundle.digest(current().model_file)}
     tags |= {"source_hash": source_hash.of_folder(current().root, contract.package())}
@@ -126,12 +120,28 @@ def record(tags: dict[str, str]) -> dict[str, str]:
     if digest := model_bytes.digest(version):
         store.set_tag(run.info.run_id, model_bytes.HASH, digest)
         store.set_model_version_tag(version.name, version.version, model_bytes.HASH, digest)
+    if current().report.exists():
+        page = _with_origin(current().report.read_text(encoding="utf-8"), tags)
+        store.log_text(run.info.run_id, page, versions.REPORT)
     store.set_registered_model_alias(version.name, registry.CHALLENGER, version.version)
-    return {
-        "run_id": run.info.run_id,
-        "model": version.name,
-        "version": str(version.version),
-    }
+    return {"run_id": run.info.run_id, "model": version.name, "version": str(version.version)}
+
+
+def _with_origin(page: str, tags: dict[str, str]) -> str:
+    """Put into a report what came after it: date, commit and hash of the data.
+
+    The report is an output of DVC, which restores it for the same data and code in another commit, so
+    that only the copy of a version can name the commit. The number of the version and its run are
+    others on a server that `poe track-sync` copies it to.
+    """
+    changed = ", with uncommitted changes" if tags["git_dirty"] == "true" else ""
+    sentence = Markup(
+        '<p class="lead">Recorded {:%Y-%m-%d %H:%M} UTC. Commit <code>{}</code>{}; hash of the data '
+        "<code>{}</code>.</p>"
+    ).format(datetime.now(UTC), tags["git_commit"], changed, tags["data_hash"])
+    return re.sub(
+        r'<p class="lead" id="version">.*?</p>', lambda _: sentence, page, flags=re.DOTALL
+    )
 
 
 def dataset(rows: pl.DataFrame, digest: str) -> PolarsDataset:
@@ -147,7 +157,6 @@ def _predicted(model: Any, features: pl.DataFrame) -> Any:
 
 
 def _log_model(model: Any, signature: ModelSignature, some: pd.DataFrame) -> ModelInfo:
-    """Log the model; `some` are rows of its features, as an example."""
     if predictors.is_custom(contract.model):
         # Logs the file; MLflow loads it with `_load_pyfunc` of loader_module.
         return mlflow.pyfunc.log_model(
@@ -171,7 +180,6 @@ def _log_model(model: Any, signature: ModelSignature, some: pd.DataFrame) -> Mod
 def _artifacts(served: Path) -> dict[str, list[Path]]:
     return {
         "reports": [
-            current().report,
             current().metrics,
             current().reports / "comparison.json",
             current().reports / "slices.json",
@@ -190,7 +198,7 @@ def _code() -> dict[str, list[Path]]:
     source = current().root / "src"
     for path in sorted(source.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
-            folder = "/".join([CODE, *path.parent.relative_to(source).parts])
+            folder = "/".join([versions.CODE, *path.parent.relative_to(source).parts])
             paths.setdefault(folder, []).append(path)
     return paths
 
@@ -199,10 +207,9 @@ def _figures() -> dict[str, float]:
     figures = json.loads(current().metrics.read_text(encoding="utf-8"))
     comparison = current().reports / "comparison.json"
     if comparison.exists():
+        compared = flat({"comparison": json.loads(comparison.read_text(encoding="utf-8"))})
         figures |= {
-            f"comparison.{name}": value
-            for name, value in flat(json.loads(comparison.read_text(encoding="utf-8"))).items()
-            if isinstance(value, int | float)
+            name: value for name, value in compared.items() if isinstance(value, int | float)
         }
     return {name: float(value) for name, value in figures.items()}
 
@@ -220,9 +227,7 @@ def main() -> int:
         with server_check.server_errors(store_address.tracking_uri, RETRY):
             recorded = record(tags)
     except registry.ServerDownError as down:
-        if not registry.continues_without_server():
-            raise
-        registry.record_locally(str(down))
+        registry.record_locally(down)
         # In a new process: this one still has an active run that could not be ended.
         return subprocess.run(
             [sys.executable, "-m", "rung_ops", "track"], cwd=current().root, check=False

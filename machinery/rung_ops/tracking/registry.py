@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import MlflowException as MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.tracking import MlflowClient
 
@@ -19,7 +19,7 @@ from rung_ops.project import current
 from rung_ops.project.paths import project_name
 from rung_ops.system.printable import printable
 from rung_ops.tracking import server_check, store_address
-from rung_ops.tracking.server_check import ServerDownError
+from rung_ops.tracking.server_check import ServerDownError as ServerDownError
 from rung_ops.tracking.store_address import LOCAL_ONLY, SQLITE, policy, tracking_uri
 
 FOLDER = "mlruns"  # MLflow's default name of the artifact folder, beside the store
@@ -33,14 +33,7 @@ PATHS = {
 
 
 def fix_paths(store: Path) -> int:
-    """Correct paths to missing files that exist in the folder beside the store.
-
-    Args:
-        store: the SQLite file.
-
-    Returns:
-        The number of corrected paths.
-    """
+    """Correct paths to missing files that exist beside the SQLite store; return their number."""
     if not store.is_file():
         return 0
     corrected = 0
@@ -85,16 +78,11 @@ class NoVersionError(MlflowException, StageError):
     """There is no such version of the model; the message says which there are, and what to do."""
 
     def __init__(self, message: str) -> None:
-        """Set the message, and the code that MLflow has for it."""
         super().__init__(message, error_code=RESOURCE_DOES_NOT_EXIST)
 
 
 def client() -> MlflowClient:
-    """Open the store; a local one is created if it does not exist.
-
-    Raises:
-        ServerDownError: the store is a server, and it does not respond.
-    """
+    """Open the store; a local one is created if it does not exist."""
     for logger in ("alembic", "mlflow"):
         logging.getLogger(logger).setLevel(logging.WARNING)
     uri = tracking_uri()
@@ -107,19 +95,13 @@ def client() -> MlflowClient:
 
 
 def recorder() -> MlflowClient:
-    """Open the store to record a run; the local one if the server is down and the policy allows it.
-
-    Raises:
-        ServerDownError: the server does not respond, and ops/tracking.toml says to stop then.
-    """
+    """Open the store to record a run; the local one if the server is down and the policy allows it."""
     try:
         store = client()
     except ServerDownError as down:
-        if not continues_without_server():
-            raise
-        record_locally(str(down))
+        record_locally(down)
         store = client()
-    start_experiment()
+    _start_experiment(store)
     return store
 
 
@@ -128,11 +110,13 @@ def continues_without_server() -> bool:
     return policy().when_down == "continue"
 
 
-def record_locally(reason: str) -> None:
-    """Record runs in the local store from now on, also in child processes."""
+def record_locally(down: ServerDownError) -> None:
+    """Record runs in the local store from now on, also in child processes, if the policy allows it."""
+    if not continues_without_server():
+        raise down
     os.environ[LOCAL_ONLY] = "1"
     print(
-        f"{reason}\nThe run is recorded in {store_address.local_store().name} and waits for the server: "
+        f"{down}\nThe run is recorded in {store_address.local_store().name} and waits for the server: "
         "`uv run poe track-sync`, or the next `uv run poe pipeline`, copies it there.",
         file=sys.stderr,
     )
@@ -149,12 +133,7 @@ def model_name() -> str:
 
 
 def version(wanted: str) -> ModelVersion:
-    """Find a version of the model by its number or its alias.
-
-    Raises:
-        NoVersionError: there is no such version.
-        mlflow.exceptions.MlflowException: the registry failed.
-    """
+    """Find a version of the model by its number or its alias."""
     store = client()
     try:
         if wanted.isdecimal():
@@ -189,33 +168,10 @@ def versions() -> list[ModelVersion]:
     return sorted(unsorted, key=lambda each: int(each.version), reverse=True)
 
 
-def start_experiment() -> None:
+def _start_experiment(store: MlflowClient) -> None:
     """Set the project's experiment as the active one; create it if it does not exist."""
-    store = client()
     if store.get_experiment_by_name(model_name()) is None:
-        artifacts = (
-            None if os.environ.get("MLFLOW_TRACKING_URI") else (current().root / "mlruns").as_uri()
-        )
+        is_elsewhere = os.environ.get("MLFLOW_TRACKING_URI")
+        artifacts = None if is_elsewhere else (current().root / FOLDER).as_uri()
         store.create_experiment(model_name(), artifact_location=artifacts)
     mlflow.set_experiment(model_name())
-
-
-__all__ = [
-    "CHALLENGER",
-    "CHAMPION",
-    "WAITING",
-    "MlflowException",
-    "NoVersionError",
-    "ServerDownError",
-    "client",
-    "continues_without_server",
-    "fix_paths",
-    "model_name",
-    "reason_of",
-    "record_locally",
-    "recorder",
-    "run_tags",
-    "start_experiment",
-    "version",
-    "versions",
-]

@@ -22,7 +22,7 @@ from rung_ops.tracking import registry, server_check, store_address, sync
 ADDRESS = "http://127.0.0.1:5000"
 
 
-def server_folder() -> Path:
+def _folder() -> Path:
     """Return the folder of a tracking server on this machine."""
     return current().repository / ".tracking"
 
@@ -32,14 +32,7 @@ LOCAL_WAIT = 180.0  # seconds; a slow machine takes 40 to load MLflow and to cre
 
 
 def start_local(uri: str) -> str:
-    """Start the server at an address of this machine, and wait until it responds.
-
-    Returns:
-        The result as a sentence.
-
-    Raises:
-        StageError: the address is of another machine or in use, or the server ended.
-    """
+    """Start the server at an address of this machine, and wait until it responds; return the result."""
     address = urlsplit(uri)
     port = address.port or 5000
     if address.hostname not in THIS_MACHINE or address.scheme != "http":
@@ -49,12 +42,11 @@ def start_local(uri: str) -> str:
         )
     if server_check.problem(uri, 2.0) is None:
         return f"A tracking server runs at {uri} already."
-    server_folder().mkdir(exist_ok=True)
-    log = server_folder() / "server.log"
+    _folder().mkdir(exist_ok=True)
+    log = _folder() / "server.log"
     process = _launched(port, log)
-    _process_file().write_text(
-        json.dumps({"pid": process.pid, "uri": uri}) + "\n", encoding="utf-8"
-    )
+    content = json.dumps({"pid": process.pid, "uri": uri}) + "\n"
+    _process_file().write_text(content, encoding="utf-8")
     until = time.monotonic() + LOCAL_WAIT
     while time.monotonic() < until:
         if process.poll() is not None:
@@ -66,7 +58,7 @@ def start_local(uri: str) -> str:
         if server_check.problem(uri, 2.0) is None:
             return (
                 f"The tracking server is ready: {uri} (process {process.pid}, data and log in "
-                f"{shown(server_folder())}/). `uv run poe tracking-server --local --stop` stops it."
+                f"{shown(_folder())}/). `uv run poe tracking-server --local --stop` stops it."
             )
         time.sleep(0.5)
     stop_local()
@@ -77,14 +69,17 @@ def _launched(port: int, log: Path) -> subprocess.Popen[bytes]:
     command = [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{server_folder() / 'mlflow.db'}"),
-        *("--artifacts-destination", str(server_folder() / "artifacts")),
+        *("--backend-store-uri", f"sqlite:///{_folder() / 'mlflow.db'}"),
+        *("--artifacts-destination", str(_folder() / "artifacts")),
     ]
+    # These variables configure clients; the server is not one.
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_TRACKING_")}
     with log.open("ab") as output:
         return subprocess.Popen(
             command,
-            cwd=server_folder(),
-            env=_environment(),
+            cwd=_folder(),
+            # Its jobs evaluate language models: five processes that a project does not use.
+            env=kept | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -92,44 +87,27 @@ def _launched(port: int, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _environment() -> dict[str, str]:
-    # These variables configure clients; the server is not one.
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_TRACKING_")}
-    # Its jobs evaluate language models: five processes that a project does not use.
-    return kept | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-
-
 def stop_local() -> str:
-    """Stop the server that start() started, with its workers; return the result as a sentence."""
+    """Stop the server that start_local() started, with its workers; return the result."""
+    result = f"The tracking server is stopped; its data stay in {shown(_folder())}/."
     try:
         pid = int(json.loads(_process_file().read_bytes())["pid"])
         processes.stop_group(pid, 30)
     except FileNotFoundError:
         return "No tracking server was started in this project."
     except ProcessLookupError:
-        _process_file().unlink(missing_ok=True)
-        return "The tracking server had ended before."
+        result = "The tracking server had ended before."
     _process_file().unlink(missing_ok=True)
-    return f"The tracking server is stopped; its data stay in {shown(server_folder())}/."
+    return result
 
 
 def _process_file() -> Path:
-    return server_folder() / "server.json"
+    return _folder() / "server.json"
 
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1][:200] if lines else "(the log is empty)"
-
-
-def compose_file() -> Path:
-    """Return the path of the tracking server's compose file."""
-    return current().repository / "tracking/compose.yaml"
-
-
-def env_file() -> Path:
-    """Return the path of the file of passwords."""
-    return current().repository / ".env"
 
 
 WAIT = 300  # seconds; the first start creates the tables of the database
@@ -164,14 +142,15 @@ def _compose(stop: bool) -> str:
             "with its compose plug-in, or start the server without containers: "
             "`uv run poe tracking-server --local`."
         )
-    if not env_file().is_file():
+    file, passwords = current().repository / "tracking/compose.yaml", current().repository / ".env"
+    if not passwords.is_file():
         raise StageError(
-            f"{shown(env_file())} with the passwords of database and store is missing: copy "
+            f"{shown(passwords)} with the passwords of database and store is missing: copy "
             ".env.example to .env and fill it in. git ignores it."
         )
-    command = ["docker", "compose", "--file", str(compose_file()), "--env-file", str(env_file())]
-    command += ["down"] if stop else ["up", "--build", "--detach", "--wait"]
-    command += [] if stop else ["--wait-timeout", str(WAIT)]
+    command = ["docker", "compose", "--file", str(file), "--env-file", str(passwords)]
+    start = ["up", "--build", "--detach", "--wait", "--wait-timeout", str(WAIT)]
+    command += ["down"] if stop else start
     if subprocess.run(command, cwd=current().repository, check=False).returncode != 0:
         raise StageError(
             "The containers did not start; see the lines above. For their logs, run "

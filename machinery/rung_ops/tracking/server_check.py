@@ -21,8 +21,6 @@ from rung_ops.errors import StageError
 
 ENDPOINT = "/api/2.0/mlflow/experiments/search"  # needs credentials and the database
 SECONDS = 5.0
-# About 15 s instead of minutes if the server fails during a command.
-RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
 WHERE = (
     "To start it on this machine, run `uv run poe tracking-server`. If it runs elsewhere, correct "
     "`uri` in ops/tracking.toml, or MLFLOW_TRACKING_URI."
@@ -44,14 +42,13 @@ CREDENTIALS = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to thos
 class ServerDownError(MlflowException, SystemExit):
     """The server cannot be used; the message says where, why and what to do.
 
-    Catch it as an MlflowException to continue without a registry. Uncaught, it ends the program
-    like SystemExit: with the message and exit code 1, without a traceback.
+    Catch it as an MlflowException to continue without a registry. Uncaught, it ends the program like
+    SystemExit: with the message and exit code 1, without a traceback.
     """
 
     def __init__(self, message: str) -> None:
-        """Set the message, and the exit code of SystemExit."""
         MlflowException.__init__(self, message, error_code=TEMPORARILY_UNAVAILABLE)
-        self.code = message
+        self.code = message  # of SystemExit
 
 
 def is_server(uri: str) -> bool:
@@ -60,18 +57,12 @@ def is_server(uri: str) -> bool:
 
 
 def problem(uri: str, seconds: float = SECONDS) -> str | None:
-    """Send one request to the server; return the problem as a sentence, None if it responds.
-
-    Args:
-        uri: address of the server.
-        seconds: timeout.
-    """
+    """Send one request to the server; return the problem as a sentence, None if it responds."""
     server = f"The MLflow server at {uri}"
     try:
+        credentials = get_default_host_creds(uri.rstrip("/"))  # refuses settings that contradict
         response = http_request(
-            get_default_host_creds(uri.rstrip("/")),
-            ENDPOINT,
-            "POST",
+            *(credentials, ENDPOINT, "POST"),
             json={"max_results": 1},
             max_retries=0,
             timeout=seconds,
@@ -101,13 +92,9 @@ def problem(uri: str, seconds: float = SECONDS) -> str | None:
 
 @cache
 def require(uri: str, seconds: float = SECONDS) -> None:
-    """Check the server, once for each process.
-
-    Raises:
-        ServerDownError: it cannot be used.
-    """
-    for name, value in RETRIES.items():
-        os.environ.setdefault(name, value)
+    """Check the server, once for each process; ServerDownError says why it cannot be used."""
+    # About 15 s instead of minutes if the server fails during a command.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     if reason := problem(uri, seconds):
         raise ServerDownError(reason)
 
@@ -116,12 +103,7 @@ def require(uri: str, seconds: float = SECONDS) -> None:
 def server_errors(store_uri: Callable[[], str], remedy: str) -> Iterator[None]:
     """Convert errors of a server that fails during the block to ServerDownError.
 
-    Args:
-        store_uri: returns the store that the block uses; called after an error.
-        remedy: what to do, for the message.
-
-    Raises:
-        ServerDownError: the server stopped responding, or refused a request.
+    `store_uri` returns the store that the block uses, and is called after an error; `remedy` says what to do.
     """
     try:
         yield
@@ -142,24 +124,21 @@ def _diagnosis(error: Exception, uri: str) -> str:
     cause = _cause(error)
     if cause in NOT_THERE:
         return ""
-    reason = problem(uri)
-    if reason is None and cause == TIMED_OUT:
+    if reason := problem(uri):
+        return f"{reason} "
+    if cause == TIMED_OUT:
         return LONGER_DURING
-    if reason is None:
-        reason = CREDENTIALS if isinstance(error, RestException) and _refused(error) else FILES
-    return f"{reason} "
+    return f"{CREDENTIALS if _status(error) in REFUSALS else FILES} "
 
 
 def _is_client_error(error: Exception) -> bool:
-    """Return whether the server refused an invalid request, rather than failed."""
-    if not isinstance(error, RestException):
-        return False
-    return bool(error.get_http_status_code() < 500) and not _refused(error)
+    """Return whether the server refused an invalid request, rather than the credentials, or failed."""
+    status = _status(error)
+    return status is not None and status < 500 and status not in REFUSALS
 
 
-def _refused(error: RestException) -> bool:
-    """Return whether the server refused the credentials."""
-    return error.get_http_status_code() in REFUSALS
+def _status(error: Exception) -> int | None:
+    return int(error.get_http_status_code()) if isinstance(error, RestException) else None
 
 
 def _cause(error: Exception) -> str:

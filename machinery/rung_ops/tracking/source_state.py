@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -29,9 +30,6 @@ def origin() -> dict[str, str]:
         git_commit (40 hex digits), git_author, git_dirty ("true" with uncommitted changes),
         data_hash (MD5 of the validated rows, as in dvc.lock), params_hash (SHA-256), and
         git_trainer where git knows who trains.
-
-    Raises:
-        StageError: the project has no commit yet.
     """
     try:
         commit = _git("rev-parse", "HEAD")
@@ -58,10 +56,9 @@ def origin() -> dict[str, str]:
 
 
 def _trainer() -> dict[str, str]:
-    """Tell who trains, according to git; in CI it may not know."""
     try:
         known = _git("var", "GIT_COMMITTER_IDENT")
-    except git.GitError:
+    except git.GitError:  # in CI it may not know
         return {}
     return {"git_trainer": known.rpartition(">")[0] + ">"}
 
@@ -73,13 +70,16 @@ def data_hash() -> str:
 
 def recorded_hash(path: Path) -> str:
     """Read the MD5 of a stage's output from dvc.lock; empty if DVC has not made it."""
+    outs = (out for stage in _outs().values() for out in stage)
+    return next((str(out.get("md5", "")) for out in outs if out["path"] == shown(path)), "")
+
+
+def _outs() -> dict[str, list[dict[str, Any]]]:
+    """Read what each stage made from dvc.lock; empty without DVC."""
     lock = current().root / "dvc.lock"
-    stages = yaml.safe_load(lock.read_text(encoding="utf-8")) if lock.exists() else {}
-    for stage in stages.get("stages", {}).values():
-        for out in stage.get("outs", []):
-            if out["path"] == shown(path):
-                return str(out.get("md5", ""))
-    return ""
+    content = yaml.safe_load(lock.read_text(encoding="utf-8")) if lock.is_file() else None
+    stages = (content or {}).get("stages") or {}
+    return {name: stage.get("outs", []) for name, stage in stages.items()}
 
 
 def _git(*arguments: str) -> str:
@@ -89,8 +89,7 @@ def _git(*arguments: str) -> str:
 def newer(facts: Mapping[str, str]) -> list[str]:
     """Say which files of a version are other ones here, and how they come into a version.
 
-    Args:
-        facts: origin of a version, with its hashes; one that it lacks is not compared.
+    A hash that the version's origin lacks is not compared.
     """
     here = {
         "src/": (
@@ -114,12 +113,10 @@ def params_hash() -> str:
 
 
 def changes_since_training() -> list[str]:
-    """List what has changed since the model was trained and evaluated: `model.C in params.toml`.
-
-    Raises:
-        StageError: DVC does not tell; the message repeats what it said.
-    """
-    stages = list(_stages())
+    """List what has changed since the model was trained and evaluated: `model.C in params.toml`."""
+    files = (current().model_file, current().refitted.parent, current().metrics)
+    trained = {shown(file) for file in files}
+    stages = [name for name, outs in _outs().items() if trained & {out["path"] for out in outs}]
     if not stages:  # trained without DVC
         return []
     done = dvc.run(current().root, "status", "--json", *stages)
@@ -127,18 +124,6 @@ def changes_since_training() -> list[str]:
         raise StageError(f"DVC does not tell what was trained: {printable(done.stderr.strip())}")
     status = json.loads(done.stdout or "{}")
     return sorted({each for stage in status.values() for part in stage for each in _named(part)})
-
-
-def _stages() -> Iterator[str]:
-    """Name the stages of dvc.lock that write the models and their figures."""
-    lock = current().root / "dvc.lock"
-    files = (current().model_file, current().refitted.parent, current().metrics)
-    written = {shown(file) for file in files}
-    content = yaml.safe_load(lock.read_text(encoding="utf-8")) if lock.is_file() else None
-    for name, stage in ((content or {}).get("stages") or {}).items():
-        paths = {out["path"] for out in stage.get("outs", [])}
-        if paths & written:
-            yield name
 
 
 def _named(part: object) -> Iterator[str]:

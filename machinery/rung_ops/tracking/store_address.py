@@ -42,11 +42,7 @@ class ServerPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def policy() -> ServerPolicy:
-    """Read [server] of ops/tracking.toml.
-
-    Raises:
-        SettingsError: a value is unknown, or is not what it has to be.
-    """
+    """Read [server] of ops/tracking.toml."""
     return settings.read(settings_file(), ServerPolicy, "server")
 
 

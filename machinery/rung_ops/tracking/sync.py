@@ -49,13 +49,10 @@ NOT_COPIED = {WAITING, "mlflow.log-model.history"}
 
 
 class Copying:
-    """Copies runs from one store to another.
+    """Copies runs from the store `source` to the store `target`.
 
     Attributes:
-        source: the store to copy from.
-        target: the store to copy to.
-        runs: ids in the target by ids in the source.
-        models: the same for logged models.
+        runs, models: ids in the target by ids in the source, of runs and of logged models.
         copied: number of runs written, without those that were complete before.
     """
 
@@ -74,8 +71,15 @@ class Copying:
         if parent:
             self.run(self.source.get_run(parent))
         experiment = self._experiment(self.source.get_experiment(run.info.experiment_id))
-        existing = self._copy_of(original, experiment)
-        copy = existing.info.run_id if existing else self._create(run, experiment)
+        query = f"tags.{ORIGINAL} = '{original}'"
+        existing = next(iter(self.target.search_runs([experiment], query, max_results=1)), None)
+        created = existing
+        if created is None:
+            tags = self._tags(run) | {ORIGINAL: original}
+            created = self.target.create_run(
+                experiment, run.info.start_time, tags, run.info.run_name
+            )
+        copy = str(created.info.run_id)
         self.runs[original] = copy
         done = existing is not None and existing.data.tags.get(COMPLETE) == "true"
         self._models(run, copy, experiment, done)
@@ -91,16 +95,6 @@ class Copying:
         if existing is None:
             return self.target.create_experiment(experiment.name)
         return str(existing.experiment_id)
-
-    def _copy_of(self, original: str, experiment: str) -> Run | None:
-        query = f"tags.{ORIGINAL} = '{original}'"
-        copies = self.target.search_runs([experiment], query, max_results=1)
-        return copies[0] if copies else None
-
-    def _create(self, run: Run, experiment: str) -> str:
-        tags = self._tags(run) | {ORIGINAL: run.info.run_id}
-        created = self.target.create_run(experiment, run.info.start_time, tags, run.info.run_name)
-        return str(created.info.run_id)
 
     def _tags(self, run: Run) -> dict[str, str]:
         tags = {name: value for name, value in run.data.tags.items() if name not in NOT_COPIED}
@@ -134,22 +128,15 @@ class Copying:
             copies = self.target.search_logged_models(
                 [experiment], f"tags.{MODEL_ORIGINAL} = '{model.model_id}'", max_results=1
             )
-            copy = copies[0] if copies else self._create_model(model, run_copy, experiment)
+            # The registry sets the internal tags of a registered version.
+            tags = {k: v for k, v in model.tags.items() if not k.startswith("mlflow.")}
+            tags[MODEL_ORIGINAL] = model.model_id
+            copy = next(iter(copies), None) or self.target.create_logged_model(
+                experiment, model.name, run_copy, tags, model.params, model.model_type
+            )
             self.models[model.model_id] = copy.model_id
             if not done:
                 self._fill_model(model, copy, run_copy)
-
-    def _create_model(self, model: LoggedModel, run_copy: str, experiment: str) -> LoggedModel:
-        return self.target.create_logged_model(
-            experiment,
-            model.name,
-            run_copy,
-            # The registry sets the internal tags of a registered version.
-            {k: v for k, v in model.tags.items() if not k.startswith("mlflow.")}
-            | {MODEL_ORIGINAL: model.model_id},
-            model.params,
-            model.model_type,
-        )
 
     def _fill_model(self, model: LoggedModel, copy: LoggedModel, run_copy: str) -> None:
         files = _folder(model.artifact_location)
@@ -186,11 +173,7 @@ def versions_of(store: MlflowClient, name: str) -> list[ModelVersion]:
 
 
 def register_versions(copying: Copying, versions: Iterable[ModelVersion]) -> dict[str, str]:
-    """Register versions of one model whose runs were copied; skip registered ones.
-
-    Returns:
-        The number at the server by local number.
-    """
+    """Register versions whose runs were copied, once; return their numbers there by local number."""
     numbers: dict[str, str] = {}
     registered: dict[str | None, str] | None = None
     for version in versions:
@@ -219,7 +202,7 @@ def _model(target: MlflowClient, name: str) -> RegisteredModel:
 
 def _register(copying: Copying, version: ModelVersion, original: str) -> str:
     tags = {name: value for name, value in version.tags.items() if name != WAITING}
-    model = copying.models[_model_id(version)]
+    model = copying.models[str(version.model_id or str(version.source).removeprefix("models:/"))]
     created = copying.target.create_model_version(
         version.name,
         f"models:/{model}",
@@ -231,16 +214,8 @@ def _register(copying: Copying, version: ModelVersion, original: str) -> str:
     return str(created.version)
 
 
-def _model_id(version: ModelVersion) -> str:
-    return str(version.model_id or str(version.source).removeprefix("models:/"))
-
-
 def copy_aliases(copying: Copying, name: str, numbers: dict[str, str]) -> list[str]:
-    """Copy aliases and tags of the model; keep those that the server has.
-
-    Returns:
-        The differences that were kept, as sentences.
-    """
+    """Copy aliases and tags of the model; keep, and say, what differs at the server."""
     local, remote = copying.source.get_registered_model(name), _model(copying.target, name)
     kept = []
     for alias, number in local.aliases.items():
@@ -268,41 +243,28 @@ def copy_aliases(copying: Copying, name: str, numbers: dict[str, str]) -> list[s
 
 @contextmanager
 def open_stores() -> Iterator[Copying]:
-    """Open both stores, under a lock of this machine.
-
-    Raises:
-        StageError: runs are not recorded at a server, or another process is copying.
-        ServerDownError: the server does not respond, or fails during the block.
-    """
+    """Open both stores, under a lock of this machine."""
     uri = store_address.tracking_uri()
     if not server_check.is_server(uri):
         raise StageError(
             f"Runs are recorded in {uri}, which is not a server. Set the server in "
             "ops/tracking.toml, or in MLFLOW_TRACKING_URI."
         )
-    target = registry.client()
+    target, local = registry.client(), store_address.local_uri()
     registry.fix_paths(store_address.local_store())
-    lock = Path(f"{store_address.local_store()}.copying")
-    descriptor = locks.try_lock(lock)
+    descriptor = locks.try_lock(Path(f"{store_address.local_store()}.copying"))
     if descriptor is None:
         raise StageError("Another process is copying these runs: wait until it ends.")
+    again = "Run the command again when it is back: it continues from there."
     try:
-        with server_check.server_errors(
-            lambda: uri, "Run the command again when it is back: it continues from there."
-        ):
-            yield Copying(
-                MlflowClient(store_address.local_uri(), store_address.local_uri()), target
-            )
+        with server_check.server_errors(lambda: uri, again):
+            yield Copying(MlflowClient(local, local), target)
     finally:
         os.close(descriptor)
 
 
 def run_copy(copy: Callable[[Copying], Iterable[str]]) -> int:
-    """Open both stores and copy; return the exit code.
-
-    Args:
-        copy: copies, and yields lines of progress.
-    """
+    """Open both stores, copy and print the lines of progress; return the exit code."""
     with open_stores() as opened:
         for line in copy(opened):
             print(line, flush=True)
@@ -377,12 +339,11 @@ def migrate() -> int:
 
     An interrupted migration can be run again: nothing is copied twice. The local store is kept.
     """
-    if not store_address.local_store().is_file():
-        print(
-            f"There is no {store_address.local_store().name}: no run was recorded in this folder."
-        )
-        return 0
-    return run_copy(copy_all)
+    store = store_address.local_store()
+    if store.is_file():
+        return run_copy(copy_all)
+    print(f"There is no {store.name}: no run was recorded in this folder.")
+    return 0
 
 
 def copy_all(copying: Copying) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,13 @@ SETTINGS = "settings"  # user attribute of a trial
 
 
 def score_of(settings: dict[str, Any], rows: pl.DataFrame, metric: str, seed: int) -> float:
-    """Score hyperparameters by cross-validation; rows with a time are split by time.
+    """Return the mean figure of score() over FOLDS folds; rows with a time are split by time.
 
     Args:
         settings: of build(), without the seed.
         rows: training rows, shape (n_rows, n_columns).
-        metric: the figure of score().
+        metric: the figure.
         seed: of the model and the folds.
-
-    Returns:
-        The mean of the figure over FOLDS folds.
     """
     model = contract.build(settings | {"seed": seed})
     if contract.TIME is not None:
@@ -56,7 +54,9 @@ def score_of(settings: dict[str, Any], rows: pl.DataFrame, metric: str, seed: in
     actual = estimator.truth(rows)
     figures = []
     for learn, judge in folds.split(np.zeros((len(actual), 1)), actual):
-        learn = _known(rows, learn, judge)
+        # Of a forecast, leave out the rows whose outcome was not known when the first is predicted.
+        if forecast.declared() is not None:
+            learn = learn[forecast.known_in_time(rows[learn], rows[judge]).to_numpy()]
         unfitted = contract.build(settings | {"seed": seed})
         weights = window.weight_arguments(unfitted, rows[learn])
         fitted = unfitted.fit(estimator.features(rows[learn]), actual[learn], **weights)
@@ -65,21 +65,9 @@ def score_of(settings: dict[str, Any], rows: pl.DataFrame, metric: str, seed: in
     return float(np.mean(figures))
 
 
-def _known(rows: pl.DataFrame, learn: np.ndarray, judge: np.ndarray) -> np.ndarray:
-    """Of a forecast, leave out the rows whose outcome was not known when the first is predicted."""
-    if forecast.declared() is None:
-        return learn
-    return learn[forecast.known_in_time(rows[learn], rows[judge]).to_numpy()]
-
-
 @dataclass(frozen=True)
 class Suggestion:
-    """Hyperparameters to score.
-
-    Attributes:
-        trial: of the study.
-        settings: of build(), without the seed.
-    """
+    """Hyperparameters of a trial of the study to score: settings of build(), without the seed."""
 
     trial: optuna.Trial
     settings: dict[str, Any]
@@ -90,13 +78,10 @@ class Search:
 
     It suggests trials in rounds. The suggestions depend only on the seed and on earlier rounds, not
     on which worker scores a trial first, so parallel and sequential searches give the same result.
-
-    Args:
-        trials: their number.
-        together: trials in a round.
     """
 
     def __init__(self, trials: int, together: int) -> None:
+        """Take the number of trials, and how many make a round."""
         self.settings = params()
         self.metric = self.settings["score"]["metric"]
         self.trials, self.together = trials, together
@@ -140,23 +125,8 @@ def sequential(search: Search, rows: pl.DataFrame) -> None:
             search.tell(suggestion, figure)
 
 
-def _run_search(
-    search: Search, rows: pl.DataFrame, run_trials: Callable[[Search, pl.DataFrame], None]
-) -> optuna.Study:
-    # After an exception, the run ends as FAILED.
-    with mlflow.start_run(run_name="tune", tags=registry.run_tags()):
-        run_trials(search, rows)
-        mlflow.log_metric(search.metric, search.study.best_value)
-    return search.study
-
-
 def tune_verb(run_trials: Callable[[Search, pl.DataFrame], None], together: int) -> Verb:
-    """Make the verb `poe tune`.
-
-    Args:
-        run_trials: scores all trials of the search; raises StageError if it cannot continue.
-        together: default of --together.
-    """
+    """Make the verb `poe tune`, of what scores all trials of a search, and its default of --together."""
 
     @verb("poe tune")
     @click.option(
@@ -183,8 +153,12 @@ def tune_verb(run_trials: Callable[[Search, pl.DataFrame], None], together: int)
         score_now = score_of(settings["model"], rows, metric, settings["seed"])
         print(f"params.toml now: {metric} {score_now:.4f}", flush=True)
         with server_check.server_errors(store_address.tracking_uri, "Tune again when it is back."):
-            study = _run_search(Search(trials, together), rows, run_trials)
-        _report(study, trials, score_now, settings["score"]["higher_is_better"])
+            search = Search(trials, together)
+            # After an exception, the run ends as FAILED.
+            with mlflow.start_run(run_name="tune", tags=registry.run_tags()):
+                run_trials(search, rows)
+                mlflow.log_metric(metric, search.study.best_value)
+        _report(search.study, trials, score_now, settings["score"]["higher_is_better"])
         if choice := rolling_origin.before_test():
             print("\nWindows, with the [model] of params.toml:\n", flush=True)
             print(*rolling_origin.lines(choice), sep="\n")
@@ -212,6 +186,12 @@ def _report(study: optuna.Study, trials: int, score_now: float, higher_is_better
     """Write what was found to a file, and print it as the [model] table."""
     best = study.best_trial.user_attrs[SETTINGS]
     result = {"trials": trials, "today": score_now, "best": study.best_value, "model": best}
+    result["at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    result["tried"] = [
+        {"trial": each.number + 1, "figure": each.value, "model": each.user_attrs[SETTINGS]}
+        for each in study.trials
+        if each.value is not None  # of a trial whose figure is NaN
+    ]
     tuning_file().parent.mkdir(parents=True, exist_ok=True)
     tuning_file().write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(

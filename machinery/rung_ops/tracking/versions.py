@@ -23,11 +23,12 @@ from rung_ops import contract
 from rung_ops.features.point_in_time import join
 from rung_ops.project import current, keyless
 from rung_ops.project.paths import params
-from rung_ops.tracking import registry
+from rung_ops.tracking import model_bytes, registry
 from rung_ops.tracking.model_bytes import VersionError
 from rung_ops.training import estimator
 
 CODE = "code"  # artifact of a run: its copy of src/
+REPORT = "reports/report.html"  # artifact of a run: the report with its version and commit
 ROWS = "rows"  # tag of a version: the months that it was trained and judged on, in a sentence
 KIND = "kind.txt"  # beside the predictions: what they are
 ORIGIN = (
@@ -59,11 +60,7 @@ def origin_of(version: ModelVersion) -> dict[str, str]:
 
 
 def changes(facts: Mapping[str, str], others: Mapping[str, str]) -> str:
-    """Say in which of source, parameters, data and predictions two versions differ.
-
-    Args:
-        facts, others: the origin of each; what one of them lacks is not compared.
-    """
+    """Say in which of IDENTITY two versions differ; what the facts of one lack is not compared."""
     known = [name for name in IDENTITY if facts.get(name) and others.get(name)]
     changed = [IDENTITY[name] for name in known if facts[name] != others[name]]
     same = [IDENTITY[name] for name in known if facts[name] == others[name]]
@@ -85,10 +82,7 @@ def other_split(version: ModelVersion) -> Iterator[tuple[str, str, str]]:
 
 
 def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
-    """Score a Parquet file of rows.
-
-    Returns:
-        Predictions as from estimator.predict().
+    """Score a Parquet file of rows, as estimator.predict() does.
 
     Raises:
         VersionError: the model or its code is missing, or the code cannot score the rows.
@@ -96,26 +90,19 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
     name = f"version {version.version}"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        model = _fetch(folder / "model", artifact_uri=f"models:/{version.name}/{version.version}")
-        code = _fetch(folder / "run", run_id=version.run_id, artifact_path=CODE)
-        models = sorted(model.rglob("*.skops")) if model else []
-        if len(models) != 1:
-            raise VersionError(f"{name} has {len(models)} skops files in the store; expected one")
+        model = model_bytes.fetch(version, folder)
+        code = fetch(folder / "run", run_id=version.run_id, artifact_path=CODE)
         if code is None:
             raise VersionError(
                 f"{name}: its run has no artifact `{CODE}`, so its features are unknown. "
                 "`uv run poe pipeline` records new versions with it."
             )
         if _same(code, current().root / "src"):  # saves starting a process
-            return estimator.predict(estimator.load(models[0]), pl.read_parquet(rows))
+            return estimator.predict(estimator.load(model), pl.read_parquet(rows))
         output = folder / "predictions.npy"
+        arguments = map(str, (code, model, rows, output))
         done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "rung_ops.tracking.versions",
-                *map(str, (code, models[0], rows, output)),
-            ],
+            [sys.executable, "-m", "rung_ops.tracking.versions", *arguments],
             cwd=current().root,
             env=keyless.environment() | {"PYTHONPATH": str(code)},
             check=False,
@@ -138,11 +125,12 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
 def slices(version: ModelVersion) -> list[dict[str, Any]]:
     """Read the slices of a version's own evaluation; empty if none were recorded."""
     with tempfile.TemporaryDirectory() as folder:
-        file = _fetch(Path(folder), run_id=version.run_id, artifact_path="reports/slices.json")
+        file = fetch(Path(folder), run_id=version.run_id, artifact_path="reports/slices.json")
         return list(json.loads(file.read_text(encoding="utf-8"))) if file else []
 
 
-def _fetch(folder: Path, **artifact: Any) -> Path | None:
+def fetch(folder: Path, **artifact: Any) -> Path | None:
+    """Download what the arguments of MLflow's download_artifacts() name; None if that fails."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     folder.mkdir(exist_ok=True)
     try:

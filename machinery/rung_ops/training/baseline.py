@@ -1,11 +1,7 @@
-"""Stage: compare the model with the best baseline: a constant, or of forecasts a naive one.
-
-A naive forecast is what a series was before, as it was known when the forecast was made.
-"""
+"""Stage: compare the model with the best baseline: a constant, or of forecasts a naive one."""
 
 import json
 import math
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,18 +25,7 @@ AT, ROW, VALUE = "__at", "__row", "__value"
 def forecasts(
     train: pl.DataFrame, rows: pl.DataFrame, history: pl.DataFrame
 ) -> dict[str, np.ndarray]:
-    """Predict rows by the values of their series that were known when the forecast was made.
-
-    Args:
-        train: training rows; the residuals of QUANTILES are theirs.
-        rows: to predict.
-        history: all rows, with their target.
-
-    Returns:
-        By name, each of shape (n_rows,), NaN where there is no such value: the last value, and
-        where there is a SEASON the value of as few seasons before TIME as were known. Of QUANTILES
-        it is the median, between the quantiles of its residuals: shape (n_rows, 3).
-    """
+    """Predict rows by the values of their series that were known, by name; NaN where there is none."""
     ways = {LAST_VALUE: last_value}
     if contract.SEASON is not None:
         ways[SEASONAL] = seasonal
@@ -66,14 +51,7 @@ def seasonal(rows: pl.DataFrame, history: pl.DataFrame) -> np.ndarray:
 def _values(
     rows: pl.DataFrame, history: pl.DataFrame, moments: pl.Series, *, exact: bool
 ) -> np.ndarray:
-    """Look up the value of each row's series at a moment, or the newest one until then.
-
-    Args:
-        rows: to predict.
-        history: rows with their target.
-        moments: in microseconds, shape (n_rows,).
-        exact: whether the value has to be of that moment.
-    """
+    """Look up the value of each row's series at a moment in microseconds, or the newest until then."""
     series = forecast.series()
     known = (
         history.select(
@@ -94,13 +72,7 @@ def _values(
 
 
 def _with_interval(median: np.ndarray, before: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Put quantiles around a forecast, where QUANTILES asks for them.
-
-    Args:
-        median: the forecast, shape (n_rows,).
-        before: the same of the training rows, shape (n_train,).
-        truth: of the training rows, shape (n_train,).
-    """
+    """Put quantiles around a forecast, of its residuals in training, where QUANTILES asks for them."""
     quantiles = estimator.kind().quantiles
     if not quantiles:
         return median
@@ -110,23 +82,12 @@ def _with_interval(median: np.ndarray, before: np.ndarray, truth: np.ndarray) ->
     return target.of_regressor(each, target.QUANTILE)
 
 
-def comparison_file() -> Path:
-    """Return the path of the comparison with a baseline."""
-    return current().reports / "comparison.json"
-
-
 LEVEL = 0.95  # confidence level of the interval
 CONSTANT = "constant"
 
 
 class Baseline(NamedTuple):
-    """A simple prediction to compare with.
-
-    Attributes:
-        name: CONSTANT, or one of rung_ops.training.baseline.
-        predictions: as estimator.predict() returns them.
-        figures: of a forecast, the metric of each baseline on the same rows, by name.
-    """
+    """A simple prediction; `figures` has the metric of every baseline of a forecast."""
 
     name: str
     predictions: np.ndarray
@@ -141,12 +102,7 @@ def in_words(name: str) -> str:
 
 
 def best(train: pl.DataFrame, rows: pl.DataFrame) -> Baseline:
-    """Predict rows with the baseline that scores best on them.
-
-    Args:
-        train: training rows.
-        rows: with their target.
-    """
+    """Predict rows with the baseline that scores best on them."""
     simple = baseline(train, rows)
     if forecast.declared() is None:
         return Baseline(CONSTANT, simple, {})
@@ -209,18 +165,7 @@ def constant(actual: np.ndarray) -> float:
 def compare(
     actual: np.ndarray, model: np.ndarray, simple: np.ndarray, group: np.ndarray | None = None
 ) -> dict[str, Any]:
-    """Compare two sets of predictions of the same rows by the metric of params.toml.
-
-    Args:
-        actual: target values, shape (n_rows,).
-        model: predictions of the model, shape (n_rows,).
-        simple: predictions of the baseline, shape (n_rows,).
-        group: the number of each row's group, from 0, shape (n_rows,); dealt at random by default.
-
-    Returns:
-        The figures of both, the gain of the model (positive is better), its confidence interval
-        where there are rows enough for one, and whether the whole interval is positive.
-    """
+    """Compare predictions of the same rows by the metric; the gain has an interval where it can."""
     settings = params()
     metric = settings["score"]["metric"]
     sign = 1 if settings["score"]["higher_is_better"] else -1
@@ -249,10 +194,7 @@ def _gain(value: float) -> str:
 
 def main() -> int:
     """Compare the model with the best baseline; return the exit code."""
-    rows, train = (
-        pl.read_parquet(made(current().predictions)),
-        pl.read_parquet(made(current().train)),
-    )
+    rows, train = (pl.read_parquet(made(p)) for p in (current().predictions, current().train))
     simple = best(train, rows)
     try:
         group = time_blocks.groups(rows, params()["seed"], jackknife.GROUPS)
@@ -263,7 +205,8 @@ def main() -> int:
     if simple.figures:
         result |= {"best_baseline": simple.name, "baselines": simple.figures}
         result |= {"forecast": str(forecast.declared())}
-    comparison_file().write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    written = current().reports / "comparison.json"
+    written.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     metric = params()["score"]["metric"]
     bounds = (
         f"{LEVEL:.0%} interval {_gain(result['gain_low'])} to {_gain(result['gain_high'])}"

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops import contract
+from rung_ops.data.blocks import in_blocks
 from rung_ops.errors import StageError
 from rung_ops.model import predictors, target
 from rung_ops.model.predictors import predict_custom, trusted_types, untrusted
@@ -25,21 +26,13 @@ def features(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def kind() -> target.Kind:
-    """Tell what the project predicts.
-
-    Raises:
-        UnsupportedTargetError: a model can predict no such target.
-    """
+    """Tell what the project predicts."""
     column = contract.Row.to_schema().columns[contract.TARGET]
     return target.kind_of(contract.TARGET, column, contract.QUANTILES)
 
 
 def classes() -> list[str]:
-    """Name the classes of the target in the order of Row; none if it is a number or Boolean.
-
-    Raises:
-        UnsupportedTargetError: a model can predict no such target.
-    """
+    """Name the classes of the target in the order of Row; none if it is a number or Boolean."""
     return list(kind().classes)
 
 
@@ -62,7 +55,9 @@ def predict(estimator: Any, rows: pl.DataFrame) -> np.ndarray:
         target is one of several classes, (n_rows, n_classes): their probabilities. Where there are
         QUANTILES, (n_rows, 3), ascending in each row.
     """
-    return predict_features(estimator, features(rows))
+    # In blocks: FEATURES and the model's own copies take several times what rows do.
+    parts = [predict_features(estimator, features(rows)) for rows in in_blocks(rows.lazy())]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def predict_features(estimator: Any, inputs: pl.DataFrame) -> np.ndarray:
@@ -102,10 +97,7 @@ def crossed(estimator: Any, rows: pl.DataFrame) -> float:
 
 
 def is_classification(estimator: Any) -> bool:
-    """Return whether a model predicts probabilities.
-
-    For a model that is not a scikit-learn estimator, the type of the target decides.
-    """
+    """Return whether a model, or of None the type of the target, is of classes."""
     if hasattr(estimator, "__sklearn_tags__"):
         from sklearn.base import is_classifier
 
@@ -122,13 +114,7 @@ def task(estimator: Any) -> str:
 
 
 def save(estimator: Any, path: Path) -> None:
-    """Save an estimator with save() of model.py, or else with skops, whose files hold no code.
-
-    Raises:
-        UntrustedModelError: TRUSTED lacks a type that load() would need.
-        UnsupportedTargetError: the target is true or false, and it does not tell two classes apart.
-        StageError: save() of model.py did not write to the path.
-    """
+    """Save an estimator with save() of model.py, or else with skops, whose files hold no code."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if predictors.is_custom(contract.model):
         contract.model.save(estimator, path)
@@ -148,23 +134,14 @@ def save(estimator: Any, path: Path) -> None:
 
 
 def save_fitted(estimator: Any, path: Path) -> None:
-    """Save an estimator that training has fitted.
-
-    Raises:
-        StageError: as save(), or the target is one of several classes and the model has not learned
-            all of them.
-    """
+    """Save an estimator that training has fitted, if it has learned all classes of the target."""
     if names := classes():
         target.refuse_unlearned(getattr(estimator, "classes_", range(len(names))), names)
     save(estimator, path)
 
 
 def load(path: Path) -> Any:
-    """Load an estimator that save() wrote.
-
-    Raises:
-        UntrustedModelError: the file holds a type that TRUSTED does not list.
-    """
+    """Load an estimator that save() wrote, if TRUSTED lists its types."""
     if predictors.is_custom(contract.model):
         return contract.model.load(path)
     import skops.io

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 
 from rung_ops import contract
 from rung_ops.contract import forecast, row_checks
+from rung_ops.data import pipeline_graph
 from rung_ops.model.columns import rule_words
 from rung_ops.model.target import inside, numbers
 from rung_ops.project import current, hooks
@@ -51,13 +52,7 @@ class Plot(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """A figure of the report.
-
-    Attributes:
-        name, value: of the model on the test rows.
-        half_width: of its interval; None if it has none.
-        baseline: the same of the baseline; None if it is not known.
-    """
+    """A figure of the report; None for an interval or a baseline's figure that it does not have."""
 
     name: str
     value: float
@@ -118,16 +113,6 @@ def _slice_plots(
         yield Plot(f"by_{column}", what, table, draw, max(2.2, 1.2 + 0.26 * table.height))
 
 
-def _rows_by_month(rows: pl.DataFrame, train: pl.DataFrame | None) -> Iterator[Plot]:
-    """Yield the split as a time line."""
-    if train is None or contract.TIME is None:
-        return
-    times = (each[contract.TIME] for each in (train, rows))
-    table = plots.rows_by_month(*times)
-    what = "Rows by month: learned from, and judging"
-    yield Plot("rows_by_month", what, table, plots.draw_rows_by_month)
-
-
 def _figures(
     rows: pl.DataFrame, predicted: np.ndarray, metrics: dict[str, float], simple: Baseline | None
 ) -> list[Figure]:
@@ -174,8 +159,13 @@ def write_report(
         HookError: a hook cannot be loaded, or returns a wrong type.
     """
     train = pl.read_parquet(current().train) if current().train.is_file() else None
-    simple = _baseline(train, rows)
-    metrics = metrics | _interval_metrics(model, rows, predicted) | _baseline_metrics(simple)
+    # The stages before need not have written their rows.
+    has_history = forecast.declared() is None or current().rows.is_file()
+    simple = baseline.best(train, rows) if train is not None and has_history else None
+    score = params()["score"]
+    metrics = metrics | _interval_metrics(model, rows, predicted)
+    for name, figure in (simple.figures if simple else {}).items():
+        metrics[f"{score['metric']}_of_{name}"] = figure
     metrics |= _hook_metrics(rows, predicted)
     slices = score_by_slice(rows, predicted)
     shutil.rmtree(current().plots, ignore_errors=True)
@@ -184,8 +174,12 @@ def write_report(
     rows.with_columns(predicted=predicted).write_parquet(current().predictions)
     drawn = {
         "slices": list(_slice_plots(slices, rows, predicted, metrics)),
-        "plots": [*all_plots(model, rows, predicted), *_rows_by_month(rows, train)],
+        "plots": list(all_plots(model, rows, predicted)),
     }
+    if train is not None and contract.TIME is not None:
+        table = plots.rows_by_month(train[contract.TIME], rows[contract.TIME])
+        what = "Rows by month: learned from, and judging"
+        drawn["plots"].append(Plot("rows_by_month", what, table, plots.draw_rows_by_month))
     drawn["plots"] += _hook_plots(model, rows, predicted)
     for plot in (*drawn["slices"], *drawn["plots"]):
         plot.table.write_csv(current().plots / f"{plot.name}.csv")
@@ -194,16 +188,21 @@ def write_report(
             LAYOUT,
             title=project_name(),
             description=project_description(),
-            lead=f"{_lead(model, rows)}{_months(rows, train)}",
-            metric=params()["score"]["metric"],
-            higher=params()["score"]["higher_is_better"],
+            lead=_lead(model, rows, train),
+            metric=score["metric"],
+            higher=score["higher_is_better"],
             figures=_figures(rows, predicted, metrics, simple),
             baseline=baseline.in_words(simple.name) if simple else "",
             level=LEVEL,
             drawn={part: [_drawn(plot) for plot in each] for part, each in drawn.items()},
             slices=slices.to_dicts(),
             columns=list(_columns(rows)),
-            files=_files(),
+            graph=pipeline_graph.draw(upto=shown(current().report)),
+            files=[
+                (shown(path), md5(path))  # the hash that DVC has of them
+                for path in (current().train, current().test)
+                if path.is_file()
+            ],
         ),
         encoding="utf-8",
     )
@@ -217,29 +216,10 @@ def _drawn(plot: Plot) -> dict[str, Any]:
     table = plot.table.rows(named=True) if plot.table.height <= MOST_VALUES else []
     return {
         "what": plot.what,
-        "svg": plots.svg(plot.draw, plot.table, plot.height),
+        "svg": plots.svg(plot.draw, plot.table, plot.height, what=plot.what),
         "values": table,
         "file": f"plots/{plot.name}.csv",
     }
-
-
-def _files() -> list[tuple[str, str]]:
-    """Name the tables that the model learned from and was judged by, with the hash that DVC has of them."""
-    found = [path for path in (current().train, current().test) if path.is_file()]
-    return [(shown(path), md5(path)) for path in found]
-
-
-def _months(rows: pl.DataFrame, train: pl.DataFrame | None) -> str:
-    """Say what the model was trained on; empty if the stage before did not write its rows."""
-    if train is None:
-        return ""
-    return f" {refit.sentence(refit.used_rows(train, rows), current().reports)}"
-
-
-def _baseline(train: pl.DataFrame | None, rows: pl.DataFrame) -> Baseline | None:
-    """Predict with the best baseline; None if the stages before did not write their rows."""
-    needed = forecast.declared() is None or current().rows.is_file()
-    return baseline.best(train, rows) if train is not None and needed else None
 
 
 def _interval_metrics(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> dict[str, float]:
@@ -250,13 +230,6 @@ def _interval_metrics(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> 
         "interval_width": float((predicted[:, 2] - predicted[:, 0]).mean()),
         "quantiles_crossed": estimator.crossed(model, rows),
     }
-
-
-def _baseline_metrics(simple: Baseline | None) -> dict[str, float]:
-    """Name the figures of a forecast's baselines."""
-    metric = params()["score"]["metric"]
-    figures = simple.figures if simple else {}
-    return {f"{metric}_of_{name}": figure for name, figure in figures.items()}
 
 
 def _hook_metrics(rows: pl.DataFrame, predicted: np.ndarray) -> dict[str, float]:
@@ -283,11 +256,17 @@ def _hook_plots(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> list[P
     return hook_plots
 
 
-def _lead(model: Any, rows: pl.DataFrame) -> str:
+def _lead(model: Any, rows: pl.DataFrame, train: pl.DataFrame | None) -> str:
+    """Say what predicts what, what it was tested on, and what it was trained on, if that is known."""
     last = getattr(model, "steps", [("", model)])[-1][1]
     sentence = f"{type(last).__name__} predicts {contract.TARGET}; tested on {rows.height:,} rows"
     if contract.TIME is None:
-        return f"{sentence} that were held out."
-    days = rows[contract.TIME].dt.strftime("%Y-%m-%d")
-    sentence += f" from {days.min()!s} to {days.max()!s}, after the training rows."
-    return f"{sentence} A forecast, {made}." if (made := forecast.declared()) else sentence
+        sentence += " that were held out."
+    else:
+        days = rows[contract.TIME].dt.strftime("%Y-%m-%d")
+        sentence += f" from {days.min()!s} to {days.max()!s}, after the training rows."
+        if made := forecast.declared():
+            sentence += f" A forecast, {made}."
+    if train is None:
+        return sentence
+    return f"{sentence} {refit.sentence(refit.used_rows(train, rows), current().reports)}"

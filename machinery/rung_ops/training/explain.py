@@ -5,11 +5,9 @@ Of several classes, the probability of the one that is answered is explained.
 
 import json
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Collection, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -26,13 +24,10 @@ from rung_ops.training import estimator, plots
 def shap_values(
     model: Any, rows: pl.DataFrame, background: pl.DataFrame, seed: int, seconds: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the SHAP values of predictions.
+    """Compute the SHAP values of predictions, against the features of a background.
 
     Args:
-        model: the fitted estimator.
-        rows: features of the rows to explain, shape (n_rows, n_features).
-        background: features of the rows they are compared with, shape (n_background, n_features).
-        seed: of the permutations of features.
+        rows, background: features, shape (n_rows, n_features).
         seconds: time limit; after it, no further row is started.
 
     Returns:
@@ -72,12 +67,7 @@ def _without_compiling() -> ModuleType:
 
 
 def explained_numbers(model: Any, features: pl.DataFrame) -> np.ndarray:
-    """Predict what is explained: of quantiles the median.
-
-    Args:
-        model: the fitted estimator.
-        features: shape (n_rows, n_features).
-    """
+    """Predict what is explained: of quantiles the median."""
     answers, kind = estimator.predict_features(model, features), estimator.kind()
     return numbers(answers, kind) if kind.quantiles else answers
 
@@ -86,7 +76,6 @@ class FeatureEncoder:
     """Encodes features as numbers, as SHAP needs them; numeric features are unchanged."""
 
     def __init__(self, features: pl.DataFrame) -> None:
-        """Assign a code to each value of the features that are not numeric."""
         self.schema = features.schema
         self.values = {
             name: features[name].unique(maintain_order=True)
@@ -123,42 +112,15 @@ class FeatureEncoder:
         return joined["code"].to_numpy()
 
 
-@dataclass(frozen=True)
-class Explained:
-    """Predictions with the effects of features on them.
+class Explained(NamedTuple):
+    """Predictions with the effects of features on them."""
 
-    Attributes:
-        number: of each row that is explained, shape (n_rows,).
-        effects: on that number, shape (n_rows, n_features).
-        answers: what the examples of the report say of each row.
-        ranked: rows in an order from which examples are taken evenly.
-        adverse: of each row, `high` or `low` where only what made its number so is a reason.
-        importance: mean absolute effect of each feature, shape (n_features,).
-        by_class: the same on each class, by its name, each of shape (n_features,); empty of a
-            single number.
-    """
-
-    number: np.ndarray
-    effects: np.ndarray
-    answers: list[dict[str, Any]]
-    ranked: np.ndarray
-    adverse: list[str | None]
-    importance: np.ndarray
-    by_class: Mapping[str, np.ndarray] = field(default_factory=dict)
-
-    def importances(self, features: Sequence[str]) -> dict[str, Any]:
-        """Give each feature's importance, and that on each class, the most important one first."""
-        order = sorted(range(len(features)), key=lambda at: (-self.importance[at], features[at]))
-        named = {"importance": {features[at]: round(float(self.importance[at]), 5) for at in order}}
-        if not self.by_class:
-            return named
-        rounded = {name: weights.round(5).tolist() for name, weights in self.by_class.items()}
-        return named | {
-            "importance_by_class": {
-                features[at]: {name: weights[at] for name, weights in rounded.items()}
-                for at in order
-            }
-        }
+    number: np.ndarray  # of each row that is explained, shape (n_rows,)
+    effects: np.ndarray  # on that number, shape (n_rows, n_features)
+    answers: list[dict[str, Any]]  # what the examples of the report say of each row
+    ranked: np.ndarray  # rows in an order from which examples are taken evenly
+    # Of each row, `high` or `low` where only what made its number so is a reason.
+    adverse: Sequence[str | None]
 
 
 def explained(
@@ -167,20 +129,48 @@ def explained(
     names: Sequence[str],
     adverse: str | Collection[str] | None,
 ) -> Explained:
-    """Explain predictions.
+    """Explain predictions, of several classes the probability of the most probable one.
 
     Args:
-        predicted: as from shap_values.predicted().
-        values: as from shap_values.compute().
-        names: of the classes; empty if a single number is predicted.
-        adverse: what is unfavourable, from adverse_in().
+        predicted: shape (n_rows,), or of classes (n_rows, n_classes).
+        values: SHAP values, shape (n_rows, n_features), or (n_rows, n_features, n_classes).
+        names: of the classes.
+        adverse: from adverse_in().
     """
-    if names:
-        return of_classes(predicted, values, names, adverse or ())
-    return of_numbers(predicted, values, adverse if isinstance(adverse, str) else None)
+    if not names:
+        answers: list[dict[str, Any]] = [{"predicted": round(float(n), 4)} for n in predicted]
+        against = [adverse if isinstance(adverse, str) else None] * len(predicted)
+        return Explained(predicted, values, answers, np.argsort(predicted, kind="stable"), against)
+    rows, answered = np.arange(len(predicted)), predicted.argmax(axis=1)
+    number, named = predicted[rows, answered], labels(predicted, names)
+    answers = [
+        {"predicted": name, "probability": round(float(probability), 4)}
+        for name, probability in zip(named, number, strict=True)
+    ]
+    ranked = np.lexsort((number, answered))  # so that all classes are among them
+    against = [HIGH if name in (adverse or ()) else None for name in named]
+    return Explained(number, values[rows, :, answered], answers, ranked, against)
 
 
-def reasons_are(adverse: str | Collection[str] | None) -> str:
+def _importances(
+    values: np.ndarray, names: Sequence[str], features: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Give each feature's mean absolute effect, and that on each class, the most important first."""
+    by_class = np.abs(values).mean(axis=0)
+    weights = by_class.mean(axis=1) if names else by_class
+    order = sorted(range(len(features)), key=lambda at: (-weights[at], features[at]))
+    found = {"importance": {features[at]: round(float(weights[at]), 5) for at in order}}
+    if not names:
+        return found
+    of_classes = by_class.round(5).tolist()
+    return found | {
+        "importance_by_class": {
+            features[at]: dict(zip(names, of_classes[at], strict=True)) for at in order
+        }
+    }
+
+
+def _reasons_are(adverse: str | Collection[str] | None) -> str:
     """Say which effects are reasons."""
     if adverse is None:
         return "effects of any sign"
@@ -188,75 +178,6 @@ def reasons_are(adverse: str | Collection[str] | None) -> str:
         return f"what makes a prediction {adverse}er"
     named = ", ".join(adverse)
     return f"what makes the answer likelier where it is {named}; else effects of any sign on it"
-
-
-def rounded(base: np.ndarray, names: Sequence[str]) -> float | dict[str, float]:
-    """Round the base value, or that of each class."""
-    if not names:
-        return round(float(base), 4)
-    return dict(zip(names, base.round(4).tolist(), strict=True))
-
-
-def of_numbers(predicted: np.ndarray, values: np.ndarray, adverse: str | None) -> Explained:
-    """Explain predictions of one number.
-
-    Args:
-        predicted: shape (n_rows,).
-        values: SHAP values, shape (n_rows, n_features).
-        adverse: `high` or `low`, as [reasons] of params.toml says.
-    """
-    return Explained(
-        number=predicted,
-        effects=values,
-        answers=[{"predicted": round(float(number), 4)} for number in predicted],
-        ranked=np.argsort(predicted, kind="stable"),
-        adverse=[adverse] * len(predicted),
-        importance=np.abs(values).mean(axis=0),
-    )
-
-
-def of_classes(
-    predicted: np.ndarray, values: np.ndarray, names: Sequence[str], adverse: Collection[str]
-) -> Explained:
-    """Explain the probability of the class that each row is answered with, the most probable one.
-
-    Args:
-        predicted: probabilities, shape (n_rows, n_classes).
-        values: SHAP values, shape (n_rows, n_features, n_classes).
-        names: of the classes.
-        adverse: those that are unfavourable; of them only what made them likelier is a reason.
-    """
-    rows, answered = np.arange(len(predicted)), predicted.argmax(axis=1)
-    probabilities = predicted[rows, answered]
-    named = labels(predicted, names)
-    by_class = np.abs(values).mean(axis=0)
-    return Explained(
-        number=probabilities,
-        effects=values[rows, :, answered],
-        answers=[
-            {"predicted": name, "probability": round(float(probability), 4)}
-            for name, probability in zip(named, probabilities, strict=True)
-        ],
-        ranked=np.lexsort((probabilities, answered)),  # so that all classes are among them
-        adverse=[HIGH if name in adverse else None for name in named],
-        importance=by_class.mean(axis=1),
-        by_class=dict(zip(names, by_class.T, strict=True)),
-    )
-
-
-def explanations_file() -> Path:
-    """Return the path of the explanations as JSON."""
-    return current().reports / "explanations.json"
-
-
-def plot_file() -> Path:
-    """Return the path of the plot of explanations."""
-    return current().reports / "explanations.svg"
-
-
-def table_file() -> Path:
-    """Return the path of the table of explanations."""
-    return current().reports / "explanations.csv"
 
 
 # Defaults of [explain] in params.toml: rows to explain, background rows, time limit in seconds.
@@ -271,15 +192,7 @@ OF = {  # what is explained, where there is more than one number
 def reasons(
     features: pl.DataFrame, values: np.ndarray, row: int, against: str | None = None
 ) -> list[dict[str, Any]]:
-    """Return the features with the largest effects on the prediction of one row.
-
-    Args:
-        features: of the rows, shape (n_rows, n_features).
-        values: from shap_values.compute().
-        row: its number.
-        against: `high` or `low` where that is unfavourable: only what made the prediction worse
-            for the person is a reason then, as the service has it.
-    """
+    """Return the features with the largest effects on a row; `against` HIGH or LOW, only those to there."""
     sign = {None: 0, HIGH: 1, LOW: -1}[against]
     largest = np.argsort(-np.abs(values[row]), kind="stable")
     order = [index for index in largest if not sign or sign * values[row, index] > 0][:REASONS]
@@ -320,9 +233,11 @@ def report(
         **({"of": OF[task]} if (task := estimator.task(model)) in OF else {}),
         "rows": len(values),
         "background": background.height,
-        "base": rounded(base, names),
-        "reasons_are": reasons_are(unfavourable),
-        **result.importances(features.columns),
+        "base": dict(zip(names, base.round(4).tolist(), strict=True))
+        if names
+        else round(float(base), 4),
+        "reasons_are": _reasons_are(unfavourable),
+        **_importances(values, names, features.columns),
         "examples": _examples(result, features, sample["row"]),
         "notes": notes,
     }
@@ -330,10 +245,8 @@ def report(
 
 def _examples(result: Explained, features: pl.DataFrame, rows: pl.Series) -> list[dict[str, Any]]:
     """Explain a few rows, from all parts of the range of predictions, the largest first."""
-    ranked = result.ranked
-    chosen = sorted(
-        {int(ranked[rank]) for rank in np.linspace(0, len(ranked) - 1, EXAMPLES, dtype=int)}
-    )
+    places = np.linspace(0, len(result.ranked) - 1, EXAMPLES, dtype=int)
+    chosen = np.unique(result.ranked[places]).tolist()
     return [
         {
             "test_row": int(rows[row]),
@@ -360,22 +273,19 @@ def _json_value(value: Any) -> Any:
 def main() -> int:
     """Write the explanations, their table and their plot; return the exit code."""
     model = estimator.load(made(current().model_file))
-    result = report(
-        model,
-        pl.read_parquet(made(current().test)),
-        pl.read_parquet(made(current().train)),
-        params(),
-    )
-    explanations_file().write_text(
-        json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    test, train = (pl.read_parquet(made(path)) for path in (current().test, current().train))
+    result = report(model, test, train, params())
+    written = current().reports / "explanations.json"
+    text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
+    written.write_text(text, encoding="utf-8")
     importance = result["importance"]
     table = pl.DataFrame({"feature": list(importance), "importance": list(importance.values())})
-    table.write_csv(table_file())
-    plot_file().write_text(plots.svg(draw, table), encoding="utf-8")
+    table.write_csv(written.with_suffix(".csv"))
+    plot = written.with_suffix(".svg")
+    plot.write_text(plots.svg(draw, table, what="Feature importance"), encoding="utf-8")
     for name, weight in table.head(5).iter_rows():
         print(f"{name:>20} {weight:.4f}")
     for note in result["notes"]:
         print(f"note: {note}")
-    print(f"Wrote {shown(explanations_file())} and {shown(plot_file())}.")
+    print(f"Wrote {shown(written)} and {shown(plot)}.")
     return 0

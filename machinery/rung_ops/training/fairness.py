@@ -9,8 +9,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import pairwise
-from pathlib import Path
+from itertools import pairwise, product
 from typing import Any
 
 import fairlearn.metrics
@@ -36,15 +35,7 @@ class UnknownGroupError(StageError):
 
 
 def groups(column: pl.Series, cuts: list[float]) -> np.ndarray:
-    """Return the name of each row's group, shape (n_rows,).
-
-    Args:
-        column: the values, shape (n_rows,).
-        cuts: upper ends of the ranges of a numeric column: [25] gives `up to 25` and `above 25`.
-
-    Raises:
-        UnknownGroupError: there are cuts for text, or more than MAX_GROUPS values without cuts.
-    """
+    """Return the name of each row's group, shape (n_rows,); numbers are cut at upper ends of ranges."""
     if cuts and not column.dtype.is_numeric():
         raise UnknownGroupError(f"`{column.name}` is not numeric and cannot be cut: write []")
     if cuts:
@@ -109,18 +100,7 @@ def compare(
     smallest: int,
     metrics: dict[str, Any],
 ) -> tuple[dict[str, Any], list[str]]:
-    """Compare the groups of one column.
-
-    Args:
-        truth: target values, shape (n_rows,).
-        predicted: predicted class, 0 or 1, or predicted value; shape (n_rows,).
-        group: name of each row's group, shape (n_rows,).
-        smallest: groups with fewer rows are reported but left out of the differences.
-        metrics: figures by name, each a function of truth and predicted.
-
-    Returns:
-        The figures of each group with their largest differences, and notes on them.
-    """
+    """Compare the groups of one column by `metrics`; return figures, their differences, and notes."""
     frame = fairlearn.metrics.MetricFrame(
         metrics=metrics, y_true=truth, y_pred=predicted, sensitive_features=group
     )
@@ -133,13 +113,21 @@ def compare(
     }
     compared = {name: row for name, row in values.items() if row["rows"] >= smallest}
     notes = [note for name, row in values.items() for note in _notes(name, row, smallest)]
-    differences = {}
-    for figure in [name for name in metrics if name not in COUNTS]:
-        defined = [row[figure] for row in compared.values() if row[figure] is not None]
-        differences[figure] = spread(defined)
-        if len(defined) < 2:
-            notes.append(f"{figure}: fewer than two groups can be compared")
+    differences = {
+        figure: _difference(figure, [row[figure] for row in compared.values()], notes)
+        for figure in metrics
+        if figure not in COUNTS
+    }
     return {"values": values, "differences": differences}, notes
+
+
+def _difference(figure: str, rates: list[float | None], notes: list[str]) -> float | None:
+    """Return the largest difference of rates; None of fewer than two, which is noted."""
+    defined = [rate for rate in rates if rate is not None]
+    if len(defined) > 1:
+        return rounded(max(defined) - min(defined))
+    notes.append(f"{figure}: fewer than two groups can be compared")
+    return None
 
 
 def _notes(name: str, row: dict[str, Any], smallest: int) -> Iterator[str]:
@@ -157,49 +145,25 @@ def _notes(name: str, row: dict[str, Any], smallest: int) -> Iterator[str]:
 def compare_intervals(
     truth: np.ndarray, predicted: np.ndarray, group: np.ndarray, smallest: int
 ) -> tuple[dict[str, Any], list[str]]:
-    """Compare the groups of one column where an interval around a number is predicted.
+    """Compare groups by the errors of the median, and the share and width of the interval."""
+    held, median = inside(truth, predicted), predicted[:, 1]
+    width = predicted[:, 2] - predicted[:, 0]
 
-    Args:
-        truth: target values, shape (n_rows,).
-        predicted: low, median and high, shape (n_rows, 3).
-        group, smallest: as compare() takes them.
+    def of_median(figure: Callable[[np.ndarray, np.ndarray], float]) -> Callable[..., float]:
+        # fairlearn takes one number a row: that of the row.
+        return lambda truth, rows: float(figure(np.asarray(truth), median[np.asarray(rows)]))
 
-    Returns:
-        As compare(): the errors of the median, the share of rows that the interval holds, and its
-        mean width.
-    """
-    held, width = inside(truth, predicted), predicted[:, 2] - predicted[:, 0]
-    figures = {
-        name: _of_rows(predicted[:, 1], figure)
-        for name, figure in REGRESSION.items()
-        if name not in COUNTS
-    }
     metrics = {
-        "rows": fairlearn.metrics.count,
-        **figures,
+        **REGRESSION,
+        **{name: of_median(figure) for name, figure in REGRESSION.items() if name not in COUNTS},
         "interval_coverage": lambda _, rows: float(held[np.asarray(rows)].mean()),
         "interval_width": lambda _, rows: float(width[np.asarray(rows)].mean()),
     }
     return compare(truth, np.arange(len(truth)), group, smallest, metrics)
 
 
-def _of_rows(
-    predicted: np.ndarray, figure: Callable[[np.ndarray, np.ndarray], float]
-) -> Callable[[np.ndarray, np.ndarray], float]:
-    """Make a figure of truth and the numbers of rows, as fairlearn takes one number a row."""
-    return lambda truth, rows: float(figure(np.asarray(truth), predicted[np.asarray(rows)]))
-
-
 def few_rows(values: Mapping[str, Any], smallest: int) -> dict[str, int]:
-    """Name what is left out of the differences, with its rows.
-
-    Args:
-        values: figures of each group, or those of each by class.
-        smallest: fewer rows are left out.
-
-    Returns:
-        Groups; and where there are classes, single rates of the other groups.
-    """
+    """Name the groups, and of classes single rates, that too few rows leave out of the differences."""
     found: dict[str, int] = {}
     for group, figures in values.items():
         by_class = {name: each for name, each in figures.items() if isinstance(each, Mapping)}
@@ -210,19 +174,12 @@ def few_rows(values: Mapping[str, Any], smallest: int) -> dict[str, int]:
         for name, of_class in by_class.items():
             for figure in RATES:
                 if (behind := _rows_behind(of_class, figure)) < smallest:
-                    found[rate_name(group, figure, name)] = behind
+                    found[f"{group}, {figure} of {name}"] = behind
     return found
 
 
 def not_measured(compared: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Name the figures of which no difference is known, as too few rows are behind them.
-
-    Args:
-        compared: values and differences of the groups of one column.
-
-    Returns:
-        By figure, of a class as `selection_rate of NAME`: the rows behind it in each group.
-    """
+    """Name the figures without a difference, with the rows behind them in each group."""
     found = {}
     for name, difference in compared["differences"].items():
         of_class = isinstance(difference, Mapping)
@@ -244,16 +201,6 @@ def _rows_behind(figures: Mapping[str, Any], figure: str) -> int:
     )
 
 
-def rate_name(group: str, figure: str, name: str) -> str:
-    """Name a rate of a class in a group."""
-    return f"{group}, {figure} of {name}"
-
-
-def spread(defined: Sequence[float]) -> float | None:
-    """Return the largest difference of rates; None of fewer than two."""
-    return rounded(max(defined) - min(defined)) if len(defined) > 1 else None
-
-
 def rounded(value: float) -> float | None:
     """Return a figure as a report has it; None for NaN."""
     return None if math.isnan(value) else round(float(value), 4)
@@ -263,31 +210,14 @@ DEVIATIONS = 1.96  # of the intervals: they hold the true rate 19 times in 20
 
 
 def compare_classes(
-    truth: np.ndarray,
-    predicted: np.ndarray,
-    group: np.ndarray,
-    smallest: int,
-    names: Sequence[str],
+    truth: np.ndarray, predicted: np.ndarray, group: np.ndarray, smallest: int, names: Sequence[str]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Compare the groups of one column where each row is answered with one of several classes.
-
-    Args:
-        truth: place of the class in `names`, shape (n_rows,).
-        predicted: place of the class that is answered, shape (n_rows,).
-        group: name of each row's group, shape (n_rows,).
-        smallest: a rate of fewer rows is reported but left out of the differences.
-        names: of the classes.
-
-    Returns:
-        The figures of each group by class, each class against all others, with the ends of their
-        95 % intervals; the largest differences of each class; and notes on them.
-    """
+    """Compare groups where rows have one of several classes, each against all others."""
     values: dict[str, dict[str, Any]] = {}
     for code, name in enumerate(names):
         actual, chosen = truth == code, predicted == code
-        of_class, _ = compare(
-            actual.astype(int), chosen.astype(int), group, smallest, CLASSIFICATION
-        )
+        truths, choices = actual.astype(int), chosen.astype(int)
+        of_class, _ = compare(truths, choices, group, smallest, CLASSIFICATION)
         for each, figures in of_class["values"].items():
             rows = group == each
             ends = _intervals(figures, actual[rows], chosen[rows])
@@ -297,19 +227,15 @@ def compare_classes(
         f"{what}: {counted(rows, 'row')}, fewer than {smallest}: left out of the differences"
         for what, rows in few.items()
     ]
-    differences: dict[str, dict[str, float | None]] = {}
-    for name in names:
-        differences[name] = {}
-        for figure in RATES:
-            rates = {
-                each: of_group[name][figure]
-                for each, of_group in values.items()
-                if each not in few and rate_name(each, figure, name) not in few
-            }
-            defined = [rate for rate in rates.values() if rate is not None]
-            differences[name][figure] = spread(defined)
-            if len(defined) < 2:
-                notes.append(f"{figure} of {name}: fewer than two groups can be compared")
+    differences: dict[str, dict[str, float | None]] = {name: {} for name in names}
+    for name, figure in product(names, RATES):
+        what = f"{figure} of {name}"
+        rates = [
+            of_group[name][figure]
+            for each, of_group in values.items()
+            if each not in few and f"{each}, {what}" not in few
+        ]
+        differences[name][figure] = _difference(what, rates, notes)
     return {"values": values, "differences": differences}, notes
 
 
@@ -317,8 +243,7 @@ def _intervals(
     figures: Mapping[str, Any], actual: np.ndarray, chosen: np.ndarray
 ) -> Iterator[tuple[str, float | None]]:
     """Yield each rate and the ends of its interval, which is not known without rows."""
-    of_rates = zip(RATES, (chosen, chosen[actual], chosen[~actual]), strict=True)
-    for figure, events in of_rates:
+    for figure, events in zip(RATES, (chosen, chosen[actual], chosen[~actual]), strict=True):
         low = high = math.nan
         if len(events):
             low, high = wilson_interval(int(events.sum()), len(events), DEVIATIONS)
@@ -327,38 +252,12 @@ def _intervals(
         yield f"{figure}_high", rounded(high)
 
 
-def fairness_file() -> Path:
-    """Return the path of the comparison of groups."""
-    return current().reports / "fairness.json"
-
-
-def table_file() -> Path:
-    """Return the path of the table of groups."""
-    return current().reports / "fairness.csv"
-
-
 # Defaults of [fairness] in params.toml.
 SMALLEST_GROUP = 30  # smallest_group: rates of fewer rows are mostly chance
 
 
 def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
-    """Compare the groups of the settings.
-
-    Args:
-        rows: test rows with a column `predicted`, shape (n_rows, n_columns + 1).
-        settings: content of params.toml.
-
-    Returns:
-        The content of reports/fairness.json. `too_small` has the rows of each group that is left
-        out of the differences, by column; `not_measured` the figures without a difference, with the
-        rows behind them in each group. Of several classes figures and differences are by class,
-        and single rates may be too small: a row is answered with its most probable class, so there
-        is no threshold.
-
-    Raises:
-        UnknownGroupError: a column is missing or does not give groups.
-        SettingsError: a number under [fairness] is not finite.
-    """
+    """Compare the groups of params.toml on test rows with a column `predicted`; return the report."""
     truth, predicted = estimator.truth(rows), rows["predicted"].to_numpy()
     chosen = settings.get("fairness", {})
     refuse_infinite(chosen, "params.toml: [fairness]:")
@@ -386,11 +285,12 @@ def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
         if column not in rows.columns:
             raise UnknownGroupError(f"`{column}` is not a column of Row")
         of_column = groups(rows[column], cuts)
-        report["groups"][column], notes = compared_by(truth, predicted, of_column, smallest)
+        compared, notes = compared_by(truth, predicted, of_column, smallest)
+        report["groups"][column] = compared
         report["notes"] += [f"{column}, {note}" for note in notes]
-        if few := few_rows(report["groups"][column]["values"], smallest):
+        if few := few_rows(compared["values"], smallest):
             report["too_small"][column] = few
-        if unknown := not_measured(report["groups"][column]):
+        if unknown := not_measured(compared):
             report["not_measured"][column] = unknown
     if not named:
         report["notes"] = ["No groups are named under [fairness.groups] in params.toml."]
@@ -425,13 +325,14 @@ def main() -> int:
     except UnknownGroupError as error:
         print(f"params.toml, [fairness.groups]: {error}.", file=sys.stderr)
         return 1
-    fairness_file().write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    table(report).write_csv(table_file())
+    written = current().reports / "fairness.json"
+    written.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    table(report).write_csv(written.with_suffix(".csv"))
     for column, compared in report["groups"].items():
         for figure, value in _named(compared["differences"]):
             differs = "?" if value is None else f"{value:.3f}"
             print(f"{column}: {printable(figure)} differs by {differs}")
     for note in report["notes"]:
         print(f"note: {printable(note)}")
-    print(f"Wrote {shown(fairness_file())}.")
+    print(f"Wrote {shown(written)}.")
     return 0

@@ -21,11 +21,6 @@ def prose_file() -> Path:
     return current().root / "docs/model_card.md"
 
 
-def card_file() -> Path:
-    """Return the path of the filled model card."""
-    return current().reports / "model_card.md"
-
-
 # Titles of reports, in the order of the card; other reports follow by name.
 TITLES = {
     "run": "The run",
@@ -42,14 +37,7 @@ BY_CLASS = "by_class"  # table of precision and recall, beside its plot
 
 
 def card(prose: str, reports: Path, origin: str | None = None) -> str:
-    """Build a model card in Markdown.
-
-    Args:
-        prose: text of docs/model_card.md; a section that it refers to (`See docs/use_case.md,
-            Intended use.`) is used instead.
-        reports: folder with the figures of the run, as .json files.
-        origin: a sentence that identifies the model; by default the one in model/.
-    """
+    """Build a model card of its prose and a folder of reports; `origin` names another model."""
     parts = [
         documents.resolved(prose, current().root).rstrip(),
         "",
@@ -152,8 +140,8 @@ def main() -> int:
     if not any(current().reports.glob("*.json")):
         print("There are no figures yet: `uv run poe pipeline` creates them.", file=sys.stderr)
         return 1
-    card_file().write_text(
-        card(prose_file().read_text(encoding="utf-8"), current().reports), encoding="utf-8"
-    )
-    print(f"Wrote {shown(card_file())}.")
+    text = card(prose_file().read_text(encoding="utf-8"), current().reports)
+    written = current().reports / "model_card.md"
+    written.write_text(text, encoding="utf-8")
+    print(f"Wrote {shown(written)}.")
     return 0

@@ -1,5 +1,6 @@
 """The plots of the report: the table of each, also written as CSV to compare runs, and its drawing as SVG."""
 
+import math
 from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import Any
@@ -8,6 +9,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import (
@@ -21,8 +23,8 @@ from rung_ops import contract
 from rung_ops.model.target import inside
 from rung_ops.project.paths import params
 from rung_ops.statistics.intervals import finite
-from rung_ops.system.printable import printable
-from rung_ops.training import estimator
+from rung_ops.system.printable import four_digits, printable
+from rung_ops.training import estimator, plot_marks
 from rung_ops.training.slice_scores import MIN_ROWS, slice_columns, sort_key
 
 matplotlib.use("Agg")  # works without a display, as in CI
@@ -61,15 +63,7 @@ def residuals(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
 
 
 def residuals_over_time(truth: np.ndarray, predicted: np.ndarray, time: pl.Series) -> pl.DataFrame:
-    """Compute the mean residual (actual minus predicted), and its p10 and p90, in PERIODS parts.
-
-    Args:
-        truth, predicted: shape (n_rows,).
-        time: of each row; the parts have equal numbers of rows.
-
-    Returns:
-        One row for each part, earliest first: time (its first), rows, residual, p10, p90.
-    """
+    """Compute the mean residual (actual minus predicted), its p10 and p90, in PERIODS equal parts."""
     table = pl.DataFrame({"time": time, "residual": truth - predicted}).drop_nulls("time")
     part = pl.int_range(pl.len()) * PERIODS // pl.len()
     residual = pl.col("residual")
@@ -88,16 +82,7 @@ def residuals_over_time(truth: np.ndarray, predicted: np.ndarray, time: pl.Serie
 
 
 def importances(model: Any, rows: pl.DataFrame) -> pl.DataFrame:
-    """Compute the permutation importance of each feature: loss of score when it is shuffled.
-
-    Args:
-        model: the fitted estimator.
-        rows: test rows; at most IMPORTANCE_ROWS of them are used.
-
-    Returns:
-        One row for each feature, most important first: feature, importance (mean over REPEATS),
-        deviation (standard deviation).
-    """
+    """Compute each feature's importance: the loss of score when it is shuffled, and its deviation."""
     settings = params()
     metric, sign = settings["score"]["metric"], 1 if settings["score"]["higher_is_better"] else -1
     rows = rows.sample(min(IMPORTANCE_ROWS, rows.height), seed=settings["seed"])
@@ -136,6 +121,7 @@ STYLE: Any = {
     "svg.hashsalt": "rung",  # the same figures give the same bytes
     "svg.fonttype": "path",
     "text.parse_math": False,  # a category of "$5" is text
+    "figure.dpi": 72,  # the units of an SVG, in which plot_marks measures
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -145,9 +131,26 @@ STYLE: Any = {
 }
 
 
+# A legend where marks may lie anywhere: above them it would hide some.
+BESIDE_TITLE: Any = {
+    "frameon": False,
+    "loc": "lower right",
+    "bbox_to_anchor": (1, 1),
+    "borderaxespad": 0,
+    "ncols": 2,
+}
+COMPARED: Any = {"color": GREY, "linestyle": plot_marks.COMPARISON, "linewidth": 1}
+
+
+def _label(text: str, most: int = 24) -> str:
+    """Write a category beside an axis: a long one would leave the plot no room."""
+    text = printable(text)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def draw_roc(axes: Axes, table: pl.DataFrame) -> None:
     """Draw the ROC curve with the diagonal of a random model."""
-    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="chance")
+    axes.plot([0, 1], [0, 1], **COMPARED, label="chance")
     axes.plot(table["false_positive_rate"], table["true_positive_rate"], color=BLUE, label="model")
     axes.set(title="ROC curve", xlabel="false positive rate", ylabel="true positive rate")
     axes.legend(frameon=False)
@@ -155,14 +158,17 @@ def draw_roc(axes: Axes, table: pl.DataFrame) -> None:
 
 def draw_precision_recall(axes: Axes, table: pl.DataFrame) -> None:
     """Draw precision against recall."""
-    axes.plot(table["recall"], table["precision"], color=BLUE)
+    share = table.sort("recall")["precision"][-1]  # where all rows are taken for positive
+    axes.axhline(share, **COMPARED, label="chance")
+    axes.plot(table["recall"], table["precision"], color=BLUE, label="model")
     axes.set(title="Precision and recall", xlabel="recall", ylabel="precision", ylim=(0, 1.02))
+    axes.legend(frameon=False)
 
 
 def draw_calibration(axes: Axes, table: pl.DataFrame) -> None:
     """Draw predicted probabilities against observed shares."""
     top = max(0.05, float(table.select("predicted", "observed").to_numpy().max())) * 1.05
-    axes.plot([0, top], [0, top], color=GREY, linestyle="--", linewidth=1, label="perfect")
+    axes.plot([0, top], [0, top], **COMPARED, label="perfect")
     axes.plot(table["predicted"], table["observed"], color=BLUE, marker="o", label="model")
     axes.set(title="Calibration", xlabel="predicted probability", ylabel="observed share")
     axes.legend(frameon=False)
@@ -170,14 +176,14 @@ def draw_calibration(axes: Axes, table: pl.DataFrame) -> None:
 
 def draw_residuals(axes: Axes, table: pl.DataFrame) -> None:
     """Draw residuals against predictions; a visible pattern is one that the model missed."""
-    axes.axhline(0, color=GREY, linestyle="--", linewidth=1)
+    axes.axhline(0, **COMPARED)
     axes.scatter(table["predicted"], table["residual"], s=8, alpha=0.35, color=BLUE, linewidths=0)
     axes.set(title="Residuals", xlabel="predicted", ylabel="actual minus predicted")
 
 
 def draw_residuals_over_time(axes: Axes, table: pl.DataFrame) -> None:
     """Draw the mean residual by time, and the middle four fifths; a drift is one to come."""
-    axes.axhline(0, color=GREY, linestyle="--", linewidth=1)
+    axes.axhline(0, **COMPARED)
     axes.fill_between(table["time"], table["p10"], table["p90"], color=BLUE, alpha=0.2)
     axes.plot(table["time"], table["residual"], color=BLUE, marker="o", markersize=3)
     axes.tick_params(axis="x", rotation=45)
@@ -198,48 +204,36 @@ def draw_importances(axes: Axes, table: pl.DataFrame) -> None:
 
 
 def draw_by_slice(slices: pl.DataFrame, overall: float) -> Callable[[Axes, pl.DataFrame], None]:
-    """Return a function that draws the metric of each slice with its interval, worst first.
-
-    Args:
-        slices: of with_intervals(), all of them: every plot has the same axis, as long as their
-            intervals need it.
-        overall: the metric of all rows.
-    """
+    """Return a function that draws each slice's metric, worst first, on an axis for all slices."""
     score = params()["score"]
     metric = score["metric"]
     ends = [*slices["low"], *slices["high"], *slices[metric], overall]
     known = [end for end in ends if finite(end) is not None]
     least, most = min(known), max(known)
     margin = 0.05 * (most - least) or 0.05
+    all_rows = "all rows" if finite(overall) is None else f"all rows {four_digits(overall)}"
 
     def draw(axes: Axes, table: pl.DataFrame) -> None:
-        if not _ordered(table):
+        if table["column"][0] not in ("month", "horizon"):
             table = table.sort(
                 metric, descending=not score["higher_is_better"], maintain_order=True
             )
         table = table.reverse()  # the first row is drawn at the top
         places, figures = np.arange(table.height), table[metric].to_numpy()
-        half = (table["high"] - table[metric]).fill_null(0).to_numpy()
-        axes.axvline(overall, color=GREY, linestyle="--", linewidth=1, label="all rows")
+        half = (table["high"] - table[metric]).fill_null(math.nan).to_numpy()
+        axes.axvline(overall, **COMPARED, label=all_rows)
         axes.errorbar(figures, places, xerr=half, fmt="o", color=BLUE, ecolor=GREY, markersize=5)
         names = zip(table["value"], table["rows"], strict=True)
-        axes.set_yticks(places, [f"{printable(str(name))} ({rows:,})" for name, rows in names])
+        axes.set_yticks(places, [f"{_label(str(name))} ({rows:,})" for name, rows in names])
         axes.set(title=f"{metric} by {table['column'][0]}", xlabel=metric)
         axes.set(xlim=(least - margin, most + margin), ylim=(-0.6, table.height - 0.4))
-        axes.legend(frameon=False)
+        axes.legend(**BESIDE_TITLE)
 
     return draw
 
 
 def rows_by_month(train: pl.Series, test: pl.Series) -> pl.DataFrame:
-    """Count the rows of each month that the model learned from and that judge it.
-
-    Args:
-        train, test: the time of each row.
-
-    Returns:
-        month (its first day), learned, judged; a row for each month from the first to the last.
-    """
+    """Count the rows of each month, without a gap, that the model learned from and is judged by."""
     counts = [
         times.drop_nulls().dt.date().dt.truncate("1mo").alias("month").value_counts(name=name)
         for times, name in ((train, "learned"), (test, "judged"))
@@ -255,69 +249,51 @@ def draw_rows_by_month(axes: Axes, table: pl.DataFrame) -> None:
     axes.bar(places, table["judged"], bottom=table["learned"], color=BLUE, width=0.9, label="judge")
     every = max(1, -(-table.height // 12))
     shown = places[::every]
-    axes.set_xticks(shown, table["month"].dt.strftime("%Y-%m")[::every], rotation=45, ha="right")
+    months = table["month"].dt.strftime("%Y-%m")
+    axes.set_xticks(shown, months[::every], rotation=45, ha="right")
+    # Months without a tick have a name as well.
+    axes.xaxis.set_major_formatter(lambda place, _: months[round(place)])
     most = int((table["learned"] + table["judged"]).to_numpy().max())
     axes.set(title="Rows by month", ylabel="rows", ylim=(0, 1.2 * most))  # with room for the legend
     axes.legend(frameon=False, ncols=2, loc="upper left")
 
 
-def _ordered(table: pl.DataFrame) -> bool:
-    return table["column"][0] in ("month", "horizon")
-
-
 def svg(
-    draw: Callable[[Axes, pl.DataFrame], None], table: pl.DataFrame, height: float = HEIGHT
+    draw: Callable[[Axes, pl.DataFrame], None],
+    table: pl.DataFrame,
+    height: float = HEIGHT,
+    *,
+    what: str,
 ) -> str:
-    """Draw one plot; return it as an SVG element for HTML, in the colours of its page.
-
-    Args:
-        draw: draws the table on axes.
-        table: what is drawn.
-        height: of the plot, in inches; it is 5.2 wide.
-    """
+    """Draw one plot; return it as an SVG element with the name `what`, in the colours of its page."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(5.2, height))
         draw(axes, table)
         text = StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+        marks = plot_marks.outlines(axes)
         plt.close(figure)
     document = text.getvalue()
     for colour, name in NAMED.items():
         document = document.replace(f": {colour}", f": {name}")
-    return document[document.index("<svg") :]
+    named = Markup('<svg role="img" aria-label="{}"').format(what)
+    inside = document[document.index("<svg") + len("<svg") : document.rindex("</svg>")]
+    return f"{named}{inside}{marks}\n</svg>\n"
 
 
 FEW = 12  # classes that a plot can tell apart; of more the most frequent ones are drawn
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, names: list[str]) -> pl.DataFrame:
-    """Count rows by class and most probable class: actual, predicted, rows.
-
-    Args:
-        truth: codes of the classes, shape (n_rows,).
-        predicted: probabilities, shape (n_rows, n_classes).
-        names: of the classes.
-    """
-    codes = range(len(names))
-    counts = confusion_matrix(truth, predicted.argmax(axis=1), labels=list(codes))
-    return pl.DataFrame(
-        [
-            (names[row], names[column], int(counts[row, column]))
-            for row in codes
-            for column in codes
-        ],
-        schema=["actual", "predicted", "rows"],
-        orient="row",
-    )
+    """Count rows by class and most probable class: actual, predicted, rows."""
+    counts = confusion_matrix(truth, predicted.argmax(axis=1), labels=range(len(names)))
+    pairs = np.ndindex(*counts.shape)
+    cells = [(names[row], names[column], int(counts[row, column])) for row, column in pairs]
+    return pl.DataFrame(cells, schema=["actual", "predicted", "rows"], orient="row")
 
 
 def by_class(truth: np.ndarray, predicted: np.ndarray, names: list[str]) -> pl.DataFrame:
-    """Compute precision and recall of each class, by the most probable one.
-
-    Returns:
-        One row for each: class, rows, predicted_rows, precision (null if it is never
-        predicted), recall (null if it has no rows).
-    """
+    """Compute each class's precision (null if never predicted) and recall (null without rows)."""
     codes, chosen = list(range(len(names))), predicted.argmax(axis=1)
     precision, recall, _, rows = precision_recall_fscore_support(
         truth, chosen, labels=codes, zero_division=np.nan
@@ -335,10 +311,7 @@ def by_class(truth: np.ndarray, predicted: np.ndarray, names: list[str]) -> pl.D
 def calibration_by_class(
     truth: np.ndarray, predicted: np.ndarray, names: list[str]
 ) -> pl.DataFrame:
-    """Compute mean probability and observed share of each class in bins: class, predicted, observed.
-
-    A class without a row, or with nothing but rows of it, has none.
-    """
+    """Compute mean probability and observed share in bins, of classes with rows of both kinds."""
     tables = [
         calibration(truth == code, predicted[:, code]).select(
             pl.lit(name).alias("class"), "predicted", "observed"
@@ -357,12 +330,12 @@ def draw_confusion(axes: Axes, table: pl.DataFrame) -> None:
     most = np.sort(np.argsort(-counts.sum(axis=1), kind="stable")[:FEW])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     shares, counts = (each[np.ix_(most, most)] for each in (shares, counts))
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, label="share of the actual class")
     for row, column in np.ndindex(*counts.shape):
         colour = "white" if shares[row, column] > 0.5 else "black"
         text = f"{counts[row, column]:,}"
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
-    shown = [printable(names[code]) for code in most]
+    shown = [_label(names[code]) for code in most]
     axes.set_xticks(range(len(most)), shown, rotation=45, ha="right")
     axes.set_yticks(range(len(most)), shown)
     axes.set(title="Confusion matrix (rows)", xlabel="predicted", ylabel="actual")
@@ -375,19 +348,19 @@ def draw_by_class(axes: Axes, table: pl.DataFrame) -> None:
     for offset, figure, colour in ((0.2, "precision", BLUE), (-0.2, "recall", ORANGE)):
         values = top[figure].fill_null(0)
         axes.barh(places + offset, values, height=0.38, color=colour, label=figure)
-    axes.set_yticks(places, [printable(name) for name in top["class"]])
-    axes.set(title="Precision and recall by class", xlim=(0, 1.02))
-    axes.legend(frameon=False)
+    axes.set_yticks(places, [_label(name) for name in top["class"]])
+    axes.set(title="By class", xlim=(0, 1.02))
+    axes.legend(**BESIDE_TITLE)
 
 
 def draw_calibration_by_class(axes: Axes, table: pl.DataFrame) -> None:
     """Draw predicted probabilities of each class against observed shares."""
-    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
+    axes.plot([0, 1], [0, 1], **COMPARED, label="perfect")
     names = table["class"].unique(maintain_order=True).to_list()[:FEW]
     for name in names:
         of_class = table.filter(pl.col("class") == name)
         line = of_class["predicted"], of_class["observed"]
-        axes.plot(*line, marker="o", markersize=3, label=printable(name))
+        axes.plot(*line, marker="o", markersize=3, label=_label(name))
     axes.set(title="Calibration by class", xlabel="predicted probability", ylabel="observed share")
     axes.legend(frameon=False)
 
@@ -398,48 +371,38 @@ MAX_SLICES = 20  # slices that a plot has room for; of more the largest ones are
 def rows_below(
     truth: np.ndarray, predicted: np.ndarray, quantiles: Sequence[float]
 ) -> pl.DataFrame:
-    """Compute the share of rows at or below each quantile: quantile, observed.
-
-    Args:
-        truth: shape (n_rows,).
-        predicted: shape (n_rows, n_quantiles).
-        quantiles: of its columns.
-    """
+    """Compute the share of rows at or below each quantile: quantile, observed."""
     observed = (truth[:, None] <= predicted).mean(axis=0)
     return pl.DataFrame({"quantile": list(quantiles), "observed": observed})
 
 
+INSIDE, WIDTH = "is inside", "its width"  # no names of columns in Row
+
+
 def interval_coverage(truth: np.ndarray, predicted: np.ndarray, rows: pl.DataFrame) -> pl.DataFrame:
-    """Compute the share of rows inside the interval, of all and of each slice.
-
-    Args:
-        truth: shape (n_rows,).
-        predicted: low, median and high, shape (n_rows, 3).
-        rows: of Row.
-
-    Returns:
-        One row each, of slices with MIN_ROWS rows or more: slice, rows, coverage, width (the mean).
-    """
+    """Compute coverage and mean width of the interval, of all rows and of each slice with MIN_ROWS."""
     width = predicted[:, 2] - predicted[:, 0]
-    table = slice_columns(rows).with_columns(held=inside(truth, predicted), width=width)
+    table = slice_columns(rows).with_columns(
+        pl.Series(INSIDE, inside(truth, predicted)), pl.Series(WIDTH, width)
+    )
     figures = (
         pl.len().alias("rows"),
-        pl.col("held").mean().alias("coverage"),
-        pl.col("width").mean(),
+        pl.col(INSIDE).mean().alias("coverage"),
+        pl.col(WIDTH).mean().alias("width"),
     )
     parts = [table.select(pl.lit("all rows").alias("slice"), *figures)]
     for name in table.columns[:-2]:
-        shares = table.group_by(name).agg(figures)
-        values = shares[name].to_list()
+        shares = table.group_by(pl.col(name).alias("value of the slice")).agg(figures)
+        values = shares["value of the slice"].to_list()
         order = sorted(range(len(values)), key=lambda row: sort_key(values[row]))
-        named = pl.format("{} {}", pl.lit(name), name).alias("slice")
-        parts.append(shares[order].select(named, pl.exclude(name)))
+        named = pl.format("{} {}", pl.lit(name), "value of the slice").alias("slice")
+        parts.append(shares[order].select(named, "rows", "coverage", "width"))
     return pl.concat(parts).filter(pl.col("rows") >= MIN_ROWS)
 
 
 def draw_rows_below(axes: Axes, table: pl.DataFrame) -> None:
     """Draw the quantiles against the observed shares."""
-    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
+    axes.plot([0, 1], [0, 1], **COMPARED, label="perfect")
     axes.plot(table["quantile"], table["observed"], color=BLUE, marker="o", label="model")
     axes.set(title="Quantiles", xlabel="predicted quantile", ylabel="share of rows below it")
     axes.legend(frameon=False)
@@ -451,10 +414,10 @@ def draw_interval_coverage(level: float) -> Callable[[Axes, pl.DataFrame], None]
     def draw(axes: Axes, table: pl.DataFrame) -> None:
         most = table.with_row_index().sort("rows", descending=True).head(MAX_SLICES).sort("index")
         top = most.reverse()
-        axes.axvline(level, color=GREY, linestyle="--", linewidth=1, label=f"{level:.0%}")
+        axes.axvline(level, **COMPARED, label=f"{level:.0%}")
         axes.plot(top["coverage"], np.arange(top.height), color=BLUE, marker="o", linestyle="")
-        axes.set_yticks(range(top.height), [printable(name) for name in top["slice"]])
+        axes.set_yticks(range(top.height), [_label(name) for name in top["slice"]])
         axes.set(title="Rows inside the interval", xlabel="share", xlim=(0, 1.02))
-        axes.legend(frameon=False)
+        axes.legend(**BESIDE_TITLE)
 
     return draw

@@ -32,10 +32,7 @@ MOST_NAMED = 10  # drifted features
 
 
 def served_model() -> Path:
-    """Return the file of the model that predicts: the refitted one, or else the one in model/.
-
-    A refitted model whose judged model was replaced since, as by `poe train`, does not count.
-    """
+    """Return the file of the model that predicts: the refitted one, unless another was judged since."""
     refitted, judged = current().refitted, current().model_file
     record = refitted.parent / JUDGED
     if not refitted.exists() or not record.is_file():
@@ -45,14 +42,10 @@ def served_model() -> Path:
 
 
 def all_rows(train: pl.DataFrame, test: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows that the model is fitted to again: those of the window that ends now.
-
-    Args:
-        train: training rows.
-        test: test rows.
-    """
+    """Return the rows that the model is fitted to again: of the window that ends now, `train_rows`."""
+    settings = window.settings()
     rows = pl.concat([train, test.select(train.columns)])
-    return Window.parse(window.settings().window).select(rows)
+    return window.sampled(Window.parse(settings.window).select(rows), settings.train_rows)
 
 
 def used_rows(
@@ -63,10 +56,15 @@ def used_rows(
     return {
         "window": settings.window,
         "begins": None if settings.begins is None else str(settings.begins),
-        "trained": _span(train),
+        "trained": _taught(train, settings),
         "judged": _span(test),
-        "refitted": None if refitted is None else _span(refitted),
+        "refitted": None if refitted is None else _taught(refitted, settings),
     }
+
+
+def _taught(rows: pl.DataFrame, settings: SplitSettings) -> dict[str, Any]:
+    is_sampled = rows.height == settings.train_rows
+    return _span(rows) | ({"sampled": True} if is_sampled else {})
 
 
 def _span(rows: pl.DataFrame) -> dict[str, Any]:
@@ -86,12 +84,7 @@ def recorded(reports: Path) -> str:
 
 
 def sentence(used: dict[str, Any], reports: Path) -> str:
-    """Say in a line which months a model was trained and judged on, and what drift was seen.
-
-    Args:
-        used: from used_rows().
-        reports: the folder that the monitor's report is in, if there is one.
-    """
+    """Say in a line which months a model was trained and judged on, and what drift was seen."""
     within = f" with the window {used['window']}" if used["window"] != str(Window()) else ""
     parts = [f"Trained on {_words(used['trained'])}{within}", f"judged on {_words(used['judged'])}"]
     if used["refitted"]:
@@ -100,7 +93,7 @@ def sentence(used: dict[str, Any], reports: Path) -> str:
 
 
 def _words(used: dict[str, Any]) -> str:
-    rows = counted(used["rows"], "row")
+    rows = counted(used["rows"], "row") + (", a sample" if "sampled" in used else "")
     if "from" not in used:
         return rows
     first, last = used["from"][:7], used["until"][:7]
@@ -123,11 +116,7 @@ def _drift(file: Path) -> str:
 
 
 def _fit() -> Callable[[pl.DataFrame], Any]:
-    """Import fit() of pipeline/train.py.
-
-    Raises:
-        StageError: it has none.
-    """
+    """Import fit() of pipeline/train.py."""
     file = shared("pipeline/train.py")
     spec = importlib.util.spec_from_file_location("train", file)
     assert spec is not None and spec.loader is not None
@@ -151,6 +140,8 @@ def _not_applied(train: pl.DataFrame, test: pl.DataFrame, used: SplitSettings) -
         yield "begins"
     if window.reached(train, test, used).height < train.height:
         yield "window"
+    if used.train_rows is not None and train.height > used.train_rows:
+        yield "train_rows"
     if used.test_rows is None:
         return
     if contract.TIME is None:
@@ -177,7 +168,7 @@ def main() -> int:
     rows = all_rows(train, test) if settings.refit else None
     if rows is not None:
         estimator.save_fitted(_fit()(rows), current().refitted)
-        print(f"fitted again to {_words(_span(rows))}: {shown(current().refitted)}")
+        print(f"fitted again to {_words(_taught(rows, settings))}: {shown(current().refitted)}")
     used = used_rows(train, test, rows)
     judged = {"model": bundle.digest(current().model_file)}
     for path, content in ((folder / JUDGED, judged), (current().reports / ROWS, used)):

@@ -10,7 +10,7 @@ otherwise the widest: without a change, more rows are better, and the figures of
 both).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,24 +23,15 @@ from rung_ops.contract import forecast
 from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import params
-from rung_ops.statistics import time_blocks
-from rung_ops.statistics.jackknife import (
-    GROUPS,
-    Figure,
-    NotComparableError,
-    figure_or_nan,
-    standard_error,
-    student_t_quantile,
-)
+from rung_ops.statistics import jackknife, time_blocks
+from rung_ops.statistics.jackknife import GROUPS, Figure, NotComparableError
 from rung_ops.training import estimator
 from rung_ops.training.window import Window, fit_arguments, has_time, in_use
 
 # The widest first: the others have to beat it.
-WINDOWS = tuple(
-    map(
-        Window.parse,
-        ("all", "12 months", "6 months", "half-life 3 months", "3 months", "2 months", "1 month"),
-    )
+WINDOWS = (
+    *(Window(), Window(12), Window(6), Window(3, half_life=True)),
+    *(Window(3), Window(2), Window(1)),
 )
 BLOCKS = 3
 LEAST = 100  # rows to learn from, and to be judged in all blocks together
@@ -52,69 +43,40 @@ FitAndPredict = Callable[[pl.DataFrame, np.ndarray | None, pl.DataFrame], np.nda
 
 @dataclass(frozen=True)
 class Candidate:
-    """A window that was compared.
-
-    Attributes:
-        window: the window.
-        rows: that its model learned from for the newest block.
-        figure: mean over the blocks; greater is better.
-        gain: over the widest window; None for that one.
-        error: standard error of the gain.
-    """
+    """A window that was compared."""
 
     window: Window
-    rows: int
-    figure: float
-    gain: float | None = None
-    error: float | None = None
+    rows: int  # that its model learned from for the newest block
+    figure: float  # mean over the blocks; greater is better
+    gain: float | None = None  # over the widest window; None for that one
+    error: float | None = None  # standard error of the gain
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The windows that were compared, the widest first, and the one to use.
-
-    Attributes:
-        window: to use.
-        candidates: what was compared; none if there are too few rows.
-        judged: rows in all blocks together.
-        begins: first moment of the oldest block, as text.
-    """
+    """The windows that were compared, the widest first, and the one to use."""
 
     window: Window
-    candidates: tuple[Candidate, ...] = ()
-    judged: int = 0
-    begins: str = ""
+    candidates: tuple[Candidate, ...] = ()  # what was compared; none if there are too few rows
+    judged: int = 0  # rows in all blocks together
+    begins: str = ""  # first moment of the oldest block, as text
 
 
 def choose(
-    rows: pl.DataFrame,
-    judged: int,
-    predict: FitAndPredict,
-    figure: Figure,
-    windows: Sequence[Window] = WINDOWS,
-    seed: int = 0,
+    rows: pl.DataFrame, judged: int, predict: FitAndPredict, figure: Figure, seed: int = 0
 ) -> Choice:
-    """Compare windows by rolling origin.
-
-    Args:
-        rows: rows of Row with a TIME, without those that judge the version.
-        judged: rows in all blocks together; at most half of the rows are.
-        predict: fits and predicts; a ValueError or StageError leaves the window out.
-        figure: the deciding figure; greater is better.
-        windows: the widest first; the first is used unless a narrower one is certainly better.
-        seed: of the groups by which errors are estimated.
-    """
+    """Compare windows by rolling origin, the widest first; a model that cannot be fitted leaves one out."""
     rows = rows.sort(pl.lit(forecast.made_at(rows)), maintain_order=True)
     size = min(judged, rows.height // 2) // BLOCKS
     if size * BLOCKS < LEAST:
-        return Choice(windows[0])
+        return Choice(WINDOWS[0])
     blocks = [rows[rows.height - size * left :][:size] for left in range(BLOCKS, 0, -1)]
     judging = pl.concat(blocks)
     truth = estimator.truth(judging)
     try:
         group = time_blocks.groups(judging, seed, GROUPS)
     except NotComparableError:
-        return Choice(windows[0])
+        return Choice(WINDOWS[0])
 
     def mean(chosen: np.ndarray, predicted: np.ndarray) -> float:
         """Average over the blocks, as models of different blocks need not agree on a scale."""
@@ -125,11 +87,11 @@ def choose(
         return mean(chosen, ours) - mean(chosen, theirs)
 
     everything = np.arange(judging.height)
-    sure = student_t_quantile(2 * DOUBT, int(group.max()) + 1)
+    sure = jackknife.student_t_quantile(2 * DOUBT, int(group.max()) + 1)
     candidates: list[Candidate] = []
     widest = np.empty(0)  # predictions of the widest window
     best: Candidate | None = None
-    for window in windows:
+    for window in WINDOWS:
         found = _predicted(rows, blocks, window, predict)
         if found is None or (best and not window.half_life and found[0] == candidates[0].rows):
             continue  # too few rows, or all of them again
@@ -140,24 +102,19 @@ def choose(
             candidates.append(best)
             continue
         gain = partial(difference, ours=predicted, theirs=widest)
-        estimate, error = gain(everything), standard_error(gain, group)
+        estimate, error = gain(everything), jackknife.standard_error(gain, group)
         candidates.append(Candidate(window, learned, value, estimate, error))
         # NaN, such as from a block with a single class, is no evidence.
         if estimate > sure * error and value > best.figure:
             best = candidates[-1]
     begins = str(forecast.made_at(judging).min())
-    return Choice(best.window if best else windows[0], tuple(candidates), judging.height, begins)
+    return Choice(best.window if best else WINDOWS[0], tuple(candidates), judging.height, begins)
 
 
 def _predicted(
     rows: pl.DataFrame, blocks: list[pl.DataFrame], window: Window, predict: FitAndPredict
 ) -> tuple[int, np.ndarray] | None:
-    """Predict all blocks with models of a window.
-
-    Returns:
-        How many rows the newest model learned from, and the predictions; None if the window has too few
-        rows before a block, or a model cannot be fitted to them.
-    """
+    """Predict all blocks with models of a window, if they can be fitted; count the newest one's rows."""
     predictions, learned = [], 0
     for block in blocks:
         moment = forecast.made_at(block).min()
@@ -173,15 +130,7 @@ def _predicted(
 
 
 def of_project(rows: pl.DataFrame, judged: int) -> Choice:
-    """Compare windows with build(), FEATURES and score() of the project and its params.toml.
-
-    Args:
-        rows: rows of Row, without those that judge the version.
-        judged: as for choose().
-
-    Raises:
-        StageError: the rows have no TIME.
-    """
+    """Compare windows with build(), FEATURES and score() of the project and its params.toml."""
     settings = params()
     seed = settings["seed"]
     parameters = settings["model"] | {"seed": seed}
@@ -196,18 +145,11 @@ def of_project(rows: pl.DataFrame, judged: int) -> Choice:
     def figure(truth: np.ndarray, predicted: np.ndarray) -> float:
         return sign * float(contract.score(truth, predicted)[metric])
 
-    return choose(rows, judged, predict, partial(figure_or_nan, figure), seed=seed)
+    return choose(rows, judged, predict, partial(jackknife.figure_or_nan, figure), seed=seed)
 
 
 def before_test() -> Choice | None:
-    """Compare windows of the rows before those of the test, which judge the version.
-
-    Returns:
-        None if the rows have no TIME.
-
-    Raises:
-        StageError: there are no rows yet, or [split] of params.toml is wrong.
-    """
+    """Compare windows of the rows before those of the test, which judge the version."""
     if not current().rows.is_file() or not current().test.is_file():
         raise StageError("There are no rows to compare windows on: `uv run poe train` splits them.")
     judging, rows = pl.read_parquet(current().test), pl.read_parquet(current().rows)

@@ -16,14 +16,7 @@ ROWS = 10_000  # enough to tell perfect predictions from a constant
 
 
 def refuse_wrong_score(rows: pl.DataFrame) -> None:
-    """Refuse a `metric` that score() does not return, and a direction in which a constant is best.
-
-    Args:
-        rows: with their target.
-
-    Raises:
-        ContractError: with the line of params.toml, and what to write.
-    """
+    """Refuse a `metric` that score() does not return, and a direction in which a constant is best."""
     rows = rows.sample(min(rows.height, ROWS), seed=1)
     actual, metric = estimator.truth(rows), params()["score"]["metric"]
     with calling("score()"):

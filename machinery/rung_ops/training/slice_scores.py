@@ -4,7 +4,6 @@ import json
 import math
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -16,14 +15,9 @@ from rung_ops.model.target import inside, numbers
 from rung_ops.project import current
 from rung_ops.project.paths import made, params
 from rung_ops.statistics import jackknife, time_blocks
+from rung_ops.statistics.intervals import finite
 from rung_ops.system.printable import in_column, printable
 from rung_ops.training.estimator import features, kind, truth
-
-
-def slices_file() -> Path:
-    """Return the path of the scores of slices."""
-    return current().reports / "slices.json"
-
 
 MONTH, MISSING = "month", "missing"
 # Figures of fewer rows are mostly chance, and may reveal the outcome of a single person.
@@ -34,11 +28,7 @@ NO_COLUMN = "params.toml: [report] slices names `{}`, which is neither a column 
 
 
 def slice_columns(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the columns to slice by, as text; shape (n_rows, n_slice_columns).
-
-    Raises:
-        StageError: one of them does not exist.
-    """
+    """Return the columns to slice by, as text; shape (n_rows, n_slice_columns)."""
     known = rows.with_columns(c for c in features(rows) if c.name not in rows.columns)
     names = params().get("report", {}).get("slices", [])
     for name in names:
@@ -53,48 +43,21 @@ def slice_columns(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
-    """Score every slice of the rows.
-
-    Args:
-        rows: test rows.
-        predicted: from estimator.predict().
-
-    Returns:
-        One row for each slice: column, value, rows, mean_truth, mean_predicted (neither where the
-        target is one of several classes), where there are QUANTILES interval_coverage, and each
-        figure of score(); null if the slice has fewer than MIN_ROWS rows or a single class.
-    """
+    """Score every slice: its rows, means, coverage of the interval, and figures of score()."""
     actual = truth(rows)
     slices = []
-    columns = slice_columns(rows)
-    for column in columns.columns:
-        values = columns[column]
+    for values in slice_columns(rows):
         for value in sorted(values.unique(), key=sort_key):
-            inside = (values == value).to_numpy()
-            slices.append(
-                {
-                    "column": column,
-                    "value": value,
-                    "rows": int(inside.sum()),
-                    **_figures(actual[inside], predicted[inside]),
-                }
-            )
+            chosen = (values == value).to_numpy()
+            named = {"column": values.name, "value": value, "rows": int(chosen.sum())}
+            slices.append(named | _figures(actual[chosen], predicted[chosen]))
     empty = {"column": pl.String, "value": pl.String, "rows": pl.Int64}
     schema = None if slices else empty
     return pl.DataFrame(slices or None, schema=schema, infer_schema_length=None)
 
 
 def half_widths(rows: pl.DataFrame, predicted: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """Compute how far the interval of each figure of score() reaches to either side.
-
-    Args:
-        rows: test rows.
-        predicted: from estimator.predict().
-        names: of the figures.
-
-    Returns:
-        Shape (n_names,), of intervals of LEVEL by the jackknife; NaN where a figure has none.
-    """
+    """Compute half the interval of each named figure of score() by the jackknife; NaN without one."""
     actual = truth(rows)
 
     def figures(chosen: np.ndarray) -> np.ndarray:
@@ -113,24 +76,14 @@ def half_widths(rows: pl.DataFrame, predicted: np.ndarray, names: Sequence[str])
 def with_intervals(
     slices: pl.DataFrame, rows: pl.DataFrame, predicted: np.ndarray, metric: str
 ) -> pl.DataFrame:
-    """Add the interval of each slice's metric.
-
-    Args:
-        slices: of score_by_slice().
-        rows, predicted: its arguments.
-        metric: a figure of score().
-
-    Returns:
-        The slices with low and high, null where the metric has no interval.
-    """
+    """Add low and high to slices, null where the metric has no interval."""
     columns, halves = slice_columns(rows), []
     for column, value, figure in slices.select("column", "value", metric).iter_rows():
-        chosen = (columns[column] == value).to_numpy()
-        found = figure is not None
-        half = (
-            half_widths(rows.filter(chosen), predicted[chosen], [metric])[0] if found else math.nan
-        )
-        halves.append(half if math.isfinite(half) else None)
+        reach = None
+        if figure is not None:
+            chosen = (columns[column] == value).to_numpy()
+            reach = finite(float(half_widths(rows.filter(chosen), predicted[chosen], [metric])[0]))
+        halves.append(reach)
     half = pl.Series(halves, dtype=pl.Float64)
     return slices.with_columns(low=pl.col(metric) - half, high=pl.col(metric) + half)
 
@@ -168,7 +121,8 @@ def main() -> int:
     """Write reports/slices.json and print the worst slices; return the exit code."""
     rows = pl.read_parquet(made(current().predictions))
     slices = score_by_slice(rows, rows["predicted"].to_numpy())
-    slices_file().write_text(json.dumps(slices.to_dicts(), indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(slices.to_dicts(), indent=2) + "\n"
+    (current().reports / "slices.json").write_text(text, encoding="utf-8")
     score = params()["score"]
     metric = score["metric"]
     if metric in slices.columns:

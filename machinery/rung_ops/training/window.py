@@ -22,6 +22,7 @@ from rung_ops.errors import SettingsError, StageError
 from rung_ops.project.paths import params
 from rung_ops.settings import converted
 from rung_ops.system.printable import counted
+from rung_ops.training import estimator
 
 MONTH = timedelta(days=365.25 / 12)
 TEXT = re.compile(r"(half-life )?(\d+(?:\.\d+)?) months?")
@@ -31,23 +32,16 @@ TIMELESS = "dataset.py has no TIME that is a date or a time, so no row is older 
 
 @dataclass(frozen=True)
 class Window:
-    """The rows to learn from.
+    """The rows to learn from."""
 
-    Attributes:
-        months: how far back, or the half-life of a row's weight; None takes all rows alike.
-        half_life: whether `months` is a half-life: all rows, weighted by 0.5 ** (age / months).
-    """
-
+    # How far back, or the half-life of a row's weight; None takes all rows alike.
     months: float | None = None
+    # Whether `months` is a half-life: all rows, weighted by 0.5 ** (age / months).
     half_life: bool = False
 
     @classmethod
     def parse(cls, text: object) -> "Window":
-        """Read a window: `all`, `6 months` or `half-life 6 months`.
-
-        Raises:
-            StageError: it is none of these.
-        """
+        """Read a window: `all`, `6 months` or `half-life 6 months`."""
         if text == "all":
             return cls()
         found = TEXT.fullmatch(text) if isinstance(text, str) else None
@@ -66,12 +60,9 @@ class Window:
         """Return the rows of the window that ends at a moment, in their order.
 
         Args:
-            rows: rows of Row, shape (n_rows, n_columns).
+            rows: of Row.
             until: a date or datetime like TIME: only rows whose outcome was known before it; None
                 ends the window with the newest outcome.
-
-        Raises:
-            StageError: a moment or a number of months needs TIME.
         """
         if not rows.height or (until is None and (self.months is None or self.half_life)):
             return rows
@@ -82,17 +73,10 @@ class Window:
         return rows.filter(kept)
 
     def weights(self, rows: pl.DataFrame, until: date | None = None) -> np.ndarray | None:
-        """Weigh rows: 1 at the end of the window, half a half-life before; None if all count alike.
-
-        Args:
-            rows: what select() returned, shape (n_rows, n_columns).
-            until: as there.
+        """Weigh rows of select(): 1 at the end of the window, half a half-life before.
 
         Returns:
-            Shape (n_rows,), in (0, 1].
-
-        Raises:
-            StageError: a half-life needs TIME.
+            Shape (n_rows,), in (0, 1]; None if all count alike.
         """
         if self.months is None or not self.half_life or not rows.height:
             return None
@@ -101,15 +85,7 @@ class Window:
 
 
 def ages(rows: pl.DataFrame, until: date | None = None) -> pl.Series:
-    """Return how long before a moment each row's outcome was known, a Duration, shape (n_rows,).
-
-    Args:
-        rows: rows of Row.
-        until: the moment; None for the newest outcome of the rows.
-
-    Raises:
-        StageError: dataset.py has no TIME.
-    """
+    """Return how long before a moment each row's outcome was known, a Duration, shape (n_rows,)."""
     if not has_time(rows):
         raise StageError(TIMELESS, 'Name the column as TIME, or write `window = "all"`.')
     known = known_at(rows)
@@ -126,15 +102,7 @@ def has_time(rows: pl.DataFrame) -> bool:
 
 
 def fit_arguments(model: Any, weights: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Return the arguments of fit() that weigh the rows; none if all rows count alike.
-
-    Args:
-        model: from build(), not fitted. Of a Pipeline, the last step gets the weights.
-        weights: of the rows that it is fitted to, shape (n_rows,).
-
-    Raises:
-        StageError: its fit() takes no `sample_weight`.
-    """
+    """Return the arguments of fit() that weigh rows: in a Pipeline, those of its last step."""
     if weights is None:
         return {}
     names, step = [], model
@@ -150,26 +118,18 @@ def fit_arguments(model: Any, weights: np.ndarray | None) -> dict[str, np.ndarra
 
 
 class SplitSettings(msgspec.Struct, frozen=True):
-    """What [split] of params.toml says of rows; a split of one's own may have further names.
+    """What [split] of params.toml says of rows; a split of one's own may have further names."""
 
-    Attributes:
-        test_rows: at most so many of the newest rows judge; None leaves it to `test_share`.
-        begins: rows before it are not used; None uses all.
-        window: of the training rows.
-        refit: whether the model that is released is fitted again to all rows.
-    """
-
+    # At most so many of the newest rows judge; None leaves it to `test_share`.
     test_rows: int | None = None
-    begins: Any = None
-    window: str = "all"
-    refit: bool = False
+    # A sample of so many rows teaches; None takes all.
+    train_rows: int | None = None
+    begins: Any = None  # rows before it are not used; None uses all
+    window: str = "all"  # of the training rows
+    refit: bool = False  # whether the model that is released is fitted again to all rows
 
     def first_moment(self) -> datetime | None:
-        """Read `begins`.
-
-        Raises:
-            StageError: it is neither a day nor a moment.
-        """
+        """Read `begins`; refuse what is neither a day nor a moment."""
         begins = self.begins
         if isinstance(begins, str):
             with suppress(ValueError):
@@ -184,20 +144,15 @@ class SplitSettings(msgspec.Struct, frozen=True):
 
 
 def settings() -> SplitSettings:
-    """Read [split] of params.toml, and check it against dataset.py.
-
-    Raises:
-        StageError: it has a wrong value, or needs a TIME.
-    """
+    """Read [split] of params.toml, and check it against dataset.py."""
     try:
         found = converted(params().get("split", {}), SplitSettings, "params.toml: [split]")
     except SettingsError as error:
         raise StageError(str(error)) from error
     found.first_moment()
-    if found.test_rows is not None and found.test_rows < 1:
-        raise StageError(
-            f"params.toml: [split] test_rows is {found.test_rows}: expected 1 or more."
-        )
+    for name in ("test_rows", "train_rows"):
+        if (number := getattr(found, name)) is not None and number < 1:
+            raise StageError(f"params.toml: [split] {name} is {number}: expected 1 or more.")
     needing = [f"begins = {found.begins}"] if found.begins is not None else []
     if Window.parse(found.window).months is not None:
         needing.append(f'window = "{found.window}"')
@@ -213,12 +168,7 @@ def settings() -> SplitSettings:
 def in_use(rows: pl.DataFrame) -> pl.DataFrame:
     """Leave out the rows from before `begins` of [split] in params.toml, and say how many.
 
-    Args:
-        rows: rows of Row, shape (n_rows, n_columns). Of a forecast, the time at which a row is
-            predicted counts.
-
-    Raises:
-        StageError: a setting is wrong, or needs a TIME.
+    Of a forecast, the time at which a row is predicted counts.
     """
     used = settings()
     kept = since(rows, used)
@@ -239,19 +189,33 @@ def since(rows: pl.DataFrame, used: SplitSettings) -> pl.DataFrame:
 
 
 def in_window(train: pl.DataFrame, test: pl.DataFrame) -> pl.DataFrame:
-    """Leave out training rows that `window` of [split] in params.toml does not reach.
+    """Leave out training rows by `window` and `train_rows` of [split], and say how many.
 
-    Args:
-        train: training rows.
-        test: test rows; the window ends when the first of them is predicted.
-
-    Raises:
-        StageError: a setting is wrong, or needs a TIME.
+    The window ends when the first of the test rows is predicted. See sampled() for `train_rows`.
     """
     used = settings()
     kept = reached(train, test, used)
     _say_left_out(train.height - kept.height, f"outside of the window of {used.window}")
-    return kept
+    taught = sampled(kept, used.train_rows)
+    _say_left_out(kept.height - taught.height, f"above train_rows = {used.train_rows}")
+    return taught
+
+
+def sampled(train: pl.DataFrame, most: int | None) -> pl.DataFrame:
+    """Take at most so many rows, in their order: of each class its share, evenly over all its rows.
+
+    Where rows are in order of time, as those of a split are, the sample has each time's share, too.
+    Of neighbours chance decides by `seed` of params.toml, as every tenth row of ten shops is one shop's.
+    """
+    if most is None or train.height <= most:
+        return train
+    if estimator.is_classification(None) and contract.TARGET in train.columns:
+        by_class = train.select(pl.arg_sort_by(contract.TARGET, maintain_order=True)).to_series()
+    else:
+        by_class = pl.int_range(train.height, eager=True)
+    edges = np.arange(most + 1) * train.height // most
+    places = np.random.default_rng(params()["seed"]).integers(edges[:-1], edges[1:])
+    return train[by_class[places].sort()]
 
 
 def reached(train: pl.DataFrame, test: pl.DataFrame, used: SplitSettings) -> pl.DataFrame:
@@ -273,8 +237,5 @@ def weight_arguments(model: Any, rows: pl.DataFrame) -> dict[str, np.ndarray]:
     Args:
         model: from build(), not fitted. Of a Pipeline, the last step gets the weights.
         rows: that it is fitted to.
-
-    Raises:
-        StageError: a setting is wrong or needs a TIME, or fit() takes no `sample_weight`.
     """
     return fit_arguments(model, Window.parse(settings().window).weights(rows))

@@ -1,23 +1,16 @@
 """The autopilot commits only its own files, under its own name."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
+from machinery.tests.autopilot.repository import git
 from machinery.tests.projects import moved
 from rung_ops.autopilot import commits
 from rung_ops.autopilot.step_runner import StepError
 
 SERVED = "data/incoming/served-2026-01-01-2026-01-31.parquet.dvc"
-
-
-def git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
 
 
 @pytest.fixture(params=["", "models/late"], ids=["repository", "folder of a repository"])
@@ -31,8 +24,6 @@ def project(
     (folder / "dvc.lock").write_text("before\n")
     (tmp_path / "elsewhere.txt").write_text("x\n")
     git(tmp_path, "init", "--quiet")
-    for key, value in {"name": "Ada", "email": "ada@example.org"}.items():
-        git(tmp_path, "config", f"user.{key}", value)
     git(tmp_path, "add", "--all")
     git(tmp_path, "commit", "--quiet", "--message", "Start")
     moved(monkeypatch, repository=folder, root=folder)

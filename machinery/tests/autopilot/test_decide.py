@@ -184,6 +184,17 @@ def test_a_canary_about_which_no_one_decides_is_ended() -> None:
     assert "too few requests arrive (limit: 14 days)" in reasons
 
 
+@pytest.mark.parametrize("worse", [True, False])
+def test_a_release_on_trial_is_ended_where_outcomes_say_that_it_is_worse(worse: bool) -> None:
+    """As one that learned from a shock, once the world is back."""
+    verdict = Verdict(worse, "v2 against v1, on the same rows")
+
+    action, reasons = decided(trial=Trial("v2", "shadow", days_ago(3), verdict))
+
+    assert action == (decide.END_TRIAL if worse else decide.WAIT)
+    assert reasons.endswith(verdict.says)
+
+
 def test_without_a_release_there_is_nothing_to_look_after() -> None:
     action, reasons = decided(serving=None, prediction_drifted=True)
 

@@ -43,34 +43,26 @@ def tools() -> Tools:
     return Tools(rules.read(), None, print)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("action", "outcome"), [(decide.RETRAIN, "vetoed"), (decide.NOTHING, decide.NOTHING)]
+)
 def test_a_veto_before_training_ends_the_pass_with_its_reason(
-    hook: Callable[[str, Any], None], monkeypatch: pytest.MonkeyPatch
+    hook: Callable[[str, Any], None], monkeypatch: pytest.MonkeyPatch, action: str, outcome: str
 ) -> None:
     requests: list[tuple[str, dict[str, Any]]] = []
     hook(steps.VETO, lambda action, facts: requests.append((action, facts)) or "a sale runs")
-    monkeypatch.setattr(
-        steps.gather, "gather", lambda *_: Facts(NOW, "v1", None, (), False, None, 7)
-    )
-    monkeypatch.setattr(steps.rules, "decide", lambda *_: Decision(decide.RETRAIN, ("drift",)))
+    facts = Facts(NOW, "v1", None, (), False, None, 7)
+    monkeypatch.setattr(steps.gather, "gather", lambda *_: facts)
+    monkeypatch.setattr(steps.rules, "decide", lambda *_: Decision(action, ("drift",)))
 
     done = steps.decide(tools(), {"steps": []})
 
-    assert (done.outcome, done.then) == ("vetoed", ())
-    assert done.summary == "the project's veto against training: a sale runs"
-    assert done.detail["veto"] == "a sale runs"
-    assert [(action, facts["new_rows"]) for action, facts in requests] == [("train", 7)]
-
-
-def test_without_a_training_no_veto_is_requested(
-    hook: Callable[[str, Any], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hook(steps.VETO, lambda action, facts: pytest.fail("it was asked"))
-    monkeypatch.setattr(
-        steps.gather, "gather", lambda *_: Facts(NOW, "v1", None, (), False, None, 7)
-    )
-    monkeypatch.setattr(steps.rules, "decide", lambda *_: Decision(decide.NOTHING, ("calm",)))
-
-    assert steps.decide(tools(), {"steps": []}).outcome == "nothing"
+    assert (done.outcome, done.then) == (outcome, ())
+    if action == decide.RETRAIN:
+        assert done.summary == "the project's veto against training: a sale runs"
+        assert done.detail["veto"] == "a sale runs"
+    asked = [("train", 7)] if action == decide.RETRAIN else []
+    assert [(action, facts["new_rows"]) for action, facts in requests] == asked
 
 
 def test_a_veto_before_releasing_ends_the_pass_and_holds_the_next_training_back(
@@ -94,33 +86,34 @@ def test_a_veto_before_releasing_ends_the_pass_and_holds_the_next_training_back(
     assert gather._last_set_back([record]) == (NOW, "vetoed")
 
 
-@pytest.mark.parametrize("answer", ["", False, True, 1])
-def test_an_answer_that_is_neither_a_reason_nor_none_stops_the_pass(
-    hook: Callable[[str, Any], None], answer: object
+def failing(error: Exception) -> Any:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("veto", "says"),
+    [
+        *(
+            (lambda *_, answer=answer: answer, "reason as text, or None")
+            for answer in ("", True, 1)
+        ),
+        (failing(OSError("the calendar is down")), "OSError: the calendar is down"),
+    ],
+)
+def test_without_an_answer_of_the_veto_the_pass_stops(
+    hook: Callable[[str, Any], None], veto: Any, says: str
 ) -> None:
-    hook(steps.VETO, lambda action, facts: answer)
+    hook(steps.VETO, veto)
 
-    with pytest.raises(StepError, match="must return the reason as text, or None"):
-        steps.ask_veto(steps.TRAIN, {})
-
-
-def test_a_veto_that_raises_stops_the_pass_like_a_failed_step(
-    hook: Callable[[str, Any], None],
-) -> None:
-    def broken(action: str, facts: dict[str, Any]) -> None:
-        raise OSError("the calendar is down")
-
-    hook(steps.VETO, broken)
-
-    with pytest.raises(StepError, match="OSError: the calendar is down"):
+    with pytest.raises(StepError, match=says):
         steps.ask_veto(steps.TRAIN, {})
 
 
 def test_a_veto_that_cannot_be_loaded_stops_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> None:
-        raise HookError(f"{name} has another signature")
-
-    monkeypatch.setattr(steps.hooks, "load", missing)
+    monkeypatch.setattr(steps.hooks, "load", failing(HookError("another signature")))
 
     with pytest.raises(StepError, match="another signature"):
         steps.ask_veto(steps.RELEASE, {})

@@ -1,22 +1,27 @@
 """A promoted release is rolled back when it is worse than the one before it on the same rows."""
 
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 
 from rung_ops import contract
-from rung_ops.autopilot import post_promotion_check
+from rung_ops.autopilot import gather, policy, post_promotion_check
+from rung_ops.autopilot.decide import Trial
 from rung_ops.autopilot.labelled_rows import ARM, ID, PREDICTION, RELEASE, TIME
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.data.ingest import sample_rows
 from rung_ops.gate import rules
 from rung_ops.model import released as serving_release
+from rung_ops.model.target import Kind
 from rung_ops.project import release_folders
 from rung_ops.release import state
+from rung_ops.training import estimator
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 POLICY = Rollback(least_rows=100, watch_days=60, level=0.99, error_rate=0.01)
@@ -97,32 +102,66 @@ def test_a_loss_that_the_gate_lets_pass_is_not_rolled_back(
     assert judged(production, guesses) is False
 
 
-def test_a_release_that_says_the_same_is_not_worse(
-    production: Path, rows: pl.DataFrame, before: np.ndarray
+def right(rows: pl.DataFrame) -> pl.DataFrame:
+    return answered(rows, estimator.truth(rows).astype(float))
+
+
+def wrong(rows: pl.DataFrame, before: np.ndarray) -> pl.DataFrame:
+    return answered(rows, 1 - before)
+
+
+@pytest.mark.parametrize(
+    ("answers", "days", "worse"),
+    [
+        (answered, 0, False),
+        (lambda rows, before: wrong(rows, before)[: POLICY.least_rows - 1], 0, False),  # too few
+        (
+            lambda rows, before: wrong(rows, before).with_columns(pl.lit("v1").alias(RELEASE)),
+            0,
+            None,
+        ),
+        (wrong, 31, None),  # long past
+    ],
+    ids=["the same", "too few", "of others", "long past"],
+)
+def test_only_certain_losses_of_a_new_release_count(
+    production: Path,
+    rows: pl.DataFrame,
+    before: np.ndarray,
+    answers: Callable[[pl.DataFrame, np.ndarray], pl.DataFrame],
+    days: int,
+    worse: bool | None,
 ) -> None:
-    assert judged(production, answered(rows, before)) is False
+    now = NOW + timedelta(days=days)
+
+    assert judged(production, answers(rows, before), now) is worse
 
 
-def test_a_few_outcomes_decide_nothing(
-    production: Path, rows: pl.DataFrame, before: np.ndarray
+@pytest.mark.parametrize(
+    ("is_right", "days", "least_rows", "worse"),
+    [(True, 30, 100, True), (False, 30, 100, False), (True, 0, 100, None), (True, 0, 0, None)],
+    ids=["worse", "better", "no outcomes since its trial began", "nor are any needed"],
+)
+def test_a_release_on_trial_is_compared_with_the_one_that_answers(
+    production: Path,
+    rows: pl.DataFrame,
+    before: np.ndarray,
+    is_right: bool,
+    days: int,
+    least_rows: int,
+    worse: bool | None,
 ) -> None:
-    few = answered(rows, 1 - before)[: POLICY.least_rows - 1]
+    """Predicted by the release on trial, and answered by one that is always right or wrong."""
+    release = state.read(production).previous[0]
+    trial = Trial(release, "shadow", NOW - timedelta(days=days))
+    answers = right(rows) if is_right else wrong(rows, before)
+    policy = msgspec.structs.replace(POLICY, least_rows=least_rows)
 
-    assert judged(production, few) is False
+    result = post_promotion_check.on_trial(trial, NEW, answers, policy)
 
-
-def test_answers_of_others_do_not_count(
-    production: Path, rows: pl.DataFrame, before: np.ndarray
-) -> None:
-    others = answered(rows, 1 - before).with_columns(pl.lit("v1").alias(RELEASE))
-
-    assert judged(production, others) is None
-
-
-def test_a_promotion_that_is_long_past_is_not_judged_any_more(
-    production: Path, rows: pl.DataFrame, before: np.ndarray
-) -> None:
-    assert judged(production, answered(rows, 1 - before), NOW + timedelta(days=31)) is None
+    assert (result and result.worse) is worse
+    if worse:
+        assert result.says.startswith(f"{release} is worse than {NEW} was by more than")
 
 
 def test_what_was_rolled_back_is_not_judged_again(
@@ -182,3 +221,45 @@ def test_a_missing_release_cannot_be_compared(
     assert result is not None
     assert not result.worse
     assert "cannot be compared" in result.says
+
+
+def test_answers_of_other_classes_cannot_be_compared(
+    production: Path, rows: pl.DataFrame, before: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = answered(rows, before)
+    monkeypatch.setattr(estimator, "kind", lambda: Kind(classes=("small", "large")))
+
+    result = post_promotion_check.verdict(state.read(production), answers, [], NOW, POLICY)
+
+    assert result is not None
+    assert not result.worse
+    assert "cannot be compared on the same rows" in result.says
+
+
+def test_a_pass_before_the_first_deployment_has_no_reading(
+    production: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
+    state.roll_back(production, "Ada")
+    look = {"step": "look", "ended": "2026-02-01", "detail": {"serving": None}}
+    earlier = {"at": "2026-02-01T00:00:00+00:00", "steps": [look]}
+    record = {"at": NOW.isoformat(), "steps": []}
+
+    facts = gather.gather(record, state.read(production), [earlier], policy.read())
+
+    assert facts.serving == state.read(production).serving
+
+
+def test_figures_without_those_of_a_worker_that_ended_are_not_compared(tmp_path: Path) -> None:
+    """Of two workers, while the older one is started again."""
+    answered = 'service_requests_total{{outcome="answered",worker="{0}"}} {1}\n'
+    began = 'process_start_time_seconds{{worker="{0}"}} {1}\n'
+    newer = began.format(2, 1700000100) + answered.format(2, 20)
+    readings = []
+    for older in (began.format(1, 1700000000) + answered.format(1, 500), ""):
+        (tmp_path / "metrics").write_text(older + newer, "utf-8")
+        readings.append(post_promotion_check.reading(tmp_path.as_uri(), NEW))
+
+    first, second = readings
+    assert first and second and first["answered"] == 520
+    assert post_promotion_check.rate([first, second], NEW) == post_promotion_check.Rate(0, 0)

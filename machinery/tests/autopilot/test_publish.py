@@ -1,10 +1,10 @@
 """Commits reach the branch that AUTOPILOT_PUSH names, as they are, or the pass says why not."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from machinery.tests.autopilot.repository import git
 from machinery.tests.projects import moved
 from rung_ops.autopilot import commits, journal, passes
 from rung_ops.autopilot.step_runner import StepError
@@ -15,13 +15,6 @@ REMOTE = """[core]
 ['remote "local"']
     url = ../dvc_remote
 """
-
-
-def git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
 
 
 def write(folder: Path, name: str, text: str) -> str:
@@ -35,8 +28,6 @@ def write(folder: Path, name: str, text: str) -> str:
 
 def clone(origin: Path, directory: Path) -> Path:
     git(origin.parent, "clone", "--quiet", str(origin), str(directory))
-    for key, value in {"name": "Ada", "email": "ada@example.org"}.items():
-        git(directory, "config", f"user.{key}", value)
     return directory
 
 
@@ -54,12 +45,7 @@ def origin(tmp_path: Path) -> Path:
 def checkout(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh checkout, in which the autopilot works."""
     directory = clone(origin, tmp_path / "checkout")
-    moved(
-        monkeypatch,
-        repository=directory,
-        root=directory,
-        incoming=directory / "data/incoming",
-    )
+    moved(monkeypatch, repository=directory, root=directory, incoming=directory / "data/incoming")
     monkeypatch.setenv(commits.VARIABLE, "origin main")
     return directory
 

@@ -1,17 +1,20 @@
 """What became of a release that the autopilot deployed is named, and only what is wrong costs a pause."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
-from rung_ops.autopilot import gather, steps
+from rung_ops.autopilot import gather, post_promotion_check, steps
+from rung_ops.autopilot.decide import Trial, Verdict
 from rung_ops.autopilot.policy import read
-from rung_ops.autopilot.step_runner import Tools
+from rung_ops.autopilot.step_runner import Done, Tools
 from rung_ops.project import release_folders
-from rung_ops.release import deploy, state
+from rung_ops.release import deploy, rollout, state
 
 AT = datetime(2026, 6, 1, tzinfo=UTC)
 BY = "service"
@@ -106,15 +109,50 @@ def test_what_became_of_a_release_is_named_once(
     assert gather.settled(state.read(folder), [DEPLOYED, passed(settle=result)]) == {}
 
 
-def test_a_trial_that_the_autopilot_ends_may_be_tried_again(folder: Path) -> None:
-    state.canary(folder, "v2", BY)
-    decided = {"facts": {"trial": {"release": "v2"}}, "reasons": ["no requests arrive"]}
+def end_trial(verdict: dict[str, Any] | None) -> Done:
+    """End the trial of v2, as a pass does that has decided it."""
+    facts = {"trial": {"release": "v2", "verdict": verdict}}
+    record = passed(decide={"facts": facts, "reasons": ["v2 is not v1"]})
+    return steps.end_trial(Tools(read(), None, print), record)  # type: ignore[arg-type]
 
-    done = steps.end_trial(Tools(read(), None, print), passed(decide=decided))  # type: ignore[arg-type]
+
+@pytest.mark.parametrize("arm", ["canary", "shadow"])
+@pytest.mark.parametrize(
+    ("verdict", "outcome", "set_back"),
+    [
+        (None, "trial ended", None),
+        ({"worse": False}, "trial ended", None),
+        ({"worse": True}, "aborted", AT),
+    ],
+)
+def test_a_trial_that_the_autopilot_ends_may_be_tried_again_unless_it_is_worse(
+    folder: Path,
+    arm: str,
+    verdict: dict[str, Any] | None,
+    outcome: str,
+    set_back: datetime | None,
+) -> None:
+    if arm == "canary":
+        state.canary(folder, "v2", BY)
+
+    done = end_trial(verdict)
 
     assert state.read(folder).on_trial == ()
-    assert deploy.rollback_event(folder, "v2") is None
-    assert gather._last_set_back([passed(end_trial=done.detail)])[0] is None
+    assert done.outcome == outcome
+    assert bool(deploy.rollback_event(folder, "v2")) == bool(set_back)
+    assert gather._last_set_back([passed(end_trial=done.detail)])[0] == set_back
+
+
+@pytest.mark.parametrize(("happens", "key"), [(promoted, "promoted"), (aborted, "aborted")])
+def test_a_trial_that_is_over_before_it_is_ended_is_left_to_the_next_pass(
+    folder: Path, happens: Callable[[Path], object], key: str
+) -> None:
+    happens(folder)
+
+    done = end_trial({"worse": True})
+
+    assert done.outcome == "nothing"
+    assert gather.settled(state.read(folder), [DEPLOYED, passed(end_trial=done.detail)])[key]
 
 
 def test_the_end_of_a_trial_in_a_journal_of_an_earlier_version_is_settled(folder: Path) -> None:
@@ -123,3 +161,17 @@ def test_the_end_of_a_trial_in_a_journal_of_an_earlier_version_is_settled(folder
 
     assert gather.settled(state.read(folder), earlier) == {}
     assert gather._last_set_back(earlier)[0] is None
+
+
+@pytest.mark.parametrize("waits_for_a_person", [True, False])
+def test_outcomes_judge_what_is_promoted_without_a_person(
+    monkeypatch: pytest.MonkeyPatch, waits_for_a_person: bool
+) -> None:
+    trial, verdict = Trial("v2", "shadow", AT), Verdict(True, "v2 is worse than v1 was")
+    policy = read()
+    monkeypatch.setattr(rollout, "read_policy", lambda: None if waits_for_a_person else "rules")
+    monkeypatch.setattr(post_promotion_check, "on_trial", lambda *_: verdict)
+
+    judged = gather._judged(trial, "v1", pl.DataFrame(), policy)
+
+    assert judged == replace(trial, verdict=None if waits_for_a_person else verdict)

@@ -1,10 +1,10 @@
 """A training of the autopilot chooses the rows that judge it, as lines of params.toml."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from machinery.tests.autopilot.repository import git
 from machinery.tests.projects import moved
 from rung_ops.autopilot import training_rows
 from rung_ops.autopilot.step_runner import StepError
@@ -51,8 +51,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A committed project."""
     (tmp_path / "params.toml").write_text(PARAMS)
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Start"]):
-        identity = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
-        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True)
+        git(tmp_path, *arguments)
     moved(monkeypatch, repository=tmp_path, root=tmp_path)
     return tmp_path
 
@@ -64,12 +63,8 @@ def test_both_lines_are_committed_and_comments_stay(project: Path) -> None:
     assert 'window = "2 months" # or "6 months"\n' in text
     assert "test_rows = 410\n" in text
     assert "test_share = 0.25 # the last quarter\n" in text
-    shown = ["git", "show", "--format=%an %s", "--name-only", commit]
-    said = subprocess.run(shown, cwd=project, capture_output=True, text=True, check=True).stdout
-    assert said.split("\n\n") == [
-        "autopilot params: window 2 months, judged on 410 rows",
-        "params.toml\n",
-    ]
+    said = git(project, "show", "--format=%an %s", "--name-only", commit)
+    assert said == "autopilot params: window 2 months, judged on 410 rows\n\nparams.toml"
 
 
 def test_lines_of_a_stopped_pass_are_taken_back(project: Path) -> None:

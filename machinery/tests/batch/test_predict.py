@@ -1,29 +1,42 @@
-"""Batch scoring answers every row, or says why it does not."""
+"""Batch scoring answers every row, or says why it does not; what it gives out can be logged first."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
-from machinery.tests.in_project import fit
 from machinery.tests.projects import moved
-from rung_ops import contract
-from rung_ops.batch import predict
+from rung_ops import contract, prediction_log
+from rung_ops.batch import predict, predict_logged
 from rung_ops.data.ingest import sample_rows
 from rung_ops.training import estimator
 
 SCHEMA = contract.Row.to_schema()
+REQUIRED = next(name for name, column in SCHEMA.columns.items() if not column.nullable)
 
 
 @pytest.fixture
-def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
-    """Rows of the sample, and a model trained on some of them."""
-    complete = sample_rows()
-    estimator.save(
-        fit(complete.sample(min(500, complete.height), seed=1)), tmp_path / "model.skops"
-    )
-    moved(monkeypatch, model_file=tmp_path / "model.skops")
-    return complete.sample(10, seed=2).drop(contract.TARGET)
+def rows(saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
+    """Ten rows to score, also as in.parquet, and a log of its own."""
+    monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
+    moved(monkeypatch, model_file=saved_model)
+    rows = sample_rows().sample(10, seed=2).drop(contract.TARGET)
+    rows.write_parquet(tmp_path / "in.parquet")
+    return rows
+
+
+def with_hole(rows: pl.DataFrame) -> pl.DataFrame:
+    """Leave a required value out of the fifth row."""
+    hole = pl.when(pl.int_range(pl.len()) == 4).then(None).otherwise(REQUIRED)
+    return rows.with_columns(hole.alias(REQUIRED))
+
+
+def run(folder: Path, output: str = "out.parquet", log: bool = False) -> int:
+    words = [str(folder / name) for name in ("in.parquet", output)]
+    return predict.main(words, before_writing=predict_logged.log_predictions if log else None)
 
 
 def test_every_good_row_is_scored_in_its_place(rows: pl.DataFrame) -> None:
@@ -35,75 +48,59 @@ def test_every_good_row_is_scored_in_its_place(rows: pl.DataFrame) -> None:
 
 
 def test_a_bad_row_is_reported_and_the_others_are_scored(rows: pl.DataFrame) -> None:
-    required = next(n for n in rows.columns if not SCHEMA.columns[n].nullable)
-    hole = pl.when(pl.int_range(pl.len()) == 4).then(None).otherwise(required).alias(required)
+    scored, problems = predict.score(with_hole(rows), "new.parquet")
 
-    scored, problems = predict.score(rows.with_columns(hole), "new.parquet")
-
-    assert (required, (5,)) in [(p.column, p.rows) for p in problems]
+    assert (REQUIRED, (5,)) in [(p.column, p.rows) for p in problems]
     assert scored.height == rows.height
     assert scored["prediction"].is_null().arg_true().to_list() == [4]
-    assert required in scored["problem"][4]
+    assert REQUIRED in scored["problem"][4]
 
 
 def test_a_full_disk_is_not_a_fault_of_the_format(
     rows: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(scored: pl.DataFrame, draft: Path) -> None:
+    def full(scored: pl.LazyFrame, draft: Path) -> None:
         raise pl.exceptions.ComputeError("No space left on device (os error 28)")
 
     monkeypatch.setitem(predict.WRITERS, ".parquet", full)
 
     with pytest.raises(pl.exceptions.ComputeError, match="No space left"):
-        predict.write(rows, tmp_path / "scored.parquet")
+        predict.write(rows.lazy(), tmp_path / "scored.parquet")
 
 
-def test_a_missing_column_is_named_and_nothing_is_written(
-    rows: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("source", "output", "message"),
+    [
+        ("less.parquet", "out.parquet", REQUIRED),
+        ("broken.csv", "out.parquet", "broken.csv"),
+        ("", "out.parquet", "is a folder: name one of its files"),
+        ("in.parquet", "out.xlsx", "expected .parquet or .csv"),
+        ("more.parquet", "out.csv", "cannot be written as .csv"),
+    ],
+    ids=["a missing column", "no table", "a folder", "another format", "a list in CSV"],
+)
+def test_what_cannot_be_scored_is_named_and_nothing_is_written(
+    rows: pl.DataFrame,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    source: str,
+    output: str,
+    message: str,
 ) -> None:
-    column = rows.columns[0]
-    rows.drop(column).write_parquet(tmp_path / "new.parquet")
+    rows.drop(REQUIRED).write_parquet(tmp_path / "less.parquet")
+    rows.with_columns(tags=pl.lit([1, 2])).write_parquet(tmp_path / "more.parquet")
+    (tmp_path / "broken.csv").write_bytes(b"a,b\n\xff\xfe\x00,1\n")
 
-    code = predict.main([str(tmp_path / "new.parquet"), str(tmp_path / "out.parquet")])
+    assert predict.main([str(tmp_path / source), str(tmp_path / output)]) == 1
 
-    assert code == 1
-    assert column in capsys.readouterr().err
-    assert not (tmp_path / "out.parquet").exists()
-
-
-def test_a_file_that_is_not_a_table_is_refused(
-    rows: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "new.csv").write_bytes(b"a,b\n\xff\xfe\x00,1\n")
-
-    assert predict.main([str(tmp_path / "new.csv")]) == 1
-    assert "new.csv" in capsys.readouterr().err
-
-
-@pytest.mark.usefixtures("rows")
-def test_a_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert predict.main([str(tmp_path)]) == 1
-
-    assert "is a folder: name one of its files" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / output).exists()
 
 
 def test_the_name_of_the_output_says_its_format(rows: pl.DataFrame, tmp_path: Path) -> None:
-    rows.write_parquet(tmp_path / "new.parquet")
-
     for name, read in {"out.csv": pl.read_csv, "out.parquet": pl.read_parquet}.items():
-        assert predict.main([str(tmp_path / "new.parquet"), str(tmp_path / name)]) == 0
+        assert run(tmp_path, name) == 0
         assert read(tmp_path / name)["prediction"].len() == rows.height
-
-
-def test_an_output_of_another_format_is_refused_before_scoring(
-    rows: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows.write_parquet(tmp_path / "new.parquet")
-
-    assert predict.main([str(tmp_path / "new.parquet"), str(tmp_path / "out.xlsx")]) == 1
-
-    assert "expected .parquet or .csv" in capsys.readouterr().err
-    assert not (tmp_path / "out.xlsx").exists()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -113,7 +110,7 @@ def test_other_rows_are_not_written_over(
     """`poe predict *.csv` names two files of rows."""
     first, second = tmp_path / f"january{suffix}", tmp_path / f"february{suffix}"
     for path in (first, second):
-        predict.WRITERS[suffix](rows, path)
+        predict.WRITERS[suffix](rows.lazy(), path)
     before = second.read_bytes()
 
     assert predict.main([str(first), str(second)]) == 1
@@ -121,17 +118,6 @@ def test_other_rows_are_not_written_over(
     assert "february" in (printed := capsys.readouterr().err)
     assert "holds no predictions" in printed
     assert second.read_bytes() == before
-
-
-def test_a_column_that_csv_cannot_hold_is_named(
-    rows: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows.with_columns(tags=pl.lit([1, 2])).write_parquet(tmp_path / "new.parquet")
-
-    assert predict.main([str(tmp_path / "new.parquet"), str(tmp_path / "out.csv")]) == 1
-
-    assert "cannot be written as .csv" in capsys.readouterr().err
-    assert not (tmp_path / "out.csv").exists()
 
 
 def test_a_file_that_was_scored_before_gets_new_predictions(rows: pl.DataFrame) -> None:
@@ -142,3 +128,61 @@ def test_a_file_that_was_scored_before_gets_new_predictions(rows: pl.DataFrame) 
 
     assert second["prediction"].equals(first["prediction"])
     assert second["row"].unique().to_list() == ["kept"]
+
+
+def logged() -> pl.DataFrame:
+    return prediction_log.read(prediction_log.folder(predict_logged.ENVIRONMENT)).collect()
+
+
+@pytest.mark.usefixtures("rows")
+def test_each_prediction_is_in_the_log_with_what_it_was_made_from(tmp_path: Path) -> None:
+    assert run(tmp_path, log=True) == 0
+
+    written, log = pl.read_parquet(tmp_path / "out.parquet"), logged()
+
+    assert log["id"].to_list() == written["prediction_id"].to_list()
+    assert log["prediction"].to_list() == written["prediction"].to_list()
+    rows = log["row"].struct.unnest()
+    assert rows.equals(written.select(pl.col(n).cast(kind) for n, kind in rows.schema.items()))
+    assert set(rows.columns) == SCHEMA.columns.keys() - {contract.TARGET}
+    assert log["features"].struct.unnest().equals(estimator.features(rows))
+    assert set(log["arm"]) == {"batch"}
+
+    assert run(tmp_path, log=True) == 0
+    assert logged()["id"].n_unique() == 20
+
+
+def test_a_row_that_cannot_be_scored_is_not_in_the_log(rows: pl.DataFrame, tmp_path: Path) -> None:
+    with_hole(rows).write_parquet(tmp_path / "in.parquet")
+
+    assert run(tmp_path, log=True) == 0
+
+    written = pl.read_parquet(tmp_path / "out.parquet")
+    assert written["prediction_id"].is_null().arg_true().to_list() == [4]
+    assert logged()["id"].to_list() == written["prediction_id"].drop_nulls().to_list()
+
+
+@pytest.mark.usefixtures("rows")
+def test_nothing_is_written_where_the_log_cannot_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "logs").write_text("in the way", encoding="utf-8")
+
+    assert run(tmp_path, log=True) == 1
+    assert not (tmp_path / "out.parquet").exists()
+    assert "may not be used" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize(("tracked", "start"), [(True, "v7-"), (False, "unregistered-")])
+def test_the_log_names_the_version_only_where_it_is_this_model(
+    tmp_path: Path, saved_model: Path, tracked: bool, start: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved(monkeypatch, predict_logged, root=tmp_path, reports=tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps({"version": "7"}), encoding="utf-8")
+    md5 = hashlib.md5(saved_model.read_bytes()).hexdigest() if tracked else "0" * 32
+    dependency = {"path": predict_logged.shown(saved_model), "md5": md5}
+    lock = {"stages": {"track": {"deps": [dependency]}}}
+    (tmp_path / "dvc.lock").write_text(yaml.safe_dump(lock), encoding="utf-8")
+
+    assert predict_logged.release().startswith(start)

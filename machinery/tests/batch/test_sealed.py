@@ -56,8 +56,7 @@ def ids(folder: Path) -> set[str]:
 
 @pytest.mark.tried(
     "Read the prediction log from a copy of its disk",
-    "the files are encrypted where `LOG_KEYS` is set; the key is in the environment of what "
-    "writes and reads them",
+    "the files are encrypted where `LOG_KEYS` is set",
 )
 def test_what_is_written_with_a_key_is_read_with_it_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +12,7 @@ from machinery.tests.checks.imported_once import AS_FORKED, run_pytest
 from rung_ops import contract
 from rung_ops.project import current
 from rung_ops.project.paths import package_name, raw_files_in
+from rung_ops.system import git
 
 PACKAGE = f"src/{package_name()}"
 ADDED = "\n\n# broken on purpose\n"
@@ -44,6 +44,13 @@ BROKEN = {
         "class Row(Row):\n    when: Path\n",
         "test_src_can_be_imported",
         rf"{PACKAGE}/dataset.py: Row cannot be used as a schema \(TypeError: .*\)\.",
+    ),
+    "a Row with a column that a release adds": (
+        f"{PACKAGE}/dataset.py",
+        "class Row(Row):\n    prediction: float\n",
+        "test_src_can_be_imported",
+        rf"{PACKAGE}/dataset.py: Row has the column `prediction`, a name of what Rung adds to rows\. "
+        r"Let load\(\) give it another name\.",
     ),
     "an unknown TARGET": (
         f"{PACKAGE}/dataset.py",
@@ -169,6 +176,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def project(small: Path, tmp_path: Path) -> Path:
+    """A project to break."""
+    return Path(shutil.copytree(small, tmp_path / "project"))
+
+
 def run(project: Path, *tests: str) -> tuple[int, str]:
     """Run the contract suite of a project, and other tests; return exit code and what is printed."""
     path = f"{project / 'src'}{os.pathsep}{Path(__file__).parents[3] / 'machinery'}"
@@ -188,10 +201,8 @@ def test_a_new_project_keeps_every_promise(small: Path) -> None:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_promise_is_named_in_a_sentence(small: Path, tmp_path: Path, name: str) -> None:
+def test_a_broken_promise_is_named_in_a_sentence(project: Path, name: str) -> None:
     file, added, failing, sentence = BROKEN[name]
-    project = tmp_path / "project"
-    shutil.copytree(small, project)
     other = next(c for c in contract.Row.to_schema().dtypes if c != contract.TARGET)
     with (project / file).open("a", encoding="utf-8") as text:
         text.write(ADDED + added.replace("{TARGETLESS}", other))
@@ -217,10 +228,8 @@ def test_a_broken_promise_is_named_in_a_sentence(small: Path, tmp_path: Path, na
     ],
 )
 def test_a_wrong_direction_of_the_metric_is_named_with_its_line(
-    small: Path, tmp_path: Path, value: str, sentence: str
+    project: Path, value: str, sentence: str
 ) -> None:
-    project = tmp_path / "project"
-    shutil.copytree(small, project)
     lines = (project / "params.toml").read_text(encoding="utf-8").splitlines()
     at = lines.index("higher_is_better = true")
     lines[at] = f"higher_is_better = {value}"
@@ -233,10 +242,8 @@ def test_a_wrong_direction_of_the_metric_is_named_with_its_line(
     assert "Traceback" not in printed
 
 
-def test_other_tests_wait_until_the_contract_holds(small: Path, tmp_path: Path) -> None:
+def test_other_tests_wait_until_the_contract_holds(project: Path) -> None:
     """They would fail for the same reason, and bury its sentence under tracebacks."""
-    project = tmp_path / "project"
-    shutil.copytree(small, project)
     (project / "tests/test_later.py").write_text("def test_later():\n    assert not 'later'\n")
 
     code, printed = run(project, "tests/test_later.py")
@@ -249,10 +256,8 @@ def test_other_tests_wait_until_the_contract_holds(small: Path, tmp_path: Path) 
     assert "fix this first; the tests after tests/test_contract.py did not run" in printed
 
 
-def test_the_model_is_what_fit_returns(small: Path, tmp_path: Path) -> None:
+def test_the_model_is_what_fit_returns(project: Path) -> None:
     """As in pipeline/train.py: what build() returns may only know how to make it."""
-    project = tmp_path / "project"
-    shutil.copytree(small, project)
     with (project / f"{PACKAGE}/model.py").open("a", encoding="utf-8") as text:
         text.write(
             "\n\nclass Maker:\n    def __init__(self, made):\n        self.made = made\n"
@@ -265,16 +270,14 @@ def test_the_model_is_what_fit_returns(small: Path, tmp_path: Path) -> None:
     assert code == 0, printed
 
 
-def test_raw_rows_in_git_are_warned_of(small: Path, tmp_path: Path) -> None:
-    project = tmp_path / "project"
-    shutil.copytree(small, project)
+def test_raw_rows_in_git_are_warned_of(project: Path) -> None:
     (project / ".dvc").mkdir()
     path = raw_files_in(project / "data/sample")[0]
     raw = project / "data/incoming" / path.name
     raw.parent.mkdir()
     path.rename(raw)
     for command in (["init", "--quiet"], ["add", "-A"]):
-        subprocess.run(["git", *command], cwd=project, check=True)
+        git.output(project, *command)
 
     code, printed = run(project)
 

@@ -1,5 +1,6 @@
 """Drafts of the project's own files read the file that they were made of, whoever wrote it."""
 
+import ast
 import csv
 import gzip
 import io
@@ -14,9 +15,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rung_ops.data.draft import columns, files, models, table
+from rung_ops.data.draft import columns, files, models, networks, table
 from rung_ops.data.draft.columns import CLASS, NUMBER, TRUTH
-from rung_ops.data.draft.command import main
+from rung_ops.data.draft.files import main
 from rung_ops.data.draft.table import DraftError
 from rung_ops.model import target as targets
 
@@ -40,77 +41,62 @@ def text(header: str, rows: Iterable[Sequence[Any]], separator: str = ",", end: 
     return file.getvalue()
 
 
+ALL = list(zip(range(ROWS), DAYS, SIZES, COLOURS, GOOD, strict=True))
+NOISE = [[round(DRAW.gauss(0, 1), 3) for _ in range(60)] for _ in range(ROWS)]
+
+
 def semicolons() -> bytes:
-    rows = (
-        [f"{d:%d.%m.%Y}", round(s), "ja" if g else "nein"]
-        for d, s, g in zip(DAYS, SIZES, GOOD, strict=True)
-    )
+    rows = ([f"{d:%d.%m.%Y}", round(s), "ja" if g else "nein"] for _, d, s, _, g in ALL)
     return text("tag;größe;gut", rows, ";").encode()
 
 
 def decimal_commas() -> bytes:
-    rows = (
-        [f"{d:%d.%m.%Y %H:%M}", european(s), c]
-        for d, s, c in zip(DAYS, SIZES, COLOURS, strict=True)
-    )
+    rows = ([f"{d:%d.%m.%Y %H:%M}", european(s), c] for _, d, s, c, _ in ALL)
     return text("Tag;Betrag (€);Farbe", rows, ";", "\r\n").encode("cp1252")
 
 
 def two_ways_of_days() -> bytes:
-    rows = (
-        [f"{d:%Y-%m-%d}" if n % 3 else f"{d:%d/%m/%Y}", s, c]
-        for n, (d, s, c) in enumerate(zip(DAYS, SIZES, COLOURS, strict=True))
-    )
+    rows = ([f"{d:%Y-%m-%d}" if n % 3 else f"{d:%d/%m/%Y}", s, c] for n, d, s, c, _ in ALL)
     return text("when,size,colour", rows).encode()
 
 
 def offsets() -> bytes:
-    rows = (
-        [f"{d:%Y-%m-%dT%H:%M:%S}+02:00", s, g] for d, s, g in zip(DAYS, SIZES, GOOD, strict=True)
-    )
+    rows = ([f"{d:%Y-%m-%dT%H:%M:%S}+02:00", s, g] for _, d, s, _, g in ALL)
     return text("sent,size,good", rows).encode()
 
 
 def wide() -> bytes:
-    rows = ([*(round(DRAW.gauss(0, 1), 3) for _ in range(60)), s] for s in SIZES)
+    rows = ([*NOISE[n], s] for n, _, s, _, _ in ALL)
     return text(",".join([*(f"sensor {n}" for n in range(60)), "size"]), rows).encode()
 
 
 def sparse() -> bytes:
-    rows = ([s if n % 9 else "", "n/a" if n % 20 else "x", s] for n, s in enumerate(SIZES))
-    return text("much,rare,copy", ([a, b, round(DRAW.gauss(0, 1), 3)] for a, b, _ in rows)).encode()
+    rows = ([s if n % 9 else "", "n/a" if n % 20 else "x", NOISE[n][0]] for n, _, s, _, _ in ALL)
+    return text("prediction,rare,copy", rows).encode()
 
 
 def identified() -> bytes:
-    rows = (
-        [n, f"O-{n:05}", n % 7, f"0{1000 + n}", c, s]
-        for n, (c, s) in enumerate(zip(COLOURS, SIZES, strict=True))
-    )
+    rows = ([n, f"O-{n:05}", n % 7, f"0{1000 + n}", c, s] for n, _, s, c, _ in ALL)
     return text(",order_id,customer_id,postcode,colour,class", rows).encode()
 
 
 def texts() -> bytes:
-    rows = (
-        [f'It "works",\nsaid {n}', round(s), c]
-        for n, (s, c) in enumerate(zip(SIZES, COLOURS, strict=True))
-    )
+    rows = ([f'It "works",\nsaid {n}', round(s), c] for n, _, s, c, _ in ALL)
     return text("review,length,colour", rows).encode()
 
 
 def missing_targets() -> bytes:
-    rows = ([c, s if n % 2 else "NA"] for n, (c, s) in enumerate(zip(COLOURS, SIZES, strict=True)))
-    return text("colour,price", rows).encode()
+    return text("colour,price", ([c, s if n % 2 else "NA"] for n, _, s, c, _ in ALL)).encode()
 
 
 def latin() -> bytes:
-    rows = (["Müllerweg" if n % 2 else "Rue é", s] for n, s in enumerate(SIZES))
+    rows = (["Müllerweg" if n % 2 else "Rue é", s] for n, _, s, _, _ in ALL)
     return text("Straße,Preis", rows).encode("latin-1")
 
 
 def of_excel() -> bytes:
     rows = (
-        [f"{d:%m/%d/%Y}", f"${s:,.2f}", f"{s / 90:.1f}%", str(g).upper()]
-        for d, s, g in zip(DAYS, SIZES, GOOD, strict=True)
+        [f"{d:%m/%d/%Y}", f"${s:,.2f}", f"{s / 90:.1f}%", str(g).upper()] for _, d, s, _, g in ALL
     )
     return ("\ufeffsep=;\r\n" + text("Order Date;Amount;Share;Good?", rows, ";", "\r\n")).encode()
 
@@ -118,10 +104,9 @@ def of_excel() -> bytes:
 def parquet() -> bytes:
     file = io.BytesIO()
     frame = pl.DataFrame({"at": DAYS, "size": SIZES, "many": [[1]] * ROWS, "good": GOOD})
-    kinds = {"size": pl.Float32, "at": pl.Datetime("ns")}
-    frame.with_columns(colour=pl.Series(COLOURS, dtype=pl.Categorical)).cast(kinds).write_parquet(
-        file
-    )  # type: ignore[arg-type]
+    kinds: Any = {"size": pl.Float32, "at": pl.Datetime("ns")}
+    frame = frame.with_columns(colour=pl.Series(COLOURS, dtype=pl.Categorical)).cast(kinds)
+    frame.write_parquet(file)
     return file.getvalue()
 
 
@@ -130,15 +115,12 @@ def packed() -> bytes:
 
 
 def tabs() -> bytes:
-    rows = (
-        [f" {s} ", " ?" if n % 7 == 0 else f" {c}", n % 2 + 1]
-        for n, (s, c) in enumerate(zip(SIZES, COLOURS, strict=True))
-    )
+    rows = ([f" {s} ", " ?" if n % 7 == 0 else f" {c}", n % 2 + 1] for n, _, s, c, _ in ALL)
     return text("size\tif\tstr", rows, "\t").encode()
 
 
 def empty_column() -> bytes:
-    rows = ([c, "", "v1", s] for c, s in zip(COLOURS, SIZES, strict=True))
+    rows = ([c, "", "v1", s] for _, _, s, c, _ in ALL)
     return text("colour,nothing,version,price", rows).encode()
 
 
@@ -149,7 +131,7 @@ FILES: dict[str, tuple[Any, str, str, str | None, list[str]]] = {
     "c.csv": (two_ways_of_days, "size", NUMBER, "when", ["when_weekday", "colour"]),
     "d.csv": (offsets, "good", TRUTH, "sent", ["sent_hour", "size"]),
     "e.csv": (wide, "size", NUMBER, None, [f"sensor_{n}" for n in range(60)]),
-    "f.csv": (sparse, "copy", NUMBER, None, ["much", "rare"]),
+    "f.csv": (sparse, "copy", NUMBER, None, ["prediction_", "rare"]),
     "g.csv": (identified, "class", NUMBER, None, ["colour"]),
     "h.csv": (texts, "colour", CLASS, None, ["length"]),
     "i.csv": (missing_targets, "price", NUMBER, None, ["colour"]),
@@ -260,7 +242,7 @@ def test_the_model_of_the_code_is_built_with_its_arguments(
 @pytest.mark.parametrize(
     ("model", "why"),
     [
-        ("torch.Net", "Net has to be wrapped"),
+        ("catboost.CatBoostClassifier", "CatBoostClassifier has to be wrapped"),
         ("sklearn.linear_model.Ridge", "Ridge does not predict true or false"),
     ],
 )
@@ -268,6 +250,90 @@ def test_a_model_that_does_not_fit_is_replaced_and_said(
     model: str, why: str, tmp_path: Path
 ) -> None:
     _, sample = drafted(tmp_path, "a.csv", "gut", model, {}, ())
+
+    fitted(tmp_path, sample)
+
+    assert why in (tmp_path / "src/own/model.py").read_text()
+
+
+NET = """\
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, n_features, hidden, rate=0.5):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(n_features, hidden), nn.Linear(hidden, 1))
+"""
+CALLED = {"places": [None, 8], "names": {}}
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "loss", "predicts"),
+    [
+        ("c.csv", "size", "L1Loss", "* self.spread + self.middle"),
+        ("d.csv", "good", "BCEWithLogitsLoss", "torch.sigmoid("),
+        ("h.csv", "colour", "CrossEntropyLoss", "torch.softmax(self.network(numbers), 1)"),
+    ],
+)
+def test_a_network_is_drafted_as_it_was_called_and_trained(
+    name: str, target: str, loss: str, predicts: str, tmp_path: Path
+) -> None:
+    settings = {"source": NET, "called": CALLED, "loss": loss, "learning_rate": 0.01}
+    settings |= {"epochs": 0, "batch_size": 1}
+    found, sample = drafted(tmp_path, name, target, "torch.Net", settings, ())
+    training, network = (tmp_path / f"src/own/{n}.py" for n in ("training", "network"))
+    dataset, features = (module(tmp_path, name) for name in ("dataset", "features"))
+    seen = dataset["load"](sample).select(features["FEATURES"])
+
+    ast.parse((tmp_path / "src/own/model.py").read_text())
+    text = " ".join(training.read_text().split())
+    assert 'Net(n_features=rows.shape[1], hidden=params["hidden"])' in text
+    assert f"nn.{loss}()" in text and predicts in text
+    assert NET.strip() in network.read_text()
+    assert set(seen.dtypes) == {pl.Float32} and seen.width == networks.width(found)
+    params = tomllib.loads((tmp_path / "params.toml").read_text())["model"]
+    assert {
+        "hidden": 8,
+        "learning_rate": 0.01,
+        "epochs": 20,
+        "batch_size": 2,
+        "device": "cpu",
+    }.items() <= params.items()
+
+
+@pytest.mark.parametrize("breaks", ["", "\\\n"])
+def test_a_first_layer_of_a_written_width_takes_as_many_numbers_as_there_are(
+    breaks: str, tmp_path: Path
+) -> None:
+    source = NET.replace("n_features, hidden, rate=0.5", "")
+    source = source.replace("n_features, hidden", f"99, {breaks}7")
+    drafted(tmp_path, "c.csv", "size", "torch.Net", {"source": source}, ())
+
+    network = (tmp_path / "src/own/network.py").read_text()
+    assert "nn.Linear(4, 7)" in network
+    assert ("# 99 in your code" in network) is not bool(breaks)
+    ast.parse(network)
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({}, "Net has to be wrapped"),
+        ({"source": NET, "lacks": "from helpers import block"}, "needs your own modules: from h"),
+        ({"source": NET.replace("Linear", "Conv1d")}, "takes more than a row of numbers"),
+        ({"source": NET, "called": CALLED}, "the loss of Net is not in the code"),
+        ({"source": NET, "loss": "MSELoss"}, "MSELoss does not judge true or false"),
+        (
+            {"source": NET, "loss": "BCELoss", "called": {"places": [3, None]}},
+            "Net is called with hidden, whose value",
+        ),
+    ],
+)
+def test_a_network_that_no_draft_can_train_is_replaced_and_said(
+    settings: dict[str, Any], why: str, tmp_path: Path
+) -> None:
+    _, sample = drafted(tmp_path, "a.csv", "gut", "torch.Net", settings, ())
 
     fitted(tmp_path, sample)
 

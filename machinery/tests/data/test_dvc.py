@@ -26,14 +26,20 @@ def test_what_it_refuses_stays_apart_from_what_it_says(tmp_path: Path) -> None:
     assert "not inside of a DVC repository" in done.stderr
 
 
-def test_a_run_of_the_stages_names_the_lock_file_once(
+def test_a_run_of_the_stages_names_the_lock_file_once_and_times_those_that_succeed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "dvc.yaml").write_text("stages: {a: {cmd: echo one}, b: {cmd: echo two}}\n")
+    stages = "stages: {a: {cmd: echo one}, b: {cmd: echo two}"
+    (tmp_path / "dvc.yaml").write_text(f"{stages}}}\n")
     assert 0 == dvc.main(["init", "--quiet", "--no-scm"])
     assert 0 == dvc.main(["repro"])
 
     output = capfd.readouterr().out
     assert {"one", "two"} <= set(output.splitlines())
     assert 1 == output.count("lock file 'dvc.lock'")
+    assert {"a", "b"} == set(dvc.stage_seconds(tmp_path))
+
+    (tmp_path / "dvc.yaml").write_text(f"{stages}, c: {{cmd: echo three}}, d: {{cmd: exit 3}}}}\n")
+    assert 0 != dvc.main(["repro", "c", "d"])
+    assert {"a", "b", "c"} == set(dvc.stage_seconds(tmp_path))

@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -12,6 +13,7 @@ from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.contract.raw_file import read
 from rung_ops.data import incoming
+from rung_ops.data.blocks import without_keys
 from rung_ops.project import current
 from rung_ops.project.paths import raw_files, shown
 
@@ -71,6 +73,14 @@ def test_a_file_that_is_versioned_and_not_here_is_named(
     output = capsys.readouterr().err
     assert "old.csv" in output
     assert "`uv run poe pull`" in output
+
+
+def test_a_good_file_needs_no_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = without_keys(SCHEMA)
+    monkeypatch.setattr(contract, "Row", SimpleNamespace(to_schema=lambda: schema))
+    read(raw_files()[0]).head(10).write_csv(folder / "new.csv")
+
+    assert incoming.problems_of([folder / "new.csv"]) == []
 
 
 @pytest.fixture

@@ -38,15 +38,6 @@ def test_the_split_loses_no_row_and_tests_on_what_comes_later() -> None:
         assert (test[contract.TIME] > last).all()
 
 
-def test_the_split_is_the_same_each_time() -> None:
-    complete = rows()
-
-    first, second = split(complete, 0.3, 7), split(complete, 0.3, 7)
-
-    assert first[0].equals(second[0])
-    assert first[1].equals(second[1])
-
-
 def falling_over(_: pl.DataFrame) -> pl.DataFrame:
     raise ValueError("too late")
 
@@ -186,20 +177,6 @@ def test_a_link_into_the_cache_of_dvc_is_a_raw_file(
     moved(monkeypatch, incoming=incoming)
 
     assert incoming / "file.csv" in raw_files()
-
-
-@pytest.fixture
-def ingested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for ingested rows in place of the project's."""
-    folder = tmp_path / "ingested"
-    folder.mkdir()
-    moved(
-        monkeypatch,
-        ingested=folder,
-        rows=tmp_path / "rows.parquet",
-        validation=tmp_path / "reports/validation.json",
-    )
-    return folder
 
 
 def without_outcome(frame: pl.DataFrame, *numbers: int) -> pl.DataFrame:

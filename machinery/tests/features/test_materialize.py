@@ -37,7 +37,7 @@ EVENTS = pl.DataFrame(
             datetime(2026, 3, 1, 12, 34),
         ],
         "sold": [2.0, 4.0, 8.0, 16.0],
-    },
+    }
 )
 
 
@@ -274,9 +274,7 @@ def test_what_serves_keeps_its_values_when_the_declaration_changes(
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     (now,) = contract.ENTITY_FEATURES
-    other = EntityFeature(
-        **(vars(now) | {"window": timedelta(days=30)}),
-    )
+    other = EntityFeature(**(vars(now) | {"window": timedelta(days=30)}))
     monkeypatch.setattr(contract, "ENTITY_FEATURES", [other])
     (described,) = views_of([other])
 

@@ -37,6 +37,14 @@ def view(identity: str = "a", first: float = 0.0, entities: int = 2_500) -> Stor
     return StoredView(identity, 5, NAMES, keys_of([range(entities)]), numbers)
 
 
+FIRST = {"a": [key_of([1])]}
+
+
+def first_of(store: RedisStore) -> list[float]:
+    """Look up the entity 1 of view a."""
+    return np.frombuffer(store.look_up(FIRST).packed["a"][0] or b"").tolist()
+
+
 def test_what_was_written_is_read_back_by_entity_and_as_a_whole(store: RedisStore) -> None:
     store.write([view("a"), view("b", 0.5, entities=3)])
 
@@ -62,15 +70,12 @@ def test_what_was_written_is_read_back_by_entity_and_as_a_whole(store: RedisStor
 def test_a_new_filling_replaces_the_old_one_and_leaves_nothing_of_it(store: RedisStore) -> None:
     store.write([view("a"), view("b")])
     reader = RedisStore(store._address, store._prefix.split(":")[1], LIMIT)
-    asked = {"a": [key_of([1])]}
-    before = reader.look_up(asked).packed["a"]
+    assert first_of(reader) == [2.0, 3.0]
 
     store.write([view("a", 100.0, entities=2)])
 
-    after = reader.look_up(asked)
-    assert np.frombuffer(before[0] or b"").tolist() == [2.0, 3.0]
-    assert np.frombuffer(after.packed["a"][0] or b"").tolist() == [102.0, 103.0]
-    assert after.as_of.keys() == {"a"}
+    assert first_of(reader) == [102.0, 103.0]
+    assert reader.as_of().keys() == {"a"}
     keys = list(store._client.scan_iter(f"{store._prefix}*"))
     assert len(keys) == 2
     assert all(store._client.ttl(key) == -1 for key in keys)
@@ -84,8 +89,7 @@ def test_a_filling_that_was_never_finished_counts_for_nothing_and_expires(
     with pytest.raises(KeyboardInterrupt):
         store.write([view("a", 100.0)])
 
-    features = store.look_up({"a": [key_of([1])]})
-    assert np.frombuffer(features.packed["a"][0] or b"").tolist() == [2.0, 3.0]
+    assert first_of(store) == [2.0, 3.0]
     left = [store._client.ttl(key) for key in store._client.scan_iter(f"{store._prefix}:*")]
     assert sorted(left)[0] == -1
     assert 0 < sorted(left)[1] <= DRAFT
@@ -131,8 +135,7 @@ def test_a_filling_that_is_replaced_while_it_is_read_is_read_again(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.write([view("a")])
-    asked = {"a": [key_of([1])]}
-    store.look_up(asked)
+    store.look_up(FIRST)
     other = RedisStore(store._address, store._prefix.split(":")[1], LIMIT)
     fillings = iter([lambda: other.write([view("a", 100.0)])])
 
@@ -141,9 +144,7 @@ def test_a_filling_that_is_replaced_while_it_is_read_is_read_again(
 
     monkeypatch.setattr(store._client, "pipeline", one_by_one)
 
-    features = store.look_up(asked)
-
-    assert np.frombuffer(features.packed["a"][0] or b"").tolist() == [102.0, 103.0]
+    assert first_of(store) == [102.0, 103.0]
 
 
 def test_an_empty_server_or_a_foreign_key_is_not_a_store(store: RedisStore) -> None:
@@ -178,8 +179,7 @@ def test_a_full_server_refuses_a_filling_and_keeps_the_one_before(tmp_path: Path
         with pytest.raises(FeatureStoreError, match="cannot be written.*memory"):
             store.write([view("a", 100.0, entities=100_000)])
 
-        features = store.look_up({"a": [key_of([1])]})
-        assert np.frombuffer(features.packed["a"][0] or b"").tolist() == [2.0, 3.0]
+        assert first_of(store) == [2.0, 3.0]
         assert len(list(store._client.scan_iter("*"))) == 2
 
 
@@ -197,20 +197,19 @@ def test_a_killed_server_is_left_alone_for_a_while_and_found_when_it_is_back(
     with running(tmp_path) as server:
         store = RedisStore(server.address(), "p", LIMIT)
         store.write([view()])
-        asked = {"a": [key_of([1])]}
-        store.look_up(asked)
+        store.look_up(FIRST)
         server.kill()
         with pytest.raises(FeatureStoreError, match="cannot be read"):
-            store.look_up(asked)
+            store.look_up(FIRST)
         server.start()
         RedisStore(server.address(), "p", LIMIT).write([view()])
         with pytest.raises(FeatureStoreError, match="cannot be read"):
-            store.look_up(asked)
+            store.look_up(FIRST)
         until = time.monotonic() + 30
         while store._failed and time.monotonic() < until:
             time.sleep(PAUSE / 10)
 
-        assert store.look_up(asked).packed["a"] != [None]
+        assert store.look_up(FIRST).packed["a"] != [None]
 
 
 def test_a_server_that_started_again_is_asked_again_at_once(tmp_path: Path) -> None:
@@ -223,9 +222,7 @@ def test_a_server_that_started_again_is_asked_again_at_once(tmp_path: Path) -> N
         server.start()
         RedisStore(server.address(), "p", LIMIT).write([view("a", 50.0)])
 
-        features = store.look_up({"a": [key_of([1])]})
-
-        assert np.frombuffer(features.packed["a"][0] or b"").tolist() == [52.0, 53.0]
+        assert first_of(store) == [52.0, 53.0]
 
 
 @pytest.mark.parametrize(

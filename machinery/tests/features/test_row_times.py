@@ -34,17 +34,6 @@ def test_the_time_is_rounded_down_as_in_training(kind: pl.DataType) -> None:
         )
 
 
-def test_the_store_is_read_by_the_clock_of_the_rows() -> None:
-    as_of = int(datetime(2026, 7, 1, 4, tzinfo=UTC).timestamp() * 1e6)  # midnight in New York
-    at = datetime(2026, 7, 1, 6)
-    for kind, stored in (
-        (pl.Datetime("us"), datetime(2026, 7, 1)),
-        (pl.Datetime("us", "UTC"), datetime(2026, 7, 1, 4)),
-    ):
-        rows = pl.DataFrame({"at": pl.Series([at], dtype=kind)})
-        assert EPOCH + timedelta(microseconds=DAY.stored(rows, as_of)) == stored
-
-
 def test_the_ends_are_allowed_and_a_missing_time_is_not() -> None:
     as_of = int(datetime(2026, 7, 1, 4, tzinfo=UTC).timestamp() * 1e6)
     days = [datetime(2026, 7, 1, 6) + n * timedelta(days=1) for n in range(-2, 3)]

@@ -67,7 +67,6 @@ def small(request: pytest.FixtureRequest) -> SmallProject:
 
 @pytest.fixture
 def dataset(project: Path) -> ModuleType:
-    """Its dataset.py."""
     return contract.dataset
 
 

@@ -78,9 +78,7 @@ def test_events_that_end_before_the_forecast_is_made_are_said(
     assert capsys.readouterr().err == ""
 
 
-def test_rows_without_an_outcome_are_no_events_of_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_rows_without_an_outcome_are_no_events_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """load() returns the rows to predict as well: their sum would be 0, and the window seem full."""
     rows = demand(960).with_columns(
         pl.when(pl.col("hour") < FIRST + 2 * DAY).then("bikes"), planned=pl.lit(1)

@@ -88,7 +88,9 @@ def test_a_promoted_forecast_is_compared_by_blocks_of_time(
     monkeypatch.setattr(labelled_rows, "_contract", lambda environment: described)
     policy = Rollback(least_rows=100, watch_days=90, level=0.99, error_rate=0.01)
     answers = labelled_rows.answers(release_folders.PRODUCTION, NOW, tmp_path)
-    worse = answers.with_columns(pl.col(labelled_rows.PREDICTION) + 30)
+    worse = answers.with_columns(
+        pl.col(labelled_rows.PREDICTION) + 30, pl.lit("v2").alias(labelled_rows.RELEASE)
+    )
 
     compared = post_promotion_check._of_quality(RELEASE, "v2", worse, policy)
 

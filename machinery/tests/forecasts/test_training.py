@@ -1,7 +1,7 @@
 """Features and baselines of a forecast know what was known; the report and the gate use both."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,7 @@ from rung_ops.checks import features
 from rung_ops.contract import ContractError, forecast
 from rung_ops.features import EntityFeature, point_in_time, row_times
 from rung_ops.gate import registry_gate as gate_report
-from rung_ops.gate.judge import Champion, judge
-from rung_ops.gate.rules import Rules
+from rung_ops.gate.verdict import Verdict
 from rung_ops.model.target import inside
 from rung_ops.release import contract_file
 from rung_ops.statistics import jackknife, time_blocks
@@ -185,18 +184,12 @@ def test_blocks_follow_each_other_and_are_as_long_as_a_horizon(trained: Trained)
     assert (starts[1:] > ends["last"][:-1]).all()
 
 
-def judged(trained: Trained, challenger: np.ndarray, rows: pl.DataFrame) -> Any:
-    best = baseline.best(trained.train, rows)
-    return judge(rows, challenger, Champion({}, challenger, []), best, Rules())
-
-
 def test_the_gate_asks_for_more_than_the_best_baseline(
-    trained: Trained, written: np.ndarray
+    trained: Trained, written: np.ndarray, judged: Callable[..., Verdict]
 ) -> None:
     naive_one = baseline.best(trained.train, trained.test).predictions
 
-    passed = judged(trained, written, trained.test)
-    refused = judged(trained, naive_one, trained.test)
+    passed, refused = (judged(predicted, predicted) for predicted in (written, naive_one))
 
     assert passed.reasons == []
     assert passed.figures["baseline"]["name"] == "seasonal_naive"
@@ -204,10 +197,11 @@ def test_the_gate_asks_for_more_than_the_best_baseline(
     assert refused.reasons[0].startswith("not shown to be better than the seasonal naive: mae")
 
 
-def test_too_few_horizons_are_not_judged(trained: Trained, written: np.ndarray) -> None:
+@pytest.mark.usefixtures("written")
+def test_too_few_horizons_are_not_judged(trained: Trained, judged: Callable[..., Verdict]) -> None:
     rows = trained.test.sort("hour")[:300]
 
-    (reason,) = judged(trained, np.zeros(rows.height), rows).reasons
+    (reason,) = judged(np.zeros(rows.height), np.zeros(rows.height), rows).reasons
 
     assert reason == (
         "the 300 rows make 6 blocks of time as long as the horizon (1 day); 10 are needed"

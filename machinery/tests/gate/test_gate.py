@@ -26,7 +26,7 @@ from rung_ops.gate.judge import Champion, judge
 from rung_ops.gate.rules import Bound, Rules, SliceRules
 from rung_ops.gate.verdict import Verdict
 from rung_ops.tracking import registry
-from rung_ops.training import slice_scores
+from rung_ops.training import baseline, slice_scores
 from rung_ops.training.baseline import Baseline
 
 ROWS = 8_000
@@ -78,44 +78,39 @@ def set_up(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return use
 
 
-def right(share: float, seed: int = 2, where: np.ndarray | None = None) -> np.ndarray:
-    """Predict rightly so often, or in some rows alone, and otherwise as the champion below."""
-    inside = np.ones(ROWS, dtype=bool) if where is None else where
+def right(share: float, seed: int = 2) -> np.ndarray:
     hit = np.random.default_rng(seed).random(ROWS) < share
-    made = np.where(hit, TRUTH, 1 - TRUTH).astype(float)
-    return made if where is None else np.where(inside, made, CHAMPION.predictions)
+    return np.where(hit, TRUTH, 1 - TRUTH).astype(float)
 
 
-CHAMPION = Champion({"version": "1"}, np.zeros(0), [])
-CHAMPION = replace(CHAMPION, predictions=right(0.8))
+CHAMPION = Champion({"version": "1"}, right(0.8), [])
+EVERYWHERE = np.ones(ROWS, dtype=bool)
 
 
-def worse(rows: int, among: np.ndarray | None = None) -> np.ndarray:
-    """Take the champion's predictions, and make so many of the right ones wrong."""
-    inside = np.ones(ROWS, dtype=bool) if among is None else among
-    hit = np.flatnonzero((CHAMPION.predictions == TRUTH) & inside)[:rows]
+def turned(was_right: bool, rows: int, among: np.ndarray) -> np.ndarray:
+    """Take the champion's predictions, and turn so many of the right, or wrong, ones round."""
     made = CHAMPION.predictions.copy()
+    hit = np.flatnonzero(((made == TRUTH) == was_right) & among)[:rows]
     made[hit] = 1 - made[hit]
     return made
 
 
-def better(rows: int, among: np.ndarray | None = None) -> np.ndarray:
-    """Take the champion's predictions, and make so many of the wrong ones right."""
-    inside = np.ones(ROWS, dtype=bool) if among is None else among
-    hit = np.flatnonzero((CHAMPION.predictions != TRUTH) & inside)[:rows]
-    made = CHAMPION.predictions.copy()
-    made[hit] = TRUTH[hit]
-    return made
+def worse(rows: int, among: np.ndarray = EVERYWHERE) -> np.ndarray:
+    return turned(True, rows, among)
+
+
+def better(rows: int) -> np.ndarray:
+    return turned(False, rows, EVERYWHERE)
 
 
 def judged(
     challenger: np.ndarray,
     champion: Champion | None = CHAMPION,
     rows: pl.DataFrame = ROW,
-    baseline: np.ndarray = CONSTANT,
+    simple: np.ndarray = CONSTANT,
     rules: Rules = RULES,
 ) -> Verdict:
-    return judge(rows, challenger, champion, Baseline("constant", baseline, {}), rules)
+    return judge(rows, challenger, champion, Baseline("constant", simple, {}), rules)
 
 
 def reasons(*arguments: Any, **named: Any) -> str:
@@ -137,30 +132,25 @@ def test_one_that_is_better_passes() -> None:
     assert verdict.champion == {"version": "1"}
 
 
-def test_one_that_is_as_good_passes() -> None:
-    assert reasons(CHAMPION.predictions) == ""
+@pytest.mark.parametrize(
+    ("challenger", "champion", "expected"),
+    [
+        (CHAMPION.predictions, CHAMPION, ""),
+        (right(0.6), None, ""),
+        (right(0.5), None, "better than a constant"),
+        (worse(80), CHAMPION, "worse than the champion: figure 0.7811 against 0.7911"),
+        (CONSTANT, replace(CHAMPION, predictions=right(0.4)), "to be better than a constant"),
+        (right(0.8, seed=5), CHAMPION, "not shown to be as good as the champion"),
+    ],
+    ids=["as good", "the first", "a poor first", "a point worse", "no feature", "unsure"],
+)
+def test_only_what_is_shown_to_be_as_good_passes(
+    challenger: np.ndarray, champion: Champion | None, expected: str
+) -> None:
+    reason = reasons(challenger, champion)
 
-
-def test_the_first_one_passes_when_it_beats_a_constant() -> None:
-    assert reasons(right(0.6), champion=None) == ""
-    assert "better than a constant" in reasons(right(0.5), champion=None)
-
-
-def test_one_that_is_a_point_worse_is_refused() -> None:
-    assert reasons(worse(80)) == "worse than the champion: figure 0.7811 against 0.7911"
-
-
-def test_one_that_ignores_every_feature_is_refused_beside_a_poor_champion() -> None:
-    poor = replace(CHAMPION, predictions=right(0.4))
-
-    assert "not shown to be better than a constant" in reasons(CONSTANT, poor)
-
-
-def test_if_the_versions_cannot_be_separated_the_needed_rows_are_named() -> None:
-    reason = reasons(right(0.8, seed=5))
-
-    assert "not shown to be as good as the champion" in reason
-    assert "test rows to pass" in reason
+    assert expected in reason and bool(expected) == bool(reason)
+    assert ("test rows to pass" in reason) == (expected.startswith("not shown"))
 
 
 @pytest.mark.parametrize("lost", [math.nan, math.inf])
@@ -168,10 +158,12 @@ def test_if_the_versions_cannot_be_separated_the_needed_rows_are_named() -> None
 def test_one_prediction_that_is_not_a_number_is_enough(who: str, lost: float) -> None:
     holed = better(100)
     holed[7] = lost
-    given: dict[str, Any] = {"challenger": better(100)}
-    given |= {who: replace(CHAMPION, predictions=holed) if who == "champion" else holed}
+    made = {"challenger": better(100), "champion": CHAMPION.predictions, "baseline": CONSTANT}
+    challenger, champion, simple = (made | {who: holed}).values()
 
-    assert f"1 of 8,000 predictions of the {who} are not finite numbers" in reasons(**given)
+    reason = reasons(challenger, replace(CHAMPION, predictions=champion), simple=simple)
+
+    assert f"1 of 8,000 predictions of the {who} are not finite numbers" in reason
 
 
 @pytest.mark.parametrize("shape", [ROWS - 1, (ROWS, 2), 0])
@@ -379,29 +371,25 @@ def test_a_column_none_of_whose_slices_can_be_judged_is_a_note() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "bound", "reason"),
+    ("figure", "value", "bound", "reason"),
     [
-        ("a", 0.75, ""),
-        ("a", 0.99, "misses its bound of 0.99"),
-        ("rare", 0.1, "has a bound, but too few rows to judge (20)"),
-        ("gone", 0.1, "has a bound, but too few rows to judge (0)"),
+        (accuracy, "a", 0.75, ""),
+        (accuracy, "a", 0.99, "misses its bound of 0.99"),
+        (accuracy, "rare", 0.1, "has a bound, but too few rows to judge (20)"),
+        (accuracy, "gone", 0.1, "has a bound, but too few rows to judge (0)"),
+        (error, "a", 0.3, ""),
+        (error, "a", 0.1, "misses its bound of 0.1"),
     ],
 )
-def test_a_bound_of_a_slice_has_to_be_reached(value: str, bound: float, reason: str) -> None:
+def test_a_bound_of_a_slice_has_to_be_reached(
+    set_up: Callable[..., None], figure: Figure, value: str, bound: float, reason: str
+) -> None:
+    set_up(figure, higher=figure is accuracy)
+
     message = reasons(better(100), rules=slices_with(bounds=(Bound("group", value, bound),)))
 
     assert reason in message
     assert bool(message) == bool(reason)
-
-
-def test_a_bound_of_an_error_is_a_most(set_up: Callable[..., None]) -> None:
-    set_up(error, higher=False)
-
-    def reasons_of(bound: float) -> str:
-        return reasons(better(100), rules=slices_with(bounds=(Bound("group", "a", bound),)))
-
-    assert reasons_of(0.3) == ""
-    assert "misses its bound of 0.1" in reasons_of(0.1)
 
 
 def test_a_verdict_is_printed_and_written(
@@ -428,27 +416,43 @@ def test_a_verdict_is_printed_and_written(
     ] is None
 
 
-def test_a_version_that_is_not_there_is_not_called_one_that_does_not_pass(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(gate_rules, "verdict_file", lambda: tmp_path / "gate.json")
-    reason = "There is no version 9"
+@pytest.mark.parametrize("unit", [1.0, 1e5, 1e9])
+def test_figures_of_any_size_stand_apart_in_the_table(unit: float) -> None:
+    champion = {"challenger": 0.34, "figure": 0.36, "gain": 0.02, "gain_low": 0.01, "margin": 0.003}
+    figures = {
+        **{"metric": "mae", "higher_is_better": False, "alpha": 0.003, "rows": 1250},
+        "challenger": 0.34 * unit,
+        "champion": {name: figure * unit for name, figure in champion.items()}
+        | {"rows": 1250, "probability_better": 0.99, "probability_needed": 0.95},
+        "baseline": {"name": baseline.CONSTANT, "figure": 0.89 * unit, "gain": 0.55 * unit},
+        "slices": [],
+    }
 
-    assert registry_gate.publish(Verdict(False, [reason], {})) == 1
-    assert capsys.readouterr().err == f"Refused: no version was judged.\n- {reason}\n"
-    assert not (tmp_path / "gate.json").exists()
+    lines = list(registry_gate.table(Verdict(True, [], figures)))
+
+    cells = [line.split() for line in lines if line.startswith(("all", "a constant"))]
+    assert [len(row) for row in cells] == [1 + 4, 2 + 4]
+    assert any(line.split() == ["or", "better", "(95%)", "99.0%"] for line in lines)
 
 
-def test_where_no_version_is_judged_the_verdict_of_before_stays_and_is_named(
+def test_where_no_version_is_judged_that_is_said_and_the_verdict_of_before_stays(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "gate.json"
     monkeypatch.setattr(gate_rules, "verdict_file", lambda: path)
+    unknown = Verdict(False, ["There is no version 9"], {})
+    said = "Refused: no version was judged.\n- There is no version 9\n"
+
+    assert registry_gate.publish(unknown) == 1
+    assert capsys.readouterr().err == said
+    assert not path.exists()
     registry_gate.publish(replace(judged(better(100)), challenger={"version": "2"}))
     before = path.read_bytes()
+    assert before == (tmp_path / "gate/version-2.json").read_bytes()
 
-    assert registry_gate.publish(Verdict(False, ["There is no version 9"], {})) == 1
-    assert "gate.json still has the verdict on version 2." in capsys.readouterr().err
+    assert registry_gate.publish(unknown) == 1
+    still = "gate.json still has the verdict on version 2.\n"
+    assert (err := capsys.readouterr().err).startswith(said) and err.endswith(still)
     assert path.read_bytes() == before
 
 

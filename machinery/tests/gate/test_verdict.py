@@ -122,16 +122,17 @@ def test_a_champion_without_an_error_needs_no_margin() -> None:
     assert verdict.rows_needed == {"equal": None, "as_seen": None}
 
 
+def test_the_champion_itself_needs_the_fewest_rows() -> None:
+    assert judged(CHAMPION).rows_needed == {"equal": 200, "as_seen": None}
+
+
 def test_rows_that_the_champion_learned_from_do_not_compare() -> None:
     known = np.arange(ROWS) < 1_000
     learned = np.where(known, TRUTH, CHAMPION)
 
     def against(unseen: np.ndarray | None) -> Verdict:
         return judge_predictions(
-            *(TRUTH, challenger(0.9), learned),
-            figure=error,
-            higher_is_better=False,
-            unseen=unseen,
+            *(TRUTH, challenger(0.9), learned), figure=error, higher_is_better=False, unseen=unseen
         )
 
     assert not against(None).promote

@@ -95,27 +95,19 @@ def test_every_claim_that_a_pod_mounts_is_there_and_shared() -> None:
         assert one("PersistentVolumeClaim", name)["spec"]["accessModes"] == ["ReadWriteMany"]
 
 
-@pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
-def test_a_probe_asks_a_page_of_the_service(probe: str) -> None:
-    request = container()[probe]["httpGet"]
+def test_probes_ask_pages_of_the_service_and_only_readiness_asks_for_a_release() -> None:
+    """A bad or missing release does not restart the process."""
+    probes = {name: each["httpGet"] for name, each in container().items() if "Probe" in name}
     service: Any = SimpleNamespace(hooks=NO_HOOKS)
     there = {getattr(each, "path", None) for each in pages.application(service, []).routes}
 
-    assert request["path"] in there
-    assert request["port"] == container()["ports"][0]["name"]
-
-
-def test_only_the_readiness_probe_asks_for_a_release() -> None:
-    """A bad or missing release does not restart the process."""
-    request = {
-        name: container()[name]["httpGet"]["path"] for name in container() if "Probe" in name
-    }
-
-    assert request == {
+    assert {name: each["path"] for name, each in probes.items()} == {
         "startupProbe": "/health/live",
         "readinessProbe": "/health/ready",
         "livenessProbe": "/health/live",
     }
+    assert {each["path"] for each in probes.values()} <= there
+    assert {each["port"] for each in probes.values()} == {container()["ports"][0]["name"]}
 
 
 def test_the_port_is_the_one_that_the_process_listens_on() -> None:

@@ -11,8 +11,6 @@ import polars as pl
 import pytest
 
 from rung_ops.load_test import load_test
-from rung_ops.load_test import load_test as load_report
-from rung_ops.load_test import load_test as load_rows
 from rung_ops.load_test.client import BROKEN, Answers, Load
 from rung_ops.load_test.load_test import figures, missed_parts
 from rung_ops.project import release_folders, service_settings
@@ -71,7 +69,7 @@ def test_a_promise_that_is_kept_or_was_not_tried_is_not_missed(
 def test_the_figures_are_written_beside_their_limits() -> None:
     result = figures(answers({200: [0.002] * 10, 503: [0.004], 500: [0.1]}), 1)
 
-    written = "\n".join(load_report.lines(result, SLO(p50_ms=25), 1))
+    written = "\n".join(load_test.lines(result, SLO(p50_ms=25), 1))
 
     assert "answered          10     10 per second" in written
     assert "refused            1     p99 4.0 ms" in written
@@ -134,9 +132,7 @@ FINE = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 WRONG = b"HTTP/1.1 422 Unprocessable Content\r\ncontent-length: 8\r\n\r\nno good!"
 
 
-def test_each_request_has_a_row_and_an_id_of_its_own(
-    answering: Callable[..., Answering],
-) -> None:
+def test_each_request_has_a_row_and_an_id_of_its_own(answering: Callable[..., Answering]) -> None:
     service = answering(FINE)
     run = Load(service.url, [b'{"row": 1}', b'{"row": 2}'])
 
@@ -150,9 +146,7 @@ def test_each_request_has_a_row_and_an_id_of_its_own(
     assert {head.split(b"\r\n\r\n")[1] for head in service.heads} == {b'{"row": 1}', b'{"row": 2}'}
 
 
-def test_what_comes_back_instead_of_an_answer_is_kept(
-    answering: Callable[..., Answering],
-) -> None:
+def test_what_comes_back_instead_of_an_answer_is_kept(answering: Callable[..., Answering]) -> None:
     result = asyncio.run(Load(answering(WRONG).url, [b"{}"]).run(1, 0.1))
 
     assert set(result.seconds) == {422}
@@ -184,8 +178,8 @@ def test_waiting_for_a_connection_counts_as_waiting(answering: Callable[..., Ans
 def test_rows_are_sent_in_turn_in_requests_of_any_size() -> None:
     rows = [{"a": number} for number in range(7)]
 
-    alone = [json.loads(body) for body in load_rows.bodies(rows, 1)]
-    together = [json.loads(body) for body in load_rows.bodies(rows, 3)]
+    alone = [json.loads(body) for body in load_test.bodies(rows, 1)]
+    together = [json.loads(body) for body in load_test.bodies(rows, 3)]
 
     assert alone == rows
     assert together[0] == rows[:3]
@@ -194,10 +188,7 @@ def test_rows_are_sent_in_turn_in_requests_of_any_size() -> None:
 
 @pytest.fixture
 def place(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    release_folder: Path,
-    release_key: bytes,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release_folder: Path, release_key: bytes
 ) -> Path:
     """Separate releases, with one that answers in staging; its id is the folder's name."""
     (tmp_path / "release.pub").write_bytes(release_key)
@@ -219,12 +210,12 @@ def test_rows_are_those_that_the_release_carries(place: Path) -> None:
     contract = json.loads((place / "contract.json").read_text(encoding="utf-8"))
     names = [column["name"] for column in contract["columns"]]
 
-    rows = load_rows.rows_of(place.name, contract)
+    rows = load_test.rows_of(place.name, contract)
 
     assert msgspec.to_builtins(rows) == msgspec.to_builtins(
         pl.read_parquet(place / "parity.parquet").select(names).to_dicts()
     )
-    assert load_rows.rows_of("v7-unknown", contract) == [contract["example"]]
+    assert load_test.rows_of("v7-unknown", contract) == [contract["example"]]
 
 
 def test_a_service_of_its_own_is_tested_and_nothing_else_is_touched(
@@ -273,9 +264,7 @@ def test_a_release_that_cannot_be_served_is_named_at_once(
     assert f"Nothing was tested: {place.name}" in capsys.readouterr().err
 
 
-def test_an_address_at_which_nothing_answers_is_named(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_an_address_at_which_nothing_answers_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert load_test.main(["http://127.0.0.1:9"]) == 1
     assert "Nothing answers at http://127.0.0.1:9" in capsys.readouterr().err
 

@@ -122,18 +122,22 @@ def test_values_that_are_missing_more_often_are_named(tmp_path: Path) -> None:
     assert len(result.problems) == 2
 
 
-def test_as_many_defaults_as_training_had_missing_values_are_expected(tmp_path: Path) -> None:
-    used = pl.Series([["weight"] if n % 10 == 0 else [] for n in range(1_000)])
-
-    assert look(tmp_path, log(WELL, defaults=used)).problems == []
-
-
-def test_a_default_for_a_column_that_must_be_there_is_counted_too(tmp_path: Path) -> None:
-    used = pl.Series([["size"] if n % 10 == 0 else [] for n in range(1_000)])
+@pytest.mark.parametrize(
+    ("name", "defaulted"),
+    [
+        ("weight", []),
+        ("size", ["size"]),
+    ],  # training had as many of the first; the second must be there
+)
+def test_defaults_are_expected_as_often_as_in_training(
+    tmp_path: Path, name: str, defaulted: list[str]
+) -> None:
+    used = pl.Series([[name] if n % 10 == 0 else [] for n in range(1_000)])
 
     result = look(tmp_path, log(WELL, defaults=used))
 
-    assert status(result)["missing"]["defaulted"] == ["size"]
+    assert status(result)["missing"]["defaulted"] == defaulted
+    assert len(result.problems) == len(defaulted)
 
 
 @pytest.mark.parametrize(
@@ -174,15 +178,16 @@ def test_what_is_too_old_is_named(
     assert len(result.problems) == 1
 
 
-def test_the_rows_that_judged_a_model_make_it_no_older(tmp_path: Path) -> None:
-    """The test rows alone are older than `model_days` where little is asked."""
-    manifest = {"trained_until": (NOW - 94 * DAY).isoformat(), "data_until": NOW.isoformat()}
-
-    assert look(tmp_path, log(WELL), newest=Newest(NOW, NOW), **manifest).problems == []
-
-
-def test_a_row_of_days_to_come_is_fresh(tmp_path: Path) -> None:
-    assert look(tmp_path, log(WELL), newest=Newest(NOW, NOW + 30 * DAY)).problems == []
+@pytest.mark.parametrize(
+    ("row", "manifest"),
+    [
+        # The test rows alone are older than `model_days` where little is asked.
+        (NOW, {"trained_until": (NOW - 94 * DAY).isoformat(), "data_until": NOW.isoformat()}),
+        (NOW + 30 * DAY, {}),  # a row of days to come
+    ],
+)
+def test_what_is_fresh_is_no_problem(tmp_path: Path, row: Any, manifest: dict[str, Any]) -> None:
+    assert look(tmp_path, log(WELL), newest=Newest(NOW, row), **manifest).problems == []
 
 
 def test_rows_without_a_time_have_no_age(tmp_path: Path) -> None:

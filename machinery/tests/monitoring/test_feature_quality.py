@@ -48,10 +48,7 @@ def asked(count: int = 1_000, gone: str | None = None) -> pl.DataFrame:
 
 
 def look(
-    folder: Path,
-    logged: pl.DataFrame,
-    filled: Mapping[str, int],
-    view: dict[str, Any] = VIEW,
+    folder: Path, logged: pl.DataFrame, filled: Mapping[str, int], view: dict[str, Any] = VIEW
 ) -> MonitorResult:
     """Look at a release with an entity feature."""
     made = released(folder)
@@ -85,21 +82,25 @@ def test_a_store_that_was_not_filled_is_loud_however_few_ask(tmp_path: Path) -> 
     assert status(result)["freshness"]["features of colour"]["stale"]
 
 
-def test_a_store_without_the_values_is_loud(tmp_path: Path) -> None:
-    result = look(tmp_path, asked(20), {"another": 1})
-
-    assert result.problems == ["the feature store of `weight`: there is none"]
+LIMITED = VIEW["features"][0] | {"max_age_seconds": 6 * 3600.0}
 
 
-@pytest.mark.parametrize(("hours", "loud"), [(5, False), (7, True)])
-def test_the_declared_age_limit_comes_before_the_cadence(
-    tmp_path: Path, hours: int, loud: bool
+@pytest.mark.parametrize(
+    ("filled", "feature", "loud"),
+    [
+        ({"another": 1}, VIEW["features"][0], True),  # without the values
+        (stored(5 * HOUR), LIMITED, False),  # the declared limit comes before the cadence
+        (stored(7 * HOUR), LIMITED, True),
+    ],
+)
+def test_a_store_that_is_older_than_declared_or_empty_is_loud(
+    tmp_path: Path, filled: dict[str, int], feature: dict[str, Any], loud: bool
 ) -> None:
-    feature = VIEW["features"][0] | {"max_age_seconds": 6 * 3600.0}
+    result = look(tmp_path, asked(20), filled, VIEW | {"features": [feature]})
 
-    result = look(tmp_path, asked(20), stored(hours * HOUR), VIEW | {"features": [feature]})
-
-    assert bool(result.problems) == loud
+    assert [each.startswith("the feature store of `weight`") for each in result.problems] == (
+        [True] * loud
+    )
 
 
 def test_entities_that_went_missing_are_loud(tmp_path: Path) -> None:

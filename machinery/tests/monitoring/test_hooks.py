@@ -52,25 +52,15 @@ def test_a_problem_of_the_projects_check_is_reported_and_notified(
     assert messages == [(subject, "too many on Mondays")]
 
 
-def test_without_a_problem_nothing_is_notified(
-    serving: Path, hook: Callable[[str, Any], None]
+@pytest.mark.parametrize(("problems", "words"), [([], []), (["too many on Mondays"], ["--json"])])
+def test_without_a_problem_or_a_report_nothing_is_notified(
+    serving: Path, hook: Callable[[str, Any], None], problems: list[str], words: list[str]
 ) -> None:
-    hook("monitor_check", lambda predictions: [])
+    hook("monitor_check", lambda predictions: problems)
     hook("notify", lambda subject, message: pytest.fail("notified"))
     predict(serving)
 
-    assert look(replaced=LENIENT) == 0
-
-
-def test_a_run_that_writes_nothing_sends_no_notification(
-    serving: Path, hook: Callable[[str, Any], None], capsys: pytest.CaptureFixture[str]
-) -> None:
-    hook("monitor_check", lambda predictions: ["too many on Mondays"])
-    hook("notify", lambda subject, message: pytest.fail("notified"))
-    predict(serving)
-
-    assert look("--json", replaced=LENIENT) == 1
-    assert json.loads(capsys.readouterr().out)["problems"] == ["too many on Mondays"]
+    assert look(*words, replaced=LENIENT) == len(problems)
 
 
 def test_a_notify_that_fails_is_reported_and_hides_nothing(

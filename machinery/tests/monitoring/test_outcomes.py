@@ -10,7 +10,7 @@ import pytest
 
 from machinery.tests.monitoring.made import COLUMNS, DAY, NOW, log, predictions, rows
 from rung_ops.monitoring import outcomes, quality
-from rung_ops.monitoring.limits import Limits
+from rung_ops.monitoring.limits import Limits, Outcomes
 from rung_ops.monitoring.outcomes import TRUTH
 from rung_ops.monitoring.quality import QualityMetric
 
@@ -22,41 +22,39 @@ def joined(folder: Path) -> list[float | None]:
     return outcomes.join(log(SOME), outcomes.read(CONTRACT, folder))[TRUTH].to_list()
 
 
-def test_no_folder_and_no_outcome_is_nothing_known(tmp_path: Path) -> None:
-    assert joined(tmp_path / "none") == [None] * 10
+BY_KEY = SOME[4:6].select("at", "size", good=pl.Series([1, 0])).write_csv()
 
 
-def test_outcomes_are_joined_by_id(tmp_path: Path) -> None:
-    pl.DataFrame({"id": ["3", "1"], "good": [True, False]}).write_parquet(tmp_path / "a.parquet")
+@pytest.mark.parametrize(
+    ("files", "known"),
+    [
+        ({}, {}),
+        ({"a.csv": "id,good\n3,true\n1,false\n"}, {1: 0.0, 3: 1.0}),
+        ({"a.csv": BY_KEY}, {4: 1.0, 5: 0.0}),
+        ({"1.csv": "id,good\n1,0\n", "later/2.csv": "id,good\n1,1\n"}, {1: 1.0}),
+        ({"a.csv": "id,good\n1,\n2,1\n"}, {2: 1.0}),  # not known yet
+    ],
+    ids=["no folder", "by id", "by key", "corrected", "empty"],
+)
+def test_outcomes_are_joined_to_their_predictions(
+    tmp_path: Path, files: dict[str, str], known: dict[int, float]
+) -> None:
+    for name, content in files.items():
+        (tmp_path / "of" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "of" / name).write_text(content, encoding="utf-8")
 
-    assert joined(tmp_path) == [None, 0.0, None, 1.0, *[None] * 6]
-
-
-def test_numbers_as_ids_are_read_as_text(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("id,good\n3,true\n", encoding="utf-8")
-
-    assert joined(tmp_path)[3] == 1.0
-
-
-def test_outcomes_are_joined_by_the_key_of_the_contract(tmp_path: Path) -> None:
-    truth = SOME[4:6].select("at", "size", good=pl.Series([1, 0]))
-    truth.write_csv(tmp_path / "a.csv")
-
-    assert joined(tmp_path) == [None] * 4 + [1.0, 0.0] + [None] * 4
-
-
-def test_the_file_that_comes_last_corrects_those_before(tmp_path: Path) -> None:
-    pl.DataFrame({"id": ["1"], "good": [False]}).write_parquet(tmp_path / "1.parquet")
-    (tmp_path / "later").mkdir()
-    pl.DataFrame({"id": ["1"], "good": [True]}).write_parquet(tmp_path / "later/2.parquet")
-
-    assert joined(tmp_path)[1] == 1.0
+    assert joined(tmp_path / "of") == [known.get(number) for number in range(10)]
 
 
-def test_an_outcome_that_is_empty_is_not_known_yet(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("id,good\n1,\n2,1\n", encoding="utf-8")
+def test_a_column_id_of_the_rows_own_is_no_id_of_a_prediction(tmp_path: Path) -> None:
+    own = COLUMNS[0] | {"name": "id", "dtype": "int", "polars": "Int64"}
+    contract = CONTRACT | {"key": ["id"], "columns": [*COLUMNS, own]}
+    numbered = log(SOME.with_columns(id=100 + pl.int_range(10, dtype=pl.Int64)))
+    pl.DataFrame({"id": [104, 3], "good": [True, False]}).write_parquet(tmp_path / "a.parquet")
 
-    assert joined(tmp_path)[1:3] == [None, 1.0]
+    known = outcomes.join(numbered, outcomes.read(contract, tmp_path))[TRUTH].to_list()
+
+    assert known == [None] * 4 + [1.0] + [None] * 5
 
 
 @pytest.mark.parametrize(
@@ -123,6 +121,19 @@ def test_days_of_which_too_little_is_known_are_shown_and_not_judged() -> None:
     recent = table.row(0, named=True)
     assert (recent["column"], recent["predictions"], recent["coverage"]) == ("recent", 800, 1.0)
     assert recent["low"] < recent["figure"] < recent["high"]
+
+
+def test_days_that_nobody_looks_at_are_counted_and_change_no_decision() -> None:
+    rows = days(1.0, 1.0, wrong=0.3)
+    unscored = Limits(outcomes=Outcomes(score_days=False))
+
+    shown, plain = (quality.judge(rows, METRIC, limits) for limits in (Limits(), unscored))
+
+    is_day = pl.col("column") == quality.DAY
+    assert shown.filter(~is_day).equals(plain.filter(~is_day))
+    counts = ("value", "predictions", "outcomes", "coverage")
+    assert shown.filter(is_day).select(counts).equals(plain.filter(is_day).select(counts))
+    assert plain.filter(is_day)["figure"].null_count() == 2
 
 
 def test_the_newest_days_are_judged_however_long_their_outcomes_took() -> None:

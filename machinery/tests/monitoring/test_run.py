@@ -27,10 +27,7 @@ DEPLOYED = "production"
 
 @pytest.fixture
 def serving(
-    release_folder: Path,
-    release_key: bytes,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    release_folder: Path, release_key: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """Production with a release, in a folder of its own; nothing predicted yet."""
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
@@ -87,20 +84,17 @@ def test_it_writes_what_it_saw_for_people_and_programs(serving: Path, tmp_path: 
     assert f'release="{serving.name}"' in (tmp_path / "logs/production/monitor.prom").read_text()
 
 
-def test_nothing_wrong_is_exit_code_0(serving: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    predict(serving)
-
-    assert look(replaced=LENIENT) == 0
-    assert "300 predictions" in capsys.readouterr().out
-
-
-def test_something_wrong_is_exit_code_1_and_named(
-    serving: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("days", "code", "printed"),
+    [(0, 0, "300 predictions"), (2, 1, "- the newest prediction is of 2026-03-08 11:00 UTC")],
+)
+def test_the_exit_code_says_whether_something_is_wrong(
+    serving: Path, capsys: pytest.CaptureFixture[str], days: int, code: int, printed: str
 ) -> None:
     predict(serving)
 
-    assert look("--now", (NOW + timedelta(days=2)).isoformat(), replaced=LENIENT) == 1
-    assert "- the newest prediction is of 2026-03-08 11:00 UTC" in capsys.readouterr().out
+    assert look("--now", (NOW + timedelta(days=days)).isoformat(), replaced=LENIENT) == code
+    assert printed in capsys.readouterr().out
 
 
 def test_what_the_shadow_answered_is_not_checked(serving: Path, tmp_path: Path) -> None:

@@ -38,15 +38,6 @@ def test_the_p_value_is_slightly_above_the_exact_one(sizes: tuple[int, int]) -> 
             assert exact.pvalue <= bound <= 2 * exact.pvalue
 
 
-def test_equal_samples_have_no_gap_and_disjoint_ones_the_largest() -> None:
-    values = np.arange(50.0)
-
-    assert drift.largest_gap(values, values) == 0
-    assert drift.gap_p_value(0, 50, 50) == 1
-    assert drift.largest_gap(values, values + 100) == 1
-    assert drift.gap_p_value(1, 50, 50) < 1e-20
-
-
 @pytest.mark.parametrize("hits", [(0, 7), (3, 4), (9, 1), (12, 12), (12, 30)])
 def test_fisher_doubles_the_smaller_tail(hits: tuple[int, int]) -> None:
     table = [[hits[0], 12 - hits[0]], [hits[1], 30 - hits[1]]]

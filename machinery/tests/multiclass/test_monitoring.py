@@ -1,5 +1,6 @@
 """What a release of three classes answered is watched, and learned from, by the class."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,15 @@ import pytest
 from machinery.tests.conftest import Trained
 from machinery.tests.multiclass.conftest import CLASSES, SMALL, parcels
 from machinery.tests.projects import moved
-from machinery.tests.small_project import NOW, RELEASE, looked
-from rung_ops import contract, prediction_log
+from machinery.tests.small_project import RELEASE, looked
+from rung_ops import contract
 from rung_ops.autopilot import labelled_rows, post_promotion_check
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.monitoring import outcomes, release_info
 from rung_ops.monitoring.monitor_result import status
-from rung_ops.project import release_folders
 from rung_ops.training import estimator
+
+Answered = Callable[..., pl.DataFrame]
 
 
 def test_a_quiet_week_has_no_problem_and_its_quality_is_known(
@@ -81,42 +83,24 @@ def test_classes_named_by_digits_are_read_from_csv(tmp_path: Path) -> None:
     assert (known.by_id[outcomes.TRUTH].to_list(), known.problems) == (["2", "3"], [])
 
 
-@pytest.fixture
-def answers(
-    trained: Trained, release_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> pl.DataFrame:
-    """What production answered, with what happened."""
-    rows = parcels(400, seed=2)
-    monkeypatch.delenv("LOGS", raising=False)
-    folder = prediction_log.folder(release_folders.PRODUCTION)
-    prediction_log.write_predictions(SMALL.logged(trained, rows), folder)
-    rows.select("parcel", "outcome").write_csv(tmp_path / "outcomes.csv")
-    released = release_info.bundle.parse_json(
-        release_folder, (release_folder / "contract.json").read_bytes()
-    )
-    monkeypatch.setattr(labelled_rows, "_contract", lambda environment: released)
-    return labelled_rows.answers(release_folders.PRODUCTION, NOW, tmp_path)
-
-
 def test_answers_with_outcomes_become_rows_to_learn_from(
-    answers: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    answered: Answered, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     moved(monkeypatch, rows=tmp_path / "rows.parquet")
+    sent = parcels(400, seed=2)
 
-    rows = labelled_rows.new_rows(answers)
+    rows = labelled_rows.new_rows(answered(sent))
 
     assert rows.height == 400
-    assert (
-        rows.select(list(contract.Row.to_schema().columns))
-        .sort("parcel")
-        .equals(parcels(400, seed=2).sort("parcel"))
-    )
+    names = list(contract.Row.to_schema().columns)
+    assert rows.select(names).sort("parcel").equals(sent.sort("parcel"))
 
 
 @pytest.mark.usefixtures("deployed")
 def test_a_promoted_release_is_compared_with_the_one_before_by_its_probabilities(
-    answers: pl.DataFrame,
+    answered: Answered,
 ) -> None:
+    answers = answered(parcels(400, seed=2)).with_columns(pl.lit("v2").alias(labelled_rows.RELEASE))
     policy = Rollback(least_rows=100, watch_days=90, level=0.99, error_rate=0.01)
     guessed = np.random.default_rng(1).dirichlet([1, 1, 1], answers.height)
     guesses = pl.DataFrame(guessed, schema=CLASSES).to_struct(labelled_rows.PREDICTION)

@@ -1,7 +1,7 @@
 """Of several classes, reasons say what spoke for an unfavourable answer against the favourable ones."""
 
 import json
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from machinery.tests import small_project
-from machinery.tests.conftest import FACTS, Trained
+from machinery.tests.conftest import Trained
 from machinery.tests.multiclass.conftest import CLASSES
 from machinery.tests.serving.calls import Caller
-from rung_ops import prediction_log
+from machinery.tests.small_project import logged
 from rung_ops.checks import promises
 from rung_ops.errors import SettingsError
 from rung_ops.model import bundle, predictors
@@ -24,9 +24,9 @@ from rung_ops.model.bundle import BundleError
 from rung_ops.model.reasons import Reasons, adverse_in
 from rung_ops.model.released import Release
 from rung_ops.project.paths import params
-from rung_ops.project.service_settings import ANY_SPEED
-from rung_ops.release import make
 from rung_ops.training import estimator
+
+ReleaseOf = Callable[..., Release]
 
 UNFAVOURABLE = ["late", "lost & found"]
 
@@ -97,10 +97,7 @@ def test_the_service_answers_and_logs_them(
     many = caller.post("/predict?explain=true", [*far, near]).json
     plain = caller.post("/predict", far[0]).json
     schema = caller.get("/openapi.json").json["components"]["schemas"]["Answer"]
-    until = time.monotonic() + 30
-    while (log := prediction_log.read(tmp_path / "log").collect()).height < 6:
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    log = logged(tmp_path / "log", 6)
 
     assert one["prediction"] == "late"
     assert one["reasons"][0]["columns"] == ["distance"]
@@ -115,28 +112,19 @@ def test_the_service_answers_and_logs_them(
     assert with_reasons["reasons"].list.len().max() > 0
 
 
-def test_a_model_that_does_not_add_up_gives_none(
-    trained: Trained, tmp_path: Path, release_private_key: bytes
-) -> None:
+def test_a_model_that_does_not_add_up_gives_none(trained: Trained, release_of: ReleaseOf) -> None:
     trees = HistGradientBoostingClassifier(max_iter=20, random_state=1)
     numbers = ["distance", "weight", "hour"]
     model = small_project.fitted(trained, "service", numbers, "passthrough", trees)
 
-    folder = make.write(
-        tmp_path, model, trained.train, trained.test, FACTS, release_private_key, {}
-    )
+    described = release_of(model).files.json(bundle.REASONS)
 
-    described = json.loads((folder / bundle.REASONS).read_text())
     assert described["method"] == "none"
     assert described["why"].startswith("its model is neither LightGBM nor additive: the effects")
 
 
 def test_trees_of_lightgbm_say_what_makes_the_class_that_is_answered(
-    trained: Trained,
-    tmp_path: Path,
-    release_private_key: bytes,
-    release_key: bytes,
-    monkeypatch: pytest.MonkeyPatch,
+    trained: Trained, release_of: ReleaseOf, release_key: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trees = lightgbm.LGBMClassifier(n_estimators=30, num_leaves=7, verbose=-1)
     numbers = ["distance", "weight", "hour"]
@@ -144,10 +132,7 @@ def test_trees_of_lightgbm_say_what_makes_the_class_that_is_answered(
         trained, "service", numbers, "passthrough", trees, small_project.CODES
     )
 
-    folder = make.write(
-        tmp_path, model, trained.train, trained.test, FACTS, release_private_key, {}
-    )
-    loaded = serving_release.load(folder, release_key, ANY_SPEED)
+    loaded = release_of(model)
 
     rows = trained.test.select(list(loaded.schema))
     features, predicted = loaded.score(rows)
@@ -169,7 +154,7 @@ def test_trees_of_lightgbm_say_what_makes_the_class_that_is_answered(
         raise BundleError("this release needs LightGBM")
 
     monkeypatch.setattr(predictors, "_library", missing)
-    without = serving_release.load(folder, release_key, ANY_SPEED)
+    without = serving_release.load(loaded.files.folder, release_key)
     assert str(without.reasons).endswith("cannot be used: this release needs LightGBM")
     np.testing.assert_array_equal(without.score(rows)[1], predicted)
 

@@ -1,6 +1,7 @@
 """A release of three classes: in ONNX where that is the same, else by the step that is named."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from machinery.tests import small_project
-from machinery.tests.conftest import FACTS, Trained
+from machinery.tests.conftest import Trained
 from machinery.tests.multiclass.conftest import CLASSES
 from rung_ops.model import bundle
 from rung_ops.model import released as serving_release
-from rung_ops.project.service_settings import ANY_SPEED
-from rung_ops.release import make
 from rung_ops.training import estimator
+
+ReleaseOf = Callable[..., serving_release.Release]
 
 
 def test_a_release_names_its_classes_and_answers_as_the_model(
@@ -54,10 +55,6 @@ def fitted(trained: Trained, imputer: Any, last: Any) -> Pipeline:
     return small_project.fitted(trained, "service", ["distance", "weight", "hour"], imputer, last)
 
 
-def released(trained: Trained, model: Pipeline, folder: Path, key: bytes) -> Path:
-    return make.write(folder, model, trained.train, trained.test, FACTS, key, {})
-
-
 @pytest.mark.parametrize(
     "last",
     [
@@ -66,13 +63,11 @@ def released(trained: Trained, model: Pipeline, folder: Path, key: bytes) -> Pat
     ],
 )
 def test_trees_of_several_classes_become_onnx(
-    trained: Trained, last: Any, tmp_path: Path, release_private_key: bytes, release_key: bytes
+    trained: Trained, last: Any, release_of: ReleaseOf
 ) -> None:
     model = fitted(trained, "passthrough", last)
 
-    loaded = serving_release.load(
-        released(trained, model, tmp_path, release_private_key), release_key, ANY_SPEED
-    )
+    loaded = release_of(model)
 
     rows = trained.test.select(list(loaded.schema))
     expected = estimator.predict(model, trained.test)
@@ -83,19 +78,11 @@ def test_trees_of_several_classes_become_onnx(
 
 
 def test_what_onnx_does_not_hold_is_released_with_skops_and_the_step_is_named(
-    trained: Trained,
-    tmp_path: Path,
-    release_private_key: bytes,
-    release_key: bytes,
-    monkeypatch: pytest.MonkeyPatch,
+    trained: Trained, release_of: ReleaseOf
 ) -> None:
-    load = serving_release.load  # how fast it is does not matter here
-    monkeypatch.setattr(serving_release, "load", lambda *given: load(*given[:2], ANY_SPEED))
     model = fitted(trained, KNNImputer(), LogisticRegression(max_iter=5_000))
 
-    loaded = serving_release.load(
-        released(trained, model, tmp_path, release_private_key), release_key, ANY_SPEED
-    )
+    loaded = release_of(model)
 
     rows = trained.test.select(list(loaded.schema))
     expected = estimator.predict(model, trained.test)

@@ -1,7 +1,6 @@
 """A release of three classes is served: the class by name, the probability of each, and logged."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ import pytest
 
 from machinery.tests.conftest import Trained
 from machinery.tests.multiclass.conftest import CLASSES
-from machinery.tests.projects import moved
-from machinery.tests.serving.calls import Caller, calling
+from machinery.tests.serving.calls import Caller, calling, soon
+from machinery.tests.small_project import Scored, logged
 from rung_ops import prediction_log
-from rung_ops.batch import predict, predict_logged
+from rung_ops.batch import predict
+from rung_ops.contract import row_checks
 from rung_ops.model.target import Kind, numbers
 from rung_ops.project.service_settings import Limits
 from rung_ops.release.rollout import Comparison, Trial
@@ -24,9 +24,8 @@ from rung_ops.serving import answers
 from rung_ops.serving.hooks import ServiceHooks
 from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
 from rung_ops.serving.log_writer import PredictionLog
-from rung_ops.serving.shadow import Shadow
+from rung_ops.serving.shadow import Offer, Shadow
 from rung_ops.serving.shadow_process import SeparateRelease
-from rung_ops.training import estimator
 
 
 def test_a_row_is_answered_with_its_class_and_the_probability_of_each(
@@ -60,7 +59,7 @@ def test_the_schema_names_the_classes_and_describes_what_is_answered(
 ) -> None:
     schemas = caller.get("/openapi.json").json["components"]["schemas"]
     answer = caller.post("/predict", sent[0]).body
-    types = answers.class_types(served.release.kind.classes)
+    types = answers.types_of(served.release.kind)
 
     assert sorted(schemas["Answer"]["properties"]["prediction"]["enum"]) == sorted(CLASSES)
     assert schemas["Probabilities"]["required"] == CLASSES
@@ -81,10 +80,7 @@ def test_the_log_holds_the_class_and_the_probabilities(
     caller: Caller, sent: list[dict[str, Any]], expected: np.ndarray, tmp_path: Path
 ) -> None:
     caller.post("/predict", sent)
-    until = time.monotonic() + 30
-    while (log := prediction_log.read(tmp_path / "log").collect()).height < len(sent):
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    log = logged(tmp_path / "log", len(sent))
 
     assert log["prediction"].to_list() == [CLASSES[code] for code in expected.argmax(axis=1)]
     np.testing.assert_allclose(log["probabilities"].struct.unnest().to_numpy(), expected, atol=1e-5)
@@ -97,15 +93,12 @@ def test_a_hook_after_the_prediction_gets_and_gives_all_probabilities(
     with calling(tmp_path, Limits(), hooks=hooks) as caller:
         caller.service.install(HeldReleases(State(1, served.release.id), served))
         swapped = caller.post("/predict", sent[0]).json
-    _, plain = served.release.score(served.reader.table([served.reader.one(_body(sent[0]))]).frame)
+    row = served.reader.one(json.dumps(sent[0]).encode())
+    _, plain = served.release.score(served.reader.table([row]).frame)
 
     np.testing.assert_allclose(
         list(swapped["probabilities"].values()), plain[0, [1, 0, 2]], atol=1e-12
     )
-
-
-def _body(row: dict[str, Any]) -> bytes:
-    return json.dumps(row).encode()
 
 
 def test_a_shadow_is_compared_by_the_probability_that_moved() -> None:
@@ -128,11 +121,8 @@ def test_a_shadow_of_other_classes_fails_and_never_answers(
     rows = trained.test.select(list(served.release.schema)).head(4)
     shadow = Shadow(served.release, 1.0)
 
-    shadow.offer(["a", "b", "c", "d"], rows, np.zeros(4))
-    until = time.monotonic() + 30
-    while shadow.comparison.failed < 4:
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    shadow.offer(Offer(["a", "b", "c", "d"], rows, np.zeros(4), [4]))
+    soon(lambda: shadow.comparison.failed >= 4)
     shadow.close()
 
     assert shadow.comparison.compared == 0
@@ -154,17 +144,15 @@ def test_a_shadow_in_a_process_of_its_own_is_compared_and_logged_by_class(
     release = SeparateRelease(release_folder)
     shadow = Shadow(release, 1.0, log, ended=release.close)
 
-    shadow.offer(list("abcd"), rows, predictions)
-    until = time.monotonic() + 60
-    while shadow.comparison.compared < 4 and shadow.comparison.failed < 4:
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    shadow.offer(Offer(list("abcd"), rows, predictions, [4]))
+    soon(lambda: shadow.comparison.compared >= 4 or shadow.comparison.failed >= 4)
     shadow.close()
     log.close()
 
     assert (shadow.comparison.failed, shadow.comparison.difference) == (0, pytest.approx(0))
-    logged = prediction_log.read(tmp_path / "shadow").collect()
-    assert logged["prediction"].to_list() == [CLASSES[code] for code in predictions.argmax(axis=1)]
+    rows_logged = prediction_log.read(tmp_path / "shadow").collect()
+    labels = rows_logged["prediction"].to_list()
+    assert labels == [CLASSES[code] for code in predictions.argmax(axis=1)]
 
 
 def test_a_release_that_cannot_be_read_has_no_classes(tmp_path: Path) -> None:
@@ -177,43 +165,25 @@ def test_a_canary_is_compared_by_the_share_of_each_class() -> None:
     answered = np.array([[0.1, 0.2, 0.7], [0.9, 0.1, 0.0]])
     trial.observe("canary", [0.1], ["a", "b"], numbers(answered, Kind(tuple(CLASSES))))
 
-    assert trial.canary.predictions == [2.0, 0.0]
+    assert list(trial.canary.predictions.values()) == [2.0, 0.0]
 
 
-def test_a_file_is_scored_with_a_column_for_each_class(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    estimator.save(trained.estimator, tmp_path / "model.skops")
-    moved(monkeypatch, model_file=tmp_path / "model.skops")
-    monkeypatch.delenv("LOGS", raising=False)
-    rows = trained.test.drop("outcome").head(50)
-    hole = pl.when(pl.int_range(pl.len()) == 4).then(None).otherwise("distance").alias("distance")
-    rows.with_columns(hole).write_parquet(tmp_path / "new.parquet")
-    output = tmp_path / "scored.csv"
-
-    code = predict.main(
-        [str(tmp_path / "new.parquet"), str(output)], predict_logged.log_predictions
-    )
-
-    scored = pl.read_csv(output)
-    expected = estimator.predict(trained.estimator, rows)
-    kept = [row for row in range(50) if row != 4]
+def test_a_file_is_scored_with_a_column_for_each_class(scored: Scored) -> None:
     by_class = [f"probability_{name}" for name in CLASSES]
-    assert code == 0
-    assert scored["prediction"][kept].to_list() == [
-        CLASSES[each] for each in expected[kept].argmax(axis=1)
-    ]
-    np.testing.assert_allclose(scored[kept].select(by_class).to_numpy(), expected[kept])
-    assert scored.row(4, named=True)["problem"].startswith("distance")
-    assert scored[4].select("prediction", *by_class).null_count().row(0) == (1, 1, 1, 1)
-    log = prediction_log.read(prediction_log.folder("batch")).collect()
-    assert log["prediction"].to_list() == scored["prediction"][kept].to_list()
-    assert log.schema["probabilities"] == pl.Struct(dict.fromkeys(CLASSES, pl.Float64))
+
+    labels = scored.rows["prediction"].to_list()
+
+    assert labels == [CLASSES[code] for code in scored.expected.argmax(axis=1)]
+    np.testing.assert_allclose(scored.rows.select(by_class).to_numpy(), scored.expected)
+    assert scored.bad["problem"][0].startswith("distance")
+    assert scored.bad.select("prediction", *by_class).null_count().row(0) == (1, 1, 1, 1)
+    assert scored.log["prediction"].to_list() == labels
+    assert scored.log.schema["probabilities"] == pl.Struct(dict.fromkeys(CLASSES, pl.Float64))
 
 
 def test_a_file_without_a_good_row_has_the_same_columns(trained: Trained) -> None:
     rows = trained.test.drop("outcome").head(2).with_columns(distance=pl.lit(None, pl.Float64))
-    typed, problems = predict.inspect(rows, predict.schema(), "new.parquet")
+    typed, problems = row_checks.inspect(rows, predict.schema(), "new.parquet")
 
     scored = predict.score_rows(rows, typed, problems, trained.estimator)
 

@@ -21,17 +21,14 @@ CALLS: list[Any] = []
 
 
 def record(*arguments: Any) -> None:
-    """Take what a verb or a notifier is called with."""
     CALLS.append(arguments)
 
 
 def fails(*arguments: Any) -> None:
-    """Fail as somebody else's code may."""
     raise RuntimeError("the channel is closed")
 
 
 def find_one(predictions: pl.DataFrame) -> list[str]:
-    """Find a problem."""
     return [f"{predictions.height} predictions"]
 
 

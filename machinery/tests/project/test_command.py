@@ -1,7 +1,6 @@
 """The command `rung-ops`: what its verbs name exists, and it says what is wrong in a sentence."""
 
 import contextlib
-import importlib
 import os
 import re
 import subprocess
@@ -14,7 +13,6 @@ import pytest
 from rung_ops import __main__ as command
 from rung_ops import addons
 from rung_ops.addons import Verb
-from rung_ops.checks import policies
 from rung_ops.command import verb
 from rung_ops.errors import NoProjectError
 from rung_ops.project import Project, current, paths
@@ -24,19 +22,6 @@ ALL = {
     **VERBS,
     **{name: verb for each in addons.installed().values() for name, verb in each.verbs.items()},
 }
-
-
-READERS = [
-    *policies.READERS.values(),
-    *(readers for each in addons.installed().values() for readers in each.policies.values()),
-]
-
-
-def test_a_reader_of_a_policy_file_exists() -> None:
-    for reader in (each for readers in READERS for each in readers):
-        module, _, function = reader.partition(":")
-
-        assert callable(getattr(importlib.import_module(module), function))
 
 
 def test_every_verb_that_the_project_types_exists() -> None:

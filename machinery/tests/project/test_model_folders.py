@@ -48,7 +48,7 @@ def test_the_stages_of_a_new_model_are_those_of_the_first(new: Path) -> None:
     text = (new / "dvc.yaml").read_text(encoding="utf-8")
 
     assert text.replace("../../", "") == (current().repository / "dvc.yaml").read_text("utf-8")
-    assert "cmd: python ../../pipeline/train.py\n" in text
+    assert "cmd: rung-ops stage ../../pipeline/train.py\n" in text
     assert "- ../../pipeline/train.py\n" in text
 
 

@@ -1,6 +1,6 @@
 """Quantiles are judged by the gate, and watched: by the pinball loss, and by what the interval holds."""
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,31 +10,26 @@ import pytest
 from machinery.tests.conftest import Trained
 from machinery.tests.projects import moved
 from machinery.tests.quantiles.conftest import SMALL, deliveries
-from machinery.tests.small_project import NOW, RELEASE, looked
-from rung_ops import contract, prediction_log
+from machinery.tests.small_project import RELEASE, looked
+from rung_ops import contract
 from rung_ops.autopilot import labelled_rows, post_promotion_check
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.gate import registry_gate as gate_report
-from rung_ops.gate.judge import Champion, judge
-from rung_ops.gate.rules import Rules
 from rung_ops.gate.verdict import Verdict
 from rung_ops.monitoring import monitor_report, monitor_result, release_info
 from rung_ops.monitoring.monitor_result import status
-from rung_ops.project import release_folders
-from rung_ops.training import baseline, estimator
+from rung_ops.training import estimator
 
-
-def judged(trained: Trained, challenger: np.ndarray, champion: np.ndarray) -> Verdict:
-    best = baseline.best(trained.train, trained.test)
-    return judge(trained.test, challenger, Champion({}, champion, []), best, Rules())
+Judged = Callable[..., Verdict]
+Answered = Callable[..., pl.DataFrame]
 
 
 def test_a_version_that_is_as_good_passes_and_says_what_its_interval_holds(
-    trained: Trained,
+    trained: Trained, judged: Judged
 ) -> None:
     good = estimator.predict(trained.estimator, trained.test)
 
-    verdict = judged(trained, good, good)
+    verdict = judged(good, good)
 
     assert verdict.reasons == []
     assert verdict.figures["interval"]["promised"] == 0.8
@@ -43,22 +38,13 @@ def test_a_version_that_is_as_good_passes_and_says_what_its_interval_holds(
     assert any(line.startswith("in the 80% interval") for line in lines)
 
 
-def test_an_interval_that_is_too_narrow_is_worse(trained: Trained) -> None:
+def test_an_interval_that_is_too_narrow_is_worse(trained: Trained, judged: Judged) -> None:
     good = estimator.predict(trained.estimator, trained.test)
     narrow = np.repeat(good[:, [1]], 3, axis=1)
 
-    (reason, *_) = judged(trained, narrow, good).reasons
+    (reason, *_) = judged(narrow, good).reasons
 
     assert "the champion: pinball" in reason
-
-
-def test_a_champion_of_one_number_is_not_compared(trained: Trained) -> None:
-    good = estimator.predict(trained.estimator, trained.test)
-
-    (reason,) = judged(trained, good, good[:, 1]).reasons
-
-    rows = trained.test.height
-    assert f"have shape ({rows},); expected ({rows}, 3)" in reason
 
 
 def happened(trained: Trained, share: float) -> pl.DataFrame:
@@ -107,18 +93,12 @@ def test_predictions_that_moved_are_drift_and_outcomes_give_the_figure(
 
 
 def test_rows_of_the_release_before_quantiles_are_learned_from(
-    trained: Trained, release_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    trained: Trained, answered: Answered, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     rows = deliveries(400, seed=2)
-    monkeypatch.delenv("LOGS", raising=False)
-    before = SMALL.logged(trained, rows).drop("interval")
-    prediction_log.write_predictions(before, prediction_log.folder(release_folders.PRODUCTION))
-    rows.select("delivery", "minutes").write_csv(tmp_path / "outcomes.csv")
-    described = json.loads((release_folder / "contract.json").read_text())
-    monkeypatch.setattr(labelled_rows, "_contract", lambda environment: described)
     moved(monkeypatch, rows=tmp_path / "rows.parquet")
 
-    answers = labelled_rows.answers(release_folders.PRODUCTION, NOW, tmp_path)
+    answers = answered(rows, SMALL.logged(trained, rows).drop("interval"))
 
     assert labelled_rows.new_rows(answers).height == 400
     assert answers[labelled_rows.PREDICTION].null_count() == 400
@@ -126,28 +106,15 @@ def test_rows_of_the_release_before_quantiles_are_learned_from(
 
 @pytest.mark.usefixtures("deployed")
 def test_a_promoted_release_is_compared_with_the_one_before_by_its_quantiles(
-    trained: Trained,
-    release_folder: Path,
-    release_key: bytes,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    answered: Answered,
 ) -> None:
-    rows = deliveries(400, seed=2)
-    monkeypatch.delenv("LOGS", raising=False)
-    prediction_log.write_predictions(
-        SMALL.logged(trained, rows), prediction_log.folder(release_folders.PRODUCTION)
-    )
-    rows.select("delivery", "minutes").write_csv(tmp_path / "outcomes.csv")
-    described = release_info.load(release_folder, release_key).contract
-    monkeypatch.setattr(labelled_rows, "_contract", lambda environment: described)
     policy = Rollback(least_rows=100, watch_days=90, level=0.99, error_rate=0.01)
-    answers = labelled_rows.answers(release_folders.PRODUCTION, NOW, tmp_path)
-    field = pl.col(labelled_rows.PREDICTION).struct
-    worse = answers.with_columns(
-        pl.struct(
-            prediction=field.field("prediction") + 30, interval=field.field("interval")
-        ).alias(labelled_rows.PREDICTION)
+    answers = answered(deliveries(400, seed=2)).with_columns(
+        pl.lit("v2").alias(labelled_rows.RELEASE)
     )
+    field = pl.col(labelled_rows.PREDICTION).struct
+    later = {"prediction": field.field("prediction") + 30, "interval": field.field("interval")}
+    worse = answers.with_columns(pl.struct(**later).alias(labelled_rows.PREDICTION))
 
     same = post_promotion_check._of_quality(RELEASE, "v2", answers, policy)
     compared = post_promotion_check._of_quality(RELEASE, "v2", worse, policy)

@@ -1,5 +1,6 @@
 """A release of quantiles: all columns in ONNX where that is the same, else in skops or a file of its own."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,16 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 
 from machinery.tests import small_project
-from machinery.tests.conftest import FACTS, Trained
+from machinery.tests.conftest import Trained
 from machinery.tests.quantiles.conftest import QUANTILES
 from rung_ops import contract
 from rung_ops.model import bundle
 from rung_ops.model import released as serving_release
 from rung_ops.model.reasons import Reasons
-from rung_ops.project.service_settings import ANY_SPEED
 from rung_ops.quantiles import PerQuantile
-from rung_ops.release import make
 from rung_ops.training import estimator
+
+ReleaseOf = Callable[..., serving_release.Release]
 
 
 def test_a_release_names_its_quantiles_and_answers_as_the_model(
@@ -53,10 +54,6 @@ def fitted(trained: Trained, last: Any) -> Pipeline:
     return small_project.fitted(trained, "vehicle", numbers, SimpleImputer(), last)
 
 
-def released(trained: Trained, model: Any, folder: Path, key: bytes) -> Path:
-    return make.write(folder, model, trained.train, trained.test, FACTS, key, {})
-
-
 @pytest.mark.parametrize(
     "last",
     [
@@ -70,13 +67,11 @@ def released(trained: Trained, model: Any, folder: Path, key: bytes) -> Path:
     ids=["scikit-learn", "lightgbm"],
 )
 def test_one_regressor_for_each_quantile_becomes_onnx(
-    trained: Trained, last: Any, tmp_path: Path, release_private_key: bytes, release_key: bytes
+    trained: Trained, last: Any, release_of: ReleaseOf
 ) -> None:
     model = fitted(trained, last)
 
-    loaded = serving_release.load(
-        released(trained, model, tmp_path, release_private_key), release_key, ANY_SPEED
-    )
+    loaded = release_of(model)
 
     rows = trained.test.select(list(loaded.schema))
     expected = estimator.predict(model, trained.test)
@@ -85,11 +80,7 @@ def test_one_regressor_for_each_quantile_becomes_onnx(
 
 
 def test_trees_of_lightgbm_say_what_makes_the_median(
-    trained: Trained,
-    project: Path,
-    tmp_path: Path,
-    release_private_key: bytes,
-    release_key: bytes,
+    trained: Trained, project: Path, release_of: ReleaseOf
 ) -> None:
     params = project / "params.toml"
     params.write_text(params.read_text() + '\n[reasons]\nadverse = "high"\n')
@@ -100,9 +91,7 @@ def test_trees_of_lightgbm_say_what_makes_the_median(
         *(trained, "vehicle", numbers, "passthrough", of_quantiles), small_project.CODES
     )
 
-    loaded = serving_release.load(
-        released(trained, model, tmp_path, release_private_key), release_key, ANY_SPEED
-    )
+    loaded = release_of(model)
 
     rows = trained.test.select(list(loaded.schema))
     features, predicted = loaded.score(rows)
@@ -121,24 +110,16 @@ class Spread(BaseEstimator):  # type: ignore[misc]
     """Adds a constant to either side of a median, and answers in the wrong order."""
 
     def fit(self, features: Any, truth: np.ndarray) -> "Spread":
-        """Learn the median of the target."""
         self.median_ = float(np.median(truth))
         return self
 
     def predict(self, features: Any) -> np.ndarray:
-        """Answer the same for each row."""
         return np.tile([self.median_ + 1, self.median_, self.median_ - 1], (len(features), 1))
 
 
 def test_a_model_of_a_custom_class_is_released_with_skops(
-    trained: Trained,
-    tmp_path: Path,
-    release_private_key: bytes,
-    release_key: bytes,
-    monkeypatch: pytest.MonkeyPatch,
+    trained: Trained, tmp_path: Path, release_of: ReleaseOf
 ) -> None:
-    load = serving_release.load  # how fast it is does not matter here
-    monkeypatch.setattr(serving_release, "load", lambda *given: load(*given[:2], ANY_SPEED))
     model = Spread().fit(None, estimator.truth(trained.train))
     source = tmp_path / "source"
     package = Path(str(contract.model.__file__)).parent
@@ -148,11 +129,8 @@ def test_a_model_of_a_custom_class_is_released_with_skops(
         text += f'TRUSTED = ["{__name__}.Spread"]\n' if path.name == "model.py" else ""
         (source / path.name).write_text(text, encoding="utf-8")
 
-    folder = make.write(
-        *(tmp_path, model, trained.train, trained.test, FACTS, release_private_key, {}), source
-    )
+    loaded = release_of(model, source)
 
-    loaded = serving_release.load(folder, release_key, ANY_SPEED)
     predicted = loaded.score(trained.test.select(list(loaded.schema)))[1]
     assert loaded.manifest["format"] == "skops"
     median = float(np.median(trained.train["minutes"].to_numpy()))

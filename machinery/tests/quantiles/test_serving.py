@@ -1,25 +1,19 @@
 """A release of quantiles is served: the median and the interval around it, and logged."""
 
-import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-import polars as pl
 import pytest
 
-from machinery.tests.conftest import Trained
-from machinery.tests.projects import moved
 from machinery.tests.quantiles.conftest import QUANTILES
 from machinery.tests.serving.calls import Caller
-from rung_ops import prediction_log
-from rung_ops.batch import predict, predict_logged
+from machinery.tests.small_project import Scored, logged
 from rung_ops.model.target import Kind, numbers
 from rung_ops.release.rollout import Comparison
 from rung_ops.serving import answers
 from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.training import estimator
 
 
 def test_a_row_is_answered_with_the_median_and_its_interval(
@@ -64,7 +58,7 @@ def test_the_schema_describes_what_is_answered(
 
     assert set(schemas["Interval"]["required"]) == {"low", "high", "level"}
     assert schemas["Answer"]["properties"]["interval"]["$ref"].endswith("/Interval")
-    decoded = msgspec.json.decode(answer, type=answers.INTERVAL_ANSWER)
+    decoded = msgspec.json.decode(answer, type=answers.types_of(served.release.kind).row)
     assert decoded.release == served.release.id
     assert "reasons" in schemas["Answer"]["properties"]
     assert "reasons" not in schemas["Answer"]["required"]
@@ -78,9 +72,7 @@ def said(project: Path) -> None:
 
 
 @pytest.mark.usefixtures("said")
-def test_the_reasons_of_the_median_are_answered(
-    trained: Trained, served: LoadedRelease, caller: Caller, sent: list[dict[str, Any]]
-) -> None:
+def test_the_reasons_of_the_median_are_answered(caller: Caller, sent: list[dict[str, Any]]) -> None:
     far = [row | {"distance": 39.0} for row in sent]
 
     one = caller.post("/predict?explain=true", far[0]).json
@@ -95,10 +87,7 @@ def test_the_log_holds_the_median_and_the_interval(
     caller: Caller, sent: list[dict[str, Any]], expected: np.ndarray, tmp_path: Path
 ) -> None:
     caller.post("/predict", sent)
-    until = time.monotonic() + 30
-    while (log := prediction_log.read(tmp_path / "log").collect()).height < len(sent):
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    log = logged(tmp_path / "log", len(sent))
 
     interval = log["interval"].struct.unnest()
     np.testing.assert_allclose(log["prediction"], expected[:, 1], rtol=1e-5)
@@ -123,28 +112,11 @@ def test_a_canary_is_compared_by_the_median() -> None:
     assert numbers(np.array([[1.0, 2.0, 5.0]]), Kind((), QUANTILES)).tolist() == [2.0]
 
 
-def test_a_file_is_scored_with_the_ends_of_the_interval(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    estimator.save(trained.estimator, tmp_path / "model.skops")
-    moved(monkeypatch, model_file=tmp_path / "model.skops")
-    monkeypatch.delenv("LOGS", raising=False)
-    rows = trained.test.drop("minutes").head(50)
-    hole = pl.when(pl.int_range(pl.len()) == 4).then(None).otherwise("distance").alias("distance")
-    rows.with_columns(hole).write_parquet(tmp_path / "new.parquet")
-    output = tmp_path / "scored.csv"
-
-    code = predict.main(
-        [str(tmp_path / "new.parquet"), str(output)], predict_logged.log_predictions
-    )
-
-    scored = pl.read_csv(output)
-    kept = [row for row in range(50) if row != 4]
+def test_a_file_is_scored_with_the_ends_of_the_interval(scored: Scored) -> None:
     names = ["interval_low", "prediction", "interval_high"]
-    expected = estimator.predict(trained.estimator, rows)
-    assert code == 0
-    np.testing.assert_allclose(scored[kept].select(names).to_numpy(), expected[kept])
-    assert scored[4].select(names).null_count().row(0) == (1, 1, 1)
-    log = prediction_log.read(prediction_log.folder("batch")).collect()
-    assert log["prediction"].to_list() == scored["prediction"][kept].to_list()
-    assert log["interval"].struct.field("high").to_list() == scored["interval_high"][kept].to_list()
+
+    np.testing.assert_allclose(scored.rows.select(names).to_numpy(), scored.expected)
+    assert scored.bad.select(names).null_count().row(0) == (1, 1, 1)
+    assert scored.log["prediction"].to_list() == scored.rows["prediction"].to_list()
+    high = scored.log["interval"].struct.field("high").to_list()
+    assert high == scored.rows["interval_high"].to_list()

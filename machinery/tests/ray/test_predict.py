@@ -16,32 +16,22 @@ from machinery.tests.projects import moved
 
 pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 
-from machinery.tests.in_project import fit
 from rung_ops import contract
 from rung_ops.batch import predict
+from rung_ops.data import blocks as data_blocks
 from rung_ops.data.ingest import sample_rows
 from rung_ops.ray import blocks, output, scorer
 from rung_ops.ray import predict as on_ray
 from rung_ops.ray.settings import settings
-from rung_ops.training import estimator
 
 Scored = Callable[[Path], tuple[pl.DataFrame, list[str]]]
 SCHEMA = contract.Row.to_schema()
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model trained on some rows of the sample."""
-    file = tmp_path_factory.mktemp("model") / "model.skops"
-    complete = sample_rows()
-    estimator.save(fit(complete.sample(min(500, complete.height), seed=1)), file)
-    return file
-
-
 @pytest.fixture
-def rows(model: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
+def rows(saved_model: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
     """300 rows, the first of which are at the end again, and some broken ones among them."""
-    moved(monkeypatch, model_file=model)
+    moved(monkeypatch, model_file=saved_model)
     complete = sample_rows().sample(300, seed=2).drop(contract.TARGET)
     required = next(n for n in complete.columns if not SCHEMA.columns[n].nullable)
     broken = pl.int_range(pl.len()).is_in([7, 150, 299])
@@ -50,7 +40,7 @@ def rows(model: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
 
 
 @pytest.fixture
-def in_blocks(model: Path, tmp_path: Path) -> Scored:
+def in_blocks(saved_model: Path, tmp_path: Path) -> Scored:
     """Score a file or folder in blocks of about 50 rows, 20 at a time, in this process."""
 
     def scored(directory: Path) -> tuple[pl.DataFrame, list[str]]:
@@ -58,7 +48,9 @@ def in_blocks(model: Path, tmp_path: Path) -> Scored:
         result = blocks.mark(result, predict.schema())
         folder = tmp_path / "parts"
         folder.mkdir()
-        worker = scorer.Scorer(hashlib.sha256(model.read_bytes()).hexdigest(), str(folder), 20)
+        worker = scorer.Scorer(
+            hashlib.sha256(saved_model.read_bytes()).hexdigest(), str(folder), 20
+        )
         reported = [worker.score(block) for block in result]
         problems = on_ray._problems(reported, result)
         return pl.read_parquet(output.parts(folder)), [str(problem) for problem in problems]
@@ -86,7 +78,7 @@ def test_blocks_have_the_answers_of_the_whole(
 
     scored, reported = in_blocks(file)
 
-    expected, problems = predict.score(predict.read(file), predict.shown(file))
+    expected, problems = predict.score(contract.load(file), predict.shown(file))
     same(scored, expected)
     assert scored["problem"].is_not_null().sum() >= 3
     # Of a key that is there twice no example is given: no worker sees both rows.
@@ -105,7 +97,7 @@ def test_a_key_is_found_twice_however_far_apart_and_in_several_passes(
     expected = rows[name].is_duplicated().arg_true().to_list()
 
     for at_once in (1_000, 60):
-        monkeypatch.setattr(blocks, "MAX_KEYS", at_once)
+        monkeypatch.setattr(data_blocks, "MAX_HASHES", at_once)
         marked = blocks.mark(result, schema)
         assert sorted(row for b in marked for row in b.repeated.get(name, [])) == expected
 
@@ -199,7 +191,7 @@ def test_ray_gives_the_answers_of_the_whole(
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     here = msgspec.structs.replace(settings(), address="", workers=1, cpus=1, memory_mb=0, rows=100)
 
-    on_ray.run(file, target, here)
+    on_ray.run(file, target, chosen=here)
 
     expected, _ = predict.score(rows, "new.parquet")
     same(pl.read_parquet(target), expected)

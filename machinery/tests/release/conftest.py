@@ -2,10 +2,13 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from machinery.tests.conftest import FACTS, Trained
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
 from rung_ops.release import signing
@@ -24,6 +27,22 @@ def copy_as(release: Path, folder: Path, name: str, private_key: bytes, **change
     (made / bundle.SIGNATURE).unlink()
     signing.sign(made, private_key)
     return made
+
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(trained: Trained, release_private_key: bytes, tmp_path: Path) -> Write:
+    """Write a release of this project's model, or of another one, into the folder of the test."""
+    from rung_ops.release import make  # which takes seconds
+
+    def written(
+        estimator: Any = trained.estimator, key: bytes | None = release_private_key, **more: Any
+    ) -> Path:
+        return make.write(tmp_path, estimator, trained.train, trained.test, FACTS, key, **more)
+
+    return written
 
 
 @pytest.fixture(scope="session")
@@ -53,4 +72,11 @@ def releases(
 @pytest.fixture
 def production(releases: Path) -> Path:
     """The folder of production, where nothing is served."""
+    return release_folders.environment(release_folders.PRODUCTION)
+
+
+@pytest.fixture
+def untouched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of production in releases of their own, where nothing has happened yet."""
+    monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
     return release_folders.environment(release_folders.PRODUCTION)

@@ -4,7 +4,6 @@ import importlib
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -18,9 +17,10 @@ import pytest
 from polars.testing import assert_series_equal
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from machinery.tests.conftest import FACTS, Trained
+from machinery.tests.conftest import FACTS, RunVerb, Trained
 from machinery.tests.in_project import fit
 from machinery.tests.projects import moved
+from machinery.tests.release.conftest import Write
 from rung_ops import contract
 from rung_ops.contract.row_checks import inspect
 from rung_ops.gate import judge
@@ -39,7 +39,7 @@ from rung_ops.release import (
     registry_artifacts,
     signing,
 )
-from rung_ops.system import atomic
+from rung_ops.system import atomic, git
 from rung_ops.tracking import record_run, registry, source_state, versions
 from rung_ops.training import estimator, model_card, refit
 
@@ -88,8 +88,7 @@ def test_every_file_is_there_and_hashed(release_folder: Path) -> None:
 
 @pytest.mark.tried(
     "Find the row of a person in a signed release",
-    "there is none: the rows that it is checked by are drawn column by column, those that the monitor "
-    "compares with are shuffled in each column",
+    "there is none: rows are shuffled column by column",
 )
 def test_no_row_of_the_data_is_in_a_release(release_folder: Path, trained: Trained) -> None:
     reference = pl.read_parquet(release_folder / bundle.REFERENCE)
@@ -308,28 +307,26 @@ def test_edges_that_the_model_has_no_answer_for_are_reported() -> None:
     assert features["number"].to_list() == [1.0, 2.0, 1.0, 2.0, 1.0, 0.0, 0.0]
 
 
-def test_a_release_that_fails_leaves_nothing(
-    trained: Trained, release_private_key: bytes, tmp_path: Path
-) -> None:
+def test_a_release_that_fails_leaves_nothing(write: Write, tmp_path: Path) -> None:
     class Silent(RegressorMixin, BaseEstimator):
         def predict(self, features: pl.DataFrame) -> np.ndarray:
             return np.full(features.height, np.nan)
 
     with pytest.raises(ReleaseError, match="no finite prediction for"):
-        make.write(tmp_path, Silent(), trained.train, trained.test, FACTS, release_private_key)
+        write(Silent())
 
     assert list(tmp_path.glob("[!.]*")) == []
     assert not list(tmp_path.glob(f"{atomic.DRAFT_FOLDER}*"))
 
 
 def test_a_release_without_a_key_is_tried_and_left_unsigned(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = []
     load = make.released.load
     monkeypatch.setattr(make.released, "load", lambda *given: tried.append(load(*given).id))
 
-    made = make.write(tmp_path, trained.estimator, trained.train, trained.test, FACTS, None)
+    made = write(key=None)
 
     assert tried == [made.name]
     assert bundle.SIGNATURE not in bundle.paths_of(made)
@@ -337,9 +334,8 @@ def test_a_release_without_a_key_is_tried_and_left_unsigned(
 
 
 def test_a_release_that_the_service_would_refuse_leaves_what_was_there(
+    write: Write,
     release_folder: Path,
-    trained: Trained,
-    release_private_key: bytes,
     release_key: bytes,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -351,9 +347,7 @@ def test_a_release_that_the_service_would_refuse_leaves_what_was_there(
     monkeypatch.setattr(make.released, "load", refuse)
 
     with pytest.raises(BundleError, match="(?s)^too slow\nlightgbm: not used: "):
-        make.write(
-            tmp_path, trained.estimator, trained.train, trained.test, FACTS, release_private_key
-        )
+        write()
 
     assert [path.name for path in tmp_path.glob("[!.]*")] == [release_folder.name]
     verify(tmp_path / release_folder.name, release_key)
@@ -426,16 +420,10 @@ def project(
         yield folder, made
 
 
-def released(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    code = make.main(list(arguments))
-    output = capsys.readouterr()
-    return code, output.out + output.err
-
-
 def test_poe_release_without_a_key_names_the_command(
-    project: tuple[Path, dict[str, str]], capsys: pytest.CaptureFixture[str]
+    project: tuple[Path, dict[str, str]], run_verb: RunVerb
 ) -> None:
-    code, output = released(capsys)
+    code, output = run_verb(make.main)
 
     assert code == 1
     assert "uv run poe keys" in output
@@ -444,13 +432,13 @@ def test_poe_release_without_a_key_names_the_command(
 
 def test_poe_release_unsigned_needs_no_key_and_touches_no_candidates(
     project: tuple[Path, dict[str, str]],
-    capsys: pytest.CaptureFixture[str],
+    run_verb: RunVerb,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder, made = project
     monkeypatch.setattr(signing, "private_key_file", lambda: folder / "nowhere.pem")
 
-    code, output = released(capsys, "--unsigned", str(folder / "built"))
+    code, output = run_verb(make.main, "--unsigned", str(folder / "built"))
 
     assert code == 0, output
     (written,) = (folder / "built").glob("[!.]*")
@@ -460,18 +448,23 @@ def test_poe_release_unsigned_needs_no_key_and_touches_no_candidates(
     assert not (folder / "releases").exists()
 
 
+@pytest.fixture(scope="module")
+def keys(project: tuple[Path, dict[str, str]]) -> None:
+    """The key pair of the project; tests before the first one that uses it have none."""
+    signing.make_pair(signing.private_key_file(), project[0] / "release.pub")
+
+
+@pytest.mark.usefixtures("keys")
 def test_poe_release_writes_the_registrys_version_once(
     project: tuple[Path, dict[str, str]],
     trained: Trained,
-    capsys: pytest.CaptureFixture[str],
+    run_verb: RunVerb,
 ) -> None:
     folder, made = project
-    if not signing.private_key_file().exists():
-        signing.make_pair(signing.private_key_file(), folder / "release.pub")
     # What is in model/ by now is of no concern.
     current().model_file.unlink(missing_ok=True)
 
-    code, output = released(capsys)
+    code, output = run_verb(make.main)
 
     assert code == 0, output
     (written,) = (folder / "releases/candidates").glob("[!.]*")
@@ -489,11 +482,12 @@ def test_poe_release_writes_the_registrys_version_once(
     )
 
     before = (written / bundle.SIGNATURE).read_bytes()
-    code, output = released(capsys, "1")
+    code, output = run_verb(make.main, "1")
     assert (code, "was released before" in output) == (0, True)
     assert (written / bundle.SIGNATURE).read_bytes() == before
 
 
+@pytest.mark.usefixtures("keys")
 @pytest.mark.parametrize(
     ("arguments", "broken", "reason"),
     [
@@ -507,15 +501,13 @@ def test_poe_release_writes_the_registrys_version_once(
 )
 def test_poe_release_says_what_is_missing_and_writes_nothing(
     project: tuple[Path, dict[str, str]],
-    capsys: pytest.CaptureFixture[str],
+    run_verb: RunVerb,
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
     broken: str | None,
     reason: str,
 ) -> None:
     folder, _ = project
-    if not signing.private_key_file().exists():
-        signing.make_pair(signing.private_key_file(), folder / "release.pub")
     monkeypatch.setenv("RELEASES", str(folder / "others"))
     if broken == "TRAIN":
         moved(monkeypatch, train=folder / "nowhere.parquet")
@@ -528,7 +520,7 @@ def test_poe_release_says_what_is_missing_and_writes_nothing(
     elif broken == "CODE":
         monkeypatch.setattr(registry_artifacts, "CODE", "nowhere")
 
-    code, output = released(capsys, *arguments)
+    code, output = run_verb(make.main, *arguments)
 
     assert code == 1
     assert reason in output
@@ -538,15 +530,10 @@ def test_poe_release_says_what_is_missing_and_writes_nothing(
 def test_a_version_whose_commit_is_here_is_released_with_that_commits_source(
     project: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commits = subprocess.run(
-        ["git", "rev-list", "-1", "HEAD", "--", "src"],
-        cwd=current().root,
-        capture_output=True,
-        text=True,
-    )
-    if not commits.stdout.strip():
+    commit = git.run(current().root, "rev-list", "-1", "HEAD", "--", "src").stdout.strip()
+    if not commit:
         pytest.skip("src/ is in no commit yet")
-    tags = {"git_commit": commits.stdout.strip(), "git_dirty": "false"}
+    tags = {"git_commit": commit, "git_dirty": "false"}
 
     result = registry_artifacts.source(SimpleNamespace(tags=tags), tmp_path)  # type: ignore[arg-type]
 
@@ -555,16 +542,12 @@ def test_a_version_whose_commit_is_here_is_released_with_that_commits_source(
 
 
 def test_a_refitted_model_serves_and_the_judged_one_says_how_good(
-    trained: Trained,
-    release_private_key: bytes,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    write: Write, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = refit.all_rows(trained.train, trained.test)
     monkeypatch.setattr(make, "since_change", lambda _, times: times.sort()[-500])
-    given = (tmp_path, trained.estimator, trained.train, trained.test, FACTS, release_private_key)
 
-    made = make.write(*given, refitted=fit(rows))
+    made = write(refitted=fit(rows))
 
     manifest = bundle.read_manifest(made)
     judged = estimator.predict(trained.estimator, trained.test)
@@ -596,7 +579,7 @@ def _iso(rows: pl.DataFrame, which: str) -> str:
 def test_a_change_of_the_source_that_leaves_the_model_alone_is_another_release(
     project: tuple[Path, dict[str, str]],
     trained: Trained,
-    capsys: pytest.CaptureFixture[str],
+    run_verb: RunVerb,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder, _ = project
@@ -616,7 +599,7 @@ def test_a_change_of_the_source_that_leaves_the_model_alone_is_another_release(
         registry_artifacts.CODE,
     )
 
-    code, output = released(capsys, "2", "--unsigned", str(folder / "second"))
+    code, output = run_verb(make.main, "2", "--unsigned", str(folder / "second"))
 
     assert code == 0, output
     (made,) = (folder / "second").glob("[!.]*")

@@ -9,13 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from machinery.tests.conftest import FACTS, Trained
+from machinery.tests.conftest import Trained
 from machinery.tests.projects import moved
+from machinery.tests.release.conftest import Write
 from rung_ops import contract
 from rung_ops.model import bundle, predictors
 from rung_ops.model import released as serving_release
 from rung_ops.model.predictors import CustomModelRefusedError, predict_custom
-from rung_ops.release import export, make
+from rung_ops.release import export
 from rung_ops.training import estimator
 
 PACKAGE = contract.Row.__module__.split(".")[0]
@@ -122,25 +123,17 @@ def test_a_save_that_writes_elsewhere_is_named(
 
 
 def test_it_is_released_and_predicts_the_same_in_the_service(
+    write: Write,
     fitted: Any,
     source: Path,
     trained: Trained,
-    release_private_key: bytes,
     release_key: bytes,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     moved(monkeypatch, export, repository=tmp_path)  # a project without a plan
 
-    made = make.write(
-        tmp_path / "candidates",
-        fitted,
-        trained.train,
-        trained.test,
-        FACTS,
-        release_private_key,
-        source=source,
-    )
+    made = write(fitted, source=source)
 
     assert bundle.read_manifest(made)["format"] == "custom"
     loaded = serving_release.load(made, release_key)
@@ -149,12 +142,7 @@ def test_it_is_released_and_predicts_the_same_in_the_service(
 
 
 def test_an_add_on_may_refuse_the_release(
-    fitted: Any,
-    source: Path,
-    trained: Trained,
-    release_private_key: bytes,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    write: Write, fitted: Any, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(root: Path) -> None:
         raise CustomModelRefusedError("not in this house")
@@ -162,17 +150,9 @@ def test_an_add_on_may_refuse_the_release(
     monkeypatch.setattr(predictors.addons, "targets", lambda name: [("house", refuse)])
 
     with pytest.raises(CustomModelRefusedError, match="not in this house"):
-        make.write(
-            tmp_path / "candidates",
-            fitted,
-            trained.train,
-            trained.test,
-            FACTS,
-            release_private_key,
-            source=source,
-        )
+        write(fitted, source=source)
 
-    assert list((tmp_path / "candidates").glob("[!.]*")) == []
+    assert list(tmp_path.glob("v*")) == []
 
 
 def test_without_predict_the_model_predicts_itself() -> None:

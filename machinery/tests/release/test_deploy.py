@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from machinery.tests.conftest import private_key
+from machinery.tests.conftest import RunVerb, private_key
 from machinery.tests.release.conftest import FIRST, SECOND, copy_as
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
@@ -50,6 +50,15 @@ def rules(share: float) -> Policy:
     )
 
 
+@pytest.fixture
+def first_serves(releases: Path, production: Path) -> Path:
+    """Production, which serves the first release; the gate has passed the second one."""
+    deploy.install(production, FIRST)
+    state.serve(production, FIRST, BY)
+    judged(releases / "candidates" / SECOND, FIRST)
+    return production
+
+
 def judged(release: Path, against: str | None = None, **changes: Any) -> None:
     """Write the verdict of the gate about a candidate."""
     manifest = bundle.read_manifest(release)
@@ -68,28 +77,20 @@ STARTS = (
 )
 
 
-def deployed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    code = deploy.main(list(arguments))
-    output = capsys.readouterr()
-    return code, output.out + output.err
-
-
 def test_staging_answers_at_once_and_asks_for_no_verdict(
-    releases: Path, apart: list[str], capsys: pytest.CaptureFixture[str]
+    releases: Path, apart: list[str], run_verb: RunVerb
 ) -> None:
-    code, output = deployed(capsys, "staging", FIRST)
+    code, output = run_verb(deploy.main, "staging", FIRST)
 
-    assert (code, output) == (
-        0,
-        f"{FIRST} is the current release in staging.\n{STARTS.format('staging')}",
-    )
+    said = f"{FIRST} is the current release in staging.\n{STARTS.format('staging')}"
+    assert (code, output) == (0, said)
     assert state.read(releases / "staging").serving == FIRST
     assert state.read(releases / "production") == State()
     assert apart == []
 
 
 def test_the_newest_candidate_is_taken(
-    releases: Path, release_private_key: bytes, capsys: pytest.CaptureFixture[str]
+    releases: Path, release_private_key: bytes, run_verb: RunVerb
 ) -> None:
     first, candidates = releases / "candidates" / FIRST, releases / "candidates"
     later = {"created": "2999-01-01T00:00:00+00:00"}
@@ -97,25 +98,18 @@ def test_the_newest_candidate_is_taken(
     (releases / "candidates" / ".new-1").mkdir()  # of a release that is being written
 
     assert deploy.newest_candidate() == "v3-a-b"
-    assert deployed(capsys, "staging")[0] == 0
-    code, output = deployed(capsys, "staging")
-    assert (
-        code,
-        "is the current release in staging already" in output,
-        "poe release" in output,
-    ) == (
-        0,
-        True,
-        True,
-    )
+    assert run_verb(deploy.main, "staging")[0] == 0
+    code, output = run_verb(deploy.main, "staging")
+    assert code == 0
+    assert "is the current release in staging already" in output and "poe release" in output
 
 
 def test_a_release_that_passed_the_gate_is_the_first_to_answer_in_production(
-    releases: Path, production: Path, apart: list[str], capsys: pytest.CaptureFixture[str]
+    releases: Path, production: Path, apart: list[str], run_verb: RunVerb
 ) -> None:
     judged(releases / "candidates" / FIRST)
 
-    code, output = deployed(capsys, "production", FIRST)
+    code, output = run_verb(deploy.main, "production", FIRST)
 
     said = f"{FIRST} is the current release in production.\n{STARTS.format('production')}"
     assert (code, output) == (0, f"{said}Followed.\n")
@@ -140,7 +134,7 @@ def test_a_release_that_passed_the_gate_is_the_first_to_answer_in_production(
 def test_without_a_verdict_for_just_this_nothing_comes_to_production(
     releases: Path,
     production: Path,
-    capsys: pytest.CaptureFixture[str],
+    run_verb: RunVerb,
     verdict: str | dict[str, Any] | None,
     reason: str,
 ) -> None:
@@ -150,7 +144,7 @@ def test_without_a_verdict_for_just_this_nothing_comes_to_production(
     elif verdict:
         gate_rules.verdict_file().write_text(verdict)
 
-    code, output = deployed(capsys, "production", SECOND, "--at-once")
+    code, output = run_verb(deploy.main, "production", SECOND, "--at-once")
 
     assert code == 1
     assert "Nothing was changed in production: it has not passed the gate" in output
@@ -159,9 +153,9 @@ def test_without_a_verdict_for_just_this_nothing_comes_to_production(
 
 
 def test_who_goes_past_the_gate_is_recorded_with_the_reason(
-    production: Path, capsys: pytest.CaptureFixture[str]
+    production: Path, run_verb: RunVerb
 ) -> None:
-    code, _ = deployed(capsys, "production", FIRST, "--without-gate", "Row has changed")
+    code, _ = run_verb(deploy.main, "production", FIRST, "--without-gate", "Row has changed")
 
     assert code == 0
     first, second = history.read(production / state.HISTORY)
@@ -200,7 +194,7 @@ def gone(release: Path) -> None:
 @pytest.mark.parametrize("environment", release_folders.ENVIRONMENTS)
 def test_what_the_service_would_refuse_is_not_deployed(
     releases: Path,
-    capsys: pytest.CaptureFixture[str],
+    run_verb: RunVerb,
     environment: str,
     harm: Any,
     reason: str,
@@ -208,7 +202,7 @@ def test_what_the_service_would_refuse_is_not_deployed(
     judged(releases / "candidates" / FIRST)
     harm(releases / "candidates" / FIRST)
 
-    code, output = deployed(capsys, environment, FIRST)
+    code, output = run_verb(deploy.main, environment, FIRST)
 
     assert code == 1
     assert f"Nothing was changed in {environment}" in output
@@ -218,7 +212,7 @@ def test_what_the_service_would_refuse_is_not_deployed(
 
 
 def test_a_copy_that_a_full_disk_ends_takes_no_room(
-    releases: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    releases: Path, monkeypatch: pytest.MonkeyPatch, run_verb: RunVerb
 ) -> None:
     def full(source: Path, target: Path, symlinks: bool) -> None:
         target.mkdir(parents=True)
@@ -226,18 +220,18 @@ def test_a_copy_that_a_full_disk_ends_takes_no_room(
 
     monkeypatch.setattr(deploy.shutil, "copytree", full)
 
-    code, output = deployed(capsys, "staging", FIRST)
+    code, output = run_verb(deploy.main, "staging", FIRST)
 
     assert (code, "No space left on device" in output) == (1, True)
     assert not (releases / "staging/bundles" / deploy.DRAFT).exists()
 
 
 def test_without_the_public_key_nothing_is_deployed(
-    releases: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    releases: Path, run_verb: RunVerb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RELEASE_KEY", str(releases / "nowhere.pub"))
 
-    code, output = deployed(capsys, "staging", FIRST)
+    code, output = run_verb(deploy.main, "staging", FIRST)
 
     assert (code, "uv run poe keys" in output) == (1, True)
 
@@ -248,22 +242,18 @@ def test_without_the_public_key_nothing_is_deployed(
     ids=["no policy", "a shadow", "no shadow"],
 )
 def test_the_next_release_is_tried_before_it_answers(
-    releases: Path,
-    production: Path,
+    first_serves: Path,
     apart: list[str],
-    capsys: pytest.CaptureFixture[str],
+    run_verb: RunVerb,
     monkeypatch: pytest.MonkeyPatch,
     share: float | None,
     expected: float | None,
 ) -> None:
     monkeypatch.setattr(deploy, "read_policy", lambda: None if share is None else rules(share))
-    deploy.install(production, FIRST)
-    state.serve(production, FIRST, BY)
-    judged(releases / "candidates" / SECOND, FIRST)
 
-    code, output = deployed(capsys, "production", SECOND)
+    code, output = run_verb(deploy.main, "production", SECOND)
 
-    now = state.read(production)
+    now = state.read(first_serves)
     assert code == 0
     assert (now.serving, now.shadow and now.shadow.share) == (FIRST, expected)
     assert (now.canary is not None and now.canary.release == SECOND) == (expected is None)
@@ -273,12 +263,12 @@ def test_the_next_release_is_tried_before_it_answers(
 
 
 def test_how_long_it_takes_is_reported_without_deploying(
-    production: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    production: Path, run_verb: RunVerb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deploy, "read_policy", lambda: rules(0.25))
     monkeypatch.setattr(rollout, "logged_traffic", lambda *_: rollout.Traffic(24.0, 24.0))
 
-    code, output = deployed(capsys, "production", "--plan")
+    code, output = run_verb(deploy.main, "production", "--plan")
 
     assert code == 0
     assert "At your 24 requests (24 rows) a day, the trial takes about 7 days:" in output
@@ -288,92 +278,69 @@ def test_how_long_it_takes_is_reported_without_deploying(
 @pytest.mark.parametrize("passed", [True, False])
 def test_the_state_says_how_the_trial_goes_and_whether_the_gate_passed_the_release(
     releases: Path,
-    production: Path,
-    capsys: pytest.CaptureFixture[str],
+    first_serves: Path,
+    run_verb: RunVerb,
     monkeypatch: pytest.MonkeyPatch,
     passed: bool,
 ) -> None:
     steps = structs.replace(rules(1.0).canary, steps=[0.01, 0.25, 1.0])
     monkeypatch.setattr(deploy, "read_policy", lambda: structs.replace(rules(1.0), canary=steps))
     monkeypatch.setattr(rollout, "logged_traffic", lambda *_: rollout.Traffic(27.0, 27.0))
-    deploy.install(production, FIRST)
-    state.serve(production, FIRST, BY)
     judged(releases / "candidates" / SECOND, FIRST, promote=passed)
 
-    deployed(capsys, "production", SECOND, "--without-gate", "it is urgent")
+    run_verb(deploy.main, "production", SECOND, "--without-gate", "it is urgent")
 
-    now = state.read(production).shadow
+    now = state.read(first_serves).shadow
     assert now is not None and now.plan == Plan((0.25, 1.0), passed_gate=passed)
-    assert state.canary(production, SECOND, BY).canary.plan == now.plan  # type: ignore[union-attr]
+    assert state.canary(first_serves, SECOND, BY).canary.plan == now.plan  # type: ignore[union-attr]
 
 
 def test_a_log_that_cannot_be_read_stops_no_deployment(
-    releases: Path,
-    production: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    first_serves: Path, run_verb: RunVerb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unreadable(*_: Any) -> None:
         raise PermissionError("not yours")
 
     monkeypatch.setattr(deploy, "read_policy", lambda: rules(0.25))
     monkeypatch.setattr(rollout, "logged_traffic", unreadable)
-    deploy.install(production, FIRST)
-    state.serve(production, FIRST, BY)
-    judged(releases / "candidates" / SECOND, FIRST)
 
-    code, output = deployed(capsys, "production", SECOND)
+    code, output = run_verb(deploy.main, "production", SECOND)
 
     assert (code, "is not known, as the log cannot be read: not yours" in output) == (0, True)
-    assert state.read(production).on_trial == (SECOND,)
+    assert state.read(first_serves).on_trial == (SECOND,)
 
 
 def test_deploying_again_lets_the_release_on_trial_answer(
-    releases: Path, production: Path, capsys: pytest.CaptureFixture[str]
+    first_serves: Path, run_verb: RunVerb
 ) -> None:
-    deploy.install(production, FIRST)
-    state.serve(production, FIRST, BY)
-    judged(releases / "candidates" / SECOND, FIRST)
-    deployed(capsys, "production", SECOND)
+    run_verb(deploy.main, "production", SECOND)
 
-    code, output = deployed(capsys, "production", SECOND)
+    code, output = run_verb(deploy.main, "production", SECOND)
     assert (code, "is the shadow, for 100% of the requests" in output) == (0, True)
-    assert state.read(production).serving == FIRST
+    assert state.read(first_serves).serving == FIRST
 
-    assert deployed(capsys, "production", SECOND, "--at-once")[0] == 0
-    assert state.read(production) == State(3, SECOND, (FIRST,))
+    assert run_verb(deploy.main, "production", SECOND, "--at-once")[0] == 0
+    assert state.read(first_serves) == State(3, SECOND, (FIRST,))
 
 
 def test_what_was_rolled_back_comes_again_only_by_its_name(
-    releases: Path,
-    production: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    first_serves: Path, run_verb: RunVerb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deploy, "newest_candidate", lambda: SECOND)
-    for release in (FIRST, SECOND):
-        deploy.install(production, release)
-        state.serve(production, release, BY)
-    state.roll_back(production, BY, "too many late answers")
-    judged(releases / "candidates" / SECOND, FIRST)
+    state.serve(first_serves, SECOND, BY)
+    state.roll_back(first_serves, BY, "too many late answers")
 
-    code, output = deployed(capsys, "production", "--at-once")
-    assert (code, "was rolled back at" in output, "too many late answers" in output) == (
-        1,
-        True,
-        True,
-    )
-    assert state.read(production).serving == FIRST
+    code, output = run_verb(deploy.main, "production", "--at-once")
+    assert code == 1
+    assert "was rolled back at" in output and "too many late answers" in output
+    assert state.read(first_serves).serving == FIRST
 
-    assert deployed(capsys, "production", SECOND, "--at-once")[0] == 0
-    assert state.read(production).serving == SECOND
+    assert run_verb(deploy.main, "production", SECOND, "--at-once")[0] == 0
+    assert state.read(first_serves).serving == SECOND
 
 
 def test_of_two_deployments_at_once_one_wins_and_the_other_is_reported(
-    releases: Path,
-    production: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    production: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both_have_looked = threading.Barrier(2)
     installed = deploy.install
@@ -452,12 +419,12 @@ def test_a_damaged_bundle_is_replaced_by_the_candidate(production: Path) -> None
 
 
 def test_a_release_of_another_model_is_refused(
-    releases: Path, release_private_key: bytes, capsys: pytest.CaptureFixture[str]
+    releases: Path, release_private_key: bytes, run_verb: RunVerb
 ) -> None:
     candidates = releases / "candidates"
     other = copy_as(candidates / FIRST, candidates, "v3-a-b", release_private_key, model="other")
 
-    code, output = deployed(capsys, "staging", other.name)
+    code, output = run_verb(deploy.main, "staging", other.name)
 
     assert (code, "v3-a-b is a release of the model other, but this is " in output) == (1, True)
     assert state.read(releases / "staging") == State()

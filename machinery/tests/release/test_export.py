@@ -68,6 +68,14 @@ def ordinal() -> OrdinalEncoder:
     return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
 
 
+def one_hot(**more: Any) -> OneHotEncoder:
+    return OneHotEncoder(handle_unknown="ignore", **more)
+
+
+def median(**more: Any) -> SimpleImputer:
+    return SimpleImputer(strategy="median", **more)
+
+
 def pipeline(text: str, encoder: Any, rest: Any, model: Any) -> Pipeline:
     columns = ColumnTransformer([("text", encoder, [text])], remainder=rest)
     return Pipeline([("columns", columns), ("model", model)])
@@ -106,6 +114,17 @@ def exported(
     return chosen.format, tried
 
 
+def linear(
+    text: str = "letter", encoder: Any = None, rest: Any = None, last: Any = None
+) -> Pipeline:
+    """A linear model behind one-hot texts and scaled numbers, unless something else is named."""
+    last = LogisticRegression() if last is None else last  # a forest is false until it is fitted
+    return pipeline(text, encoder or one_hot(), rest or StandardScaler(), last)
+
+
+GAPS = ["number", "number_or_none", "count"]
+FILLED = SimpleImputer(missing_values=None, strategy="constant", fill_value="none")
+BRANCHES = [("gaps", MissingIndicator(), GAPS), ("filled", SimpleImputer(), GAPS)]
 PIPELINES: dict[str, tuple[list[str], Any]] = {
     "trees behind codes": (
         ["letter", "number", "number_or_none", "count"],
@@ -115,35 +134,14 @@ PIPELINES: dict[str, tuple[list[str], Any]] = {
         ["letter", "number"],
         pipeline("letter", TargetEncoder(random_state=1), "passthrough", trees()),
     ),
-    "a regression behind one-hot and scaling": (
-        ["letter", "number", "count", "flag"],
-        pipeline(
-            "letter",
-            OneHotEncoder(handle_unknown="ignore"),
-            StandardScaler(),
-            LogisticRegression(),
-        ),
-    ),
+    "a regression behind one-hot and scaling": (["letter", "number", "count", "flag"], linear()),
     "a text that may be missing, one-hot": (
         ["letter_or_none", "number"],
-        pipeline(
-            "letter_or_none",
-            OneHotEncoder(handle_unknown="ignore"),
-            StandardScaler(),
-            LogisticRegression(),
-        ),
+        linear("letter_or_none"),
     ),
     "a text that may be missing, filled": (
         ["letter_or_none", "number"],
-        pipeline(
-            "letter_or_none",
-            make_pipeline(
-                SimpleImputer(missing_values=None, strategy="constant", fill_value="none"),
-                OneHotEncoder(handle_unknown="ignore"),
-            ),
-            StandardScaler(),
-            LogisticRegression(),
-        ),
+        linear("letter_or_none", make_pipeline(FILLED, one_hot())),
     ),
     "numbers alone": (["number", "count", "flag"], trees()),
     "a step for all columns": (
@@ -152,26 +150,11 @@ PIPELINES: dict[str, tuple[list[str], Any]] = {
     ),
     "numbers that may be missing, for a regression": (
         ["letter", "number_or_none", "count"],
-        pipeline(
-            "letter",
-            OneHotEncoder(handle_unknown="ignore"),
-            make_pipeline(SimpleImputer(strategy="median"), StandardScaler()),
-            Ridge(),
-        ),
+        linear(rest=make_pipeline(median(), StandardScaler()), last=Ridge()),
     ),
-}
-
-
-GAPS = ["number", "number_or_none", "count"]
-PIPELINES |= {
     "an imputer with indicators": (
         ["letter", *GAPS],
-        pipeline(
-            "letter",
-            OneHotEncoder(handle_unknown="ignore"),
-            make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler()),
-            LogisticRegression(),
-        ),
+        linear(rest=make_pipeline(median(add_indicator=True), StandardScaler())),
     ),
     "an imputer with indicators, of all columns": (
         GAPS,
@@ -179,21 +162,13 @@ PIPELINES |= {
     ),
     "indicators of what is missing": (
         GAPS,
-        make_pipeline(
-            ColumnTransformer(
-                [("gaps", MissingIndicator(), GAPS), ("filled", SimpleImputer(), GAPS)]
-            ),
-            LogisticRegression(),
-        ),
+        make_pipeline(ColumnTransformer(BRANCHES), LogisticRegression()),
     ),
     **{
         f"{function.__name__} of numbers": (
             ["letter", "count", "flag"],
-            pipeline(
-                "letter",
-                OneHotEncoder(handle_unknown="ignore"),
-                make_pipeline(FunctionTransformer(function), StandardScaler()),
-                Ridge(),
+            linear(
+                rest=make_pipeline(FunctionTransformer(function), StandardScaler()), last=Ridge()
             ),
         )
         for function in (np.abs, np.log1p, np.sqrt, np.square)
@@ -235,16 +210,12 @@ def test_features_of_any_name_become_onnx(rest: str) -> None:
 
 def test_an_export_that_takes_another_branch_is_not_used(tmp_path: Path) -> None:
     """Scaling in 32 bits moves values across the splits of trees."""
-    model = pipeline(
-        "letter",
-        OneHotEncoder(handle_unknown="ignore", sparse_output=False),
-        StandardScaler(),
-        RandomForestClassifier(20, random_state=1),
-    )
+    forest = RandomForestClassifier(20, random_state=1)
+    staged = release(tmp_path, 'TRUSTED = ["sklearn.tree._tree.Tree"]\n')
 
     chosen, tried = exported(
-        release(tmp_path, 'TRUSTED = ["sklearn.tree._tree.Tree"]\n'),
-        model,
+        staged,
+        linear(encoder=one_hot(sparse_output=False), last=forest),
         ["letter", "number", "number_or_none"],
     )
 
@@ -382,12 +353,8 @@ def test_the_table_of_codes_does_what_the_encoder_does(encoder: OrdinalEncoder) 
 
 def test_a_model_that_is_more_than_coded_columns_has_no_table() -> None:
     lightgbm = pytest.importorskip("lightgbm")
-    model = pipeline(
-        "letter",
-        OneHotEncoder(handle_unknown="ignore", sparse_output=False),
-        "passthrough",
-        lightgbm.LGBMClassifier(n_estimators=2),
-    )
+    last = lightgbm.LGBMClassifier(n_estimators=2)
+    model = pipeline("letter", one_hot(sparse_output=False), "passthrough", last)
     inputs = FEATURES.select("letter", "number")
     model.fit(inputs, TRUTH)
 

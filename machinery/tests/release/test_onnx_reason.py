@@ -19,7 +19,8 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from machinery.tests.release.test_export import FEATURES, TRUTH, ordinal, trees
+from machinery.tests.release.test_export import FEATURES, TRUTH, median, ordinal, trees
+from machinery.tests.release.test_export import one_hot as sparse_one_hot
 from rung_ops.model.predictors import OnnxOutput
 from rung_ops.release.to_onnx import blame_step, to_onnx
 from rung_ops.training import estimator
@@ -29,12 +30,8 @@ ROWS = FEATURES.select(NUMBERS + TEXTS)
 VALUES = FEATURES["number"].abs().to_numpy() / 10 + TRUTH
 
 
-def median() -> SimpleImputer:
-    return SimpleImputer(strategy="median")
-
-
 def one_hot() -> OneHotEncoder:
-    return OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    return sparse_one_hot(sparse_output=False)
 
 
 def model(numbers: Any, texts: Any, last: Any) -> Any:

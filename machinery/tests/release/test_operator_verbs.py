@@ -115,12 +115,10 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(untouched: Path) -> Path:
     """Production, in which nothing has happened yet."""
-    monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
-    folder = release_folders.environment(release_folders.PRODUCTION)
-    folder.mkdir(parents=True)
-    return folder
+    untouched.mkdir(parents=True)
+    return untouched
 
 
 @pytest.mark.parametrize("is_stopped", [False, True], ids=["running", "stopped"])

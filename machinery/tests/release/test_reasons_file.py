@@ -72,7 +72,6 @@ CONTRACT: dict[str, Any] = {
     "features": [{"name": name, "dtype": str(kind)} for name, kind in FEATURES.schema.items()],
     "example": {"housing": "own", "months": 24, "amount": 2000.0, "age": 33},
 }
-HIGH = {"adverse": "high"}
 
 
 def logistic() -> Pipeline:
@@ -103,9 +102,15 @@ def shapley(value: Callable[[Sequence[int]], float], players: int) -> np.ndarray
     return result
 
 
-def described(predict: Predictor, trees: Predictor | None = None, **settings: str) -> Any:
+def described(
+    predict: Predictor,
+    trees: Predictor | None = None,
+    contract: dict[str, Any] = CONTRACT,
+    rows: pl.DataFrame = ROWS,
+    **settings: Any,
+) -> Any:
     return reasons_file.describe(
-        CONTRACT, EXPRESSIONS, ROWS, FEATURES, predict, trees, settings or HIGH
+        contract, EXPRESSIONS, rows, FEATURES, predict, trees, settings or {"adverse": "high"}
     )
 
 
@@ -163,7 +168,7 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, EncodedBooste
     """A LightGBM model, and the same in the files of a release."""
     folder = tmp_path_factory.mktemp("release")
     model = boosted(lightgbm.LGBMClassifier(n_estimators=40, num_leaves=7, verbose=-1))
-    export._write_lightgbm(folder, model, FEATURES)
+    export.write_again("lightgbm", folder, model, FEATURES)
     return model, EncodedBooster(ReleaseFiles(folder), "classification")
 
 
@@ -206,7 +211,7 @@ def by_hand(booster: Any, row: np.ndarray, number: int = 0, numbers: int = 1) ->
 
 
 def booster_of(folder: Path, model: Any, task: str) -> EncodedBooster:
-    export._write_lightgbm(folder, model, FEATURES)
+    export.write_again("lightgbm", folder, model, FEATURES)
     return EncodedBooster(ReleaseFiles(folder), task)
 
 
@@ -259,9 +264,7 @@ def test_reasons_of_trees_are_of_the_answered_class_against_the_favourable_one(
 ) -> None:
     model = boosted(lightgbm.LGBMClassifier(**SMALL_TREES), np.digitize(RISK, [0, 1]))
     booster = booster_of(tmp_path, model, "multiclass")
-    result = reasons_file.describe(
-        OF_CLASSES, EXPRESSIONS, ROWS, FEATURES, booster, booster, {"adverse": ["poor", "bad"]}
-    )
+    result = described(booster, booster, OF_CLASSES, adverse=["poor", "bad"])
     (tmp_path / bundle.REASONS).write_text(json.dumps(result))
 
     given = reasons_of(ReleaseFiles(tmp_path), OF_CLASSES, EXPRESSIONS, booster)
@@ -281,9 +284,7 @@ def test_trees_whose_scores_are_not_the_log_odds_of_classes_give_none(tmp_path: 
     one_by_one = lightgbm.LGBMClassifier(objective="multiclassova", **SMALL_TREES)
     booster = booster_of(tmp_path, boosted(one_by_one, np.digitize(RISK, [0, 1])), "multiclass")
 
-    result = reasons_file.describe(
-        OF_CLASSES, EXPRESSIONS, ROWS, FEATURES, booster, booster, {"adverse": ["bad"]}
-    )
+    result = described(booster, booster, OF_CLASSES, adverse=["bad"])
 
     assert result["method"] == "none"
     assert result["why"].startswith("the trees' scores are not its log-odds")
@@ -324,7 +325,7 @@ def test_the_median_of_what_adds_up_has_reasons() -> None:
         median = linear.predict(features.select("months", "age"))
         return np.column_stack([median - 1, median, median + 1])
 
-    result = reasons_file.describe(contract, EXPRESSIONS, ROWS, FEATURES, predict, None, HIGH)
+    result = described(predict, contract=contract)
     base = typical(CONTRACT, EXPRESSIONS)
     means = np.array([result["means"][name] for name in base.columns])
     effects = AdditiveEffects(predict, "quantile", base, means)
@@ -342,7 +343,7 @@ def test_quantiles_of_different_numbers_of_trees_are_not_joined(tmp_path: Path) 
     model[1].estimators_[2] = quantiles_of(5)[1].estimators_[2]
 
     with pytest.raises(NotLightGBMError, match="different numbers of trees"):
-        export._write_lightgbm(tmp_path, model, FEATURES)
+        export.write_again("lightgbm", tmp_path, model, FEATURES)
 
 
 def test_a_feature_of_two_columns_is_a_reason_of_its_own() -> None:
@@ -377,17 +378,9 @@ def test_reasons_are_the_strongest_adverse_effects_and_none_is_favourable(advers
 
 def test_the_order_of_the_training_rows_changes_no_reason() -> None:
     predict = probabilities(logistic())
-    again = reasons_file.describe(
-        CONTRACT,
-        EXPRESSIONS,
-        ROWS.sample(COUNT, shuffle=True, seed=1),
-        FEATURES,
-        predict,
-        None,
-        HIGH,
-    )
+    shuffled = ROWS.sample(COUNT, shuffle=True, seed=1)
 
-    assert again == described(predict)
+    assert described(predict, rows=shuffled) == described(predict)
 
 
 def test_a_model_that_is_neither_is_not_explained() -> None:
@@ -424,9 +417,7 @@ def test_a_row_whose_effects_do_not_add_up_has_no_reasons() -> None:
 
 
 def test_without_a_direction_there_are_no_reasons() -> None:
-    result = reasons_file.describe(
-        CONTRACT, EXPRESSIONS, ROWS, FEATURES, probabilities(logistic()), None, {}
-    )
+    result = described(probabilities(logistic()), adverse=None)
 
     assert result["method"] == "none"
     assert "set `adverse` under [reasons]" in result["why"]

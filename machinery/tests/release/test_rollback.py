@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from machinery.tests.conftest import RunVerb
 from rung_ops.project import current, hooks, keyless, release_folders
 from rung_ops.release import history, rollback, state
 from rung_ops.release.state import State
@@ -18,25 +19,17 @@ NEVER = {"mlflow", "polars", "numpy", "sklearn", "onnxruntime", "requests", "url
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(untouched: Path) -> Path:
     """Production, which serves v2 after v1; their bundles are as good as empty."""
-    monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
-    folder = release_folders.environment(release_folders.PRODUCTION)
     for release in ("v1", "v2"):
-        release_folders.bundle(folder, release).mkdir(parents=True)
-        (release_folders.bundle(folder, release) / "manifest.json").write_text("{}")
-        state.serve(folder, release, BY)
-    return folder
+        release_folders.bundle(untouched, release).mkdir(parents=True)
+        (release_folders.bundle(untouched, release) / "manifest.json").write_text("{}")
+        state.serve(untouched, release, BY)
+    return untouched
 
 
-def back(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    code = rollback.main(list(arguments))
-    output = capsys.readouterr()
-    return code, output.out + output.err
-
-
-def test_the_release_before_answers_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, output = back(capsys, "--reason", "too many late answers")
+def test_the_release_before_answers_again(folder: Path, run_verb: RunVerb) -> None:
+    code, output = run_verb(rollback.main, "--reason", "too many late answers")
 
     assert code == 0
     assert "production serves v1 again instead of v2." in output
@@ -46,17 +39,17 @@ def test_the_release_before_answers_again(folder: Path, capsys: pytest.CaptureFi
 
 
 def test_a_rollback_by_a_person_is_told_by_the_hook_notify(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path, run_verb: RunVerb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The autopilot, whose rollback is this verb, tells of its own itself."""
     told: list[str] = []
     monkeypatch.setattr(hooks, "notify", lambda subject, message: told.append(message))
     monkeypatch.setattr(keyless, "environment", lambda kept: os.environ)
     monkeypatch.setenv(release_folders.ACTOR, "Ada")
-    back(capsys, "--reason", "too many late answers")
+    run_verb(rollback.main, "--reason", "too many late answers")
     monkeypatch.setenv(release_folders.ACTOR, release_folders.AUTOPILOT)
     state.serve(folder, "v2", BY)
-    back(capsys)
+    run_verb(rollback.main)
 
     assert told == ["production serves v1 again instead of v2. Ada: too many late answers."]
 
@@ -67,11 +60,11 @@ def test_a_rollback_by_a_person_is_told_by_the_hook_notify(
     ids=["canary", "shadow"],
 )
 def test_a_trial_ends_before_what_answers_is_rolled_back(
-    folder: Path, capsys: pytest.CaptureFixture[str], trial: Callable[..., State], ended: str
+    folder: Path, run_verb: RunVerb, trial: Callable[..., State], ended: str
 ) -> None:
     trial(folder, "v3", BY)
 
-    code, output = back(capsys)
+    code, output = run_verb(rollback.main)
     assert code == 0
     assert output.startswith(
         f"The {ended} v3 has ended. production still serves v2. "
@@ -79,26 +72,24 @@ def test_a_trial_ends_before_what_answers_is_rolled_back(
     )
     assert state.read(folder) == State(4, "v2", ("v1",))
 
-    assert back(capsys, "--from", "v2")[0] == 0
+    assert run_verb(rollback.main, "--from", "v2")[0] == 0
     assert state.read(folder).serving == "v1"
 
 
 def test_a_trial_ends_even_if_the_bundle_of_the_previous_release_is_missing(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, run_verb: RunVerb
 ) -> None:
     state.shadow(folder, "v3", 1.0, BY)
     (release_folders.bundle(folder, "v1") / "manifest.json").unlink()
 
-    assert back(capsys)[0] == 0
+    assert run_verb(rollback.main)[0] == 0
     assert state.read(folder) == State(4, "v2", ("v1",))
 
 
-def test_where_nothing_was_before_nothing_is_changed(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    back(capsys)
+def test_where_nothing_was_before_nothing_is_changed(folder: Path, run_verb: RunVerb) -> None:
+    run_verb(rollback.main)
 
-    code, output = back(capsys)
+    code, output = run_verb(rollback.main)
 
     assert code == 1
     assert output == (
@@ -107,21 +98,17 @@ def test_where_nothing_was_before_nothing_is_changed(
     assert state.read(folder).serving == "v1"
 
 
-def test_a_release_without_its_bundle_does_not_come_back(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_release_without_its_bundle_does_not_come_back(folder: Path, run_verb: RunVerb) -> None:
     (release_folders.bundle(folder, "v1") / "manifest.json").unlink()
 
-    code, output = back(capsys)
+    code, output = run_verb(rollback.main)
 
     assert (code, "poe deploy production v1 --at-once" in output) == (1, True)
     assert state.read(folder).serving == "v2"
 
 
-def test_another_environment_is_left_alone(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert back(capsys, "staging")[0] == 1
+def test_another_environment_is_left_alone(folder: Path, run_verb: RunVerb) -> None:
+    assert run_verb(rollback.main, "staging")[0] == 1
     assert state.read(folder).serving == "v2"
 
 
@@ -147,19 +134,19 @@ def test_five_rollbacks_at_once_go_back_once(folder: Path, trial: bool) -> None:
 
 
 def test_right_after_a_rollback_the_next_one_names_what_it_leaves(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path, run_verb: RunVerb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state.serve(folder, "v3", BY)
-    assert back(capsys, "--from", "v3")[0] == 0
+    assert run_verb(rollback.main, "--from", "v3")[0] == 0
 
-    code, output = back(capsys, "--from", "v3")
+    code, output = run_verb(rollback.main, "--from", "v3")
     assert (code, "v3 is neither served nor on trial" in output) == (1, True)
-    code, output = back(capsys)
+    code, output = run_verb(rollback.main)
     assert (code, "`uv run poe rollback production --from v2`" in output) == (1, True)
     assert state.read(folder).serving == "v2"
 
     monkeypatch.setattr(rollback, "RECENT", 0.0)
-    assert back(capsys)[0] == 0
+    assert run_verb(rollback.main)[0] == 0
     assert state.read(folder).serving == "v1"
 
 

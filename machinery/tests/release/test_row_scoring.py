@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from machinery.tests.conftest import FACTS, Trained
+from machinery.tests.conftest import Trained
+from machinery.tests.release.conftest import Write
 from rung_ops import contract
 from rung_ops.model import bundle, released, row_path
 from rung_ops.model.row_path import UntranslatedError
@@ -53,15 +54,10 @@ def test_values_are_scored_and_logged_as_frames_are(
 
 
 def test_if_they_differ_the_release_says_so_and_polars_computes_them(
-    trained: Trained,
-    release_private_key: bytes,
-    release_key: bytes,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    write: Write, release_key: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(row_path, "row_features", refuse)
-    parts = (trained.estimator, trained.train, trained.test, FACTS, release_private_key)
-    made = make.write(tmp_path, *parts)
+    made = write()
 
     reason = bundle.read_manifest(made)["row_features"]["reason"]
     assert reason == "`hour` differs from what polars computes"

@@ -1,12 +1,11 @@
 """The source of a model has one hash, wherever it is, and no trick of a clone changes it."""
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from rung_ops.model import bundle, source_hash
+from rung_ops.system import git as system_git
 
 PERSON = {
     f"GIT_{role}_{key}": value
@@ -16,15 +15,7 @@ PERSON = {
 
 
 def git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        env=os.environ | PERSON,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout.strip()
+    return system_git.output(folder, *arguments, variables=PERSON)
 
 
 @pytest.fixture
@@ -74,8 +65,8 @@ def test_another_file_or_name_has_another_one(project: Path) -> None:
 
 
 @pytest.mark.tried(
-    "Let other source into the release of an approved commit: `git replace`, filters, attributes, an "
-    "edited copy of the run, or a bundle signed again",
+    "Let other source into an approved release: `git replace`, filters, attributes, an edited "
+    "copy of the run, a new signature",
 )
 def test_replacements_filters_and_attributes_of_a_clone_change_nothing(project: Path) -> None:
     before = of_commit(project)

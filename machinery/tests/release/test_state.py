@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -11,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from machinery.tests.system.kills import in_a_process, killed_at
 from rung_ops.release import history, state
 from rung_ops.release.state import State
-from rung_ops.system import locks
 
 BY = "Ada"
 
@@ -30,57 +29,8 @@ def events(folder: Path) -> list[str]:
     return [each["event"] for each in history.read(folder / state.HISTORY)]
 
 
-def fault(folder: Path) -> history.Fault | None:
+def fault(folder: Path) -> str | None:
     return history.verify(folder / state.HISTORY)
-
-
-def in_a_process(work: Callable[[], Any]) -> int:
-    """Run work in a separate process and return its id; it exits 1 when work raises Refused."""
-    child = os.fork()
-    if child:
-        return child
-    code = 2
-    try:
-        work()
-        code = 0
-    except state.ChangeRefusedError:
-        code = 1
-    finally:
-        os._exit(code)
-
-
-def killed_at(point: int, work: Callable[[], Any]) -> bool:
-    """Run work in a process that is killed at its point-th system call; False: it came to its end.
-
-    A write that is hit is half done.
-    """
-    calls = {name: getattr(os, name) for name in ("open", "write", "fsync", "replace", "close")}
-    left = point
-
-    def counted(name: str) -> Callable[..., Any]:
-        def call(*arguments: Any, **named: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                if name == "write":
-                    descriptor, content = arguments
-                    calls["write"](descriptor, content[: len(content) // 2])
-                os.kill(os.getpid(), signal.SIGKILL)
-            return calls[name](*arguments, **named)
-
-        return call
-
-    def hit() -> None:
-        for name in calls:
-            setattr(os, name, counted(name))
-        work()
-
-    _, status = os.waitpid(in_a_process(hit), 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return True
-    assert os.WEXITSTATUS(status) == 0
-    return False
 
 
 def test_a_kill_at_any_point_leaves_the_old_state_or_the_new_one(tmp_path: Path) -> None:
@@ -153,35 +103,28 @@ def test_of_those_who_decide_on_one_state_one_wins_and_the_others_are_reported(
 ) -> None:
     observed = state.read(folder).generation
 
-    children = [
-        in_a_process(lambda: state.roll_back(folder, BY, expected=observed)) for _ in range(6)
-    ]
+    def roll_back() -> None:
+        try:
+            state.roll_back(folder, BY, expected=observed)
+        except state.ChangeRefusedError:
+            os._exit(1)
+
+    children = [in_a_process(roll_back) for _ in range(6)]
     codes = sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
 
     assert codes == [0, 1, 1, 1, 1, 1]
     assert state.read(folder) == State(3, "v1", ())
-    with pytest.raises(state.OvertakenError, match="roll_back by Ada"):
+    with pytest.raises(state.ChangeRefusedError, match="roll_back by Ada"):
         state.serve(folder, "v3", BY, expected=observed)
-
-
-def test_a_hung_writer_is_named_instead_of_waited_for(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(locks, "PATIENCE", 0.05)
-
-    with locks.locked(folder), pytest.raises(locks.LockTimeoutError, match=r"\.lock"):
-        state.stop(folder, BY, "now")
-
-    assert state.read(folder).stopped is None
 
 
 @pytest.mark.parametrize(
     ("line", "change", "expected"),
     [
-        (1, {"by": "Eve"}, r"line 2 \(serve\) was changed"),
-        (0, {"detail": {"release": "v9"}}, r"line 1 \(serve\) was changed"),
-        (1, None, r"line 2 \(stop\) does not follow"),
-        (0, None, r"line 1 \(serve\) does not follow"),
+        (1, {"by": "Eve"}, "line 2 (serve) was changed"),
+        (0, {"detail": {"release": "v9"}}, "line 1 (serve) was changed"),
+        (1, None, "line 2 (stop) does not follow"),
+        (0, None, "line 1 (serve) does not follow"),
     ],
 )
 def test_a_line_that_was_changed_or_taken_out_is_named(
@@ -197,8 +140,7 @@ def test_a_line_that_was_changed_or_taken_out_is_named(
         lines[line] |= change
     path.write_bytes(b"".join(map(history.line_of, lines)))
 
-    with pytest.raises(AssertionError, match=expected):
-        assert fault(folder) is None, str(fault(folder))
+    assert str(fault(folder)).startswith(expected)
 
 
 def test_a_last_line_that_was_taken_out_comes_back_from_the_state(folder: Path) -> None:
@@ -230,30 +172,23 @@ def test_a_canary_goes_step_by_step_until_it_answers_everything(folder: Path) ->
     assert state.read(folder) == State(6, "v3", ("v2", "v1"))
 
 
-def test_an_abort_ends_the_canary_and_spares_the_shadow(folder: Path) -> None:
-    state.canary(folder, "v3", BY)
-    state.shadow(folder, "v4", 1.0, BY)
-
-    first = state.abort(folder, "errors", BY)
-    second = state.abort(folder, "drift", BY)
-
-    assert first.on_trial == ("v4",)
-    assert second.shadow is None and second.serving == "v2"
-    last = history.read(folder / state.HISTORY)[-1]
-    detail = {"generation": 6, "serving": "v2", "release": "v4", "reason": "drift"}
-    assert last["detail"] == detail | {"state": json.loads(json.dumps(asdict(second)))}
-
-
 def test_of_two_on_trial_the_named_one_is_ended(folder: Path) -> None:
     state.canary(folder, "v3", BY)
     state.shadow(folder, "v4", 1.0, BY)
 
-    left = state.abort(folder, "it cannot be loaded", BY, release="v4")
-
-    assert left.canary is not None and left.shadow is None
-    assert state.events(folder)[-1]["detail"]["release"] == "v4"
+    first = state.abort(folder, "it cannot be loaded", BY, release="v4")
     with pytest.raises(state.ChangeRefusedError, match="v4 is neither"):
         state.abort(folder, "again", BY, release="v4")
+    second = state.abort(folder, "drift", BY)
+
+    assert first.on_trial == ("v3",)
+    assert second.on_trial == () and second.serving == "v2"
+    last = history.read(folder / state.HISTORY)[-1]
+    detail = {"generation": 6, "serving": "v2", "release": "v3", "reason": "drift"}
+    assert (last["event"], last["detail"]) == (
+        "abort",
+        detail | {"state": json.loads(json.dumps(asdict(second)))},
+    )
 
 
 @pytest.mark.parametrize(
@@ -265,9 +200,6 @@ def test_of_two_on_trial_the_named_one_is_ended(folder: Path) -> None:
         lambda folder: state.shadow(folder, "v3", float("nan"), BY),
         lambda folder: state.canary(folder, "v2", BY),
         lambda folder: state.advance(folder, BY),
-        lambda folder: state.promote(folder, BY),
-        lambda folder: state.abort(folder, "no reason", BY),
-        lambda folder: state.resume(folder, BY),
     ],
 )
 def test_a_change_that_makes_no_sense_changes_nothing(

@@ -9,7 +9,6 @@ import pytest
 
 from machinery.tests.serving.calls import MOMENT, PLAIN
 from rung_ops.contract import synthetic
-from rung_ops.release import export
 
 SOME = 2_000
 START = datetime(2026, 1, 1)
@@ -109,13 +108,3 @@ def test_a_column_that_is_empty_stays_empty(known: pl.DataFrame) -> None:
     empty = known.with_columns(note=pl.lit(None, pl.String))
 
     assert synthetic.rows(empty, COLUMNS, SOME, seed=1)["note"].null_count() == SOME
-
-
-def test_rare_and_missing_values_come_in_at_the_edges(known: pl.DataFrame) -> None:
-    drawn = synthetic.rows(known, COLUMNS, 100, seed=3)
-
-    edges = pl.concat([some for _, some in export.edge_cases(drawn, COLUMNS)])
-
-    assert {"rare", "a", "b"} <= set(edges["kind"])
-    assert {18, 75} <= set(edges["age"])
-    assert edges["note"].null_count() > 0

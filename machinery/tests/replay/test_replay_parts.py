@@ -43,7 +43,7 @@ def test_rows_with_a_time_are_cut_into_months(timed: pl.DataFrame, kind: pl.Data
 
     assert unit == MONTH
     assert [each.name for each in result] == [
-        *("2025-10", "2025-11", "2025-12", "2026-01", "2026-02", "2026-03"),
+        *("2025-10", "2025-11", "2025-12", "2026-01", "2026-02", "2026-03")
     ]
     assert (result[2].start, result[2].end) == (
         datetime(2025, 12, 1, tzinfo=UTC),
@@ -109,6 +109,20 @@ def test_a_replay_begins_at_the_given_period(
     ):  # too few rows before it, and no month of these rows
         with pytest.raises(ReplayError, match=f"got '{refused}'; expected one of {result[3].id}, "):
             periods.beginning(result, refused)
+
+
+def test_of_many_months_the_newest_are_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "read", lambda: rules.Rules(min_rows=1))
+    monkeypatch.setattr(contract, "TIME", "at")
+    days = pl.datetime_range(datetime(2023, 1, 1), datetime(2025, 12, 31), "7d", eager=True)
+    rows = pl.DataFrame(
+        {"at": days, "when": range(len(days))}
+    )  # a column of the name of ours, once
+    unit, result = periods.cut(rows)
+
+    assert (unit, len(result), periods.beginning(result)) == (MONTH, 36, 12)
+    assert [value for each in result for value in each.rows["when"]] == list(range(len(days)))
+    assert periods.beginning(result, "2023-06") == 5
 
 
 def test_a_first_release_that_leaves_no_period_is_refused(

@@ -1,6 +1,7 @@
 """A replay drives a trial by the times of its rows, with the project's own rules."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rung_ops import contract
+from rung_ops import contract, prediction_log
 from rung_ops.release import state
 from rung_ops.release.rollout import Comparison, read_policy
 from rung_ops.replay import project_copy, traffic
@@ -102,3 +103,26 @@ def test_without_a_trial_rows_are_sent_in_large_chunks(copy: Path) -> None:
     traffic.serve(service, month())
 
     assert service.sent == [traffic.CHUNK, DAYS * A_DAY - traffic.CHUNK]
+
+
+def test_the_log_of_a_period_is_in_the_order_of_its_rows(copy: Path) -> None:
+    """Whichever caller was first, as what is judged depends on the order."""
+    period = month()
+    period = replace(period, rows=period.rows[:A_DAY].with_columns(pl.lit(START).alias(WHEN)))
+    ids = traffic.request_ids(period)
+    folder = copy / "logs/production/predictions"
+    answered = [
+        {"id": name, "time": START, "release": "v1", "arm": "serving", "prediction": 0.5}
+        for name in ids[::-1]
+    ]
+    frame = pl.DataFrame(answered, schema_overrides={"time": prediction_log.TIME}).with_columns(
+        row=pl.struct(x=pl.lit(1.0)),
+        features=pl.struct(x=pl.lit(1.0)),
+        defaults_used=pl.lit(None, pl.List(pl.String)),
+    )
+    prediction_log.write_predictions(frame, folder)
+
+    traffic.date_log(traffic.Served(period, []), START - timedelta(days=1))
+
+    dated = prediction_log.read(copy / project_copy.LOGS / "production/predictions").collect()
+    assert dated["id"].to_list() == ids

@@ -68,7 +68,7 @@ def timeline() -> dict[str, Any]:
         "level": 0.95,
         "first": {"release": "v1-a-b", "rows": 2000, "seconds": 3.0},
         "stand_in": False,
-        "notes": ["a note"],
+        "notes": ["a `note`"],
         "seconds": 12.0,
     }
     trained: dict[str, Any] = {"train": {"version": "2"}, "deploy": {"release": "v2-a-b"}}
@@ -118,6 +118,11 @@ def test_without_a_promotion_nothing_is_claimed(timeline: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("periods", "on_trial", "cause"),
     [
+        (
+            [period("2026-04", 0.0, record("end trial", "aborted", "v2-a-b is worse"))],
+            [],
+            "2026-04: v2-a-b is worse.",
+        ),
         (
             [period("2026-04", 0.0, record("retrain", "refused", "not better", train={}))],
             [],
@@ -185,10 +190,7 @@ def test_no_interval_of_an_error_is_below_zero(monkeypatch: pytest.MonkeyPatch) 
 def test_what_a_person_has_to_do_is_marked() -> None:
     made = story.summarize(record("retrain", "waits for approval", train={"version": "2"}))
 
-    assert [event["kind"] for event in story.events([], made)] == [
-        "trained",
-        "waits for a person",
-    ]
+    assert [event["kind"] for event in story.events([], made)] == ["trained", "waits for a person"]
 
 
 def test_the_outcome_names_only_what_happened(timeline: dict[str, Any]) -> None:
@@ -210,7 +212,8 @@ def test_the_page_needs_nothing_else_and_says_what_the_data_say(timeline: dict[s
     assert json.loads(held[1]) == json.loads(json.dumps(timeline))
     assert not re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//", text)
     assert "Late &amp; &lt;flights&gt;" in text
-    assert "drifted <b>" not in text.replace(held[0], "")
+    assert "drifted <b>" not in (shown := text.replace(held[0], ""))
+    assert "<code>decide</code> 10" in shown and "`" not in shown.partition("<script>")[0]
     for each in timeline["periods"]:
         assert f'<details class="period" id="{each["id"]}">' in text
         assert f'<a href="#{each["id"]}"' in text
@@ -229,9 +232,7 @@ def test_a_figure_that_is_not_defined_leaves_a_gap(timeline: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     "values", [[0.61, 0.72], [300.0, 420.0], [0.5, 0.5], [0.0, 0.0], [-3.0, 9.0], [0.6, 0.6004]]
 )
-def test_an_axis_has_round_ends_around_its_values(
-    values: list[float],
-) -> None:
+def test_an_axis_has_round_ends_around_its_values(values: list[float]) -> None:
     found_low, found_high, step = timeline_page.scale(values)
 
     assert found_low <= min(values) <= max(values) <= found_high

@@ -18,7 +18,7 @@ from rung_ops.model.released import Release
 from rung_ops.project.service_settings import WHERE_ASKED, Limits, ReasonSettings
 from rung_ops.release.state import State
 from rung_ops.serving import pages
-from rung_ops.serving.access import EVERYBODY, Access, Guard
+from rung_ops.serving.access import EVERYBODY, Access, guarded
 from rung_ops.serving.app import App
 from rung_ops.serving.hooks import NO_HOOKS, ServiceHooks
 from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
@@ -107,9 +107,8 @@ class Caller:
         self.service = service
         self.address: tuple[str, int] | None = ("203.0.113.9", 4711)  # of who asks
         app = App(service, pages.application(service, list(further)))
-        self.app: Any = Guard(
-            service.hooks.wrapped(app), service.access, further, service.metrics.count
-        )
+        outer = service.hooks.wrapped(app)
+        self.app: Any = guarded(outer, service.access, further, service.metrics.count)
         self.runner = runner
 
     def install(self, name: str = "v1", **held: Any) -> None:

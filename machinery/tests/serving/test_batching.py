@@ -49,14 +49,12 @@ class Batches:
             {"number": [number] * rows, "weight": [2.0] * rows},
             schema_overrides={"number": pl.Int16},
         )
-        future = asyncio.get_running_loop().create_future()
-        return Job(self.served, "id", "", 0.0, future, Table(frame, {}))
+        return Job(self.served, "id", "", 0.0, Table(frame, {}))
 
     def small(self, number: int = 1) -> Job:
         row = {"number": number, "kind": "a", "code": "AB", "at": "2026-01-31T08:00:00"}
         rows = [self.served.reader.one(msgspec.json.encode(row))]
-        future = asyncio.get_running_loop().create_future()
-        return Job(self.served, "id", "", 0.0, future, rows)
+        return Job(self.served, "id", "", 0.0, rows)
 
 
 @pytest.fixture

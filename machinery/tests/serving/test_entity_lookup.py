@@ -58,8 +58,11 @@ def write(views: Sequence[store.StoredView]) -> None:
 
 def filled(view: View, now: datetime = NOW) -> None:
     """Fill the store with one view."""
-    result = materialize.values(view, SCHEMA, now, Events(Path("/")))
-    write([result])
+    write([values(view, now)])
+
+
+def values(view: View, now: datetime = NOW) -> store.StoredView:
+    return materialize.values(view, SCHEMA, now, Events(Path("/")))
 
 
 def contract_of(views: Sequence[View]) -> dict[str, Any]:
@@ -257,8 +260,7 @@ def test_what_was_served_and_logged_equals_what_is_computed_offline(
 
 def test_a_shadow_with_other_features_looks_them_up_itself(tmp_path: Path, view: View) -> None:
     (other,) = views_of([declared(aggregate=pl.col("weight").max())])
-    result = [materialize.values(each, SCHEMA, NOW, Events(Path("/"))) for each in (view, other)]
-    write(result)
+    write([values(view), values(other)])
     on_trial = LoadedRelease(release("v2", contract=contract_of([other])), "serving", False)
     with calling(tmp_path, Limits()) as caller:
         install(caller, view)
@@ -294,8 +296,7 @@ def test_a_server_that_is_killed_costs_no_answer_and_is_reported(
     tmp_path: Path, view: View, server: RedisServer
 ) -> None:
     with calling(tmp_path, Limits()) as caller:
-        result = materialize.values(view, SCHEMA, NOW, Events(Path("/")))
-        stores.project_store().write([result])
+        stores.project_store().write([values(view)])
         install(caller, view)
 
         stored = caller.post("/predict", ROW | {"note": ""}).json
@@ -320,7 +321,7 @@ def test_a_service_that_starts_while_the_server_is_down_answers_with_defaults_un
         install(caller, view)
         default = caller.post("/predict", ROW | {"note": ""}).json
         server.start()
-        stores.project_store().write([materialize.values(view, SCHEMA, NOW, Events(Path("/")))])
+        stores.project_store().write([values(view)])
         time.sleep(PAUSE)
         stored = caller.post("/predict", ROW | {"note": ""}).json
         (other,) = views_of([declared(window=HOUR)])
@@ -335,7 +336,7 @@ def test_views_are_looked_up_together_even_if_the_caller_sent_a_part(
     tmp_path: Path, view: View
 ) -> None:
     (other,) = views_of([declared(name="height", entity=["number"], source=lambda: NUMBERED)])
-    write([materialize.values(each, SCHEMA, NOW, Events(Path("/"))) for each in (view, other)])
+    write([values(view), values(other)])
     height = PLAIN | {"name": "height", "dtype": "float", "polars": "Float64", "required": False}
     columns = [*CONTRACT["columns"], height]
     with calling(tmp_path, Limits(), log=True) as caller:
@@ -374,17 +375,22 @@ def test_keys_of_several_columns_and_of_numbers_are_found(tmp_path: Path, view: 
     assert result["predictions"] == [21.0, 16.0]
 
 
+def both_ways(folder: Path, view: View, columns: list[Any], row: Any) -> tuple[Any, Any]:
+    """Send a row as an object, and as a table."""
+    with calling(folder, Limits()) as caller:
+        install(caller, view, columns=columns)
+        table = {"columns": {name: [value] for name, value in row.items()}}
+        return caller.post("/predict", row).json, caller.post("/predict/batch", table).json
+
+
 def test_an_entity_that_is_left_out_is_the_contracts_default(tmp_path: Path, view: View) -> None:
     filled(view)
     code = PLAIN | {"name": "code", "dtype": "str", "polars": "String"}
     columns = [each for each in CONTRACT["columns"] if each["name"] != "code"]
     optional = [*columns, code | {"required": False, "default": "CD"}]
     row = {name: value for name, value in ROW.items() if name != "code"}
-    with calling(tmp_path, Limits()) as caller:
-        install(caller, view, columns=optional)
-        by_row = caller.post("/predict", row).json
-        table = {"columns": {name: [value] for name, value in row.items()}}
-        by_column = caller.post("/predict/batch", table).json
+
+    by_row, by_column = both_ways(tmp_path, view, optional, row)
 
     assert by_row["prediction"] == 70.0
     assert by_column["predictions"] == [70.0]
@@ -398,12 +404,8 @@ def test_a_value_of_the_request_stays_where_another_of_its_view_is_looked_up(
     at = next(n for n, each in enumerate(CONTRACT["columns"]) if each["name"] == "weight")
     height = PLAIN | {"name": "height", "dtype": "float", "polars": "Float64", "required": False}
     columns = [*CONTRACT["columns"][: at + 1], height, *CONTRACT["columns"][at + 1 :]]
-    row = ROW | {"weight": 4.0, "note": ""}
-    with calling(tmp_path, Limits()) as caller:
-        install(caller, both, columns=columns)
-        by_row = caller.post("/predict", row).json
-        table = {"columns": {name: [value] for name, value in row.items()}}
-        by_column = caller.post("/predict/batch", table).json
+
+    by_row, by_column = both_ways(tmp_path, both, columns, ROW | {"weight": 4.0, "note": ""})
 
     assert (by_row["prediction"], by_row["defaults_used"]) == (28.0, [])
     assert (by_column["predictions"], by_column["defaults_used"]) == ([28.0], {})

@@ -19,7 +19,7 @@ from rung_ops.project import Project, ProjectSettings
 from rung_ops.project.service_settings import Limits
 from rung_ops.serving import hooks, serve
 from rung_ops.serving.hooks import HookError, ServiceHooks
-from rung_ops.serving.shadow import Shadow
+from rung_ops.serving.shadow import Offer, Shadow
 
 Serving = Callable[..., Caller]
 MODULE = """
@@ -126,10 +126,9 @@ def test_what_is_enriched_before_is_what_the_log_and_the_shadow_see(serving: Ser
     observed: list[Any] = []
 
     class Heard(Shadow):
-        def offer(
-            self, ids: Any, rows: Any, predictions: Any, defaults: Any = None, *others: Any
-        ) -> None:
-            observed.append((rows["weight"].to_list(), predictions.tolist(), defaults))
+        def offer(self, offer: Any) -> None:
+            weights, predictions = offer.rows["weight"].to_list(), offer.predictions.tolist()
+            observed.append((weights, predictions, offer.defaults))
 
     shadow = Heard(release("v2"), 1.0, adjust=caller.service.hooks.adjust)
     caller.install(shadow=shadow)
@@ -145,16 +144,10 @@ def test_the_shadow_is_adjusted_as_what_answers() -> None:
     adjust = ServiceHooks(after_prediction=lambda rows, predictions: predictions / 2).adjust
     shadow = Shadow(release("v2"), 1.0, adjust=adjust)
     rows = pl.DataFrame({"number": [4], "weight": [1.0]})
-    shadow._compare([_offer(rows, [2.0])])
+    shadow._compare([Offer(["a"], rows, np.array([2.0]), [1])])
     shadow.close()
 
     assert (shadow.comparison.compared, shadow.comparison.difference) == (1, 0.0)
-
-
-def _offer(rows: pl.DataFrame, predictions: list[float]) -> Any:
-    from rung_ops.serving.shadow import Offer
-
-    return Offer(["a"], rows, np.array(predictions), None, None, [1])
 
 
 def test_a_further_route_is_answered(serving: Serving) -> None:

@@ -36,15 +36,15 @@ def logs(folder: Path) -> Iterator[PredictionLog]:
 def add(to: PredictionLog, *ids: str, **changes: Any) -> None:
     rows = pl.DataFrame({"distance": range(len(ids))})
     made: dict[str, Any] = {
+        "time": prediction_log.now(),
         "ids": ids,
         "release": "v1",
         "arm": "serving",
         "rows": rows,
         "features": rows.select(miles=pl.col("distance") * 2.0),
         "predictions": np.zeros(len(ids)),
-        "defaults": None,
     }
-    to.add(**made | changes)
+    to.add(prediction_log.Batch(**made | changes))
 
 
 def logged(folder: Path) -> list[str]:

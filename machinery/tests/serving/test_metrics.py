@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rung_ops.release.rollout import Comparison
 from rung_ops.release.state import Canary, Shadow, State
 from rung_ops.serving.metrics import OUTCOMES, Metrics
+from rung_ops.serving.workers import Worker
 
 CANARY = Canary("v2", 0, "2026-01-01T00:00:00+00:00")
 
@@ -139,6 +140,30 @@ def test_prometheus_takes_it(metrics: Metrics) -> None:
     )
 
     assert (checked.returncode, checked.stderr + checked.stdout) == (0, b"")
+
+
+def test_a_worker_answers_for_all_of_them(tmp_path: Path) -> None:
+    workers = [Worker(number, tmp_path, 0, 0) for number in (1, 2)]
+    one, two = (Metrics(worker=worker) for worker in workers)
+    one.observe_batch("serving", [0.0004], 3)
+    two.observe_batch("serving", [0.0004, 0.003], 4)
+    two.set_status({"serving": "v2"}, ready=False, stopped=False)
+    two.publish()
+
+    counted = values(one)
+
+    assert counted["service_batch_rows_sum", "serving", "1"] == 3
+    assert counted["service_batch_rows_sum", "serving", "2"] == 4
+    assert counted["service_requests_total", "serving", "answered", "2"] == 2
+    assert counted["service_release_info", "serving", "v2", "2"] == 1
+    assert one.exposition().count(b"# TYPE service_requests_total counter") == 1
+
+
+def test_a_worker_answers_where_figures_cannot_be_written(tmp_path: Path) -> None:
+    alone = Metrics(worker=Worker(1, tmp_path / "removed", 0, 0))
+    alone.observe_batch("serving", [0.0004], 3)
+
+    assert values(alone)["service_batch_rows_sum", "serving", "1"] == 3
 
 
 @pytest.mark.parametrize(

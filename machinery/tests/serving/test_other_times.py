@@ -58,9 +58,12 @@ def caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caller]:
 
 
 def install(caller: Caller, policy: Any = "refuse", **changed: Any) -> None:
-    """Let a release answer."""
+    """Let a release answer, with its feature changed."""
     feature = VIEW["features"][0] | changed
-    contract = CONTRACT | {"entity_features": [VIEW | {"features": [feature]}]}
+    serve(caller, CONTRACT | {"entity_features": [VIEW | {"features": [feature]}]}, policy)
+
+
+def serve(caller: Caller, contract: dict[str, Any], policy: Any = "refuse") -> None:
     served = LoadedRelease(release(contract=contract), "serving", False, policy)
     caller.service.install(HeldReleases(State(1, "v1"), served))
 
@@ -79,9 +82,7 @@ def test_the_published_example_is_a_row_that_is_answered(caller: Caller) -> None
     example = {"at": "2024-01-31T08:00:00"}  # values that are looked up are none of it
     contract["example"] = contract["example"] | example
     del contract["example"]["weight"]
-    caller.service.install(
-        HeldReleases(State(1, "v1"), LoadedRelease(release(contract=contract), "serving", False))
-    )
+    serve(caller, contract)
 
     paths = caller.get("/openapi.json").json["paths"]
     for path in ("/predict", "/predict/batch"):
@@ -177,9 +178,7 @@ def test_requests_that_share_a_batch_are_refused_one_by_one(caller: Caller) -> N
 def test_an_earlier_release_is_answered_as_before_and_readiness_says_so(caller: Caller) -> None:
     feature = {"name": "weight", "max_age_seconds": None}
     views = [{"id": "view", "entity": ["code"], "features": [feature]}]
-    contract = CONTRACT | {"entity_features": views, "forecast": "made 1 day before `at`"}
-    served = LoadedRelease(release(contract=contract), "serving", False)
-    caller.service.install(HeldReleases(State(1, "v1"), served))
+    serve(caller, CONTRACT | {"entity_features": views, "forecast": "made 1 day before `at`"})
 
     assert caller.post("/predict", row(24 * 365)).json["prediction"] == 35.0
     (problem,) = caller.get("/health/ready").json["problems"]
@@ -199,9 +198,7 @@ def test_a_time_with_a_zone_is_compared_in_utc(caller: Caller) -> None:
     columns = [
         each | {"polars": zoned} if each["name"] == "at" else each for each in CONTRACT["columns"]
     ]
-    contract = CONTRACT | {"columns": columns, "entity_features": [VIEW]}
-    served = LoadedRelease(release(contract=contract), "serving", False)
-    caller.service.install(HeldReleases(State(1, "v1"), served))
+    serve(caller, CONTRACT | {"columns": columns, "entity_features": [VIEW]})
     at = AS_OF.replace(tzinfo=UTC) + 5 * HOUR + LEAD
 
     known = caller.post("/predict", row(at=at.isoformat()))

@@ -1,19 +1,26 @@
 """The pages tell what answers, how it fares and how to call it."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from anyio import to_thread
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from machinery.tests.serving.calls import CONTRACT, ROW, Caller, calling, soon
 from rung_ops.project.service_settings import Limits
 from rung_ops.release.state import State, Stopped
 from rung_ops.serving import log_writer, pages, serve
+from rung_ops.serving.access import Access, Asgi
 from rung_ops.serving.app import App
+from rung_ops.serving.hooks import ServiceHooks
+from rung_ops.serving.state_reader import StateReader
 
 FURTHER = """
 from starlette.responses import PlainTextResponse
@@ -187,6 +194,8 @@ def test_the_page_for_people_loads_nothing_from_elsewhere(caller: Caller) -> Non
     # What the contract says is text, never markup.
     assert "Weight of &lt;all&gt; of it" in text
     assert "<all>" not in text
+    # A keyboard scrolls only what takes the focus.
+    assert page.body.count(b"<pre") == page.body.count(b'<pre tabindex="0"') == 3
 
 
 def test_routes_of_a_further_module_are_answered(
@@ -199,12 +208,6 @@ def test_routes_of_a_further_module_are_answered(
 
     assert caller.get("/environment").body == b"production"
     assert caller.post("/predict", ROW).status == 200
-
-
-def test_the_root_leads_to_the_page(caller: Caller) -> None:
-    answer = caller.get("/")
-
-    assert (answer.status, answer.headers["location"]) == (307, "docs")
 
 
 @pytest.mark.parametrize(
@@ -231,6 +234,7 @@ def test_other_paths_and_methods_are_refused_in_json(
 @pytest.mark.parametrize(
     ("path", "address"),
     [
+        ("/", "docs"),
         ("/docs/", "../docs"),
         ("/health/ready/?a=b", "../ready?a=b"),
         ("/environment", "./environment/"),
@@ -244,3 +248,80 @@ def test_a_last_slash_is_corrected_without_the_host_that_the_caller_names(
         answer = made.get(path, host="evil.example")
 
     assert (answer.status, answer.headers["location"]) == (307, address)
+
+
+def test_a_route_of_the_project_goes_before_one_of_a_platform(tmp_path: Path) -> None:
+    """It had the name first, and is guarded as before."""
+
+    def routes() -> list[Route]:
+        own = PlainTextResponse("the project's")
+        return [Route(path, own, methods=["GET", "POST"]) for path in ("/ping", "/invocations")]
+
+    keys = Access(predict={b"a token": "Ada"})
+    with calling(tmp_path, Limits(), hooks=ServiceHooks(routes=routes), access=keys) as made:
+        made.install()
+        made.app = serve.application(made.service, [], StateReader(tmp_path))
+        refused = [made.get("/ping").status, made.post("/invocations", ROW).status]
+        known = {"authorization": "Bearer a token"}
+
+        assert refused == [401, 401]
+        assert made.get("/ping", **known).body == b"the project's"
+        assert made.post("/invocations", ROW, **known).body == b"the project's"
+        assert made.get("/healthz").status == 200
+
+
+def test_health_without_a_token_is_the_library_s_own_under_a_middleware(tmp_path: Path) -> None:
+    def middleware(app: Asgi) -> Asgi:
+        async def outer(scope: Any, receive: Any, send: Any) -> None:
+            answer = PlainTextResponse("the project's") if scope["type"] == "http" else app
+            await answer(scope, receive, send)
+
+        return outer
+
+    hooks, keys = ServiceHooks(asgi_middleware=middleware), Access(predict={b"a token": "Ada"})
+    with calling(tmp_path, Limits(), hooks=hooks, access=keys) as made:
+        made.install()
+        made.app = serve.application(made.service, [], StateReader(tmp_path))
+
+        assert b"the project's" not in [made.get(path).body for path in ("/ping", "/healthz")]
+        assert made.get("/ping").status == made.get("/healthz").status == 200
+        known = made.get("/ping", authorization="Bearer a token")
+        assert known.body == b"the project's"
+
+
+def test_a_mount_of_the_project_goes_before_a_route_of_a_platform(tmp_path: Path) -> None:
+    own = Mount("/ping", PlainTextResponse("the project's"))
+    with calling(tmp_path, Limits(), hooks=ServiceHooks(routes=lambda: [own])) as made:
+        made.install()
+        made.app = serve.application(made.service, [], StateReader(tmp_path))
+
+        assert made.get("/ping").status == 307
+        assert made.get("/ping/").body == b"the project's"
+
+
+def test_metrics_wait_for_no_thread_of_a_project_s_routes(tmp_path: Path) -> None:
+    async def fill(request: Request) -> PlainTextResponse:
+        threads = to_thread.current_default_thread_limiter()
+        while threads.available_tokens:
+            await threads.acquire_on_behalf_of(object())
+        return PlainTextResponse("all of them are taken")
+
+    hooks = ServiceHooks(routes=lambda: [Route("/fill", fill)])
+    with calling(tmp_path, Limits(), hooks=hooks) as made:
+        made.install()
+
+        async def ask() -> list[int]:
+            return [(await made.ask("GET", path, b"", {})).status for path in ("/fill", "/metrics")]
+
+        assert made.runner.run(asyncio.wait_for(ask(), 20)) == [200, 200]
+
+
+def test_what_is_open_of_a_platform_is_its_health(tmp_path: Path) -> None:
+    keys = Access(predict={b"a token": "Ada"})
+    with calling(tmp_path, Limits(), access=keys) as made:
+        made.install()
+        made.app = serve.application(made.service, [], StateReader(tmp_path))
+
+        assert made.get("/ping").status == made.get("/healthz").status == 200
+        assert made.post("/invocations", ROW).status == 401
+        assert made.post("/invocations", ROW, authorization="Bearer a token").status == 200

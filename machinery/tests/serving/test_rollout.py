@@ -1,14 +1,20 @@
 """A good release reaches everybody, a bad one is aborted at once, and chance rarely decides."""
 
+import base64
+import shutil
+import stat
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from rung_ops.errors import SettingsError
+from rung_ops.model.target import Kind
+from rung_ops.prediction_log import sealed
 from rung_ops.release import history, state
 from rung_ops.release.rollout import (
     Comparison,
@@ -19,8 +25,10 @@ from rung_ops.release.rollout import (
     read_policy,
     shadow_verdict,
 )
+from rung_ops.serving.evidence import Evidence
 from rung_ops.serving.rollout import Rollout
 from rung_ops.statistics.sequential import exceeds, ks_lower_bound, wilson_upper_bound
+from rung_ops.system import key_names
 
 ROLLOUT = """
 false_abort = 0.01
@@ -220,14 +228,6 @@ def test_a_shadow_of_little_traffic_may_answer_after_its_days(small: Policy) -> 
     )
 
 
-def test_enough_seconds_is_not_less_than_min_seconds(tmp_path: Path) -> None:
-    path = tmp_path / "small.toml"
-    path.write_text(SMALL.replace("enough_seconds = 604800", "enough_seconds = 59"))
-
-    with pytest.raises(SettingsError, match=r"\[canary\] enough_seconds is less than min_seconds"):
-        read_policy(path, tmp_path / "none.toml")
-
-
 @pytest.mark.parametrize("also", ["", "enough_seconds = 86400\n"])
 def test_max_seconds_of_an_earlier_version_ends_a_stage_where_nothing_else_does(
     tmp_path: Path, team: Policy, also: str
@@ -283,6 +283,13 @@ def test_one_row_sent_again_and_again_is_not_evidence(team: Policy) -> None:
     result.observe(np.full(900, 0.2), np.full(900, 0.3))
 
     assert shadow_verdict(result, team, ENOUGH).action == "wait"
+
+
+def test_zero_is_one_row_with_either_sign() -> None:
+    result, serving = Comparison(), np.append(np.arange(1.0, 100.0), [0.0, -0.0])
+    result.observe(serving, serving + 0.1)
+
+    assert result.changed(2.0) == (0, 100)
 
 
 # The chances that are claimed, at a small size.
@@ -432,18 +439,19 @@ def test_time_alone_does_not_let_a_release_answer_that_the_gate_has_not_passed(
     assert rollout.step(now, compared(1000, lambda serving: serving)).canary is not None
 
 
-def test_a_service_that_starts_again_does_not_start_the_time_again(
+def test_a_service_that_starts_again_starts_neither_the_time_nor_the_evidence_again(
     folder: Path, team: Policy, clock: Clock
 ) -> None:
     now = state.canary(folder, "v2", "Ada")
     assert now.canary is not None
-    clock.now = datetime.fromisoformat(now.canary.since).timestamp() + DAY
-    again = Rollout(folder, team, clock)
+    clock.now = datetime.fromisoformat(now.canary.since).timestamp()
+    before = Rollout(folder, team, clock)
+    before.step(now)
+    answer(before, 5)
+    assert before.step(now) == now
+    clock.now += DAY
 
-    assert again.step(now) == now  # what it has seen before is lost
-    answer(again, 5)
-
-    assert again.step(now) != now
+    assert Rollout(folder, team, clock).step(now) != now
 
 
 def test_a_bad_canary_goes_back_at_once_and_the_history_says_why(
@@ -537,6 +545,110 @@ def test_of_two_replicas_one_moves_the_state(folder: Path, team: Policy, clock: 
     assert state.read(folder) == first
 
 
+@pytest.mark.parametrize("keys", ["", f"2027:{base64.b64encode(bytes(32)).decode()}"])
+def test_processes_judge_what_all_of_them_have_answered(
+    folder: Path, team: Policy, clock: Clock, monkeypatch: pytest.MonkeyPatch, keys: str
+) -> None:
+    monkeypatch.setenv(key_names.LOG, keys)
+    now = state.canary(folder, "v2", "Ada")
+    first, second = (Rollout(folder, team, clock) for _ in range(2))
+    for process in (first, second):
+        process.step(now)
+        answer(process, 250)
+    clock.now += ENOUGH
+
+    assert first.step(now) == now
+    assert first.last is not None and first.last.reason.startswith("250 more of 500 requests")
+    written = list((folder / "evidence").glob("*/*"))
+    files = [(stat.S_IMODE(path.stat().st_mode), sealed.is_sealed(path)) for path in written]
+    assert files == [(0o600, bool(keys))] * 2
+    assert second.step(now) != now
+    second.step(state.read(folder))  # another step has evidence of its own
+    assert not any(path.exists() for path in written)
+
+
+def test_each_key_counts_once_in_all_processes() -> None:
+    one, other = Trial(1.0), Trial(1.0)
+    one.observe("canary", [0.1], ["a", "b"], np.array([1.0, 2.0]))
+    other.observe("canary", [0.2], ["b", "c"], np.array([20.0, 3.0]))
+
+    both = one + other
+
+    assert list(both.canary.predictions.values()).count(2.0) == 1
+    assert sorted(both.canary.predictions.values()) == [1.0, 2.0, 3.0]
+    assert (both.canary.requests, both.canary.seconds) == (2, [0.1, 0.2])
+
+
+def test_a_shadow_is_compared_in_all_processes(folder: Path, team: Policy, clock: Clock) -> None:
+    now = state.shadow(folder, "v2", 0.25, "Ada")
+    first, second = (Rollout(folder, team, clock) for _ in range(2))
+    for process in (first, second):
+        process.step(now, Comparison())
+    clock.now += ENOUGH
+
+    assert first.step(now, compared(100, lambda serving: serving)) == now
+    assert second.step(now, compared(900, lambda serving: serving + 10)).shadow is None
+    assert (
+        "900 of 1000 predictions differ"
+        in history.read(folder / state.HISTORY)[-1]["detail"]["reason"]
+    )
+
+
+def test_a_shadow_of_many_classes_is_compared_in_all_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = Kind(classes=tuple(f"class {number}" for number in range(100)))
+    processes = []
+    for seed in (1, 2):
+        draws = np.random.default_rng(seed).dirichlet(np.ones(100), 500)
+        processes.append((Evidence(tmp_path), Comparison(kind)))
+        processes[-1][1].observe(draws, draws[:, ::-1])
+    (first, own), (second, other) = processes
+    for evidence in (first, second):
+        evidence.begin("a shadow")
+    second.added(other)
+
+    assert first.added(own).changed(0.1) == (1000, 1000)
+    monkeypatch.setattr("rung_ops.serving.evidence.read_regular", Mock(side_effect=OSError))
+    assert first.added(own).compared == 1000  # what has not changed is not read again
+
+
+def test_evidence_too_large_for_others_to_read_is_reported(
+    folder: Path,
+    team: Policy,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rung_ops.serving.evidence.MAX_BYTES", 1000)
+    process = Rollout(folder, team, clock)
+    process.step(state.shadow(folder, "v2", 0.25, "Ada"), compared(100, lambda serving: serving))
+
+    assert "judges its own requests" in caplog.text
+    assert "would be larger than 1,000 bytes" in caplog.text
+    assert not list(folder.glob("evidence/*/*"))
+
+
+def test_evidence_that_cannot_be_read_or_written_is_done_without(
+    folder: Path, team: Policy, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = state.canary(folder, "v2", "Ada")
+    broken, alone = (Rollout(folder, team, clock) for _ in range(2))
+    broken.step(now)
+    (written,) = (folder / "evidence").glob("*/*")
+    written.write_bytes(b"half a file")
+    alone.step(now)
+    answer(alone)
+    shutil.rmtree(folder / "evidence")
+    (folder / "evidence").write_text("in the way", encoding="utf-8")
+    alone.step(now)
+    clock.now += ENOUGH
+
+    assert alone.step(now) != now
+    alone.step(state.read(folder))  # another step reports it again
+    assert sum("judges its own requests" in message for message in caplog.messages) == 2
+
+
 def test_what_a_person_did_in_the_meantime_is_kept(
     folder: Path, rollout: Rollout, clock: Clock
 ) -> None:
@@ -612,6 +724,7 @@ def test_a_folder_that_cannot_be_written_is_reported_once(
         (("false_abort = 0.01", ""), "missing required field `false_abort`"),
         (("max_drift = 0.5", "max_drift = 1.5"), "max_drift"),
         (("max_drift", "max_drft"), "max_drft"),
+        (("enough_seconds = 86400", "enough_seconds = 59"), "enough_seconds is less than min_sec"),
         (("[canary]", "[canary"), "is not valid TOML"),
     ],
 )

@@ -4,18 +4,24 @@ import asyncio
 import http.client
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
-from machinery.tests.serving.calls import soon
+from machinery.tests import in_project
+from machinery.tests.serving.calls import calling, soon
 from machinery.tests.serving.conftest import Environment
 from rung_ops import prediction_log
 from rung_ops.project import current
@@ -26,19 +32,29 @@ from rung_ops.serving.metrics import Metrics
 from rung_ops.system.processes import free_port
 
 NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+TOKEN = "a-token-that-is-long-enough-for-a-caller"
+# In a mount namespace of its own, where only the folder that comes first can be written.
+READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro / && exec "$@"'
 
 
 class Process:
     """A service that runs by itself."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        within: Sequence[str] = (),
+        project: Path | None = None,
+    ) -> None:
         self.port = free_port()
+        named = {serve.PLATFORM_PORT: str(self.port)}
         self.log = folder / "service.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "rung_ops", "serve", "--port", str(self.port), *arguments],
-                cwd=current().root,
-                env=os.environ | NOWHERE,
+                [*within, sys.executable, "-m", "rung_ops", "serve", *arguments],
+                cwd=project or current().root,
+                env=os.environ | NOWHERE | named,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -52,28 +68,70 @@ class Process:
         connection.close()
         return answer.status, json.loads(text)
 
+    def figures(self, name: str, *labels: str) -> dict[str, Any]:
+        """Read a metric by worker: the value of a sample, or of some of its labels."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+        return {
+            sample.labels["worker"]: [sample.labels[label] for label in labels] or sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name == name and sample.labels.get("arm") != "canary"
+        }
+
     def headers(self) -> dict[str, str]:
         """Say who asks, with this machine's token, which a service under governance wants."""
         token = access.token_for(f"http://127.0.0.1:{self.port}")
         return {"authorization": f"Bearer {token}"} if token else {}
 
     def ready(self) -> bool:
+        return self.is_open("/health/ready")
+
+    def is_open(self, path: str) -> bool:
         assert self.process.poll() is None, self.log.read_text()
         try:
-            return self.ask("GET", "/health/ready")[0] == 200
+            return self.ask("GET", path)[0] == 200
+        except OSError:
+            return False
+
+    def answers(self) -> bool:
+        try:
+            return self.ask("GET", "/health/live")[0] == 200
         except OSError:
             return False
 
 
+def with_workers(folder: Path, log: str = "[log]") -> Path:
+    """Copy the project, with a service of two workers."""
+    project = in_project.copied(folder / "project")
+    settings = project / "ops/service.toml"
+    text = settings.read_text(encoding="utf-8").replace("[service]", "[service]\nworkers = 2", 1)
+    settings.write_text(text.replace("[log]", log, 1), encoding="utf-8")
+    return project
+
+
 @pytest.fixture
-def process(production: Environment, tmp_path: Path) -> Iterator[Process]:
+def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Starts services, and ends them; their workers end with them."""
+    started: list[Process] = []
+
+    def start(*arguments: str, **named: Any) -> Process:
+        started.append(Process(tmp_path, *arguments, **named))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.process.kill()
+        process.process.wait()
+
+
+@pytest.fixture
+def process(production: Environment, start: Callable[..., Process]) -> Process:
     """The service of production, which serves v1."""
     state.serve(production.folder, "v1", "Ada")
-    made = Process(tmp_path)
+    made = start()
     soon(made.ready)
-    yield made
-    made.process.kill()
-    made.process.wait()
+    return made
 
 
 def test_from_start_to_end(
@@ -115,6 +173,102 @@ def test_from_start_to_end(
     assert last in logged["id"].to_list()
 
 
+def test_a_platform_starts_it_in_a_read_only_container_asks_it_and_ends_it(
+    production: Environment,
+    start: Callable[..., Process],
+    row: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    within = ["unshare", "--map-root-user", "--mount", "sh", "-c", READ_ONLY, str(tmp_path)]
+    if shutil.which("unshare") is None or subprocess.run([*within, "true"], check=False).returncode:
+        pytest.skip("nothing can be made read-only here")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv(access.PREDICT, f"platform:{TOKEN}")
+    monkeypatch.setenv(access.VARIABLE, TOKEN)
+    process = start("--host", "0.0.0.0", "serve", within=within)
+    soon(lambda: process.is_open("/healthz"))
+
+    unready = process.ask("GET", "/ping")[0]
+    state.serve(production.folder, "v1", "Ada")
+    soon(process.ready)
+    image = (current().root / "service.Dockerfile").read_text(encoding="utf-8")
+    _, _, check = image.partition("  CMD ")
+    healthy = subprocess.run(
+        json.loads(check.partition("\n")[0]),
+        env=os.environ | {serve.PLATFORM_PORT: str(process.port)},
+        check=False,
+    )
+    status, answer = process.ask("POST", "/invocations", row)
+    process.process.send_signal(signal.SIGTERM)
+
+    assert process.process.wait(30) == 0
+    assert (unready, healthy.returncode, status, answer["release"]) == (503, 0, 200, "v1")
+    logged = prediction_log.read(tmp_path / "logs/production/predictions").collect()
+    assert logged["id"].to_list() == [answer["id"]]
+
+
+def test_workers_are_one_service(
+    production: Environment, start: Callable[..., Process], row: bytes, tmp_path: Path
+) -> None:
+    state.serve(production.folder, "v1", "Ada")
+    process = start(project=with_workers(tmp_path))
+
+    def serve_both(release: str) -> bool:
+        loaded = process.figures("service_release_info", "release")
+        return loaded == {"1": [release], "2": [release]}
+
+    def logged() -> list[str]:
+        log = prediction_log.read(tmp_path / "logs/production/predictions").collect()
+        return sorted(log["id"].to_list())
+
+    soon(process.ready)
+    soon(lambda: serve_both("v1"))
+    asked = {process.ask("POST", "/predict", row)[1]["id"] for _ in range(50)}
+    soon(lambda: sum(process.figures("service_batch_rows_sum").values()) == len(asked))
+
+    # A new release reaches all, and one that was killed is replaced, and accepts when it can answer.
+    production.add("v2")
+    state.serve(production.folder, "v2", "Ada")
+    soon(lambda: serve_both("v2"))
+    soon(lambda: logged() == sorted(asked))  # a process that is killed loses what waits
+    (killed, *_) = map(int, re.findall(r"process (\d+)", process.log.read_text()))
+    began = process.figures("process_start_time_seconds")
+    os.kill(killed, signal.SIGKILL)
+    soon(lambda: process.figures("process_start_time_seconds") != began)
+    soon(lambda: process.log.read_text().count("Serving production") == 3)
+    answers = [process.ask("POST", "/predict", row) for _ in range(50)]
+    process.process.send_signal(signal.SIGTERM)
+
+    assert process.process.wait(30) == 0
+    assert re.search(rf"Worker \d, process {killed}, has ended \(-9\)", process.log.read_text())
+    assert {(status, answer["release"]) for status, answer in answers} == {(200, "v2")}
+    assert logged() == sorted(asked | {answer["id"] for _, answer in answers})
+
+
+def test_workers_end_with_the_process_that_started_them(
+    production: Environment, start: Callable[..., Process], tmp_path: Path
+) -> None:
+    process = start(project=with_workers(tmp_path))
+    soon(lambda: process.log.read_text().count("Serving production") == 2)
+
+    process.process.kill()
+    process.process.wait()
+
+    soon(lambda: not process.answers())
+
+
+def test_workers_that_cannot_start_are_given_up(
+    production: Environment,
+    start: Callable[..., Process],
+    tmp_path: Path,
+) -> None:
+    process = start(project=with_workers(tmp_path, "[log]\nencrypted = true"))
+
+    assert process.process.wait(60) == 1
+    assert "`encrypted` under [log]" in process.log.read_text()
+
+
 def test_a_pipe_in_the_place_of_the_state_is_reported_and_does_not_keep_it_from_ending(
     process: Process, production: Environment, row: bytes
 ) -> None:
@@ -150,6 +304,21 @@ def test_a_signal_that_is_passed_on_is_the_same_one(monkeypatch: pytest.MonkeyPa
     reported._loop.close()
 
 
+def test_the_log_gets_what_slow_callers_leave_of_ten_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds: list[float] = []
+    begin = time.monotonic() - 1.0 - server.FINISH
+    with calling(tmp_path, Limits(drain_seconds=1.0), log=True) as made:
+        assert made.service.log is not None
+        monkeypatch.setattr(made.service.log, "close", seconds.append)
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "monotonic", lambda: begin)
+            made.service.drain()
+
+    assert seconds[0] <= 10.0 - 1.0 - server.FINISH - 1.0
+
+
 def test_the_service_never_imports_training() -> None:
     names = "mlflow dvc sklearn pandas pyarrow model_signing lightgbm pandera".split()
     parts = "training tracking gate monitoring autopilot replay contract"
@@ -162,38 +331,23 @@ def test_the_service_never_imports_training() -> None:
     assert output.stdout.strip() == "[]"
 
 
-def test_settings_that_mean_nothing_are_reported(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def bad() -> None:
-        raise serve.SettingsError("service.toml: [service] expected `bool`, got `int`")
-
-    monkeypatch.setattr(serve.service_settings, "limits", bad)
-
-    assert serve.main(["--port", "0"]) == 1
-    assert "expected `bool`" in capsys.readouterr().err
-
-
 def test_the_port_may_stand_in_the_environment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(server, "Server", lambda *given: pytest.fail(f"port {given[-1]}"))
-    monkeypatch.setattr(serve, "service_of", lambda environment, callers: None)
-    monkeypatch.setattr(serve, "application", lambda service, further, reader: None)
+    monkeypatch.setattr(serve, "service_of", lambda *given: None)
+    monkeypatch.setattr(serve, "application", lambda *given: None)
     monkeypatch.setenv(serve.PORT_VARIABLE, "9001")
 
+    monkeypatch.setenv(serve.PLATFORM_PORT, "9002")
     with pytest.raises(pytest.fail.Exception, match="port 9001"):
         serve.main([])
 
-    monkeypatch.setenv(serve.PORT_VARIABLE, "http")
-    assert serve.main([]) == 2
-    assert "'http' is not a valid integer" in capsys.readouterr().err
-
-
-def test_a_port_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """The system would take 99999 for 34463."""
-    assert serve.main(["--port", "99999"]) == 2
-    assert "99999 is not in the range 0<=x<=65535" in capsys.readouterr().err
+    # The system would take 99999 for 34463.
+    for port, message in (("http", "is not a valid integer"), ("99999", "is not in the range")):
+        monkeypatch.setenv(serve.PORT_VARIABLE, port)
+        assert serve.main([]) == 2
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("named", [["--environment", "prod"], []])
@@ -214,7 +368,7 @@ def test_an_environment_that_does_not_exist_is_refused(
 def test_where_nothing_is_deployed_the_start_says_what_it_waits_for(
     production: Environment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(server.Server, "serve_until_stopped", lambda server: 0)
+    monkeypatch.setattr(server.Server, "serve_until_stopped", lambda *given: 0)
 
     assert serve.main(["--port", "0"]) == 0
     assert "nothing was deployed to production" in caplog.text
@@ -225,12 +379,14 @@ def test_where_nothing_is_deployed_the_start_says_what_it_waits_for(
     assert "nothing was deployed" not in caplog.text
 
 
-def test_a_port_that_is_taken_is_reported(production: Environment, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_reported(
+    production: Environment, start: Callable[..., Process], tmp_path: Path
+) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        process = Process(tmp_path, "--port", port)
+        process = start("--port", port)
 
         assert process.process.wait(60) == 1
     said = process.log.read_text()

@@ -58,7 +58,8 @@ def listening(release: Doubling) -> Iterator[Shadow]:
 
 def offer(to: Shadow, count: int = 4, name: str = "row") -> None:
     rows = pl.DataFrame({"distance": np.arange(count, dtype=float)})
-    to.offer([f"{name}-{number}" for number in range(count)], rows, np.ones(count))
+    ids = [f"{name}-{number}" for number in range(count)]
+    to.offer(Offer(ids, rows, np.ones(count), [count]))
 
 
 def test_both_predictions_of_a_row_are_compared(listening: Shadow) -> None:
@@ -78,19 +79,19 @@ def test_some_requests_are_scored_as_they_were_sent_and_the_others_together(
 
     def offered(heights: list[int], start: int, stop: int) -> Offer:
         ids = [f"row-{number}" for number in range(start, stop)]
-        return Offer(ids, rows[start:stop], np.ones(stop - start), None, None, heights)
+        return Offer(ids, rows[start:stop], np.ones(stop - start), heights)
 
     parts = list(
-        shadow.as_sent([offered([1, 2], 0, 3), offered([1, 1, 2], 3, 7), offered([2], 7, 9)])
+        shadow.as_sent([offered([1, 2], 0, 3), offered([2, 1, 1], 3, 7), offered([2], 7, 9)])
     )
 
     assert [[(offer.ids[0], list(offer.heights)) for offer in part] for part in parts] == [
         [("row-0", [1])],
         [("row-1", [2])],
-        [("row-3", [1])],
-        [("row-4", [1, 2]), ("row-7", [2])],
+        [("row-3", [2])],
+        [("row-5", [1, 1]), ("row-7", [2])],
     ]
-    assert [sum(offer.rows.height for offer in part) for part in parts] == [1, 2, 1, 5]
+    assert [sum(offer.rows.height for offer in part) for part in parts] == [1, 2, 2, 4]
 
 
 class BrokenAlone(Doubling):
@@ -108,7 +109,7 @@ def test_a_fault_of_single_rows_does_not_pass_the_shadow() -> None:
     for start in range(0, 1000, 25):  # as many batches as a service makes of a burst
         rows = pl.DataFrame({"distance": np.arange(start, start + 25, dtype=float)})
         names = [f"{start}-{number}" for number in range(25)]
-        single.offer(names, rows, rows["distance"].to_numpy() * 2, None, None, [1] * 25)
+        single.offer(Offer(names, rows, rows["distance"].to_numpy() * 2, [1] * 25))
         soon(lambda start=start: comparison.compared + comparison.failed == start + 25)
     single.close()
     limits = ShadowPolicy(1.0, 1000, 60, 3600, 0.01, 0.5, 2.0)
@@ -139,7 +140,7 @@ def test_its_answer_is_logged_and_distinguished(release: Doubling, tmp_path: Pat
     logged = Shadow(release, 1.0, log)
     offer(logged, 2, "a")
     one = pl.DataFrame({"distance": [7.0]})
-    logged.offer(["b-0"], one, np.ones(1), [["distance"]], [["weight"]])
+    logged.offer(Offer(["b-0"], one, np.ones(1), [1], [["distance"]], [["weight"]]))
     soon(lambda: logged.comparison.compared == 3)
     logged.close()
     log.close()

@@ -47,6 +47,11 @@ class Watched:
 
         self.runner.run(until_settled())
 
+    def serve(self, name: str, times: int = 1) -> None:
+        """Deploy a release, and look."""
+        state.serve(self.folder, name, "Ada")
+        self.poll(times)
+
     @property
     def serving(self) -> str | None:
         """Name the release that answers."""
@@ -83,18 +88,8 @@ def test_where_nothing_was_deployed_nothing_answers(watched: Watched) -> None:
     assert "`uv run poe deploy production`" in watched.service.advice
 
 
-def test_what_is_deployed_answers(watched: Watched) -> None:
-    state.serve(watched.folder, "v1", "Ada")
-    watched.poll()
-
-    assert (watched.serving, watched.problems) == ("v1", "")
-    assert watched.service.ready
-    assert watched.swaps("loaded") == 1
-
-
 def test_while_it_loads_the_one_before_answers(watched: Watched, production: Environment) -> None:
-    state.serve(watched.folder, "v1", "Ada")
-    watched.poll()
+    watched.serve("v1")
     production.add("v2")
     state.serve(watched.folder, "v2", "Ada")
 
@@ -108,11 +103,9 @@ def test_while_it_loads_the_one_before_answers(watched: Watched, production: Env
 
 
 def test_the_way_back_needs_no_disk(watched: Watched, production: Environment) -> None:
-    state.serve(watched.folder, "v1", "Ada")
-    watched.poll()
+    watched.serve("v1")
     production.add("v2")
-    state.serve(watched.folder, "v2", "Ada")
-    watched.poll()
+    watched.serve("v2")
     shutil.rmtree(watched.folder / "bundles/v1")
     state.roll_back(watched.folder, "Ada")
 
@@ -187,11 +180,9 @@ BAD: list[tuple[Any, Any, str]] = [
 def test_a_bad_release_is_kept_out_and_reported(
     watched: Watched, production: Environment, before: Any, after: Any, reason: str
 ) -> None:
-    state.serve(watched.folder, "v1", "Ada")
-    watched.poll()
+    watched.serve("v1")
     production.add("v2", before or (lambda path: None), after or (lambda path: None))
-    state.serve(watched.folder, "v2", "Ada")
-    watched.poll(3)
+    watched.serve("v2", 3)
 
     assert watched.serving == "v1"
     assert watched.service.ready
@@ -215,8 +206,7 @@ def test_a_release_that_answers_nothing_or_slowly_is_kept_out(
     seconds: float,
     reason: str,
 ) -> None:
-    state.serve(watched.folder, "v1", "Ada")
-    watched.poll()
+    watched.serve("v1")
     load = releases.predictor_of
 
     def spoilt(folder: Path, manifest: dict[str, Any]) -> Any:
@@ -232,8 +222,7 @@ def test_a_release_that_answers_nothing_or_slowly_is_kept_out(
 
     monkeypatch.setattr(releases, "predictor_of", spoilt)
     production.add("v2")
-    state.serve(watched.folder, "v2", "Ada")
-    watched.poll()
+    watched.serve("v2")
 
     assert watched.serving == "v1"
     assert reason in watched.problems
@@ -250,12 +239,10 @@ def test_what_takes_too_long_to_load_is_given_up(
 
     with asyncio.Runner() as runner:
         watched = Watched(production, runner, Limits(max_load_seconds=0.7))
-        state.serve(watched.folder, "v1", "Ada")
-        watched.poll()
+        watched.serve("v1")
         monkeypatch.setattr(releases, "predictor_of", slowly)
         production.add("v2")
-        state.serve(watched.folder, "v2", "Ada")
-        watched.poll()
+        watched.serve("v2")
         runner.run(asyncio.sleep(0.5))  # its thread has ended meanwhile
         watched.poll()
         watched.service.close()
@@ -267,8 +254,7 @@ def test_what_takes_too_long_to_load_is_given_up(
 def test_a_repaired_release_answers(watched: Watched, production: Environment) -> None:
     state.serve(watched.folder, "v1", "Ada")
     production.add("v2", after=unsigned)
-    state.serve(watched.folder, "v2", "Ada")
-    watched.poll()
+    watched.serve("v2")
     assert watched.serving == "v1"
 
     production.add("v2")
@@ -294,8 +280,7 @@ def test_at_a_cold_start_the_last_good_release_answers(
 def test_with_a_damaged_state_the_same_release_answers_and_the_service_is_not_ready(
     watched: Watched, production: Environment
 ) -> None:
-    state.serve(watched.folder, "v1", "Ada")
-    watched.poll()
+    watched.serve("v1")
     complete = (watched.folder / state.STATE).read_bytes()
     for damaged in (b"", complete[:40], b"[]", b"\xff"):
         (watched.folder / state.STATE).write_bytes(damaged)
@@ -312,8 +297,7 @@ def test_with_a_damaged_state_the_same_release_answers_and_the_service_is_not_re
 
     (watched.folder / state.STATE).write_bytes(complete)
     production.add("v2")
-    state.serve(watched.folder, "v2", "Ada")
-    watched.poll()
+    watched.serve("v2")
     assert (watched.serving, watched.problems) == ("v2", "")
 
 
@@ -339,8 +323,7 @@ def test_an_id_that_leads_out_of_the_environment_is_not_loaded(
     watched: Watched, production: Environment
 ) -> None:
     production.add("v9").rename(watched.folder / "v9")
-    state.serve(watched.folder, "v1", "Ada")
-    watched.poll()
+    watched.serve("v1")
     path = watched.folder / state.STATE
     path.write_text(path.read_text().replace('"v1"', '"../v9"'))
     watched.poll()
@@ -367,8 +350,7 @@ def test_at_a_cold_start_an_invalid_id_of_the_history_is_skipped(
 def test_what_is_not_a_regular_file_is_not_waited_for_and_makes_the_service_not_ready(
     watched: Watched, name: str, kind: str
 ) -> None:
-    state.serve(watched.folder, "v1", "Ada")
-    watched.poll()
+    watched.serve("v1")
     path = watched.folder / name
     complete = path.read_bytes()
     path.unlink()
@@ -406,8 +388,7 @@ def test_what_is_not_a_regular_file_is_not_waited_for_and_makes_the_service_not_
 def test_a_history_that_was_changed_makes_the_service_not_ready(
     watched: Watched, change: Callable[[list[bytes]], list[bytes]], reason: str
 ) -> None:
-    state.serve(watched.folder, "v1", "Ada")
-    watched.poll()
+    watched.serve("v1")
     state.stop(watched.folder, "Ada", "a drill")
     state.resume(watched.folder, "Ada")
     state.note(watched.folder, "looked", "Ada")
@@ -424,8 +405,7 @@ def test_a_history_that_was_changed_makes_the_service_not_ready(
     # The way out that is advised.
     for name in (state.STATE, state.HISTORY):
         (watched.folder / name).rename(watched.folder / f"{name}.kept")
-    state.serve(watched.folder, "v1", "Ada")
-    watched.poll()
+    watched.serve("v1")
     assert (watched.service.ready, watched.problems) == (True, "")
 
 
@@ -457,8 +437,7 @@ def test_at_a_cold_start_with_a_damaged_state_a_stop_still_holds(watched: Watche
 def test_a_stop_during_a_look_is_not_undone(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state.serve(watched.folder, "v1", "Ada")
-    watched.poll()
+    watched.serve("v1")
     state.stop(watched.folder, "Ada", "first")
     watched.poll()
     state.resume(watched.folder, "Ada")
@@ -580,3 +559,30 @@ def test_without_rules_a_canary_answers_no_request(
     watched.poll()
 
     assert {watched.service.arm(str(key)) for key in range(50)} == {None}
+
+
+def test_nothing_is_judged_before_the_state_is_read(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first step without it would remove what was seen before the service started again."""
+    evidence = watched.folder / "evidence/of a canary"
+    evidence.mkdir(parents=True)
+    polls: list[int] = []
+
+    async def slow() -> None:
+        polls.append(1)
+        raise OSError("not mounted yet")
+
+    monkeypatch.setattr(watched.watch, "poll", slow)
+    monkeypatch.setattr(Limits, "poll_seconds", 0.05)
+    watched.rollout.pause = 0.001
+
+    async def run() -> None:
+        running = asyncio.create_task(watched.watch.run())
+        while len(polls) < 4:
+            await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    watched.runner.run(run())
+    assert evidence.exists()

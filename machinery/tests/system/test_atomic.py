@@ -1,49 +1,14 @@
 """A file that is written atomically holds the old content or the new one, whenever it is killed."""
 
 import os
-import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from machinery.tests.system.kills import killed_at
 from rung_ops.system import atomic
-
-CALLS = ("open", "write", "fsync", "replace", "close")  # of os, which a kill may hit
-
-
-def killed_at(point: int, work: Callable[[], Any]) -> bool:
-    """Run work in a process that is killed at its point-th system call; False: it was finished.
-
-    A write that is hit is half done.
-    """
-    child = os.fork()
-    if child:
-        _, status = os.waitpid(child, 0)
-        return os.WIFSIGNALED(status)
-    calls = {name: getattr(os, name) for name in CALLS}
-    left = point
-
-    def counted(name: str) -> Callable[..., Any]:
-        def call(*arguments: Any, **named: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                if name == "write":
-                    descriptor, content = arguments
-                    calls["write"](descriptor, content[: len(content) // 2])
-                os.kill(os.getpid(), signal.SIGKILL)
-            return calls[name](*arguments, **named)
-
-        return call
-
-    for name in calls:
-        setattr(os, name, counted(name))
-    try:
-        work()
-    finally:
-        os._exit(0)
 
 
 def by_path(path: Path) -> None:
@@ -69,24 +34,16 @@ def test_a_kill_at_any_point_leaves_the_old_content_or_the_new_one(
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_draft_that_is_removed_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ends", [Path.unlink, lambda draft: draft.joinpath("none").read_bytes()])
+def test_without_a_draft_or_after_an_error_the_file_is_as_it_was(
+    ends: Callable[[Path], object], tmp_path: Path
+) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old content")
 
-    with atomic.writing(path) as draft:
+    with suppress(NotADirectoryError), atomic.writing(path) as draft:
         draft.write_bytes(b"new content")
-        draft.unlink()
-
-    assert path.read_bytes() == b"old content"
-
-
-def test_an_error_leaves_the_file_as_it_was_and_no_draft(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"old content")
-
-    with pytest.raises(RuntimeError), atomic.writing(path) as draft:
-        draft.write_bytes(b"new content")
-        raise RuntimeError
+        ends(draft)
 
     assert path.read_bytes() == b"old content"
     assert [each.name for each in tmp_path.iterdir()] == ["file"]

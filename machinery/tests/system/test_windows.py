@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -43,4 +44,6 @@ def test_every_module_can_be_imported_without_what_windows_lacks(
         if not name.endswith("__main__"):
             importlib.import_module(name)
 
+    git = importlib.import_module("rung_ops.system.git")
+    assert git.output(Path.cwd(), "--version").startswith("git version")
     assert len(names) > 100

@@ -1,26 +1,29 @@
 """A recorded run can be found again, with everything it was made from."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import unquote
 
 import mlflow
 import numpy as np
 import polars as pl
 import pytest
 
+from machinery.tests.conftest import RunVerb
 from machinery.tests.in_project import fit
 from machinery.tests.projects import moved
-from rung_ops import contract
+from rung_ops import contract, reports
 from rung_ops.data.ingest import sample_rows
 from rung_ops.model import bundle, source_hash
 from rung_ops.project import current, release_folders
 from rung_ops.project.paths import params
 from rung_ops.release import lineage, rollback, state
-from rung_ops.tracking import model_bytes, record_run, registry
+from rung_ops.tracking import model_bytes, record_run, registry, versions
 from rung_ops.training import estimator
 
 TAGS = {
@@ -46,12 +49,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
             rows=folder / "rows",
             model_file=folder / "model",
             metrics=folder / "metrics",
-            report=folder / "report",
+            report=folder / "report.html",
             reports=folder / "reports",
         )
         rows.write_parquet(here.rows)
         estimator.save(fit(rows), here.model_file)
         here.metrics.write_text(json.dumps({params()["score"]["metric"]: 0.5}))
+        here.report.write_text(
+            '<title>Report</title>\n<p class="lead" id="version">In the copy\nof each version.</p>\n'
+        )
         record_run.record(TAGS)
         yield record_run.record(TAGS | {"git_commit": "d" * 40})
 
@@ -101,37 +107,59 @@ def test_a_version_and_its_run_say_what_they_were_made_from(made: dict[str, str]
     assert run.data.metrics[params()["score"]["metric"]] == 0.5
 
 
-def test_lineage_prints_commit_data_and_parameters(
-    made: dict[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert lineage.main(["1"]) == 0
+def test_the_report_of_a_version_says_what_it_was_made_from(made: dict[str, str]) -> None:
+    """Neither number nor run, which `poe track-sync` changes."""
+    store = registry.client()
+    address = store.get_run(made["run_id"]).info.artifact_uri
 
-    output = capsys.readouterr().out
+    page = mlflow.artifacts.load_text(f"{address}/{versions.REPORT}")
+
+    assert "<title>Report</title>" in page and "copy" not in page
+    assert re.search(r"ecorded \d{4}-\d\d-\d\d \d\d:\d\d UTC", page)
+    assert "d" * 40 in page and "b" * 32 in page
+    assert "Version 2" not in page and made["run_id"] not in page
+    assert "uncommitted" not in page
+
+
+def test_lineage_prints_commit_data_and_parameters(made: dict[str, str], run_verb: RunVerb) -> None:
+    code, output = run_verb(lineage.main, "1")
+
+    assert code == 0
     assert TAGS["git_commit"] in output
     assert TAGS["data_hash"] in output
     assert f"seed = {params()['seed']}" in output
 
 
 def test_lineage_of_an_unknown_version_names_those_there_are(
-    made: dict[str, str], capsys: pytest.CaptureFixture[str]
+    made: dict[str, str], run_verb: RunVerb
 ) -> None:
-    assert lineage.main(["99"]) == 1
-    output = capsys.readouterr().err
+    code, output = run_verb(lineage.main, "99")
+
+    assert code == 1
     assert "the registry has 2, 1" in output
     assert "on the machine that recorded them" in output
 
 
 def test_an_empty_registry_says_where_the_runs_of_others_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_verb: RunVerb
 ) -> None:
     """A colleague's clone has the commits of a version, and none of its runs."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
 
-    assert lineage.main(["1"]) == 1
-    output = capsys.readouterr().err
+    code, output = run_verb(lineage.main, "1")
+
+    assert code == 1
     assert f"{tmp_path}/mlflow.db" in output
     assert "on the machine that recorded them" in output
     assert "MLFLOW_TRACKING_URI" in output
+
+
+@pytest.fixture
+def champion(made: dict[str, str]) -> Iterator[None]:
+    """The alias `champion`, at version 2."""
+    registry.client().set_registered_model_alias(made["model"], registry.CHAMPION, "2")
+    yield
+    registry.client().delete_registered_model_alias(made["model"], registry.CHAMPION)
 
 
 @pytest.fixture
@@ -150,39 +178,99 @@ def production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_champion_is_what_production_serves_after_a_rollback(
-    made: dict[str, str], production: Path, capsys: pytest.CaptureFixture[str]
+    champion: None, production: Path, run_verb: RunVerb
 ) -> None:
-    registry.client().set_registered_model_alias(made["model"], registry.CHAMPION, "2")
-    try:
-        assert lineage.main(["champion"]) == 0
-        before = capsys.readouterr()
-        rollback.roll_back(production, "Ada", "too many late answers")
+    code, before = run_verb(lineage.main, "champion")
+    rollback.roll_back(production, "Ada", "too many late answers")
+    again, after = run_verb(lineage.main, "champion")
 
-        assert lineage.main(["champion"]) == 0
-    finally:
-        registry.client().delete_registered_model_alias(made["model"], registry.CHAMPION)
-    after = capsys.readouterr()
-    assert before.err == ""
-    assert "version 2" in before.out.splitlines()[0]
-    assert "version 1" in after.out.splitlines()[0]
-    assert "Production serves version 1; the alias `champion` is at version 2" in after.err
+    moved_on = "Production serves version 1; the alias `champion` is at version 2"
+    assert (code, again) == (0, 0)
+    assert "version 2" in before.splitlines()[0] and moved_on not in before
+    assert "version 1" in after.splitlines()[0] and moved_on in after
 
 
 def test_a_champion_without_an_environment_at_hand_is_that_of_the_alias(
-    made: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    champion: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_verb: RunVerb
 ) -> None:
     monkeypatch.setenv("RELEASES", str(tmp_path / "none"))
-    registry.client().set_registered_model_alias(made["model"], registry.CHAMPION, "2")
-    try:
-        assert lineage.main(["champion"]) == 0
-    finally:
-        registry.client().delete_registered_model_alias(made["model"], registry.CHAMPION)
+    code, output = run_verb(lineage.main, "champion")
 
-    assert "version 2" in capsys.readouterr().out.splitlines()[0]
+    assert (code, "version 2" in output.splitlines()[0]) == (0, True)
     assert not (tmp_path / "none").exists()
+
+
+def test_the_page_of_reports_leads_to_all_that_is_on_file(
+    champion: None, production: Path, made: dict[str, str], run_verb: RunVerb
+) -> None:
+    folder, state_file = current().reports, production / state.STATE
+    figures = {"metric": "auc", "rows": 500, "alpha": 0.05, "challenger": 0.61}
+    figures |= {"champion": {"figure": 0.6, "gain": 0.01, "gain_low": -0.02, "gain_high": 0.04}}
+    figures |= {"scores": {"challenger": {"auc": 0.61, "brier": 0.2}, "champion": {"auc": 0.6}}}
+    verdict = {"promote": False, "reasons": ["worse <b>"], "figures": figures}
+    judged = {"version": "2", "run_id": made["run_id"]}
+    verdict |= {"challenger": judged, "champion": {"release": "v1-a"}}
+    trials = [(1, 0.7, 3), (2, 0.9, 5)]
+    tuned = {"trials": 2, "today": 0.8, "best": 0.9, "at": "2026-03-01T00:00:00+00:00"}
+    tuned["tried"] = [
+        {"trial": number, "figure": score, "model": {"depth": depth, "same": 1}}
+        for number, score, depth in trials
+    ]
+    tuned["tried"] += [{"trial": 3, "figure": None, "model": {}}, {}, "[", {"figure": 1}]
+    files = {
+        "gate.json": json.dumps(verdict | {"at": "2026-03-02T00:00:00+00:00"}),
+        "gate/version-2.json": json.dumps(verdict | {"at": "2026-03-02T00:00:00+00:00"}),
+        "gate/version-1.json": json.dumps(
+            {"promote": True, "challenger": {"version": "1"}, "at": "2026-03-01T00:00:00+00:00"}
+        ),
+        "tuning.json": json.dumps(tuned),
+        "monitor/report.html": "<title>ours</title>",
+        "monitor/status.json": '{"problems": ["drifted"], "rows": 9, "release": "v1", "at": ""}',
+        "replay/timeline.html": "",
+        "house/own page.html": "<title>Our &amp; own</title>",
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+    code, output = run_verb(reports.main)
+    page = (folder / "index.html").read_text()
+
+    links = [unquote(link) for link in re.findall(r'<a href="(.*?)"', page)]
+    assert (code, output) == (0, f"Open {folder}/index.html in a browser.\n")
+    assert {name for name in files if name.endswith(".html")} <= set(links)
+    to_verdicts = [link for link in links if link.startswith("#")]
+    links = [link for link in links if not link.startswith("#")]
+    assert 2 == sum("artifacts/reports/report.html" in link for link in links)
+    assert all((folder / link).is_file() for link in links)
+    assert "<td>challenger, champion</td>" in page and "<code>dddddddd</code>" in page
+    assert "Refused: version 2" in page and "worse &lt;b&gt;" in page and "v1-a" in page
+    assert "+0.01" in page and "−0.0200 to +0.0400" in page and "0.2</td>" in page
+    assert ["#verdict-2"] == to_verdicts  # that on version 1 is of another store, of another run
+    assert 1 == page.count('id="verdict-2"') == page.count("Passed: version 1</strong>, 2026-03-01")
+    assert page.index("Refused: version 2") < page.index("Passed: version 1")
+    tried = re.findall(r'<tr><td class="number">(\d)</td><td class="number">(.*?)</td>', page)
+    higher = params()["score"]["higher_is_better"]
+    assert tried == sorted([("1", "0.7000"), ("2", "0.9000")], reverse=higher)
+    assert ">depth</th>" in page and ">same</th>" not in page
+    assert "Serves v2; before v1." in page
+    assert "1 problem" in page and "Our &amp; own" in page
+
+    for file in (*(folder / name for name in files if name.endswith(".json")), state_file):
+        file.write_text("[")
+    assert 0 == run_verb(reports.main)[0]
+    assert "Refused" not in (page := reports.render()) and "state.json" in page
+
+
+def test_the_page_of_reports_asks_no_server(
+    made: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = "https://ada:secret@tracking.example"  # pragma: allowlist secret
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+
+    page = reports.render()
+
+    assert "The tracking server has" in page and "secret" not in page
 
 
 def test_the_registered_model_answers_as_the_saved_one(made: dict[str, str]) -> None:

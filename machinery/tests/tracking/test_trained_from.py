@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from machinery.tests.conftest import RunVerb
 from machinery.tests.projects import moved
 from rung_ops.data import dvc
 from rung_ops.errors import StageError
@@ -50,29 +51,27 @@ def test_what_changed_since_the_training_is_named(
 ) -> None:
     answer(monkeypatch, asked, 0, json.dumps(STATUS))
 
-    assert source_state.changes_since_training() == [
-        "changed command",
-        "model.C in params.toml",
-        "src",
-    ]
+    changes = source_state.changes_since_training()
+
+    assert changes == ["changed command", "model.C in params.toml", "src"]
     assert asked == [("status", "--json", "judge", "train")]
 
 
 @pytest.mark.tried(
     "Train, restore `params.toml` or `src/`, and record the run again",
-    "`rung-ops track` records nothing: DVC's lock says what the model was trained from",
+    "`rung-ops track` refuses: DVC's lock says what the model was trained from",
 )
 def test_nothing_is_recorded_of_a_model_that_was_trained_from_something_else(
-    asked: list[tuple[str, ...]],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, run_verb: RunVerb
 ) -> None:
     answer(monkeypatch, asked, 0, json.dumps(STATUS))
     monkeypatch.setattr(record_run, "origin", dict)
     monkeypatch.setattr(record_run, "record", lambda tags: pytest.fail("recorded"))
 
-    assert record_run.main([]) == 1
-    assert "since the model was trained, changed command, model.C" in capsys.readouterr().err
+    code, output = run_verb(record_run.main)
+
+    assert code == 1
+    assert "since the model was trained, changed command, model.C" in output
 
 
 def test_what_dvc_does_not_tell_is_an_error(

@@ -81,7 +81,3 @@ def test_examples_of_single_rows_stay_out(tmp_path: Path) -> None:
     text = written(tmp_path, explanations={"rows": 2, "examples": [{"predicted": 0.123}]})
 
     assert "0.123" not in text
-
-
-def test_the_same_reports_give_the_same_card(tmp_path: Path) -> None:
-    assert written(tmp_path, metrics={"auc": 0.75}) == written(tmp_path, metrics={"auc": 0.75})

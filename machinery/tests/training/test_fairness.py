@@ -120,36 +120,31 @@ def test_what_is_no_number_compares_no_groups(chosen: dict[str, Any]) -> None:
         assess(rows, {"fairness": chosen})
 
 
-def test_groups_that_are_too_small_are_named_with_their_rows() -> None:
-    rows = pl.DataFrame(
-        {
-            contract.TARGET: [True, False] * 5,
-            "predicted": [0.9, 0.1] * 5,
-            "g": ["a"] * 4 + ["b"] * 4 + ["few"] * 2,
-        }
-    )
+@pytest.mark.parametrize(
+    ("sizes", "smallest", "too_small", "not_measured"),
+    [
+        ({"a": 4, "b": 4, "few": 2}, 3, {"few": 2}, {}),
+        (
+            {"a": 6, "b": 3},
+            4,
+            {"b": 3},
+            {
+                "selection_rate": {"a": 6, "b": 3},
+                "true_positive_rate": {"a": 3, "b": 2},
+                "false_positive_rate": {"a": 3, "b": 1},
+            },
+        ),
+    ],
+)
+def test_what_has_too_few_rows_is_named_with_them(
+    sizes: dict[str, int], smallest: int, too_small: dict[str, int], not_measured: dict[str, Any]
+) -> None:
+    group = [name for name, size in sizes.items() for _ in range(size)]
+    truth = [number % 2 == 0 for number in range(len(group))]
+    predicted = [0.9 if true else 0.1 for true in truth]
+    rows = pl.DataFrame({contract.TARGET: truth, "predicted": predicted, "g": group})
 
-    report = assess(rows, {"fairness": {"smallest_group": 3, "groups": {"g": []}}})
+    report = assess(rows, {"fairness": {"smallest_group": smallest, "groups": {"g": []}}})
 
-    assert report["too_small"] == {"g": {"few": 2}}
-    assert report["not_measured"] == {}
-
-
-def test_a_figure_that_fewer_than_two_groups_are_left_for_is_named_with_its_rows() -> None:
-    rows = pl.DataFrame(
-        {
-            contract.TARGET: [True, False, False] * 3,
-            "predicted": [0.9, 0.1, 0.1] * 3,
-            "g": ["a"] * 6 + ["b"] * 3,
-        }
-    )
-
-    report = assess(rows, {"fairness": {"smallest_group": 4, "groups": {"g": []}}})
-
-    assert report["not_measured"] == {
-        "g": {
-            "selection_rate": {"a": 6, "b": 3},
-            "true_positive_rate": {"a": 2, "b": 1},
-            "false_positive_rate": {"a": 4, "b": 2},
-        }
-    }
+    assert report["too_small"] == {"g": too_small}
+    assert report["not_measured"] == ({"g": not_measured} if not_measured else {})

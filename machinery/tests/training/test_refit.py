@@ -63,6 +63,18 @@ def test_the_settings_are_fitted_again_to_training_and_test_rows(
     assert refit.served_model() == here.model_file  # another one was trained since
 
 
+def test_no_more_rows_are_fitted_again_than_may_teach(
+    here: Project, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_split(monkeypatch, refit=True, train_rows=trained.train.height)
+
+    rows = refit.all_rows(trained.train, trained.test)
+
+    assert rows.height == trained.train.height
+    used = refit.used_rows(trained.train, trained.test, rows)
+    assert used["refitted"]["sampled"]
+
+
 def test_without_it_the_judged_model_serves(here: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     with_split(monkeypatch)
 

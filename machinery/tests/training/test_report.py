@@ -62,6 +62,13 @@ def test_the_report_has_the_rules_of_each_column(report: Callable[..., Path]) ->
         assert described and ("may be missing" in described[0]) == column.nullable
 
 
+def test_the_report_draws_the_pipeline(report: Callable[..., Path]) -> None:
+    page = (report() / "report").read_text()
+
+    stages = re.findall(r"<g><title>(\w+): .*?</title>", page)
+    assert {"ingest", "train", "evaluate", "track"} <= set(stages)
+
+
 def test_a_figure_of_the_hook_is_in_report_and_metrics(report: Callable[..., Path]) -> None:
     folder = report(report_metrics=lambda rows, predicted: {"euros saved": predicted.size})
 

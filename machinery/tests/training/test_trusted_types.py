@@ -15,7 +15,7 @@ from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, TimeSeriesSplit
+from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder
@@ -35,30 +35,22 @@ def columns(*steps: Any) -> ColumnTransformer:
 
 
 MODELS = {
-    "one-hot": make_pipeline(columns(OneHotEncoder(handle_unknown="ignore")), LogisticRegression()),
     "words": make_pipeline(
         ColumnTransformer([("text", TfidfVectorizer(token_pattern="."), "text")]),
         LogisticRegression(),
     ),
-    "codes": make_pipeline(columns(OrdinalEncoder()), LogisticRegression()),
-    "imputed": make_pipeline(
+    "imputed and selected": make_pipeline(
         columns(make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder())),
+        SelectKBest(k=2),
         LogisticRegression(),
     ),
-    "bins": make_pipeline(
-        ColumnTransformer([("x", KBinsDiscretizer(3), NUMBERS)]), LogisticRegression()
-    ),
-    "selected": make_pipeline(columns(OneHotEncoder()), SelectKBest(k=2), LogisticRegression()),
-    "calibrated": make_pipeline(
-        columns(OneHotEncoder()), CalibratedClassifierCV(LogisticRegression(), cv=2)
-    ),
-    "searched": make_pipeline(
-        columns(OneHotEncoder()),
-        GridSearchCV(LogisticRegression(), {"C": [1, 2]}, cv=StratifiedKFold(2)),
-    ),
     "searched by time": make_pipeline(
-        columns(OneHotEncoder()),
+        columns(OrdinalEncoder()),
         GridSearchCV(LogisticRegression(), {"C": [1, 2]}, cv=TimeSeriesSplit(2)),
+    ),
+    "calibrated": make_pipeline(
+        ColumnTransformer([("x", KBinsDiscretizer(3), NUMBERS)]),
+        CalibratedClassifierCV(LogisticRegression(), cv=2),
     ),
     "a network": make_pipeline(
         columns(OneHotEncoder()), MLPClassifier((3,), max_iter=5, random_state=1)

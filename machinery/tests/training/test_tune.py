@@ -1,5 +1,7 @@
 """The search tries what it was asked to, and logs each trial."""
 
+import json
+import math
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,8 @@ def test_each_trial_is_a_run_under_one_parent(
         part.write_parquet(tmp_path / f"{name}.parquet")
     moved(monkeypatch, **{name: tmp_path / f"{name}.parquet" for name in parts})
     monkeypatch.setattr(tune, "tuning_file", lambda: tmp_path / "tuning.json")
+    figures = iter([0.5, math.nan])
+    monkeypatch.setattr(tune, "score_of", lambda *_: next(figures, 0.6))
 
     assert tune.main(["--trials", "2"]) == 0
 
@@ -36,7 +40,9 @@ def test_each_trial_is_a_run_under_one_parent(
     printed = capsys.readouterr().out
     assert "[model]" in printed
     assert ('window = "' in printed) == (contract.TIME is not None)
-    assert (tmp_path / "tuning.json").exists()
+    tuned = json.loads((tmp_path / "tuning.json").read_bytes())
+    assert tuned["model"] in [each["model"] for each in tuned["tried"]]
+    assert [2] == [each["trial"] for each in tuned["tried"]]  # the first has no figure
 
 
 def test_without_trials_there_is_a_message(capsys: pytest.CaptureFixture[str]) -> None:

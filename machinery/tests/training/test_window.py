@@ -2,10 +2,11 @@
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandera.polars as pa
 import polars as pl
 import pytest
 from sklearn.dummy import DummyRegressor
@@ -20,7 +21,7 @@ from rung_ops import contract
 from rung_ops.errors import StageError
 from rung_ops.project.paths import params
 from rung_ops.quantiles import PerQuantile
-from rung_ops.training import window
+from rung_ops.training import refit, window
 from rung_ops.training.window import MONTH, Window, fit_arguments
 
 START = datetime(2025, 1, 1)
@@ -156,13 +157,52 @@ def test_the_split_leaves_out_what_is_too_old_and_judges_by_as_few_rows_as_it_ma
     assert pl.read_parquet(here.train)["day"].min() == datetime(2025, 10, 1)
 
 
+def test_a_sample_teaches_that_has_the_share_of_each_class_and_month(
+    rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = pa.DataFrameSchema({"rare": pa.Column(bool)})
+    monkeypatch.setattr(contract, "Row", SimpleNamespace(to_schema=lambda: row), raising=False)
+    for name, value in (("TARGET", "rare"), ("QUANTILES", ())):
+        monkeypatch.setattr(contract, name, value, raising=False)
+    with_split(monkeypatch, train_rows=73)
+    classes = rows.with_columns(rare=pl.col("day").dt.day() % 10 == 0)  # 36 days
+
+    taught = window.in_window(classes, rows.head(0))
+
+    assert taught.height == 73
+    assert 6 <= taught["rare"].sum() <= 8
+    assert taught["day"].is_sorted()
+    months = taught["day"].dt.month().value_counts()["count"]
+    assert months.len() == 12 and months.is_between(5, 8).all()
+    assert "292 rows above train_rows = 73 left out" in capsys.readouterr().out
+    assert window.sampled(classes, None).equals(classes)
+    said = refit.sentence(refit.used_rows(taught, rows), Path())
+    assert "2025-01 to 2025-12 (73 rows, a sample)" in said
+
+
+def test_a_sample_of_a_day_teaches_of_all_that_have_a_row_a_day(
+    rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window.estimator, "is_classification", lambda _: False)
+    panel = rows.join(pl.DataFrame({"shop": range(10)}), how="cross", maintain_order="left")
+
+    taught = window.sampled(panel, rows.height)
+
+    assert taught["shop"].value_counts()["count"].is_between(20, 55).all()
+    assert taught["shop"].n_unique() == 10
+    assert taught.equals(window.sampled(panel, rows.height))
+
+
 @pytest.mark.parametrize(
     ("split", "sentence"),
     [
+        ({"begins": "2025-04-01"}, "has no TIME"),
+        ({"window": "6 months"}, "has no TIME"),
         ({"begins": "spring"}, "begins is 'spring': write a day"),
         ({"begins": 2025}, "begins is 2025: write a day"),
         ({"window": "a while"}, "A window is"),
         ({"test_rows": 0}, "test_rows is 0: expected 1 or more"),
+        ({"train_rows": 0}, "train_rows is 0: expected 1 or more"),
         ({"refit": "yes"}, r"\[split\] expected `bool`"),
     ],
 )
@@ -170,17 +210,8 @@ def test_a_wrong_setting_is_named(
     rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, split: dict[str, Any], sentence: str
 ) -> None:
     with_split(monkeypatch, **split)
+    if sentence == "has no TIME":
+        monkeypatch.setattr(contract, "TIME", None, raising=False)
 
     with pytest.raises(StageError, match=sentence):
-        window.settings()
-
-
-@pytest.mark.parametrize("split", [{"begins": "2025-04-01"}, {"window": "6 months"}])
-def test_a_setting_that_needs_a_time_is_refused_without_one(
-    rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, split: dict[str, Any]
-) -> None:
-    with_split(monkeypatch, **split)
-    monkeypatch.setattr(contract, "TIME", None, raising=False)
-
-    with pytest.raises(StageError, match="has no TIME"):
         window.settings()

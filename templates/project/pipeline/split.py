@@ -2,13 +2,13 @@
 
 [split] of params.toml says how many, and which rows are too old to learn from.
 
-Yours: split by customer or by region if your rows ask for it.
+Yours: split by customer or by region if your rows ask for it. `rows_to_split("customer")` reads
+that column, too.
 """
 
 import numpy as np
 import polars as pl
 from rung_ops.stages import (
-    ROWS,
     TEST,
     TRAIN,
     StageError,
@@ -18,8 +18,9 @@ from rung_ops.stages import (
     known_at,
     made_at,
     params,
-    read_rows,
+    rows_to_split,
     stage,
+    write_split,
 )
 
 
@@ -49,7 +50,7 @@ def main() -> None:
     """Split the validated rows."""
     settings = params()
     chosen = settings["split"]
-    rows = in_use(read_rows(ROWS))
+    rows = in_use(rows_to_split())
     before, test = split(rows, chosen["test_share"], settings["seed"], chosen.get("test_rows"))
     train = in_window(before, test)
     if not train.height or not test.height:
@@ -57,8 +58,8 @@ def main() -> None:
             f"The split leaves {train.height} rows to train on and {test.height} to test on. "
             "Change [split] in params.toml, or bring more rows."
         )
-    train.write_parquet(TRAIN)
-    test.write_parquet(TEST)
+    write_split(train, TRAIN)
+    write_split(test, TEST)
     print(f"split: {train.height:,} rows to train on, {test.height:,} to test on")
     if between := rows.height - before.height - test.height:
         print(f"split: {between:,} rows between both are left out")

@@ -30,7 +30,7 @@ def check(
     game: Game = None,
     form: Annotated[str, options.form("check")] = "text",
     min_level: Annotated[
-        int, typer.Option(metavar="N", min=0, max=4, help="End with 1 below this rung.")
+        int, typer.Option(metavar="N", min=0, max=4, help="Exit with 1 below this rung.")
     ] = 0,
     explain: Annotated[
         str | None,
@@ -42,6 +42,12 @@ def check(
     ] = None,
     base: Annotated[
         str | None, typer.Option(metavar="REV", help="Show the change against this commit.")
+    ] = None,
+    capabilities: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", parser=Path, help="More capabilities, of your organisation."
+        ),
     ] = None,
     seconds: Annotated[
         float, typer.Option(metavar="S", min=0.1, help="Processor time, at most.")
@@ -61,7 +67,7 @@ def check(
     refuse_unknown_game(game)
     write = output_formats.writer("check", form)
     limits = Limits(seconds=seconds)
-    result = review(path, game, limits)
+    result = review(path, game, limits, capabilities_of=capabilities)
     if prove:
         from rung.check.proof.prove import prove as prove_findings
         from rung.system.process import stopped_like_ctrl_c
@@ -70,7 +76,9 @@ def check(
             result = prove_findings(path, result, limits, prove_seconds, _print_progress)
     if explain is not None:
         return _explain(result, explain)
-    before = _review_commit(base, path, game or result.game, limits) if base is not None else None
+    before = None
+    if base is not None:
+        before = _review_commit(base, path, game or result.game, limits, capabilities)
     terminal.show(write(result, before), form, end="")
     return BELOW if result.level < min_level else 0
 
@@ -86,12 +94,14 @@ def _explain(result: "Review", capability: str) -> int:
     return 0
 
 
-def _review_commit(revision: str, path: Path, game: str, limits: "Limits") -> "Review":
+def _review_commit(
+    revision: str, path: Path, game: str, limits: "Limits", capabilities: Path | None
+) -> "Review":
     from rung.check.review.review import review
 
     with tempfile.TemporaryDirectory(prefix="rung-base-") as folder:
         write_commit(path, revision, Path(folder))
-        return review(Path(folder), game, limits)
+        return review(Path(folder), game, limits, capabilities_of=capabilities)
 
 
 def _print_progress(text: str) -> None:
@@ -111,12 +121,12 @@ def write_commit(repository: Path, revision: str, folder: Path) -> None:
     top = git.root(repository)
     if revision.startswith("-") or top is None:
         raise RungError(
-            f"`--base {revision}` needs a commit, and {repository} in a git repository."
+            f"`--base {revision}` needs a commit, and {repository} is not in a git repository."
         )
     commit = git.output(repository, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if not commit:
         raise RungError(
-            f"There is no commit `{revision}` in {repository}. `git fetch` may bring it."
+            f"There is no commit `{revision}` in {repository}. `git fetch` can bring it."
         )
     prefix = git.prefix(top, repository)
     tree = f"{commit}:{prefix}" if prefix else commit

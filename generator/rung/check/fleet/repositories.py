@@ -1,10 +1,13 @@
-"""The repositories of a fleet: those below a folder, or those that a file lists."""
+"""The repositories of a fleet: those below a folder, those that a file lists, or URLs."""
 
 import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rung import options
+from rung.check.fleet import clones
 from rung.check.review.files import Reading, glob_regex, load_reading
 from rung.errors import RungError
 from rung.levels import template
@@ -19,10 +22,34 @@ MARKS = (".git", ANSWERS)
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository of the fleet: its name in the table, and its folder."""
+    """A repository of the fleet: its name in the table, and its folder or its URL."""
 
     name: str
     folder: Path
+    url: str = ""
+
+
+def fleet(places: Sequence[str]) -> list[Repository]:
+    """Return the repositories of several places, each once: URLs, folders and lists."""
+    found: dict[tuple[str, str], Repository] = {}
+    for place in places:
+        is_url = "://" in place or clones.is_url(place)
+        named = [_named(place, Path())] if is_url else listed(options.expanded(Path(place)))
+        for repository in named:
+            found.setdefault((repository.url, os.path.realpath(repository.folder)), repository)
+    return list(found.values())
+
+
+def _named(name: str, folder: Path) -> Repository:
+    """Return the repository at a URL, or at a path relative to a folder."""
+    if clones.is_url(name):
+        return Repository("/".join(clones.parts(name)[1].split("/")[-2:]), Path(), name)
+    if "://" in name:
+        without = re.sub("://.*@", "://", name)  # all that may be a password
+        raise RungError(
+            f"`{without}` is not the URL of a repository: https://HOST/PATH, for example."
+        )
+    return Repository(name, folder / options.expanded(Path(name)))
 
 
 def listed(where: Path) -> list[Repository]:
@@ -30,9 +57,6 @@ def listed(where: Path) -> list[Repository]:
 
     A folder with `.git`, `.copier-answers.yml` or a dependency file is a repository, and so are not
     the folders below it. `where` itself counts only if no repository is found below it.
-
-    Args:
-        where: A folder, or a file with the path of a repository on each line.
 
     Raises:
         RungError: The path does not exist, or has no repositories or too many.
@@ -46,7 +70,7 @@ def listed(where: Path) -> list[Repository]:
     if not repositories:
         raise RungError(
             f"No repository was found in {where}. Name a folder that has some at most {MAX_DEPTH} folders "
-            "below it, or a file with the path of one on each line."
+            "below it, or a file with the path or the URL of one on each line."
         )
     return repositories
 
@@ -64,11 +88,7 @@ def _in_file(file: Path) -> list[Repository]:
     names = dict.fromkeys(line for line in lines if line and not line.startswith("#"))
     if len(names) > MAX_REPOSITORIES:
         raise RungError(f"{file} lists more than {MAX_REPOSITORIES:,} repositories. Divide it.")
-    by_real_path: dict[str, Repository] = {}
-    for name in names:
-        folder = file.parent / options.expanded(Path(name))
-        by_real_path.setdefault(os.path.realpath(folder), Repository(name, folder))
-    return list(by_real_path.values())
+    return [_named(name, file.parent) for name in names]
 
 
 def _below(where: Path, reading: Reading) -> list[Repository]:

@@ -1,41 +1,144 @@
-"""Reviews of many repositories in several processes."""
+"""Reviews of many repositories in several processes, each as a row of the table."""
 
 import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TextIO
 
-from rung.check.fleet import workers
+from rung.check.fleet import clones, upkeep, workers
 from rung.check.fleet.repositories import Repository
-from rung.check.fleet.row import Row, reviewed, unread
+from rung.check.review.files import Limits
+from rung.check.review.review import Review, review
+from rung.errors import RungError
+from rung.system.printable import printable
 
 DIED = "the process that read it was ended by the system, for example because memory ran out"
+DEPTH = 50  # commits of a clone, for the day of the last climb
 EVERY = 50  # repositories between lines of progress where there is no terminal
 
 
-def review_all(
-    fleet: Sequence[Repository], game: str | None, seconds: float, jobs: int | None
-) -> list[Row]:
-    """Review repositories in several processes, with progress on stderr.
+@dataclass(frozen=True)
+class Row:
+    """A row of the table. All texts are printable.
 
-    Args:
-        fleet: The repositories.
-        game: Governance or velocity; None for what each repository states.
-        seconds: Limit of processor time for each review.
-        jobs: Number of processes; None for one per processor.
-
-    Returns:
-        A row for each repository, in the same order.
+    Attributes:
+        repository: Name of the repository in the table.
+        path: Absolute path of its folder, or its URL.
+        level: The rung; None if the repository could not be read.
+        title: Title of the rung.
+        game: The game by which the repository was judged.
+        template_version: Tag or commit of the Copier template; empty without one.
+        blockers: Capabilities that the next rung needs, the least effort first.
+        machine_learning: Whether the repository is about machine learning.
+        partial: Whether time ran out before all was read.
+        files: Number of files that count.
+        error: Why the repository could not be read.
+        behind: By how many releases the template is behind the version that `--behind` names.
+        last_climb: Day of the last commit that changed the answers to the template.
+        owner: Who owns all files, by CODEOWNERS.
+        waivers: Last days of waivers, by capability.
     """
+
+    repository: str
+    path: str
+    level: int | None = None
+    title: str = ""
+    game: str = ""
+    template_version: str = ""
+    blockers: tuple[str, ...] = ()
+    machine_learning: bool = False
+    partial: bool = False
+    files: int = 0
+    error: str = ""
+    behind: str = ""
+    last_climb: str = ""
+    owner: str = ""
+    waivers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def oldest_blocker(self) -> str:
+        """The blocker to begin with, or nothing."""
+        return self.blockers[0] if self.blockers else ""
+
+    def holds(self, least: int) -> bool:
+        """Return whether the repository is known to be on a rung or above it."""
+        return self.level is not None and self.level >= least
+
+
+def reviewed(
+    repository: Repository, game: str | None, seconds: float, reference: str | None
+) -> Row:
+    """Review a repository, in a clone if a URL names it; an error is shown in its row."""
+    try:
+        with contextlib.ExitStack() as stack:
+            folder = repository.folder
+            if url := repository.url:
+                folder = stack.enter_context(clones.cloned(url, f"--depth={DEPTH}"))
+            result = review(folder, game, Limits(seconds=seconds))
+            return _row(repository, folder, result, reference)
+    except RungError as error:
+        return unread(repository, str(error))
+    except Exception as error:  # noqa: BLE001 an error must not end the review of the others
+        return unread(repository, f"{type(error).__name__}: {error}")
+
+
+def _row(repository: Repository, folder: Path, result: Review, reference: str | None) -> Row:
+    version = result.template_version
+    statements = {name: finding.statement for name, finding in result.findings.items()}
+    return Row(
+        repository=printable(repository.name),
+        path=_path(repository),
+        level=result.level,
+        title=result.levels[result.level].title,
+        game=result.game,
+        template_version=printable(version),
+        blockers=tuple(blocker.finding.capability.id for blocker in result.rating.blockers),
+        machine_learning=bool(result.machine_learning),
+        partial=result.left_out.out_of_time,
+        files=result.file_count,
+        behind=upkeep.behind(version, reference) if reference else "",
+        last_climb=upkeep.last_climb(folder) if version else "",
+        owner=printable(upkeep.owner(folder)),
+        waivers={
+            name: str(statement.until)
+            for name, statement in statements.items()
+            if statement and statement.kind == "waiver"
+        },
+    )
+
+
+def unread(repository: Repository, reason: str) -> Row:
+    """Return the row of a repository that could not be read."""
+    message = printable(" ".join(reason.split()))
+    return Row(printable(repository.name), _path(repository), error=message[:400] or "unknown")
+
+
+def _path(repository: Repository) -> str:
+    return printable(clones.shown(repository.url) or str(repository.folder.absolute()))
+
+
+def review_all(
+    fleet: Sequence[Repository],
+    game: str | None,
+    seconds: float,
+    jobs: int | None,
+    reference: str | None = None,
+) -> list[Row]:
+    """Return a row for each repository, reviewed in several processes with progress on stderr."""
     rows: dict[int, Row] = {}
     progress = Progress(len(fleet), sys.stderr)
-    work = partial(reviewed, game=game, seconds=seconds)
     try:
         with contextlib.closing(
-            workers.run_all(work, fleet, min(jobs or _processors(), len(fleet)))
+            workers.run_all(
+                partial(reviewed, game=game, seconds=seconds, reference=reference),
+                fleet,
+                min(jobs or processors(), len(fleet)),
+            )
         ) as results:
             for index, row in results:
                 rows[index] = row or unread(fleet[index], DIED)
@@ -45,7 +148,8 @@ def review_all(
     return [rows[index] for index in range(len(fleet))]
 
 
-def _processors() -> int:
+def processors() -> int:
+    """Return how many processors this process may use."""
     # A container or taskset may leave this process only some of the machine's processors.
     with contextlib.suppress(AttributeError):
         return len(os.sched_getaffinity(0))

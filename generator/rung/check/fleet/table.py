@@ -1,4 +1,4 @@
-"""A fleet as text, JSON or CSV."""
+"""A fleet as text, JSON, CSV or an HTML page."""
 
 import csv
 import io
@@ -8,16 +8,22 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rung.check.fleet.row import Row
+from rung.check.fleet.reviews import Row
+from rung.check.report.facts import NOTHING_RUN
 
 MAX_LENGTH = 48  # characters of a repository's name
 HEAD = ("Repository", "Rung", "Use case", "Template", "Oldest blocker")
+OPTIONAL = ("Behind", "Last climb", "Owner", "Waivers")  # before the last; only where a row has one
+# The last columns of CSV, in the order in which they came: scripts count columns.
+CSV_END = ("oldest_blocker", "blockers", "behind", "last_climb", "owner", "waivers")
+MAX_CAPABILITIES = 12  # of the most frequent blockers on the page
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet evaluates a cell that begins with one of these
 
 
 def text(rows: Sequence[Row], name: str = "") -> str:
     """Return a table for a terminal, with a summary; `name` is not shown."""
-    cells = [HEAD, *(_cells(row) for row in rows)]
+    titles, cells = columns(rows)
+    cells = [titles, *([_short(first), *others] for first, *others in cells)]
     widths = [max(map(_width, column)) for column in list(zip(*cells, strict=True))[:-1]]
     lines = [
         "  ".join(
@@ -28,10 +34,29 @@ def text(rows: Sequence[Row], name: str = "") -> str:
     return "\n".join([*lines, "", summary(rows), ""])
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    name = row.repository
-    shown = name if len(name) <= MAX_LENGTH else f"...{name[3 - MAX_LENGTH :]}"
-    return (shown, rung(row), row.game or "-", row.template_version or "-", reason(row))
+def columns(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Return the titles of the columns, and the cells of each row."""
+    cells = [
+        {
+            "Repository": row.repository,
+            "Rung": rung(row),
+            "Use case": row.game,
+            "Template": row.template_version,
+            "Behind": row.behind,
+            "Last climb": row.last_climb,
+            "Owner": row.owner,
+            "Waivers": ", ".join(f"{name} until {day}" for name, day in row.waivers.items()),
+            "Oldest blocker": reason(row),
+        }
+        for row in rows
+    ]
+    empty = {title for title in OPTIONAL if not any(row[title] for row in cells)}
+    titles = [title for title in (*HEAD[:-1], *OPTIONAL, HEAD[-1]) if title not in empty]
+    return titles, [[row[title] or "-" for title in titles] for row in cells]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MAX_LENGTH else f"...{name[3 - MAX_LENGTH :]}"
 
 
 def rung(row: Row) -> str:
@@ -87,14 +112,38 @@ def as_json(rows: Sequence[Row], name: str = "") -> str:
 def as_csv(rows: Sequence[Row], name: str = "") -> str:
     """Return a fleet as CSV for a spreadsheet; `name` is not shown."""
     output = io.StringIO()
-    names = [name for name in Row.__dataclass_fields__ if name != "blockers"]
+    names = [name for name in Row.__dataclass_fields__ if name not in CSV_END]
     writer = csv.writer(output, lineterminator="\n")
-    writer.writerow([*names, "oldest_blocker", "blockers"])
+    writer.writerow([*names, *CSV_END])
     for row in rows:
-        values = [getattr(row, name) for name in names]
-        values += [row.oldest_blocker, " ".join(row.blockers)]
-        writer.writerow(map(_cell, values))
+        values = vars(row) | {
+            "oldest_blocker": row.oldest_blocker,
+            "blockers": " ".join(row.blockers),
+            "waivers": " ".join(f"{name}:{day}" for name, day in row.waivers.items()),
+        }
+        writer.writerow(_cell(values[name]) for name in (*names, *CSV_END))
     return output.getvalue()
+
+
+def page(rows: Sequence[Row], name: str) -> str:
+    """Return a fleet as a self-contained page, headed by the name of its folder or list."""
+    titles = {row.level: row.title for row in rows}
+    head, cells = columns(rows)
+    from rung.system import html  # Jinja is loaded for a page alone
+
+    return html.render(
+        "check/fleet/page.html.jinja",
+        name=name,
+        rows=rows,
+        head=head,
+        cells=cells,
+        summary=summary(rows),
+        nothing_run=NOTHING_RUN,
+        rungs=[
+            (f"{level} {titles[level]}", count) for level, count in counts_by_rung(rows).items()
+        ],
+        blocking=blocking(rows)[:MAX_CAPABILITIES],
+    )
 
 
 def _cell(value: object) -> object:

@@ -1,9 +1,11 @@
 """A pool of processes in which the death of a process does not affect the others."""
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import TypeVar
@@ -14,15 +16,20 @@ ALIVE = 1.0  # seconds between checks that the parent process is alive
 
 
 class _Worker:
-    """A process, the connection to it, and the job that it works on."""
+    """A process, the connection to it, and the index of the job that it works on."""
 
-    def __init__(self, work: Callable[[Job], Result]) -> None:
+    def __init__(self, work: Callable[[Job], Result], room: str) -> None:
         self.connection, theirs = multiprocessing.Pipe()
-        arguments = (theirs, work, os.getpid())
+        arguments = (theirs, work, room, os.getpid())
         self.process = multiprocessing.Process(target=_serve, args=arguments, daemon=True)
         self.process.start()
         theirs.close()  # so that the connection ends when the process dies
-        self.job: int | None = None
+
+    def give(self, index: int, job: Job) -> None:
+        self.index = index
+        # If the process died, the end of the connection will show it.
+        with contextlib.suppress(BrokenPipeError):
+            self.connection.send(job)
 
     def stop(self) -> None:
         self.process.terminate()
@@ -30,13 +37,22 @@ class _Worker:
         self.connection.close()
 
 
-def _serve(connection: Connection, work: Callable[[Job], Result], parent: int) -> None:
+def _serve(connection: Connection, work: Callable[[Job], Result], room: str, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        # The programs that a job starts inherit the mask, and Ctrl-C must end them.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    tempfile.tempdir = room
+    try:
         # Other workers inherit the parent's end: the connection may stay open when the parent dies.
         while os.getppid() == parent:
             if connection.poll(ALIVE):
                 connection.send(work(connection.recv()))
+    except (EOFError, BrokenPipeError):
+        pass
+    except KeyboardInterrupt:  # of a job that ends the programs it runs, and cleans up
+        raise SystemExit(130) from None
 
 
 @contextlib.contextmanager
@@ -58,52 +74,34 @@ def run_all(
     """Yield index and result of each job when it is done; the result is None if its process died.
 
     When the system kills a process, a pool of the standard library waits forever or gives up all
-    jobs. When the iterator is closed, for example by an exception, all processes end.
-
-    Args:
-        work: A function that can be pickled.
-        jobs: The arguments, one for each call.
-        number: Number of processes.
+    jobs. When the iterator is closed, for example by an exception, all processes end, and their
+    temporary files are deleted.
     """
-    waiting = iter(range(len(jobs)))
-    workers: list[_Worker] = []
-    try:
-        for index in waiting:
-            with _uninterrupted():
-                workers.append(_Worker(work))
-            _give(workers[-1], jobs, index)
-            if len(workers) == number:
-                break
-        while workers:
-            for connection in wait([worker.connection for worker in workers]):
-                worker = next(
-                    candidate for candidate in workers if candidate.connection is connection
-                )
-                finished = worker.job
-                assert finished is not None
-                result, died = None, False
-                try:
-                    result = worker.connection.recv()
-                except (EOFError, OSError):
-                    died = True
-                following = next(waiting, None)
-                if died or following is None:
-                    worker.stop()
-                    workers.remove(worker)
-                if following is not None:
-                    if died:
-                        with _uninterrupted():
-                            worker = _Worker(work)
-                            workers.append(worker)
-                    _give(worker, jobs, following)
-                yield finished, result
-    finally:
-        for worker in workers:
-            worker.stop()
-
-
-def _give(worker: _Worker, jobs: Sequence[Job], index: int) -> None:
-    worker.job = index
-    # If the process died, the end of the connection will show it.
-    with contextlib.suppress(BrokenPipeError):
-        worker.connection.send(jobs[index])
+    waiting = iter(enumerate(jobs))
+    workers: dict[object, _Worker] = {}
+    with tempfile.TemporaryDirectory(prefix="rung-", ignore_cleanup_errors=True) as room:
+        try:
+            while True:
+                for index, job in itertools.islice(waiting, number - len(workers)):
+                    with _uninterrupted():
+                        worker = _Worker(work, room)
+                        workers[worker.connection] = worker
+                    worker.give(index, job)
+                if not workers:
+                    break
+                for connection in wait([worker.connection for worker in workers.values()]):
+                    worker = workers[connection]
+                    finished = worker.index
+                    result, following = None, None
+                    with contextlib.suppress(EOFError, OSError):  # it died
+                        result = worker.connection.recv()
+                        following = next(waiting, None)
+                    if following is None:
+                        worker.stop()
+                        del workers[connection]
+                    else:
+                        worker.give(*following)
+                    yield finished, result
+        finally:
+            for worker in workers.values():
+                worker.stop()

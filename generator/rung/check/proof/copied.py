@@ -18,10 +18,6 @@ def copy(repository: Path, into: Path) -> Path:
     The copy has the history, in its own object database, and no remote, so that nothing can be
     pushed by accident. Links within the repository are copied as links; others are left out.
 
-    Args:
-        repository: The repository's folder, or a folder in it.
-        into: A folder that does not exist.
-
     Returns:
         The folder in the copy that corresponds to `repository`.
 

@@ -24,13 +24,7 @@ MAX_LENGTH = 200  # characters of a line
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of a run.
-
-    Attributes:
-        result: `passed`, `failed` or `timed out`.
-        seconds: Wall time.
-        tail: The last lines of the output.
-    """
+    """The outcome of a run: `passed`, `failed` or `timed out`, and the last lines of its output."""
 
     result: str
     seconds: float
@@ -38,14 +32,7 @@ class Outcome:
 
 
 def run(command: Sequence[str], folder: Path, seconds: float, extra: Mapping[str, str]) -> Outcome:
-    """Run a command in a folder, and end it with all its children on a timeout or Ctrl-C.
-
-    Args:
-        command: The program and its arguments.
-        folder: The working directory.
-        seconds: Limit of wall time.
-        extra: Variables, besides those of the user.
-    """
+    """Run a command in a folder, and end it with all its children on a timeout or Ctrl-C."""
     started = time.monotonic()
     with tempfile.TemporaryFile() as output:
         # In a process group of its own, so that its children can be ended with it.
@@ -83,13 +70,7 @@ def _tail(output: IO[bytes]) -> tuple[str, ...]:
 
 
 class Tools:
-    """The programs for running the commands of a copy.
-
-    Args:
-        folder: The folder that is checked.
-        top: The top of the copy, which contains it.
-        seconds: Limit of wall time for `uv sync`.
-    """
+    """The programs for running the commands of a copy, from a folder up to the copy's top."""
 
     def __init__(self, folder: Path, top: Path, seconds: float) -> None:
         self.folder = folder
@@ -122,13 +103,13 @@ class Tools:
         self.synced = True
         uv = process.uv()
         if uv is None:
-            self.trouble = "uv, which would install it for the project, is not there"
+            self.trouble = "uv, which would install it for the project, is not installed"
         elif not self._is_project():
             self.trouble = "there is no pyproject.toml from which uv would install it"
         else:
             outcome = run([uv, "sync", "--quiet"], self.folder, self.seconds, {})
             if outcome.result != "passed":
-                last = outcome.tail[-1] if outcome.tail else "without a word"
+                last = outcome.tail[-1] if outcome.tail else "without output"
                 self.trouble = f"`uv sync` {outcome.result}: {last}"
 
     def _is_project(self) -> bool:

@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-from rung.check.review.advice import exists
 from rung.check.review.findings import Finding, Trial
 from rung.check.review.predicates import Match
 from rung.check.review.rating import Blocker, Rating
@@ -13,7 +12,7 @@ from rung.system.printable import printable
 
 MAX_LENGTH = 160  # characters of a matching line
 NOTHING_RUN = "Read, not run: every finding is static."
-SOME_RUN = "What could be was run in a copy; every finding that no run bears on is static."
+SOME_RUN = "What can be run was run in a copy; findings that no run concerns are static."
 NOTHING_NEXT = "Nothing keeps it from a higher rung."
 NO_MODEL = "Add a model, or check another repository."
 NOTHING_TO_RUN = "Nothing that could be run was found: docs/check.md says what is looked for."
@@ -95,7 +94,7 @@ def _blocker(blocker: Blocker) -> dict[str, Any]:
         "reason": blocker.reason,
         "must_have": blocker.must_have,
         "why": capability.why,
-        "exists": printable(exists(blocker.finding)),
+        "exists": exists(blocker.finding),
         "change": printable(blocker.change),
         "tier": blocker.finding.tier,
         "fix": capability.fix,
@@ -161,6 +160,15 @@ def location(match: Match) -> str:
     return printable(match.path) + (f":{match.line}" if match.line else "")
 
 
+def exists(finding: Finding) -> str:
+    """Return where something of a capability exists already; empty if nothing does."""
+    match = next((shown.match for shown in finding.shown if shown.match.path), None)
+    if match is None:
+        return ""
+    place = f"{match.path}:{match.line}" if match.line else match.path
+    return printable(f"{place} {match.text}" if match.text != match.path else place)
+
+
 def best(finding: Finding) -> Match | None:
     """Return the best match for a finding's tier: one in a file, if there is any."""
     matches = [shown.match for shown in finding.shown if shown.tier == finding.tier]
@@ -182,7 +190,7 @@ def counts_as(review: Review) -> str:
     if not review.machine_learning:
         return ""
     match = review.machine_learning[0]
-    return f"Recognised as machine learning: {location(match)} says {matched(match)}"
+    return f"Recognised as machine learning by {location(match)}: {matched(match)}"
 
 
 def lacks(review: Review) -> str:
@@ -221,7 +229,7 @@ def by_rung(review: Review) -> str:
         return ""
     to = review.level + 1
     some = "all" if brought == len(blockers) else f"{brought} of these {len(blockers)}"
-    if review.is_project:
+    if review.answers is not None:
         return f"`rung climb --to {to}` brings {some}; `rung plan --to {to}` shows the files first."
     return f"Rung brings {some}: `rung adopt`, then `rung climb --to {to}`."
 
@@ -256,7 +264,7 @@ def left_out(review: Review) -> list[str]:
         for reason, number in review.left_out.counts.items()
     ]
     if review.left_out.out_of_time:
-        lines.append("the rest, for time ran out: this result is partial; `--seconds` gives more")
+        lines.append("the rest, as time ran out: this result is partial; `--seconds` gives more")
     return lines
 
 

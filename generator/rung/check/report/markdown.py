@@ -2,27 +2,7 @@
 
 from collections.abc import Iterator
 
-from rung.check.report.facts import (
-    NOTHING_TO_RUN,
-    average,
-    best,
-    by_rung,
-    changes,
-    counts_as,
-    effort,
-    heading,
-    how,
-    lacks,
-    left_out,
-    location,
-    matched,
-    no_steps,
-    not_seen,
-    proof,
-    ran,
-    sentence,
-)
-from rung.check.review.advice import exists
+from rung.check.report import facts
 from rung.check.review.predicates import Match
 from rung.check.review.review import Review
 from rung.system.printable import printable
@@ -32,21 +12,21 @@ def make(review: Review, before: Review | None = None) -> str:
     """Return a review as Markdown, with the changes against the base, if any."""
     rung = review.levels[review.level]
     lines = [
-        f"## {heading(review).capitalize()}",
+        f"## {facts.heading(review).capitalize()}",
         "",
         f"Microsoft {rung.microsoft}; Google {rung.google}. Use case: {review.game} ({review.game_from}).",
-        not_seen(review),
-        how(review),
-        _plain(counts_as(review)),
+        facts.not_seen(review),
+        facts.how(review),
+        _plain(facts.counts_as(review)),
         "",
     ]
     lines += [f"> {_plain(note)}" for note in review.notes] + [""] * bool(review.notes)
     if before is not None:
         lines += _changes(review, before)
     lines += ["### Next", ""]
-    lines += [lacks(review), ""] if lacks(review) else []
-    lines += [by_rung(review), ""] if by_rung(review) else []
-    lines += list(_steps(review)) or [no_steps(review)]
+    lines += [facts.lacks(review), ""] if facts.lacks(review) else []
+    lines += [facts.by_rung(review), ""] if facts.by_rung(review) else []
+    lines += list(_steps(review)) or [facts.no_steps(review)]
     lines += _runs(review)
     lines += ["", "### Profile", "", "| Block | Points | Capabilities |", "|-|-:|-:|"]
     lines += [
@@ -58,14 +38,16 @@ def make(review: Review, before: Review | None = None) -> str:
     for finding in review.findings.values():
         level = finding.rung(review.game)
         if level is not None:
-            match = best(finding)
+            match = facts.best(finding)
             evidence = _evidence(match) if match else ""
             if finding.statement:
                 statement = finding.statement
                 reason, link = _plain(statement.reason), _plain(statement.link)
                 evidence = f"{statement.kind} until {statement.until}: {reason} {link}".strip()
             if finding.trials:
-                evidence = f"**{finding.proof}** {proof(finding).partition(': ')[2]}; {evidence}"
+                evidence = (
+                    f"**{finding.proof}** {facts.proof(finding).partition(': ')[2]}; {evidence}"
+                )
             lines.append(
                 f"| {level} | {finding.capability.id} | {finding.tier or 'none'} | {evidence} |"
             )
@@ -75,7 +57,7 @@ def make(review: Review, before: Review | None = None) -> str:
         for name in review.not_applicable(level.level)
     ]
     lines += ["", "</details>", ""]
-    missing = left_out(review)
+    missing = facts.left_out(review)
     if missing:
         lines += ["Not checked: " + "; ".join(map(_plain, missing)) + ".", ""]
     return "\n".join(lines)
@@ -86,15 +68,13 @@ def _steps(review: Review) -> Iterator[str]:
     for blocker in review.rating.blockers:
         if is_must and not blocker.must_have:
             is_must = False
-            yield f"\n{average(review)}\n"
+            yield f"\n{facts.average(review)}\n"
         capability = blocker.finding.capability
-        why = f"{sentence(blocker.reason)} {capability.why} " if blocker.must_have else ""
-        there = exists(blocker.finding)
-        found = (
-            f" There is: {_code(printable(there).replace('`', chr(39))[:120])}." if there else ""
-        )
+        why = f"{facts.sentence(blocker.reason)} {capability.why} " if blocker.must_have else ""
+        there = facts.exists(blocker.finding)
+        found = f" Found so far: {_code(there.replace('`', chr(39))[:120])}." if there else ""
         yield (
-            f"- **{capability.id}** ({effort(blocker)}, +{blocker.brings:g}): {why}"
+            f"- **{capability.id}** ({facts.effort(blocker)}, +{blocker.brings:g}): {why}"
             f"{_plain(blocker.change)}{found}"
         )
 
@@ -104,17 +84,17 @@ def _runs(review: Review) -> list[str]:
         return []
     head = ["", "### Run in a copy", ""]
     if not review.trials:
-        return [*head, NOTHING_TO_RUN]
+        return [*head, facts.NOTHING_TO_RUN]
     lines = []
     for trial in review.trials:
-        lines.append(f"- {_code(trial.command)} {_plain(ran(trial))}")
+        lines.append(f"- {_code(trial.command)} {_plain(facts.ran(trial))}")
         if trial.result in ("failed", "timed out") and trial.tail:
             lines += ["", *(f"      {line}" for line in trial.tail), ""]
     return head + lines
 
 
 def _changes(review: Review, before: Review) -> list[str]:
-    changed = changes(review, before)
+    changed = facts.changes(review, before)
     head = f"### Against the base: rung {before.level} to {review.level}"
     if not changed:
         return [head, "", "No capability changed.", ""]
@@ -126,11 +106,11 @@ def _changes(review: Review, before: Review) -> list[str]:
 
 
 def _evidence(match: Match) -> str:
-    code = matched(match).replace("`", "'")[:80]
+    code = facts.matched(match).replace("`", "'")[:80]
     return (
-        f"{_plain(location(match))} {_code(code)}"
+        f"{_plain(facts.location(match))} {_code(code)}"
         if match.text != match.path
-        else _plain(location(match))
+        else _plain(facts.location(match))
     )
 
 

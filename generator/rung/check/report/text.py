@@ -3,29 +3,10 @@
 import textwrap
 from collections.abc import Iterator
 
-from rung.check.report.facts import (
-    NOTHING_NEXT,
-    NOTHING_TO_RUN,
-    average,
-    best,
-    by_rung,
-    changes,
-    counts_as,
-    effort,
-    heading,
-    how,
-    lacks,
-    left_out,
-    location,
-    matched,
-    not_seen,
-    proof,
-    ran,
-    sentence,
-)
-from rung.check.review.advice import exists
+from rung.check.report import facts
 from rung.check.review.findings import Finding
 from rung.check.review.review import Review
+from rung.system import terminal
 from rung.system.printable import printable
 
 SIGNS = {"automated": "++", "used": "+ ", "declared": "~ ", None: "- "}
@@ -39,19 +20,19 @@ def make(review: Review, before: Review | None = None) -> str:
 
 def _lines(review: Review, before: Review | None) -> Iterator[str]:
     rung = review.levels[review.level]
-    yield f"{printable(review.name)}: {heading(review)}"
-    if not_seen(review):
-        yield f"  {not_seen(review)}"
+    yield f"{printable(review.name)}: {facts.heading(review)}"
+    if facts.not_seen(review):
+        yield f"  {facts.not_seen(review)}"
     yield f"  Microsoft {rung.microsoft}; Google {rung.google}"
     yield f"  Use case: {review.game} ({review.game_from}). Files checked: {review.file_count:,}."
-    yield f"  {how(review)}"
+    yield f"  {facts.how(review)}"
     if review.machine_learning:
-        yield f"  {counts_as(review)}"
+        yield f"  {facts.counts_as(review)}"
     for note in review.notes:
         yield from _folded(note, "  ")
     if before is not None:
         yield f"  The base is on rung {before.level}."
-        for change in changes(review, before):
+        for change in facts.changes(review, before):
             yield f"    {change['capability']}: {change['before'] or 'none'} -> {change['after'] or 'none'}"
     yield "\n++ automated, + used, ~ declared, - not found. `rung check --explain NAME` says why."
     for level in review.levels:
@@ -70,18 +51,18 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
     yield "  " + ", ".join(f"{name} {points:g} ({number})" for name, (points, number) in sections)
     yield f"  Final {review.rating.final_score:g}: {review.rating.band}"
     yield from _next(review)
-    missing = left_out(review)
+    missing = facts.left_out(review)
     if missing:
         yield "\nNot checked"
         yield from (f"  {line}" for line in missing)
 
 
 def _finding(finding: Finding) -> str:
-    match = best(finding)
+    match = facts.best(finding)
     shown = (
-        f"{location(match)}  {matched(match)}"
+        f"{facts.location(match)}  {facts.matched(match)}"
         if match and match.text != match.path
-        else location(match)
+        else facts.location(match)
         if match
         else ""
     )
@@ -92,7 +73,8 @@ def _finding(finding: Finding) -> str:
         )
     line = f"  {SIGNS[finding.tier]} {finding.capability.id:34} {shown}"
     line = line if statement or len(line) <= WIDTH + 20 else f"{line[: WIDTH + 17]}..."
-    return f"{line}\n       {proof(finding)}" if finding.trials else line
+    line = line.rstrip()
+    return f"{line}\n       {facts.proof(finding)}" if finding.trials else line
 
 
 def _runs(review: Review) -> Iterator[str]:
@@ -100,9 +82,9 @@ def _runs(review: Review) -> Iterator[str]:
         return
     yield "\nRun in a copy"
     if not review.trials:
-        yield f"  {NOTHING_TO_RUN}"
+        yield f"  {facts.NOTHING_TO_RUN}"
     for trial in review.trials:
-        yield f"  {trial.command}: {ran(trial)}"
+        yield f"  {trial.command}: {facts.ran(trial)}"
         if trial.result in ("failed", "timed out"):
             yield from (f"    | {line}" for line in trial.tail)
 
@@ -111,21 +93,21 @@ def _next(review: Review) -> Iterator[str]:
     blockers = review.rating.blockers
     if not blockers:
         if review.machine_learning:
-            yield f"\n{NOTHING_NEXT}"
+            yield f"\n{facts.NOTHING_NEXT}"
         return
-    yield f"\nNext: {lacks(review)}" if lacks(review) else "\nNext"
-    yield from _folded(by_rung(review), "  ")
+    yield f"\nNext: {facts.lacks(review)}" if facts.lacks(review) else "\nNext"
+    yield from _folded(facts.by_rung(review), "  ")
     is_must = True
     for blocker in blockers:
         if is_must and not blocker.must_have:
             is_must = False
-            yield f"\n  {average(review)}"
-        yield f"  {blocker.finding.capability.id} ({effort(blocker)}, +{blocker.brings:g})"
+            yield f"\n  {facts.average(review)}"
+        yield f"  {blocker.finding.capability.id} ({facts.effort(blocker)}, +{blocker.brings:g})"
         if blocker.must_have:
-            why = f"{sentence(blocker.reason)} {blocker.finding.capability.why}"
+            why = f"{facts.sentence(blocker.reason)} {blocker.finding.capability.why}"
             yield from _folded(why, "    ")
-        if found := exists(blocker.finding):
-            yield from _folded(f"There is: {printable(found)[:200]}", "    ")
+        if found := facts.exists(blocker.finding):
+            yield from _folded(f"Found so far: {found[:200]}", "    ")
         yield from _folded(printable(blocker.change), "    ")
 
 
@@ -138,9 +120,7 @@ def _why_not_required(review: Review, finding: Finding) -> str:
 
 
 def _folded(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(
-        text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
-    )
+    return terminal.wrap(text, WIDTH, indent, indent)
 
 
 def explain(review: Review, name: str) -> str:
@@ -162,14 +142,14 @@ def explain(review: Review, name: str) -> str:
             f"  {statement.kind} until {statement.until}: {printable(statement.reason)} "
             f"{printable(statement.link)}".rstrip()
         )
-    lines.append(f"  {proof(finding) or 'static: files say so, nothing was run'}")
+    lines.append(f"  {facts.proof(finding) or 'static: files say so, nothing was run'}")
     for tier, predicate in capability.evidence.items():
         lines.append(f"\n{tier}: looked for")
         lines.append(textwrap.indent(_as_yaml(predicate), "  "))
         matches = [shown.match for shown in finding.shown if shown.tier == tier]
-        lines += [f"  found {location(match)}  {matched(match)}" for match in matches] or [
-            "  found nothing"
-        ]
+        lines += [
+            f"  found {facts.location(match)}  {facts.matched(match)}" for match in matches
+        ] or ["  found nothing"]
     lines.append(f"\nTo do ({capability.effort}): {capability.fix}")
     return "\n".join(lines) + "\n"
 

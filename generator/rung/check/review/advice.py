@@ -4,20 +4,47 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
+from rung.check.review.ci import Workflow
 from rung.check.review.evidence import Evidence
+from rung.check.review.files import is_documentation
 from rung.check.review.findings import Finding
-from rung.check.review.reachability import is_documentation
 from rung.check.review.runners import Command, poe_commands
 from rung.levels.ladder import Capability
 
-# By CI vendor: its files, the file to add, its name for a change that is proposed, and its schedule.
-VENDORS: tuple[tuple[str, str, str, str], ...] = (
-    (r"\.github/", ".github/workflows/{}.yml", "pull request", "`on: schedule`"),
-    (r"\.gitlab-ci", ".gitlab-ci.yml", "merge request", "a pipeline schedule"),
-    (r"azure|\.pipelines/", "azure-pipelines.yml", "pull request", "`schedules:`"),
-    (r"\.circleci/", ".circleci/config.yml", "pull request", "a scheduled pipeline"),
-    (r"jenkinsfile", "Jenkinsfile", "pull request", "`triggers { cron('H 4 * * 1') }`"),
-    (r"buildspec", "buildspec.yml", "pull request", "a rule of EventBridge"),
+# By CI vendor: its files, what they say, the file to add (or that which there is), its name for a
+# change that is proposed, and its schedule.
+VENDORS: tuple[tuple[str, str, str, str, str], ...] = (
+    (r"\.github/", r"(?!)", ".github/workflows/{}.yml", "pull request", "`on: schedule`"),
+    (r"\.gitlab-ci", r"(?!)", "", "merge request", "a pipeline schedule"),
+    (r"azure|\.pipelines/", r"\bvmImage:|- task: \w+@\d", "", "pull request", "`schedules:`"),
+    (r"\.circleci/", r"(?!)", "", "pull request", "a scheduled pipeline"),
+    (r"jenkinsfile", r"(?!)", "", "pull request", "`triggers { cron('H 4 * * 1') }`"),
+    (
+        r"taskcluster/kinds/",
+        r"(?!)",
+        "taskcluster/kinds/{}/kind.yml",
+        "pull request",
+        "a job in `.cron.yml`",
+    ),
+    (r"taskcluster", r"provisionerId|taskQueueId", "", "pull request", "a hook of Taskcluster"),
+    (
+        r"\.buildkite/",
+        r"^[ \t]*-?[ \t]*(?:label|agents|plugins):",
+        "",
+        "pull request",
+        "a schedule of the pipeline",
+    ),
+    (r"\.travis\.yml|\.drone\.yml", r"(?!)", "", "pull request", "a cron job"),
+    (r"\.woodpecker", r"(?!)", "", "pull request", "`event: cron`"),
+    (r"bitbucket", r"(?!)", "", "pull request", "a schedule of the pipeline"),
+    (r"cloudbuild", r"(?:gcr\.io|pkg\.dev)/", "", "pull request", "a job of Cloud Scheduler"),
+    (
+        r"buildspec",
+        r"^phases:|AWS::CodeBuild|CodeBuildStep|ShellStep",
+        "",
+        "pull request",
+        "a rule of EventBridge",
+    ),
 )
 # Trackers of runs by package, with what logs a run and what registers its model.
 TRACKERS = {
@@ -41,16 +68,37 @@ SCRIPTS = (
     "data-ingestion",
     "prediction-service",
 )
+TRAINS = re.compile(rb"\b(?:fit(?!_transform)\w*|train|fine_?tune\w*|backward)\(")
+# The words of Advice, as levels/README.md lists them.
+WORDS = frozenset(
+    [
+        "ci",
+        "ci_of_training",
+        "request",
+        "schedule",
+        "train",
+        "score",
+        "service",
+        "steps",
+        "pipeline",
+        "test",
+        "data",
+        "requirements",
+        "lock",
+        "log",
+        "register",
+        "owners",
+    ]
+)
+CHANGES = re.compile(r"\bpull_request\b")  # events of GitHub
+SCORES = re.compile(r"scor|predict|infer|deploy|monitor")
+MAX_NOTEBOOKS = 20
+CODE = (".py", ".R", ".r")
 DATA = ("**/*.csv", "**/*.parquet", "**/*.json.gz", "**/*.feather")
 
 
 class Advice:
-    """The words that `change` of a capability may use, as this repository has them.
-
-    Args:
-        evidence: What was found in it.
-        findings: The findings by capability.
-    """
+    """The words that `change` of a capability may use, as this repository has them."""
 
     def __init__(self, evidence: Evidence, findings: Mapping[str, Finding]) -> None:
         self.content = evidence.content
@@ -66,17 +114,29 @@ class Advice:
     def words(self) -> dict[str, str]:
         """The words by name; levels/README.md lists them."""
         files = self.content.files
-        path, (_, new, request, schedule) = self._vendor()
+        path, (_, _, new, request, schedule) = self._vendor()
         train, score, evaluate, ingest, service = map(self._script, SCRIPTS)
-        notebook = next(iter(files.find("**/*train*.ipynb", "**/*.ipynb")), "")
+        notebooks = files.find("**/*train*.ipynb", "**/*.ipynb")[:MAX_NOTEBOOKS]
+        texts = ((path, files.read(path, files.limits.notebook)) for path in notebooks)
+        trains = (path for path, text in texts if TRAINS.search(text or b""))
+        notebook = "" if train else next(trains, "")
         steps = dict.fromkeys(filter(None, (ingest, train or notebook, evaluate)))
         known = (words for name, words in TRACKERS.items() if name in self.packages)
         log, register = next(known, TRACKERS["mlflow"])
         needed = next(iter(files.find(*files.reading.dependencies)), "")
-        run = self._runs(train) or f"python {train or 'train.py'}"
+        pipelines = {
+            one.match.path
+            for one in self.findings["orchestrated-pipeline"].shown
+            if one.tier == "automated" and one.match.path.endswith(".py")
+        }
+        named = [path for path in sorted(pipelines) if not SCORES.search(path)]
+        pipeline = min(named, key=lambda path: "train" not in path, default="")
+        started = pipeline or train or "train.py"
+        program = "python" if started.endswith(".py") else "Rscript"
+        run = self._runs(started) or f"{program} {started}"
         return {
             "ci": f"`{path or new.format('check')}`",
-            "ci_of_training": f"`{new.format('train')}`",
+            "ci_of_training": f"`{new.format('train') or path}`",
             "request": request,
             "schedule": schedule,
             "train": _code(train or notebook, "the training script"),
@@ -90,7 +150,7 @@ class Advice:
             "lock": self._lock(needed),
             "log": log,
             "register": register,
-            "owners": ".gitlab/CODEOWNERS" if "gitlab" in new else ".github/CODEOWNERS",
+            "owners": ".gitlab/CODEOWNERS" if request == "merge request" else ".github/CODEOWNERS",
         }
 
     def _lock(self, path: str) -> str:
@@ -105,23 +165,34 @@ class Advice:
             return f"Run `{'poetry' if 'tool.poetry' in (self.content.text(path) or '') else 'uv'} lock`"
         return f"Run `uv pip compile {path} -o requirements.lock.txt`"
 
-    def _vendor(self) -> tuple[str, tuple[str, str, str, str]]:
-        """Return the CI file that runs tests, else the first, and its vendor; GitHub without any."""
-        shown = {
-            one.match.path for one in self.findings["ci-build-test"].shown if one.tier != "declared"
-        }
-        workflows = [workflow.path for workflow in self.ci.workflows]
-        for path in sorted(workflows, key=lambda path: path not in shown):
-            for vendor in VENDORS:
-                if re.search(vendor[0], path, re.IGNORECASE):
-                    return path, vendor
+    def _vendor(self) -> tuple[str, tuple[str, str, str, str, str]]:
+        """Return the CI file that runs tests or judges changes, else the first, and its vendor.
+
+        On GitHub the path is empty without such a file: a new one takes the place of others.
+        """
+        shown = self.findings["ci-build-test"].shown
+        tests = {one.match.path for one in shown if one.tier == "used"}
+        checks = {one.match.path for one in shown if one.tier != "declared"}
+        checks |= {one.path for one in self.ci.workflows if CHANGES.search(one.squeezed)}
+
+        def rank(workflow: Workflow) -> tuple[bool, bool]:
+            return workflow.path not in tests, workflow.path not in checks
+
+        for workflow in sorted(self.ci.workflows, key=rank):
+            for column, text in enumerate((workflow.path, workflow.squeezed)):
+                for vendor in VENDORS:
+                    if re.search(vendor[column], text, re.IGNORECASE | re.MULTILINE):
+                        is_other = vendor is VENDORS[0] and workflow.path not in checks
+                        return "" if is_other else workflow.path, vendor
         return "", VENDORS[0]
 
     def _script(self, capability: str) -> str:
-        """Return the first Python file in which a capability was found; empty without one."""
-        shown = (one.match.path for one in self.findings[capability].shown)
+        """Return the first script in which a capability was found; empty without one."""
+        # Those of the tier `used` do it; what makes it automated may be elsewhere.
+        listed = sorted(self.findings[capability].shown, key=lambda one: one.tier != "used")
+        shown = (one.match.path for one in listed)
         return next(
-            (path for path in shown if path.endswith(".py") and not is_documentation(path)), ""
+            (path for path in shown if path.endswith(CODE) and not is_documentation(path)), ""
         )
 
     def _runs(self, name: str) -> str:
@@ -147,12 +218,3 @@ class Advice:
 
 def _code(name: str, otherwise: str = "") -> str:
     return f"`{name}`" if name else otherwise
-
-
-def exists(finding: Finding) -> str:
-    """Return where something of a capability exists already; empty if nothing does."""
-    shown = next((one.match for one in finding.shown if one.match.path), None)
-    if shown is None:
-        return ""
-    place = f"{shown.path}:{shown.line}" if shown.line else shown.path
-    return f"{place} {shown.text}" if shown.text != shown.path else place

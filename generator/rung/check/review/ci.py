@@ -1,19 +1,27 @@
 """CI files: what they run and when, without jobs, steps and blocks that never run."""
 
 import re
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 
 from rung.check.review import data_files, documents, shell
 from rung.check.review.content import Content
-from rung.check.review.data_files import Node, walk
-from rung.check.review.files import WILDCARDS
+from rung.check.review.data_files import NOTHING, Node, walk
+from rung.check.review.files import WILDCARDS, is_documentation, is_test
 from rung.check.review.predicates import Match
 from rung.check.review.prefilter import required
-from rung.check.review.runners import Command, Runners, commands_of
+from rung.check.review.runners import (
+    Command,
+    Runners,
+    commands_of,
+    ignores_failure,
+    shebang_of,
+    with_values,
+)
 from rung.check.review.shell import executed, joined
 
 COMMAND_KEY_NAMES = (
@@ -42,6 +50,11 @@ ELSEWHERE = re.compile(
     re.MULTILINE,
 )
 
+# In an app of AWS CDK.
+CDK_STEPS = re.compile(rb"\b(?:ShellStep|CodeBuildStep|BuildSpec\s*\.\s*from_?[oO]bject)\s*\(")
+CDK_COMMANDS = re.compile(r"\bcommands[\"']?\s*[:=]\s*\[([^\]]{0,2000})\]")
+QUOTED = re.compile(r"""(["'`])([^"'`\n]*)\1""")
+
 # In a Jenkinsfile.
 STARTS = re.compile(
     r"(?<![\"'$\w])(?:sh|bat|pwsh|powershell)\b\s*\(?\s*(?:script\s*:\s*)?"
@@ -53,8 +66,18 @@ IDLE = re.compile(
     r"|(?P<stage>\bwhen\s*\{\s*expression\s*\{\s*(?:return\s+)?false\b)"
     r"|\bdef\s+(?P<function>\w+)\s*\([^)\n]*\)\s*\{"
 )
+# Blocks and statements that go on after a failure.
+CAUGHT = re.compile(
+    r"\b(?:catchError\s?\([^)\n]{0,200}\bbuildResult:\s?(?:['\"](?:SUCCESS|UNSTABLE)|null)[^)\n]{0,200}\)"
+    r"|warnError\s?\([^)\n]{0,200}\)|(?P<tried>try))\s?\{"
+    r"|^[ \t]*+sh\s?\([^)]{0,500}\breturnStatus\s*:\s*true",
+    re.MULTILINE,
+)
+CATCH = re.compile(r"\}\s*catch\s*\([^)\n]*\)\s*\{")
+THROWS = re.compile(r"\b(?:throw|error|FAILURE|exit)\b")
 BRACE = re.compile(r"[{}]")
 MAX_BLOCKS = 200
+MAX_CAUGHT = 30
 
 # Conditions.
 FALSE = re.compile(r"false|never|0|!\s*true|not\(\s*true\s*\)", re.IGNORECASE)
@@ -66,10 +89,23 @@ UNEQUAL = re.compile(
 EXPRESSION = re.compile(r"\$\{\{(.*)\}\}", re.DOTALL)
 
 EVENT = re.compile(r"event_name|CI_PIPELINE_SOURCE|Build\.Reason", re.IGNORECASE)
-EVENT_IS = re.compile(r"""github\.event_name\s*==\s*(["'])(\w+)\1""")
-MAY_FAIL = ("continue-on-error", "allow_failure", "continueOnError", "soft_fail")
+EVENT_IS = re.compile(
+    r"""github\.event_name\s*(==|!=)\s*["'](\w+)["']|["'](\w+)["']\s*(==|!=)\s*github\.event_name"""
+)
+# Keys that give values to variables: in the file, and to the files that it calls.
+VALUES = ("env", "variables", "matrix", "inputs", "parameters")
+PASSED = ("with", "parameters")
 NOT_SCHEDULED = re.compile(r"!=\s*[\"']?schedule|\bne\([^)]*schedule", re.IGNORECASE)
 
+INPUT = re.compile(r"\b(?:inputs|parameters)\.\w")
+PASSES = re.compile(r"^[ \t-]*(?:with|parameters)[ \t]*:", re.MULTILINE)
+ASSIGNMENTS = re.compile(r"(?<!\S)(\w+)=([^\s\"']+)")  # of Travis: `env: venv=a tests=b`
+
+# Keys of commands whose failure no longer counts.
+AFTERWARDS = ("after_script", "after_success", "after_failure")
+
+Lines = tuple[int, int]  # the first and the last
+WHOLE: Lines = (1, 1_000_000)  # all lines of a file
 Jobs = Mapping[str | None, Node]  # the top-level entries of a document, by name
 
 # `if` of GitHub, `condition` and `enabled` of Azure, `when` of GitLab and CircleCI, `$if` of Taskcluster.
@@ -83,11 +119,7 @@ RUNS_ANYWAY = re.compile(r"always\(|cancelled\(|failure\(")
 
 
 class CI:
-    """The CI of a repository.
-
-    Attributes:
-        workflows: The files that an event starts, and those that their live parts include or call.
-    """
+    """The CI files that an event starts, and those that their live parts include or call."""
 
     def __init__(self, content: Content, runners: Runners) -> None:
         self.content = content
@@ -99,28 +131,52 @@ class CI:
         files = self.content.files
         roots = [*files.find(*files.reading.ci), *self._by_content()]
         texts = self._texts(roots)
+        self.passed = _passed(texts)
         hidden = Counter(MENTIONS.findall("\n".join(texts.values())))
         workflows: dict[str, Workflow] = {}
         live: set[str] = set()
         waiting = deque((path, False) for path in files.cheap_first(roots))
+        in_vain: deque[tuple[str, bool]] = deque()  # of jobs and steps whose failure is ignored
         number = 0
-        while waiting:
-            path, is_included = waiting.popleft()
+        while waiting or in_vain:
+            may_fail = not waiting
+            path, is_included = (waiting or in_vain).popleft()
             if path in live or path not in texts:
                 continue
             if path not in workflows:
-                if files.clock.stops(files.left_out, path) or number > MAX_COMMANDS:
-                    files.left_out.note("CI files whose commands were not followed", path)
-                    files.left_out.out_of_time = True
+                if files.stops(path) or number > MAX_COMMANDS:
+                    reason = "CI files whose commands were not followed"
+                    files.left_out.note(reason, path, partial=True)
                     break
                 workflows[path] = self._workflow(path, texts[path], hidden)
                 number += len(workflows[path].commands)
             if is_included or not workflows[path].is_called:
                 live.add(path)
-                included = self._included(path, workflows[path].text or texts[path])
-                waiting += [(other, True) for other in included]
+                if may_fail:
+                    workflows[path] = self._workflow(path, texts[path], hidden, [WHOLE])
+                text = workflows[path].text or texts[path]
+                in_vain += [(other, True) for other in self._included(path, text)]
+                if not may_fail:
+                    text = _without_lines(text, workflows[path].may_fail)
+                    waiting += [(other, True) for other in self._included(path, text)]
         ordered = dict.fromkeys((*roots, *texts))
-        return [workflows[path] for path in ordered if path in live]
+        return [*(workflows[path] for path in ordered if path in live), *self._in_cdk()]
+
+    def _in_cdk(self) -> Iterator["Workflow"]:
+        """Yield the CI that apps of AWS CDK describe: the commands of its steps."""
+        files = self.content.files
+        for path in files.find("**/*.py", "**/*.ts") if files.find("**/cdk.json") else ():
+            if is_test(path) or is_documentation(path) or files.stops(path):
+                continue
+            if not CDK_STEPS.search(files.read(path) or b""):
+                continue
+            text = documents.without_comments(path, self.content.text(path) or "")
+            own = [
+                Command(quoted[2], path, text.count("\n", 0, listed.start(1) + quoted.start()) + 1)
+                for listed in CDK_COMMANDS.finditer(text)
+                for quoted in QUOTED.finditer(listed[1])
+            ]
+            yield Workflow(path, text, [], list(self.runners.follow(own)))
 
     def _texts(self, roots: Sequence[str]) -> dict[str, str]:
         """Return the text, without comments, of each CI file and all that it may include."""
@@ -130,7 +186,7 @@ class CI:
         waiting = deque(files.cheap_first(roots))
         while waiting and len(visited) < MAX_FILES:
             path = waiting.popleft()
-            if files.clock.stops(files.left_out, path):
+            if files.stops(path):
                 break
             if path not in visited:
                 visited.add(path)
@@ -148,7 +204,7 @@ class CI:
             for patterns in files.reading.ci_by_content
         ]
         for path in files.find("**/*.yml", "**/*.yaml"):
-            if files.clock.stops(files.left_out, path):
+            if files.stops(path):
                 return
             raw = (files.read(path) or b"").lower()
             possible = [
@@ -175,37 +231,48 @@ class CI:
                     if glob.count("*") <= WILDCARDS:
                         yield from self.content.files.find(glob)
 
-    def _workflow(self, path: str, text: str, hidden: Mapping[str, int]) -> "Workflow":
+    def _workflow(
+        self, path: str, text: str, hidden: Mapping[str, int], may_fail: Sequence[Lines] = ()
+    ) -> "Workflow":
         if documents.ending(path) == "jenkinsfile":
             text = _without_idle_blocks(text)
-            scripts = _jenkins_scripts(text)
+            caught = list(_caught(text))
             own = [
-                command for script, line in scripts for command in commands_of(script, path, line)
+                replace(command, may_fail=command.may_fail or _inside(line, caught))
+                for script, line in _jenkins_scripts(text)
+                for command in commands_of(script, path, line, _ends_early(script))
             ]
             commands = list(self.runners.follow(own))
-            return Workflow(path, text, [], commands, commands if _is_scheduled(text) else [])
+            scheduled = commands if _is_scheduled(text) else []
+            return Workflow(path, text, [], commands, scheduled, may_fail=caught)
         try:
             nodes = data_files.read(path, text)
         except data_files.UnreadableError:
-            self.content.files.left_out.note("data files that do not parse", path)
+            self.content.files.left_out.note_file("data files that do not parse", path)
             return Workflow(path, "")
         nodes, dead = _without_idle_jobs(nodes, hidden)
-        may_fail = list(_may_fail(nodes))
-        lines = text.split("\n")
-        for first, last in dead:
-            lines[first - 1 : last] = [""] * len(lines[first - 1 : last])
+        may_fail = [*may_fail, *_may_fail(nodes)]
+        lines = _without_lines(text, dead).split("\n")
         own, named = _settings(nodes, path, lines)
         own = [
-            replace(command, may_fail=True) if _inside(command.line, may_fail) else command
+            replace(command, may_fail=command.may_fail or _inside(command.line, may_fail))
             for command in own
         ]
-        commands = scheduled = list(self.runners.follow(own))
+        values = _values(nodes, VALUES)
+        for name, passed in self.passed.items():
+            values[name] += passed
+        own = [expanded for command in own for expanded in with_values(command, values)]
+        by_hand = any(map(_is_started_by_hand, nodes))
+        commands = scheduled = [
+            replace(command, by_hand=by_hand) for command in self.runners.follow(own)
+        ]
+        may_fail += [WHOLE] if by_hand else []
         if not _is_scheduled("\n".join(lines)):
             scheduled = []
         elif unscheduled := list(_not_on_a_schedule(nodes)):
             own = [command for command in own if not _inside(command.line, unscheduled)]
             scheduled = list(self.runners.follow(own))
-        is_called = any(_is_called(node.get("on")) for node in nodes)
+        is_called = any(_events(node) == {"workflow_call"} for node in nodes)
         raw_lines = text.split("\n")
         return Workflow(
             path, "\n".join(lines), named, commands, scheduled, is_called, raw_lines, may_fail
@@ -263,10 +330,19 @@ class Workflow:
             number, line = self.lines[self.squeezed.count("\n", 0, position)]
             text = (self.raw_lines[number - 1] if self.raw_lines else line).strip()
             yield Match(self.path, number, text, may_fail=_inside(number, self.may_fail))
+            if WHOLE in self.may_fail:
+                return  # the other lines say no more
 
 
 def _inside(line: int, ranges: Iterable[tuple[int, int]]) -> bool:
     return any(first <= line <= last for first, last in ranges)
+
+
+def _without_lines(text: str, ranges: Iterable[tuple[int, int]]) -> str:
+    lines = text.split("\n")
+    for first, last in ranges:
+        lines[first - 1 : last] = [""] * len(lines[first - 1 : last])
+    return "\n".join(lines)
 
 
 def _filled(text: str) -> list[tuple[int, str]]:
@@ -279,11 +355,32 @@ def _is_scheduled(text: str) -> bool:
     return SCHEDULED.search("\n".join(line for _, line in _filled(text))) is not None
 
 
-def _is_called(events: Node | None) -> bool:
-    """Return whether a workflow of GitHub runs only when another calls it."""
-    if events is None:
-        return False
-    return {"workflow_call"} == ({key for key, _ in events.entries if key} or set(events.texts()))
+def _passed(texts: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the values that CI files pass to those that they call, by the names of the inputs."""
+    values: dict[str, list[str]] = defaultdict(list)
+    if any(INPUT.search(text) for text in texts.values()):
+        for path, text in texts.items():
+            try:
+                nodes = data_files.read(path, text) if PASSES.search(text) else []
+            except data_files.UnreadableError:
+                continue
+            for name, passed in _values(nodes, PASSED).items():
+                values[name] += passed
+    return values
+
+
+def _values(nodes: Iterable[Node], keys: Sequence[str]) -> dict[str, list[str]]:
+    """Return the values of variables by name, as they stand below some keys."""
+    values: dict[str, list[str]] = defaultdict(list)
+    for key, node in (entry for document in nodes for entry in walk(document)):
+        for name, below in [(key, node), *walk(node)] if key in keys else ():
+            if name and name not in keys:
+                values[name] += below.texts() + below.get("default").texts()
+            if stated := below.get("name").value:  # of Azure, a list of mappings
+                values[stated] += [*below.get("value").texts(), *below.get("default").texts()]
+            for assigned, value in ASSIGNMENTS.findall("\n".join(below.texts())):
+                values[assigned].append(value)
+    return values
 
 
 def _settings(
@@ -291,10 +388,7 @@ def _settings(
 ) -> tuple[list[Command], list[str]]:
     """Return the commands of a CI file, and the values of its other settings.
 
-    Args:
-        nodes: Documents of the file.
-        path: Path of the file.
-        lines: Lines of the file; names and commands that execute nothing are removed from them.
+    Names and commands that execute nothing are removed from the lines.
     """
     own: list[Command] = []
     named: list[str] = []
@@ -360,6 +454,25 @@ def _jenkins_scripts(text: str) -> Iterator[tuple[str, int]]:
         yield script, text.count("\n", 0, match.start()) + 1
 
 
+def _ends_early(script: str) -> bool:
+    """Return whether the shell of a step of Jenkins ends once a command fails; it has -e by default."""
+    shebang = shebang_of(script)
+    return shell.errexit_after(shebang, not shebang)
+
+
+def _caught(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the first and last line of each part of a Jenkinsfile whose failure is ignored."""
+    for match in islice(CAUGHT.finditer(text), MAX_CAUGHT):
+        is_block = match[0].endswith("{")
+        end = _block_end(text, match.end()) if is_block else match.end()
+        if match["tried"]:
+            handler = CATCH.match(text, end)
+            if not handler or THROWS.search(text, handler.end(), _block_end(text, handler.end())):
+                continue
+        start = match.end() - len(match[0].lstrip())
+        yield text.count("\n", 0, start) + 1, text.count("\n", 0, end) + 1
+
+
 def _without_idle_blocks(text: str) -> str:
     """Return a Jenkinsfile without blocks below a false condition and without unused functions."""
     position = 0
@@ -401,25 +514,13 @@ def _block_end(text: str, position: int) -> int:
 def _without_idle_jobs(
     documents_: Sequence[Node], used: Mapping[str, int]
 ) -> tuple[list[Node], list[tuple[int, int]]]:
-    """Remove jobs and steps that never run.
-
-    Args:
-        documents_: Documents of a CI file; they are changed.
-        used: How often all CI files name each hidden job of GitLab, which others extend.
-
-    Returns:
-        The remaining documents, and the first and last line of each removed part.
-    """
+    """Return what is left without jobs and steps that never run, and the lines of each removed part."""
     dead: list[tuple[int, int]] = []
     left = []
     for document in documents_:
-        workflow, events = document.get("workflow"), _events(document)
+        events = _events(document)
         _without_foreign_events(document, events)
-        if (
-            events == set()
-            or _never(document, {})
-            or (workflow is not None and _never(workflow, {}))
-        ):
+        if events == set() or _never(document, {}) or _never(document.get("workflow"), {}):
             dead.append((document.line, document.last))
             continue
         dead += _remove_hidden(document, used)
@@ -433,13 +534,16 @@ def _without_idle_jobs(
 def _events(document: Node) -> set[str] | None:
     """Return the events that start a workflow of GitHub; None if it names none."""
     on = document.get("on")
-    if on is None or on.value == "":
+    if not on or on.value == "":
         return None
     never = {
         event
         for event, settings in on.entries
         for filters in [{key: below.texts() for key, below in settings.entries}]
-        if "**" in [*filters.get("branches-ignore", []), *filters.get("paths-ignore", [])]
+        if (
+            "**" in [*filters.get("branches-ignore", []), *filters.get("paths-ignore", [])]
+            or all(name.startswith("!") for name in filters.get("branches") or [""])
+        )
         and filters.keys().isdisjoint({"tags", "tags-ignore"})
     }
     return {event for event, _ in on.entries if event and event not in never} | (
@@ -451,29 +555,55 @@ def _without_foreign_events(document: Node, events: AbstractSet[str] | None) -> 
     """Make comparisons with events false that a workflow of GitHub never has."""
     if not events or "workflow_call" in events:
         return  # an event of its own, or that of the workflow that calls it
+
+    def known(match: re.Match[str]) -> str:
+        event = match[2] or match[3]
+        never = event not in events if "==" in match[0] else events == {event}
+        return "false" if never else match[0]
+
     for key, node in walk(document):
         if key == "if" and node.value and "event_name" in node.value:
-            node.value = EVENT_IS.sub(
-                lambda match: match[0] if match[2] in events else "false", node.value
-            )
+            node.value = EVENT_IS.sub(known, node.value)
 
 
 def _may_fail(documents_: Sequence[Node]) -> Iterator[tuple[int, int]]:
-    """Yield the first and last line of each job and step whose failure is ignored."""
+    """Yield the lines of each job and step whose failure is ignored."""
     for document in documents_:
         jobs = dict(document.entries)
-        for _, node in walk(document):
-            setting = node if node.value is None else None
-            for _ in range(MAX_EXTENDED):
-                if setting is None:
-                    break
-                values = {key: below.value for key, below in setting.entries}
-                if "true" in [(values.get(name) or "").lower() for name in MAY_FAIL]:
-                    yield node.line, node.last
-                    break
-                extends = setting.get("extends") or setting.get("<<")
-                named = extends.texts() if extends else []
-                setting = jobs.get(named[-1]) if named else extends
+        for key, node in walk(document):
+            if key in AFTERWARDS or _ignores_failure(node, jobs):
+                yield node.line, node.last
+        for matrix in (document.get("jobs"), document.get("matrix")):  # of Travis
+            allowed = [_stated(job) for _, job in matrix.get("allow_failures").entries]
+            for _, job in matrix.get("include").entries:
+                if any(each and each <= _stated(job) for each in allowed):
+                    yield job.line, job.last
+
+
+def _stated(job: Node) -> set[tuple[str | None, str]]:
+    return {(key, text) for key, below in job.entries for text in below.texts()}
+
+
+def _ignores_failure(node: Node, jobs: Jobs) -> bool:
+    """Return whether a job or step says that its failure is ignored, or a job that it extends."""
+    rules = node.get("rules").entries
+    if rules and all(ignores_failure(rule) for _, rule in rules):
+        return True
+    for _ in range(MAX_EXTENDED if node.value is None else 0):
+        stated = ignores_failure(node)
+        if stated is not None or not node:
+            return bool(stated)
+        extends = node.get("extends") or node.get("<<")
+        named = [] if extends.is_mapping else extends.texts()
+        node = jobs.get(named[-1], NOTHING) if named else extends
+    return False
+
+
+def _is_started_by_hand(document: Node) -> bool:
+    """Return whether only a person starts a workflow of GitHub or a pipeline of Azure."""
+    by_itself = document.get("schedules") or document.get("resources")
+    is_off = document.get("trigger").value == document.get("pr").value == "none"
+    return (is_off and not by_itself) or _events(document) == {"workflow_dispatch"}
 
 
 def _remove_hidden(document: Node, used: Mapping[str, int]) -> Iterator[tuple[int, int]]:
@@ -521,8 +651,7 @@ def _remove_conditional(document: Node) -> Iterator[tuple[int, int]]:
 def _remove_dependents(document: Node) -> Iterator[tuple[int, int]]:
     """Remove jobs of GitHub that need a removed job; yield their lines."""
     jobs = document.get("jobs")
-    for _ in range(MAX_ROUNDS if jobs is not None and jobs.is_mapping else 0):
-        assert jobs is not None
+    for _ in range(MAX_ROUNDS if jobs.is_mapping else 0):
         left = {key for key, _ in jobs.entries}
         kept = [(key, job) for key, job in jobs.entries if not _never_starts(job, left)]
         named = {key for key, _ in kept}
@@ -534,15 +663,13 @@ def _remove_dependents(document: Node) -> Iterator[tuple[int, int]]:
 
 def _never_starts(job: Node, jobs: AbstractSet[str | None]) -> bool:
     needs, condition = job.get("needs"), job.get("if")
-    if needs is None or jobs >= set(needs.texts()):
-        return False
-    return not (condition and condition.value and RUNS_ANYWAY.search(condition.value))
+    return not jobs >= set(needs.texts()) and not RUNS_ANYWAY.search(condition.value or "")
 
 
 def _remove_unlisted(document: Node) -> Iterator[tuple[int, int]]:
     """Remove jobs of CircleCI that no workflow lists; yield their lines."""
     jobs, workflows = document.get("jobs"), document.get("workflows")
-    if jobs is None or workflows is None:
+    if not jobs or not workflows:
         return
     named = {name for key, node in walk(workflows) for name in (key, node.value)}
     yield from ((job.line, job.last) for key, job in jobs.entries if key not in named)
@@ -559,9 +686,9 @@ def _never(node: Node, jobs: Jobs) -> bool:
         return not any(key in ("changes", "exists", "else") for key, _ in node.entries)
     matrix = node.get("strategy", "matrix")
     ignored = node.get("filters", "branches", "ignore")  # of CircleCI
-    if ignored is not None and "/.*/" in ignored.texts() and not node.get("filters", "tags"):
+    if "/.*/" in ignored.texts() and not node.get("filters", "tags"):
         return True
-    if matrix is not None and any(
+    if any(
         key not in ("include", "exclude") and not axis.entries and axis.value is None
         for key, axis in matrix.entries
     ):
@@ -574,7 +701,7 @@ def _rules(node: Node, jobs: Jobs, visited: set[int]) -> list[Node]:
     """Return the rules of a job of GitLab: its own, or those of the job that it extends."""
     visited.add(id(node))
     rules = node.get("rules")
-    if rules is not None:
+    if rules:
         listed = []
         for _, rule in rules.entries:
             name, *rest = ["", ""] if rule.is_mapping else [*rule.texts(), ""]
@@ -584,8 +711,7 @@ def _rules(node: Node, jobs: Jobs, visited: set[int]) -> list[Node]:
             else:
                 listed += _rules(other, jobs, visited)
         return listed
-    named = node.get("extends")
-    extended = [jobs.get(name) for name in reversed(named.texts())] if named else []
+    extended = [jobs.get(name) for name in reversed(node.get("extends").texts())]
     merged = [below for key, below in node.entries if key == "<<"]
     for other in filter(None, [*merged, *extended]):
         is_new = id(other) not in visited and len(visited) <= MAX_EXTENDED
@@ -604,20 +730,14 @@ def _not_on_a_schedule(documents_: Sequence[Node]) -> Iterator[tuple[int, int]]:
 
 
 def _waits_for_another_event(node: Node, jobs: Jobs) -> bool:
-    when, exceptions, rules = node.get("when"), node.get("except"), node.get("rules")
-    if when is not None and when.value == "manual":
-        return True
-    if exceptions is not None and "schedules" in exceptions.texts():
+    if node.get("when").value == "manual" or "schedules" in node.get("except").texts():
         return True
     conditions = [below.value for key, below in node.entries if key in SWITCHES and below.value]
     if any(map(_names_another_event, conditions)):
         return True
-    return (
-        rules is not None
-        and bool(rules.entries)
-        and all(
-            _never(rule, jobs) or _waits_for_another_event(rule, jobs) for _, rule in rules.entries
-        )
+    rules = node.get("rules").entries
+    return bool(rules) and all(
+        _never(rule, jobs) or _waits_for_another_event(rule, jobs) for _, rule in rules
     )
 
 

@@ -43,9 +43,7 @@ class Commands:
 
     def _image_commands(self) -> Iterator[Command]:
         files = self.content.files
-        for path in files.cheap_first(files.find(*IMAGES)):
-            if files.clock.stops(files.left_out, path):
-                return
+        for path in files.in_time(files.find(*IMAGES)):
             text = documents.without_comments("Dockerfile", self.content.text(path) or "")
             for instruction in commands_of(text, path, 1):
                 if match := INSTRUCTION.match(instruction.text):
@@ -53,9 +51,7 @@ class Commands:
 
     def _manifest_commands(self) -> Iterator[Command]:
         files = self.content.files
-        for path in files.cheap_first(self.content.manifests):
-            if files.clock.stops(files.left_out, path):
-                return
+        for path in files.in_time(self.content.manifests):
             for document in self.content.data(path):
                 for key, node in data_files.walk(document):
                     if key in CONTAINER_KEYS and (command := joined(node.texts())):

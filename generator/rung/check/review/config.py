@@ -50,8 +50,7 @@ def read(content: Content, levels: Sequence[Level], today: date) -> Config:
     statements: dict[str, Statement] = {}
     notes: list[str] = []
     for table, kind in KINDS.items():
-        entries = document.get(table)
-        for name, node in entries.entries if entries else []:
+        for name, node in document.get(table).entries:
             statement = _statement(kind, str(name), node, known)
             if statement.until < today:
                 notes.append(f"The {kind} of `{name}` in {FILE} expired on {statement.until}.")
@@ -80,7 +79,10 @@ def _document(content: Content) -> Node:
 def _statement(kind: str, name: str, node: Node, known: set[str]) -> Statement:
     where = f"{FILE}, [{kind}s.{name}]"
     if name not in known:
-        raise RungError(f"{where}: there is no capability of that name. `rung levels` has them.")
+        raise RungError(
+            f"{where}: there is no capability of that name. `rung levels` has them; "
+            "those of your organisation need `--capabilities`."
+        )
     fields = {str(key): below.value or "" for key, below in node.entries}
     for key in sorted(KEYS[kind]):
         if not fields.get(key, "").strip():
@@ -97,7 +99,7 @@ def _statement(kind: str, name: str, node: Node, known: set[str]) -> Statement:
 def _game(document: Node, rung: tuple[Mapping[str, str], str] | None) -> tuple[str, str]:
     for key in ("use_case", "game"):  # `game` is what the docs called it before
         node = document.get(key)
-        if node is None:
+        if not node:
             continue
         if node.value not in GAMES[1:]:
             raise RungError(

@@ -1,7 +1,7 @@
 """The content of a repository's files as text, Python source or data, read on demand."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -34,9 +34,7 @@ def load_examples(folder: Path) -> Mapping[str, frozenset[str]]:
 class Content:
     """The content of a repository's files; a file that does not parse is None, and counted.
 
-    Args:
-        files: Files of the repository.
-        examples: Lines of the example documents by file name; they do not count.
+    The lines of example documents do not count.
     """
 
     def __init__(self, files: Files, examples: Mapping[str, frozenset[str]] | None = None) -> None:
@@ -118,6 +116,10 @@ class Content:
 
     def data(self, path: str) -> Sequence[Node]:
         """Return the documents of a YAML, TOML or JSON file; none if it does not parse."""
+        return self.parsed(path) or []
+
+    def parsed(self, path: str) -> Sequence[Node] | None:
+        """Return the documents of such a file; None if it does not parse."""
         text = self.text(path, self.files.limits.data)
         if text is None:
             return []
@@ -129,8 +131,14 @@ class Content:
             text = text[4:].partition("\n---")[0]
         nodes = self._nodes(path, text)
         if nodes is None:
-            self.files.left_out.note("data files that do not parse", path)
-        return nodes or []
+            self.files.left_out.note_file("data files that do not parse", path)
+        return nodes
+
+    def documents(self, *globs: str) -> Iterator[tuple[str, Node]]:
+        """Yield the documents of the data files that match one of the globs, with their paths."""
+        for path in self.files.find(*globs):
+            for document in self.data(path):
+                yield path, document
 
     def _nodes(self, path: str, text: str) -> Sequence[Node] | None:
         """Return the documents of a text; those of manifests are cached."""
@@ -162,25 +170,23 @@ def _live(path: str, document: Node) -> Node | None:
     That are suspended resources of Kubernetes, stages of DVC that are frozen or run nothing, and
     hooks of pre-commit that only a person starts.
     """
-    suspended = document.get("spec", "suspend")
-    if suspended is not None and suspended.value == "true":
+    if document.get("spec", "suspend").value == "true":
         return None
-    stages = document.get("stages") if path.endswith("dvc.yaml") else None
-    if stages is not None:
+    stages = document.get("stages")
+    if stages and path.endswith("dvc.yaml"):
         # A stage of `foreach` or `matrix` has its keys below `do`.
         named = [(name, stage.get("do") or stage, stage) for name, stage in stages.entries]
         stages.entries = [
             (name, body)
             for name, body, stage in named
-            if not _is_idle(body) and not _is(stage, "frozen") and not _is(body, "frozen")
+            if not _is_idle(body)
+            and "true" not in (stage.get("frozen").value, body.get("frozen").value)
         ]
         if not stages.entries:
             document.entries = [entry for entry in document.entries if entry[1] is not stages]
-    repos = document.get("repos") if ".pre-commit-config.y" in path else None
     default = document.get("default_stages")
-    for _, repo in repos.entries if repos else []:
-        hooks = repo.get("hooks")
-        if hooks is not None:
+    for _, repo in document.get("repos").entries if ".pre-commit-config.y" in path else []:
+        if hooks := repo.get("hooks"):
             hooks.entries = [
                 (key, hook)
                 for key, hook in hooks.entries
@@ -189,15 +195,9 @@ def _live(path: str, document: Node) -> Node | None:
     return document
 
 
-def _is(node: Node, name: str) -> bool:
-    below = node.get(name)
-    return below is not None and below.value == "true"
-
-
 def _is_idle(stage: Node) -> bool:
     """Return whether a stage of DVC runs nothing, for example only prints."""
-    command = stage.get("cmd")
-    texts = command.texts() if command else []
+    texts = stage.get("cmd").texts()
     return bool(texts) and not any(shell.executed(text) or ">" in text for text in texts)
 
 

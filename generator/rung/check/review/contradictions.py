@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from rung.levels.ladder import GAMES, Claim, Level
+from rung.system import globs
 from rung.system.printable import printable
 
 GAME = "use_case"
@@ -35,15 +36,11 @@ def contradictions(
     levels: Sequence[Level],
     folders: Collection[str],
     files: Collection[str],
+    early: Collection[str],
 ) -> Iterator[str]:
-    """Say how the game and the rung of a project contradict the files in some folders.
+    """Say how a project's game and rung contradict the files in folders that follow from them.
 
-    Args:
-        answers: By question, `use_case` among them.
-        source: The file that holds them.
-        levels: The ladder.
-        folders: Whose files follow from the answers, as `ops/`.
-        files: All paths of the project, in lower case.
+    `early` are globs of the documents that a project may have before its rung brings them.
     """
     if not answers.get("level", "").isdecimal():
         return
@@ -57,19 +54,19 @@ def contradictions(
             left[path] = left.get(path, True) and is_above
             if rung is not None and not is_above and owned.is_wanted(answers):
                 wanted.setdefault((folder, rung), set()).add(path)
+    if answers.get("documents") == "now" and answers[GAME] == "governance":  # on any rung
+        left |= dict.fromkeys(globs.matching(left, early), False)
     there = sorted(path for path, is_left in left.items() if is_left and path.lower() in files)
     groups = [
         paths for paths in wanted.values() if not {path.lower() for path in paths} & set(files)
     ]
     missing = sorted(path for paths in groups for path in paths)
     said = f"{printable(source)} says `use_case: {answers[GAME]}` and `level: {level}`, which"
-    remedy = (
-        "If somebody edited it, restore it from git; `rung climb` changes an answer and its files"
-    )
+    remedy = "If it was edited by hand, restore it from git; `rung climb` changes an answer and its files"
     if there:
-        yield f"{said} does not bring {_named(there)}, and there it is. {remedy}."
+        yield f"{said} does not bring {_named(there)}, which is there. {remedy}."
     if missing:
-        yield f"{said} brings {_named(missing)}, and there is none of that. {remedy}."
+        yield f"{said} brings {_named(missing)}, which is missing. {remedy}."
 
 
 def _owned(levels: Sequence[Level]) -> Iterator[_Owned]:

@@ -45,14 +45,15 @@ class Node:
     last: int = 0
     first: int = 0
 
-    def get(self, *names: str) -> "Node | None":
-        """Return the node below these keys; None if there is none."""
+    def __bool__(self) -> bool:
+        """Whether the file has it."""
+        return self is not NOTHING
+
+    def get(self, *names: str) -> "Node":
+        """Return the node below these keys; NOTHING, which is false, if there is none."""
         current = self
         for name in names:
-            below = next((node for key, node in current.entries if key == name), None)
-            if below is None:
-                return None
-            current = below
+            current = next((node for key, node in current.entries if key == name), NOTHING)
         return current
 
     @property
@@ -71,6 +72,9 @@ class Node:
         if self.value is not None:
             return [self.value]
         return [node.value for _, node in self.entries if node.value is not None]
+
+
+NOTHING = Node(0)
 
 
 class UnreadableError(ValueError):

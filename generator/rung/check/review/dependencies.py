@@ -5,21 +5,15 @@ from collections.abc import Iterator
 
 from rung.check.review.content import Content
 from rung.check.review.data_files import Node, walk
-from rung.check.review.reachability import is_documentation, is_test
+from rung.check.review.files import is_documentation, is_test
 
 NAME = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?\s*(?=$|[<>=!~;@ ,(])")
 # In a compiled list of requirements: what required the package, and what says that the team did.
 VIA = re.compile(r"^\s*via\b(.*)", re.DOTALL)
 DIRECT = re.compile(r"(?:^|\s)-[rc]\b|\((?:pyproject\.toml|setup\.(?:py|cfg))\)")
 QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
-LISTS = {
-    "dependencies",
-    "requires",
-    "dev-dependencies",
-    "dev_dependencies",
-    "pip",
-    "install_requires",
-}
+LIST_NAMES = "dependencies requires dev-dependencies dev_dependencies pip install_requires"
+LISTS = set(LIST_NAMES.split())
 TABLES = {"dependencies", "dev-dependencies", "packages", "dev-packages"}
 
 
@@ -38,9 +32,9 @@ def read(content: Content) -> dict[str, tuple[str, int, str]]:
     paths = content.files.find(*content.files.reading.dependencies)[:2_000]
     paths = content.files.cheap_first(path for path in paths if not is_test(path))
     named = (document.get("project", "name") for document in content.data("pyproject.toml"))
-    own = {node.value for node in named if node is not None}
+    own = {node.value for node in named if node}
     for path in sorted(paths, key=is_documentation):
-        if content.files.clock.stops(content.files.left_out, path):
+        if content.files.stops(path):
             break
         for text, line in _requirements(content, path, own):
             match = NAME.match(text)
@@ -62,8 +56,7 @@ def _requirements(content: Content, path: str, own: set[str | None]) -> Iterator
             yield from _toml_requirements(document)
     elif name.endswith((".yml", ".yaml")):
         for document in content.data(path):
-            dependencies = document.get("dependencies")
-            for _, node in walk(dependencies) if dependencies else []:
+            for _, node in walk(document.get("dependencies")):
                 if node.value:
                     yield re.sub(r"^[\w.-]+::", "", node.value), node.line
     elif name == "setup.py":
@@ -89,7 +82,7 @@ def _toml_requirements(document: Node) -> Iterator[tuple[str, int]]:
     groups = document.get("dependency-groups")
     optional = document.get("project", "optional-dependencies")
     for table in (groups, optional):
-        for _, node in table.entries if table else []:
+        for _, node in table.entries:
             yield from _texts(node)
     for key, node in walk(document):
         if key in LISTS and not node.is_mapping:

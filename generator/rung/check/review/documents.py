@@ -32,25 +32,11 @@ HASH = re.compile(
 )
 SLASHES = re.compile(r"//(?<!\S//).*")
 DASHES = re.compile(r"--(?<!\S--).*")
-HASH_ENDINGS = {
-    *(
-        "yaml",
-        "yml",
-        "toml",
-        "sh",
-        "bash",
-        "cfg",
-        "ini",
-        "txt",
-        "mk",
-        "tf",
-        "hcl",
-        "in",
-        "r",
-        "rego",
-    ),
-    *("makefile", "dockerfile", "justfile", "codeowners", "gitattributes", "procfile", "pipfile"),
-}
+HASH_ENDING_NAMES = (
+    "yaml yml toml sh bash cfg ini txt mk tf hcl in r rego makefile dockerfile justfile codeowners "
+    "gitattributes procfile pipfile"
+)
+HASH_ENDINGS = set(HASH_ENDING_NAMES.split())
 RECIPES = {"makefile", "mk", "sh", "bash", "justfile"}  # files of commands, line by line
 SLASH_ENDINGS = {"js", "ts", "bicep", "proto", "groovy", "go", "java", "scala", "jenkinsfile"}
 

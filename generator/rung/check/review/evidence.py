@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from itertools import islice, zip_longest
 from typing import Any
 
@@ -26,12 +27,7 @@ COMBINING = ("all", "any", "none", "same_file", "leads_to")  # predicates of pre
 
 
 class Evidence:
-    """The matches of predicates in a repository.
-
-    Args:
-        content: Content of the repository.
-        predicates: All predicates that will be looked up: each file is read once for all of them.
-    """
+    """The matches of predicates in a repository; each file is read once for all of them."""
 
     def __init__(self, content: Content, predicates: Iterable[Predicate]) -> None:
         self.content = content
@@ -56,10 +52,7 @@ class Evidence:
     ) -> list[Match]:
         """Return the matches of a predicate in code that may run; none if it does not hold.
 
-        Args:
-            predicate: The predicate.
-            used: The predicate of the tier `used`, which `reached` refers to.
-            enforced: Whether a command counts only if its failure is not ignored.
+        `reached` refers to the predicate of the tier `used`. If enforced, no failure may be ignored.
         """
 
         def accept(match: Match) -> bool:
@@ -84,8 +77,8 @@ class Evidence:
     def _matches(self, predicate: Predicate, accept: Accept, used: Predicate) -> list[Match]:
         files = self.content.files
         if files.clock.is_up():
-            files.left_out.note("pieces of evidence not looked for in time", str(predicate)[:80])
-            files.left_out.out_of_time = True
+            reason = "pieces of evidence not looked for in time"
+            files.left_out.note(reason, str(predicate)[:80], partial=True)
             return []
         if predicate == "reached":
             return self._matches(used, self._within(self.reachability.reached, accept), None)
@@ -134,8 +127,7 @@ class Evidence:
         targets = {match.path for matches in others for match in matches if not match.only_declared}
         for number, start in enumerate(dict.fromkeys(match.path for match in first)):
             if number >= MAX_STARTS:
-                files.left_out.note("files whose imports were not followed", start)
-                files.left_out.out_of_time = True
+                files.left_out.note("files whose imports were not followed", start, partial=True)
                 break
             within = self._within(self.reachability.reachable_from(start, targets))
             ends = [list(filter(within, matches)) for matches in others]
@@ -170,14 +162,17 @@ class Evidence:
             self.matched[regex.pattern, command] = matches
         return matches
 
-    def _ci_matches(self, predicate: Mapping[str, str], accept: Accept) -> Iterator[Match]:
+    def _ci_matches(self, predicate: Mapping[str, Any], accept: Accept) -> Iterator[Match]:
         says = re.compile(predicate["ci_says"], FLAGS) if "ci_says" in predicate else None
         for workflow in self.ci.workflows:
             matches: list[Match] = []
             if says:
                 matches += islice(filter(accept, workflow.search(says)), 1)
             if "ci_runs" in predicate and (matches or not says):
-                run = self._run_matches(predicate["ci_runs"], workflow.commands)
+                commands = workflow.commands
+                if predicate.get("by_hand"):
+                    commands = [replace(command, by_hand=False) for command in commands]
+                run = self._run_matches(predicate["ci_runs"], commands)
                 matches += (runs := list(islice(filter(accept, run), 1)))
                 if not runs:
                     continue

@@ -9,18 +9,18 @@ import re
 import stat
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-import yaml
+import msgspec
 from pathspec import GitIgnoreSpec
 
 from rung.errors import RungError
-from rung.system import plain_yaml
+from rung.levels import ladder
 
 CACHE_BYTES = 24_000_000
 WALK = 0.6  # part of the time that listing the files may take
@@ -36,8 +36,13 @@ IGNORE_BYTES = 64_000
 IGNORE_LINES = 500
 IGNORE_LENGTH = 200  # characters of one pattern
 IGNORE_DEPTH = 8  # nested folders whose ignore files apply
+TEST = re.compile(
+    r"(?:^|/)(?:tests?|e2e)/|(?:^|/)(?:test_[^/]*|[^/]*_tests?|conftest)\.py$", re.IGNORECASE
+)
+DOCUMENTATION = re.compile(r"(?:^|/)(?:docs?|documentation)/", re.IGNORECASE)
 WILDCARDS = 3  # per pattern: the time to match its regular expression grows exponentially with them
 
+Record = TypeVar("Record")
 MATCHES_NOTHING = re.compile(r"(?!)")
 
 
@@ -79,8 +84,9 @@ class LeftOut:
             self.unread.add((reason, path))
             self.note(reason, path)
 
-    def note(self, reason: str, path: str, number: int = 1) -> None:
-        """Count something that was left out."""
+    def note(self, reason: str, path: str, number: int = 1, *, partial: bool = False) -> None:
+        """Count something that was left out, and say whether the result is partial for it."""
+        self.out_of_time |= partial
         self.counts[reason] += number
         self.examples.setdefault(reason, path)
 
@@ -115,72 +121,67 @@ class Clock:
         finally:
             self.end, self.next_check = whole, 0.0
 
-    def stops(self, left_out: LeftOut, path: str) -> bool:
-        """Return whether time is up; if so, mark the result as partial and note where it stopped."""
-        if not self.is_up():
-            return False
-        if not left_out.out_of_time:
-            left_out.note("not reached in time", path)
-        left_out.out_of_time = True
-        return True
 
-
-@dataclass(frozen=True)
-class Reading:
-    """The content of levels/reading.yml: which files are CI, roots, dependencies or left out."""
+class MachineLearning(msgspec.Struct, frozen=True):
+    """The packages and modules of Python, and packages of R, by which a repository is recognised."""
 
     packages: tuple[str, ...]
     modules: tuple[str, ...]
+    r: tuple[str, ...]
+
+
+class LeftOutFolders(msgspec.Struct, frozen=True):
+    """The names of folders that are left out, some unless they hold files written by hand."""
+
+    folders: frozenset[str]
+    endings: tuple[str, ...]
+    unless_sources: tuple[str, ...]
+    generated: tuple[str, ...]
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """The content of levels/reading.yml: which files are CI, roots, dependencies or left out."""
+
+    machine_learning: MachineLearning
     ci: tuple[str, ...]
     ci_by_content: tuple[tuple[str, ...], ...]
     dependencies: tuple[str, ...]
     roots: tuple[str, ...]
     called_by_frameworks: tuple[str, ...]
-    folders: frozenset[str]
-    endings: tuple[str, ...]
-    unless_sources: tuple[str, ...]
-    generated: tuple[str, ...]
+    left_out: LeftOutFolders
     by_answers: tuple[str, ...]
 
     def leaves_out(self, name: str) -> bool:
         """Return whether a folder with this lower-case name is left out."""
         names = {name, name.strip("_.-")}  # `_vendor` is a folder `vendor`
-        return not names.isdisjoint(self.folders) or (
-            name in self.unless_sources or name.endswith(self.endings)
+        return not names.isdisjoint(self.left_out.folders) or (
+            name in self.left_out.unless_sources or name.endswith(self.left_out.endings)
         )
 
     def holds_sources(self, names: Sequence[str]) -> bool:
         """Return whether files with these lower-case names were written by hand, not generated."""
-        if any(glob_regex(glob).fullmatch(name) for name in names for glob in self.generated):
+        if any(
+            glob_regex(glob).fullmatch(name) for name in names for glob in self.left_out.generated
+        ):
             return False
         return any(name.endswith(SOURCES) for name in names)
 
 
 def load_reading(folder: Path) -> Reading:
-    """Read `reading.yml` in the folder `levels`.
+    """Read `reading.yml` in the folder `levels`."""
+    return decoded(folder / "reading.yml", Reading)
+
+
+def decoded(path: Path, kind: type[Record]) -> Record:
+    """Return a file of the folder `levels` as a record.
 
     Raises:
-        RungError: The file cannot be read, or a key is missing.
+        RungError: The file cannot be read, or a key is missing or wrong.
     """
-    path = folder / "reading.yml"
     try:
-        data: Mapping[str, Any] = plain_yaml.load(path.read_text(encoding="utf-8"))
-        return Reading(
-            packages=tuple(data["machine_learning"]["packages"]),
-            modules=tuple(data["machine_learning"]["modules"]),
-            ci=tuple(data["ci"]),
-            ci_by_content=tuple(map(tuple, data["ci_by_content"])),
-            dependencies=tuple(data["dependencies"]),
-            roots=tuple(data["roots"]),
-            called_by_frameworks=tuple(data["called_by_frameworks"]),
-            folders=frozenset(data["left_out"]["folders"]),
-            endings=tuple(data["left_out"]["endings"]),
-            unless_sources=tuple(data["left_out"]["unless_sources"]),
-            generated=tuple(data["left_out"]["generated"]),
-            by_answers=tuple(data["by_answers"]),
-        )
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise RungError(f"{path} cannot be read: {error!r}. Reinstall Rung.") from error
+        return msgspec.convert(ladder.read(path), kind)
+    except msgspec.ValidationError as error:
+        raise RungError(f"{path} cannot be read: {error}. Reinstall Rung.") from error
 
 
 @cache  # every repository of a fleet is read with the same globs
@@ -302,13 +303,20 @@ class Files:
         """Return the paths in their order, but large files last: time may not suffice for them."""
         return sorted(paths, key=lambda path: self.size(path) > CHEAP)
 
-    def read(self, path: str, max_bytes: int | None = None) -> bytes | None:
-        """Return the bytes of a file, or None if it is too large or cannot be read.
+    def stops(self, path: str) -> bool:
+        """Return whether time is up; if so, mark the result as partial and note where it stopped."""
+        if not self.clock.is_up():
+            return False
+        if not self.left_out.out_of_time:
+            self.left_out.note("not reached in time", path, partial=True)
+        return True
 
-        Args:
-            path: Path from the root.
-            max_bytes: Larger files are left out, and counted.
-        """
+    def in_time(self, paths: Iterable[str]) -> Iterator[str]:
+        """Yield the paths, large files last, until time is up."""
+        return takewhile(lambda path: not self.stops(path), self.cheap_first(paths))
+
+    def read(self, path: str, max_bytes: int | None = None) -> bytes | None:
+        """Return the bytes of a file, or None if it is too large, which is counted, or unreadable."""
         if path in self.cache:
             return self.cache[path]
         if path not in self.lower:
@@ -406,7 +414,7 @@ class Files:
 
     def _is_handwritten(self, name: str, path: str) -> bool:
         """Return whether a folder with a name that is usually of generated ones contains sources."""
-        if name not in self.reading.unless_sources:
+        if name not in self.reading.left_out.unless_sources:
             return False
         names: list[str] = []
         waiting = [os.path.join(self.root, path)]  # noqa: PTH118
@@ -447,3 +455,13 @@ def _is_ignored(ignore_files: IgnoreFiles, lower: str) -> bool:
         if ignored is not None:
             return ignored
     return False
+
+
+def is_test(path: str) -> bool:
+    """Return whether a file is part of the tests."""
+    return TEST.search(path) is not None
+
+
+def is_documentation(path: str) -> bool:
+    """Return whether a file is part of the documentation."""
+    return DOCUMENTATION.search(path) is not None

@@ -19,14 +19,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Statement:
-    """A waiver or attestation of a capability in rung.toml.
-
-    Attributes:
-        kind: `waiver` or `attestation`.
-        reason: Why the capability is waived, or what is attested.
-        until: The last day on which the statement is valid.
-        link: Where the proof of an attestation can be seen.
-    """
+    """A waiver or attestation of a capability in rung.toml, valid until a day."""
 
     kind: str
     reason: str
@@ -38,12 +31,7 @@ class Statement:
 class Trial:
     """A run of one of the repository's own commands in a copy, with `--prove`.
 
-    Attributes:
-        command: The command.
-        result: `passed`, `failed`, `timed out` or `not run`.
-        seconds: Wall time.
-        tail: The last lines of the output.
-        reason: Why the command was not run, or did not end.
+    The result is `passed`, `failed`, `timed out` or `not run`, for a reason.
     """
 
     command: str

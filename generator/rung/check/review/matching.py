@@ -7,10 +7,9 @@ from dataclasses import replace
 from itertools import chain
 
 from rung.check.review.content import Content
-from rung.check.review.files import Files
+from rung.check.review.files import Files, is_documentation
 from rung.check.review.predicates import File, FilePredicate, Match
 from rung.check.review.prefilter import Prefilter
-from rung.check.review.reachability import is_documentation
 
 NAMES_TESTS = re.compile(r"test|e2e|integration|conftest|locust", re.IGNORECASE)
 # Predicates that count in documentation; code, pipelines and manifests there are examples.
@@ -31,26 +30,20 @@ def match(
 ) -> dict[str, list[Match]]:
     """Return the matches of each predicate by name, in files near the root first.
 
-    Args:
-        content: Content of the repository.
-        predicates: The predicates by name.
-        tests: Files that only predicates about tests may read.
-        not_collected: Those of them that no predicate reads.
+    Only predicates about tests read tests, and none reads those that are not collected.
     """
     matches: dict[str, list[Match]] = defaultdict(list)
     listed = list(predicates.items())
     readers = _readers(content, list(predicates.values()), tests)
     for path in not_collected:
         readers.pop(path, None)
-    words = (word for predicate in predicates.values() for name in predicate.words for word in name)
-    prefilter = Prefilter([predicate.needs for predicate in predicates.values()], words)
+    prefilter = Prefilter([predicate.needs for predicate in predicates.values()])
     idle: dict[str, frozenset[int]] = {}
     files = content.files
     nearest = sorted(readers, key=lambda path: (path.count("/"), path))
     for done, path in enumerate(files.cheap_first(nearest)):
         if files.clock.is_up():
-            files.left_out.out_of_time = True
-            files.left_out.note("not reached in time", path, len(readers) - done)
+            files.left_out.note("not reached in time", path, len(readers) - done, partial=True)
             break
         file = File(content, path, prefilter)
         matching_lines: set[int] = set()
@@ -124,7 +117,7 @@ def _exclude_idle_lines(
     for path, numbers in idle.items():
         if numbers and not numbers.isdisjoint(matched[path]):
             lines[path] = lines.get(path, frozenset()) | numbers
-    files = {path: File.without(File(content, path, prefilter), lines[path]) for path in lines}
+    files = {path: File(content, path, prefilter).without(lines[path]) for path in lines}
     for name, listed in matches.items():
         for at, match in enumerate(listed):
             if match.line in lines.get(match.path, ()):
@@ -150,7 +143,7 @@ def _unnamed_functions(
     unnamed = {name.encode(): name for name in paths}
     names = Prefilter([[frozenset(unnamed)]])
     for path in _possible_callers(files):
-        if not unnamed or files.clock.stops(files.left_out, path):
+        if not unnamed or files.stops(path):
             return {}
         raw = files.read(path) or b""
         for word in unnamed.keys() & names.positions(raw).keys():

@@ -8,7 +8,7 @@ TOKEN = re.compile(r"[\w./-]+")  # with a dot, it may be a file or a module
 FILE = re.compile(r"[\w./-]+\.\w+")
 MODULE = re.compile(r"[A-Za-z_]\w*+(?:\.[A-Za-z_]\w*+)++")
 STANDS_ALONE = re.compile(rf"(?<![\w./-])({MODULE.pattern})(?=[:\s\"',\])]|$)")
-RUN_MODULE = re.compile(r"-m[\s\"',]+([A-Za-z_][\w.]*)")
+RUN_MODULE = re.compile(r"(?:-m|--module(?:-name)?)[\s\"',=]+([A-Za-z_][\w.]*)")
 
 
 class Modules:
@@ -36,7 +36,7 @@ class Modules:
             near = [path for path in candidates if path in (bare, f"{folder}/{bare}")]
             paths += near or [path for path in candidates if f"/{path}".endswith(f"/{bare}")][:5]
         for name in dict.fromkeys(RUN_MODULE.findall(text)):
-            paths += self._longest(name)
+            paths += self._longest(name) or self.by_name.get(f"{name}.py", ())[:5]
         modules = {name: self._longest(name) for name in filter(MODULE.fullmatch, tokens)}
         if any(modules.values()):  # most texts name no module, and the search below is slow
             for name in dict.fromkeys(STANDS_ALONE.findall(text)):

@@ -5,24 +5,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, islice
-from typing import Any, Self
+from itertools import chain
+from typing import Any
 
 from rung.check.review import data_files, documents, python
 from rung.check.review.content import Content
 from rung.check.review.data_files import Node
-from rung.check.review.prefilter import LEAST, Clause, Prefilter, required
+from rung.check.review.prefilter import Clause, Prefilter, required
 from rung.check.review.python import Source
 from rung.check.review.shell import executed
 
 FLAGS = re.IGNORECASE | re.MULTILINE
 CODE = ("**/*.py", "**/*.ipynb")
 DEFINED = re.compile(rb"def\s+(\w+)")
-IN_NAMES = frozenset(bytes([byte]) for byte in b"abcdefghijklmnopqrstuvwxyz0123456789_")
-IMPORT = frozenset([b"import"])
-MARK = re.compile("[\"'#]")
-MAX_MARKS = 12  # per line; with more, trying every remainder takes longer than reading the file
-PREFIXED = re.compile(r"\b[rbuRBUfF]{1,2}[\"']")
 OFF = re.compile("|false|off|no|none|null|disabled", re.IGNORECASE)  # values that turn a key off
 SMALL = 4_000  # bytes: a larger file is assumed to have content
 FILLER = re.compile(r"\b(?:pass|TODO|FIXME|from|import|\.\.\.)\b|\W", re.IGNORECASE)
@@ -60,13 +55,7 @@ class Match:
 
 @dataclass(frozen=True)
 class FilePredicate:
-    """A predicate that is matched file by file.
-
-    Attributes:
-        kind: Name of the predicate in levels/, such as `imports`.
-        value: The value of that key.
-        options: The other keys, such as `in`.
-    """
+    """A predicate that is matched file by file: its key in levels/, the value, the other keys."""
 
     kind: str
     value: Any
@@ -93,10 +82,9 @@ class FilePredicate:
     @cached_property
     def needs(self) -> list[Clause]:
         """Clauses that a file must satisfy to match."""
-        if self.kind == "imports":
-            return [frozenset(words[0] for words in self.words)]
-        if self.kind == "calls":
-            return [frozenset(max(words, key=len) for words in self.words)]
+        if self.kind in ("imports", "calls"):
+            names = (name.lower().encode().split(b".") for name in self.value)
+            return [frozenset(max(words, key=len) for words in names)]
         regexes: list[str] = []
         if self.kind == "key":
             regexes = re.split(r"[.*]+", self.value)
@@ -108,12 +96,6 @@ class FilePredicate:
     def names(self) -> frozenset[str]:
         """Dotted names, one of which a file must import or call."""
         return frozenset(self.value)
-
-    @cached_property
-    def words(self) -> list[list[bytes]]:
-        """The parts of each dotted name, in lower case."""
-        names = self.value if self.kind in ("imports", "calls") else ()
-        return [name.lower().encode().split(b".") for name in names]
 
     @cached_property
     def last_parts(self) -> frozenset[str]:
@@ -132,17 +114,14 @@ class File:
         self.content = content
         self.prefilter = prefilter
         self.path = path
-        self.words: dict[bytes, bool] = {}  # cache of has_word
         self.is_python = path.endswith((".py", ".ipynb"))
 
-    @classmethod
-    def without(cls, file: "File", numbers: AbstractSet[int]) -> Self:
+    def without(self, numbers: AbstractSet[int]) -> "File":
         """Return a Python file with some of its lines, counted from 1, blanked."""
-        content = file.content
-        file = cls(content, file.path, file.prefilter)
-        lines = enumerate(file.raw.split(b"\n"), 1)
+        file = File(self.content, self.path, self.prefilter)
+        lines = enumerate(self.raw.split(b"\n"), 1)
         file.raw = b"\n".join(b"" if number in numbers else line for number, line in lines)
-        file.source = Source(content.decoded(file.raw) or "")
+        file.source = Source(self.content.decoded(file.raw) or "")
         return file
 
     @cached_property
@@ -214,12 +193,12 @@ class File:
         text = documents.PLACEHOLDER.sub("", "\n".join(self.searchable))
         return bool(FILLER.sub("", text))
 
-    def holding(self, clauses: Sequence[Clause]) -> Iterator[tuple[int, int, int]]:
-        """Yield number, start and end of each line that satisfies all clauses.
-
-        Args:
-            clauses: Clauses; the literals of the first must be in the prefilter.
-        """
+    def candidates(self, regex: re.Pattern[str]) -> Iterable[int]:
+        """Yield the numbers of the lines that have the literals that an expression needs."""
+        clauses = required(regex.pattern)
+        if not clauses or self.path.endswith(".ipynb"):  # whose lines are strings of JSON
+            yield from range(1, len(self.searchable) + 1)
+            return
         number, begin, end = 1, 0, -1
         positions = (self.positions.get(literal, ()) for literal in clauses[0])
         for position in sorted(chain.from_iterable(positions)):
@@ -230,73 +209,21 @@ class File:
                 end = len(self.lower) if end < 0 else end
                 line = self.lower[begin:end]
                 if all(any(literal in line for literal in clause) for clause in clauses[1:]):
-                    yield number, begin, end
-
-    def candidates(self, regex: re.Pattern[str]) -> Iterator[int]:
-        """Yield the numbers of the lines in which an expression may match."""
-        files = self.content.files
-        clauses = required(regex.pattern)
-        is_notebook = self.path.endswith(".ipynb")  # whose lines are strings of JSON
-        if not clauses or is_notebook:
-            last = len(self.searchable) if is_notebook else self.raw.count(b"\n") + 1
-            for number in range(1, last + 1):
-                if files.clock.stops(files.left_out, self.path):
-                    return
-                yield number
-            return
-        for number, begin, end in self.holding(clauses):
-            if files.clock.stops(files.left_out, self.path):
-                return
-            written = self.raw[begin : min(end, begin + 4 * files.limits.line)]
-            line = written.decode("utf-8", "replace").removeprefix("\ufeff").removesuffix("\r")
-            if not self.is_python or _may_match(regex, line[: files.limits.line]):
-                yield number
-
-    def has_word(self, word: bytes) -> bool:
-        """Return whether the file may contain a name, in any case, that is no part of a longer one."""
-        if len(word) < LEAST:
-            return True
-        if word not in self.words:
-            self.words[word] = any(
-                self.lower[start - 1 : start] not in IN_NAMES
-                and self.lower[start + len(word) : start + len(word) + 1] not in IN_NAMES
-                for start in self.positions.get(word, ())
-            )
-        return self.words[word]
-
-    def first_import(self, names: Iterable[Sequence[bytes]]) -> int:
-        """Return the first line that may import one of some dotted names, given as parts; else 0.
-
-        An import statement has the first part of the name in its first line.
-        """
-        lines = (
-            next(self.holding([frozenset(words[:1]), IMPORT]), (0,))[0]
-            for words in names
-            if words[0] in self.positions and all(map(self.has_word, words))
-        )
-        return min(filter(None, lines), default=0)
+                    yield number
 
     def matching(
         self, regex: re.Pattern[str], *, calling: bool = False
     ) -> Iterator[tuple[int, str]]:
         """Yield number and text, without comments, of each matching line.
 
-        Args:
-            regex: The expression.
-            calling: Whether to tell a call from a definition, in Python.
+        If calling, a call in Python differs from a definition.
         """
         for number in self.candidates(regex):
-            if self.source:
-                source = self.source.until(number)
-                lines: Sequence[str] = source.calling if calling else source.lines
-            else:
-                lines = self.searchable
+            if self.content.files.stops(self.path):
+                return
+            lines = self.source.calling if calling and self.source else self.searchable
             if number <= len(lines) and regex.search(lines[number - 1]):
                 yield number, lines[number - 1]
-
-    def calling_lines(self, regex: re.Pattern[str]) -> set[int]:
-        """Return the numbers of the lines that match, where a call differs from a definition."""
-        return {number for number, _ in self.matching(regex, calling=True)}
 
     def line(self, number: int) -> str:
         """Return a line as written in the file."""
@@ -306,24 +233,6 @@ class File:
         lines = self.raw.split(b"\n", number)
         text = lines[number - 1] if 0 < number <= len(lines) else b""
         return text[:400].decode("utf-8", "replace").strip()
-
-
-def _may_match(regex: re.Pattern[str], line: str) -> bool:
-    """Return whether a line of Python may match once comments and docstrings are removed.
-
-    A comment may begin at any `#`, and a docstring may end at any quote. Prefixes of strings are
-    removed as well.
-    """
-    if regex.search(line):
-        return True
-    marks = [match.start() for match in islice(MARK.finditer(line), MAX_MARKS + 1)]
-    if len(marks) > MAX_MARKS or PREFIXED.search(line):
-        return True
-    starts = [0, *(mark + 1 for mark in marks if line[mark] != "#")]
-    ends = [*(mark for mark in marks if line[mark] == "#"), len(line)]
-    parts = {line[start:end] for start in starts for end in ends if start < end}
-    parts |= {python.DEFINITION.sub(r"\1 (", part) for part in parts if "def" in part}
-    return any(map(regex.search, parts - {line}))
 
 
 def exists(file: File, predicate: FilePredicate) -> Iterator[Match]:
@@ -346,27 +255,21 @@ def imports(file: File, predicate: FilePredicate) -> Iterator[Match]:
         parts = name.split(".")
         return any(".".join(parts[:end]) in predicate.names for end in range(1, len(parts) + 1))
 
-    first = file.first_import(predicate.words)
-    if not first or not file.source:
-        return
-    for source in (file.source.until(first), file.source):
-        for name, line in source.imports.items():
-            if of_these(name):
-                called = (at for call, at in file.source.calls.items() if of_these(call))
-                at = next(called, line)
-                yield Match(file.path, at, file.line(at) or name)
-                return
+    for name, line in file.source.imports.items() if file.source else ():
+        if file.source and of_these(name):
+            called = (at for call, at in file.source.calls.items() if of_these(call))
+            at = next(called, line)
+            yield Match(file.path, at, file.line(at) or name)
+            return
 
 
 def calls(file: File, predicate: FilePredicate) -> Iterator[Match]:
     """Match Python code that calls one of the names, decorates with it or derives from it."""
-    if not any(all(map(file.has_word, words)) for words in predicate.words) or not file.source:
+    if not file.source or file.source.called.isdisjoint(predicate.last_parts):
         return
     for name, line in file.source.calls.items():
         parts = name.lstrip(".").split(".")
-        if parts[-1] in predicate.last_parts and any(
-            ".".join(parts[start:]) in predicate.names for start in range(len(parts))
-        ):
+        if any(".".join(parts[start:]) in predicate.names for start in range(len(parts))):
             yield Match(file.path, line, file.line(line) or name)
             return
 
@@ -384,15 +287,12 @@ def function(file: File, predicate: FilePredicate) -> Iterator[Match]:
     (name,) = predicate.regexes
     if predicate.value and not any(map(name.search, file.defined)):
         return
-    if not all(any(file.candidates(regex)) for regex in predicate.body):
-        return  # before the file is split into code, strings and comments, which takes longer
-    # An expression that needs no literal is searched for in every line: only as far as necessary.
-    selective = [regex for regex in predicate.body if required(regex.pattern)] or predicate.body
-    matched = {regex: file.calling_lines(regex) for regex in selective}
-    if not all(matched.values()) or not all(
-        any(file.matching(regex, calling=True)) for regex in predicate.body if regex not in matched
-    ):
-        return
+    matched: dict[re.Pattern[str], set[int]] = {}
+    # An expression that needs no literal is searched for in every line: only if all others match.
+    for regex in sorted(predicate.body, key=lambda regex: not required(regex.pattern)):
+        matched[regex] = {number for number, _ in file.matching(regex, calling=True)}
+        if not matched[regex]:
+            return
     if file.source is None:
         return
     functions = file.source.functions_around(name, matched.values())
@@ -401,11 +301,6 @@ def function(file: File, predicate: FilePredicate) -> Iterator[Match]:
             continue
         followed = python.leads_to(candidate, functions)
         lines = frozenset().union(*(function.lines for function in followed))
-        if any(map(lines.isdisjoint, matched.values())):
-            continue
-        matched |= {
-            regex: file.calling_lines(regex) for regex in predicate.body if regex not in matched
-        }
         if not any(map(lines.isdisjoint, matched.values())):
             first = matched[predicate.body[0]] & lines
             line = min(candidate.lines if candidate.name else first)
@@ -462,7 +357,7 @@ def keys(file: File, predicate: FilePredicate) -> Iterator[Match]:
 
 def _is_off(node: Node) -> bool:
     enabled = node.get("enabled")
-    value = node.value if enabled is None else enabled.value
+    value = enabled.value if enabled else node.value
     return value is not None and OFF.fullmatch(value.strip()) is not None
 
 

@@ -5,7 +5,7 @@ It may let through a line that does not match; it never holds back a line that d
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
@@ -32,12 +32,7 @@ def required(regex: str) -> list[Clause]:
 
 
 def _group(tokens: Iterator[re.Match[str]], before: str = "") -> list[Clause]:
-    """Return the clauses of a group up to its end.
-
-    Args:
-        tokens: The tokens after the opening parenthesis.
-        before: Letters directly before the group, which a literal within it continues.
-    """
+    """Return the clauses of a group up to its end; a literal in it continues the letters before it."""
     alternatives: list[list[list[Clause]]] = [[]]  # by alternative and token
     letters = before  # directly before the token
     for token in tokens:
@@ -65,20 +60,14 @@ def _group(tokens: Iterator[re.Match[str]], before: str = "") -> list[Clause]:
 
 
 class Prefilter:
-    """A search for the literals of many predicates at once.
+    """A search for the literals of the clauses of many predicates at once."""
 
-    Args:
-        needs: Clauses that a file must satisfy to match, by predicate.
-        literals: More literals to search for.
-    """
-
-    def __init__(self, needs: Sequence[Sequence[Clause]], literals: Iterable[bytes] = ()) -> None:
+    def __init__(self, needs: Sequence[Sequence[Clause]]) -> None:
         self.by_literal: dict[bytes, int] = defaultdict(int)  # a bit set for each predicate
         for number, clauses in enumerate(needs):
             for literal in max(clauses, key=selectivity, default=[b""]):
                 self.by_literal[literal] |= 1 << number
-        needed = {literal for clauses in needs for clause in clauses for literal in clause}
-        self.literals = sorted(needed.union(word for word in literals if len(word) >= LEAST))
+        self.literals = sorted({word for clauses in needs for clause in clauses for word in clause})
         kinds = MatchKind.Standard, Implementation.DFA
         self.automaton = BytesAhoCorasick(self.literals, *kinds)
 

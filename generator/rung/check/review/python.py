@@ -50,6 +50,16 @@ STARTS = re.compile(
     r"|(?:subprocess\.(?:run|call)|check_call|check_output|Popen|os\.system|(?:c|ctx|context)\.run)"
     r"\([ \t\n]*(?:(?P<list>\[[^\]]{0,2000}\])|(?P<text>[^\n]{0,1000})))"
 )
+# Statements that start a command and go on whatever it returns.
+ARGUMENTS = r"\((?P<{0}>(?:[^()]++|\([^()]*+\))*+)\)"
+DROPS = re.compile(
+    rf"^[ \t]*(?:(?:subprocess\.(?:run|call|Popen)|os\.system){ARGUMENTS.format('plain')}"
+    rf"|(?:c|ctx|context|session)\.run\w*{ARGUMENTS.format('checked')})"
+    r"(?!\s*(?:[.,)\]}<>=!]|(?:and|or)\b))",  # in a larger expression, which sees what it returns
+    re.MULTILINE,
+)
+CHECKS = re.compile(r"\bcheck[ \t]*=[ \t]*True")
+TOLERATES = re.compile(r"\bwarn[ \t]*=[ \t]*True|\bsuccess_codes[ \t]*=[^=]*\b1\b")
 # Calls of the team's own functions whose names suggest that they run a command.
 RUNS = r"\b\w*(?:run|exec|call|popen|output|command|cmd)\w*\([ \t\n]*"
 PASSED = re.compile(rf"{RUNS}(?:(?P<list>\[[ \t\n]*[\"'][^\]]{{0,2000}}\])|(?P<name>\w+))")
@@ -67,7 +77,7 @@ MAX_DEPTH = 60  # nested blocks
 MAX_FOLLOWED = 40  # functions that a function leads to
 # The patterns begin with letters, which makes the search fast.
 MAY_SKIP = re.compile(
-    r"\.xfail\(|\.skip(?:[iI]f\(|Unless\(|\b(?:(?<=\bmark\.skip)|(?<=\bunittest\.skip))|\((?<=pytest\.skip\()|Test\((?<=self\.skipTest\())"
+    r"\.xfail\(|@skip|\.skip(?:[iI]f\(|Unless\(|\b(?:(?<=\bmark\.skip)|(?<=\bunittest\.skip))|\((?<=pytest\.skip\()|Test\((?<=self\.skipTest\())"
 )
 MAY_BE_IDLE = (
     re.compile(r"if(?<!\wif)[ \t]+(?:False|0)[ \t]*:"),
@@ -82,7 +92,8 @@ STATEMENT = re.compile(
 SKIPS_THE_MODULE = ("pytestmark", "allow_module_level")
 FALSE = re.compile(r"False|0|(?:typing\.)?TYPE_CHECKING")
 SKIP = re.compile(
-    r"(?:pytest\.mark|unittest)\.(?:skip(?![\w.])|skip[iI]f\((?:True|1|'True'|'1')(?=[,)])"
+    r"(?:(?:pytest\.)?mark\.|unittest\.|\A)"
+    r"(?:skip(?![\w.])|skip[iI]f\((?:condition=)?(?:True|1|'True'|'1')(?=[,)])"
     r"|skipUnless\((?:False|0)(?=[,)])|xfail\((?:.*\W)?run=False\b)"
 )
 SKIPS = re.compile(r"pytest\.skip\(|self\.skipTest\(")
@@ -92,13 +103,7 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Function:
-    """A function of a file or, with an empty name, the code outside of functions.
-
-    Attributes:
-        name: The function's name.
-        lines: Line numbers, from 1, including the `def`.
-        nodes: The function's definition, or the statements of the file.
-    """
+    """A function of a file and its lines or, with an empty name, the code outside of functions."""
 
     name: str
     lines: frozenset[int]
@@ -123,13 +128,7 @@ class Function:
 
 
 class Statement(NamedTuple):
-    """What looks like a top-level statement.
-
-    Attributes:
-        line: Its first line.
-        text: Its text.
-        in_string: Whether it may be part of a string that begins above it.
-    """
+    """What looks like a top-level statement, unless it is part of a string that begins above it."""
 
     line: int
     text: str
@@ -147,8 +146,6 @@ class Source:
     def __init__(self, raw: str) -> None:
         self.raw = raw
         self.aliases: dict[str, str] = {}
-        self.part: Source | None = None  # the first lines
-        self.part_length = 0
 
     @cached_property
     def text_and_code(self) -> tuple[str, str]:
@@ -177,21 +174,6 @@ class Source:
     def calling(self) -> list[str]:
         """The lines of the text, in which a call differs from a definition."""
         return DEFINITION.sub(r"\1 (", self.text).split("\n")
-
-    def until(self, line: int) -> "Source":
-        """Return the source at least up to a line, as what follows does not change it.
-
-        To split the first lines takes less time, and most searches end there.
-        """
-        if "text_and_code" in self.__dict__:
-            return self
-        if line <= self.part_length:
-            return self.part or self
-        self.part_length = max(line, 2 * self.part_length)
-        *first, rest = self.raw.split("\n", self.part_length)
-        is_short = len(first) == self.part_length and 2 * len(rest) > len(self.raw)
-        self.part = Source("\n".join(first)) if is_short else None
-        return self.part or self
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -229,6 +211,11 @@ class Source:
                 if full not in calls:
                     calls[full] = self.line(position)
         return calls
+
+    @cached_property
+    def called(self) -> frozenset[str]:
+        """The last part of each name in `calls`."""
+        return frozenset(name.rpartition(".")[2] for name in self.calls)
 
     def _called(self) -> Iterator[tuple[str, int]]:
         end = len(self.code)
@@ -270,6 +257,16 @@ class Source:
             for position, arguments in sorted(commands.items())
             if (command := " ".join(QUOTED.findall(arguments)))
         ]
+
+    @cached_property
+    def dropped(self) -> frozenset[int]:
+        """The lines of statements that start a command and go on whatever it returns."""
+        return frozenset(
+            self.text.count("\n", 0, match.end() - len(match[0].lstrip())) + 1
+            for match in DROPS.finditer(self.text)
+            if (match["plain"] is not None and not CHECKS.search(match["plain"]))
+            or TOLERATES.search(match["checked"] or "")
+        )
 
     @cached_property
     def tree(self) -> ast.Module | None:
@@ -328,9 +325,7 @@ class Source:
     def idle_lines(self, lines: Collection[int], is_test: bool) -> frozenset[int]:
         """Return the lines that never run: below a false condition, or in skipped tests.
 
-        Args:
-            lines: Lines with matches; the file is parsed only if one of them may be idle.
-            is_test: Whether the file is part of the tests.
+        The file is parsed only if one of the lines with matches may be idle.
         """
         patterns = [*MAY_BE_IDLE, MAY_SKIP] if is_test else MAY_BE_IDLE
         if not any(pattern.search(self.raw) for pattern in patterns):
@@ -379,12 +374,7 @@ def _closure(
 def _functions(
     trees: Sequence[tuple[int, ast.Module | None]], lines: Iterable[int]
 ) -> dict[str, Function]:
-    """Return the functions of parsed statements by name, and what is outside of them.
-
-    Args:
-        trees: The statements, and the line in the file of the first line of each.
-        lines: All lines of the statements.
-    """
+    """Return the functions of statements, parsed from a line on, and what is outside of them."""
     functions: dict[str, Function] = {}
     inside: set[int] = set()
     for first, tree in trees:

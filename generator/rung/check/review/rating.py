@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from statistics import mean
 
 from rung.check.review.findings import Finding
-from rung.levels.ladder import BLOCKS, MINIMUM_SCORE, TIERS, Capability, Level
+from rung.levels.ladder import BLOCKS, EFFORTS, MINIMUM_SCORE, TIERS, Capability, Level
 
-EFFORTS = ("an hour", "a day", "a week", "a month")  # as in levels/, least first
 SECTIONS = ("Data", "Model", "Infra", "Monitor")  # of the ML Test Score
 BANDS = (  # highest score of each band, and its meaning in the paper, shortened
     (0, "research rather than production"),
@@ -22,13 +21,9 @@ BANDS = (  # highest score of each band, and its meaning in the paper, shortened
 
 @dataclass(frozen=True)
 class Blocker:
-    """A capability that keeps a repository from the next rung.
+    """A capability that keeps a repository from the next rung, and the change that brings it.
 
-    Attributes:
-        finding: The finding of the capability.
-        reason: Why the next rung needs it.
-        must_have: Whether no other capability can stand in for it.
-        change: The smallest change of this repository that brings it.
+    It is a must-have if no other can stand in for it.
     """
 
     finding: Finding
@@ -81,15 +76,7 @@ def rate(
     ml: bool,
     change: Callable[[Capability], str] = lambda capability: capability.fix,
 ) -> Rating:
-    """Judge the findings by the rule of levels/README.md.
-
-    Args:
-        levels: The ladder, lowest rung first.
-        findings: The findings by capability.
-        game: Governance or velocity.
-        ml: Whether the repository is about machine learning; if not, its rung is 0.
-        change: Gives the smallest change that brings a capability.
-    """
+    """Judge the findings by the rule of levels/README.md; without machine learning the rung is 0."""
     averages = [_average(_required(findings, game, rung.level)) for rung in levels]
     level = 0
     for rung in levels:
@@ -178,7 +165,10 @@ def _effort(finding: Finding) -> int:
 
 
 def _in_order(blockers: Mapping[str, Blocker]) -> list[Blocker]:
-    """Return what a rung must have before the rest, by effort, each after what it depends on."""
+    """Return what a rung must have before the rest, by effort, each after what it depends on.
+
+    Of two that take as long, the one that brings more points comes first.
+    """
     ordered: dict[str, Blocker] = {}
 
     def add(name: str) -> None:
@@ -187,9 +177,11 @@ def _in_order(blockers: Mapping[str, Blocker]) -> list[Blocker]:
                 add(need)
             ordered[name] = blockers[name]
 
-    for name in sorted(
-        blockers, key=lambda name: (not blockers[name].must_have, _effort(blockers[name].finding))
-    ):
+    def rank(name: str) -> tuple[bool, int, float]:
+        blocker = blockers[name]
+        return not blocker.must_have, _effort(blocker.finding), -blocker.brings
+
+    for name in sorted(blockers, key=rank):
         add(name)
     return list(ordered.values())
 

@@ -11,19 +11,17 @@ from itertools import islice
 
 from rung.check.review.ci import CI, Workflow
 from rung.check.review.content import Content
+from rung.check.review.data_files import walk
 from rung.check.review.documents import RECIPES, ending, without_comments
+from rung.check.review.files import is_test
 from rung.check.review.runners import poe_commands
 from rung.check.review.shell import executed, lines
 
-TEST = re.compile(
-    r"(?:^|/)(?:tests?|e2e)/|(?:^|/)(?:test_[^/]*|[^/]*_tests?|conftest)\.py$", re.IGNORECASE
-)
-DOCUMENTATION = re.compile(r"(?:^|/)(?:docs?|documentation)/", re.IGNORECASE)
 FLOW = re.compile(
     r"\bschedule(?:_interval)?\s*=|\b(?:CronTrigger|CronSchedule|ScheduleDefinition)\b"
 )
 # Tests that a conftest.py, or the settings of pytest, leave out.
-IGNORED = re.compile(r"^collect_ignore(?:_glob)?[ \t]*\+?=[ \t]*\[([^\]]*)\]", re.MULTILINE)
+IGNORED = re.compile(r"^collect_ignore(?:_glob)?[ \t]*\+?=[ \t]*[\[(]([^\])]*)[\])]", re.MULTILINE)
 IGNORE = re.compile(r"--ignore(?:-glob)?[= ][\"']?([\w./*-]+)")
 NAMES = re.compile(r"[\"']([^\"'\n]+)[\"']")
 MAX_FILES = 5_000  # per search
@@ -35,16 +33,6 @@ INSTRUCTION = re.compile(r"^\s*RUN\b(?:\s+--\S+)*", re.IGNORECASE)
 QUOTED = re.compile(
     r"""["']([\w/-]*+\.[\w./-]*+(?::\w+)?)["']"""
 )  # a file or module name, with a dot
-
-
-def is_test(path: str) -> bool:
-    """Return whether a file is part of the tests."""
-    return TEST.search(path) is not None
-
-
-def is_documentation(path: str) -> bool:
-    """Return whether a file is part of the documentation."""
-    return DOCUMENTATION.search(path) is not None
 
 
 @dataclass
@@ -74,13 +62,13 @@ class Reachability:
         self.tests = frozenset(filter(is_test, content.files.lower))
         self.not_collected = frozenset(filter(_not_collected(content), self.tests))
         self.named_files: dict[str, list[str]] = {}
+        self.started = dict.fromkeys(content.files.find(*content.files.reading.roots))
 
     @cached_property
     def reached(self) -> frozenset[str]:
         """Files that are started by something, and what they import or name."""
-        files = self.content.files
         roots = set(self.workflow_paths)
-        roots.update(path for path in files.find(*files.reading.roots) if not is_test(path))
+        roots.update(path for path in self.started if not is_test(path))
         roots.update(self._dvc_dependencies())
         texts = [text for workflow in self.ci.workflows for text in _texts(workflow)]
         texts += [f"-m {target}" for target, _, _ in self.ci.runners.console_scripts.values()]
@@ -100,9 +88,7 @@ class Reachability:
             texts += [command.enforced for command in workflow.scheduled]
             if workflow.scheduled:
                 texts += workflow.named
-        for path in files.cheap_first(files.find("**/*.yml", "**/*.yaml")):
-            if files.clock.stops(files.left_out, path):
-                break
+        for path in files.in_time(files.find("**/*.yml", "**/*.yaml")):
             raw = files.read(path) or b""
             if (b"CronJob" in raw or b"CronWorkflow" in raw) and self.content.data(path):
                 roots.add(path)
@@ -121,7 +107,7 @@ class Reachability:
         return targets & walk.visited
 
     def _has_schedule(self, path: str) -> bool:
-        if self.content.files.clock.stops(self.content.files.left_out, path):
+        if self.content.files.stops(path):
             return False
         raw = self.content.files.read(path) or b""
         if b"chedule" not in raw and b"CronTrigger" not in raw:
@@ -136,12 +122,10 @@ class Reachability:
         for file in self.content.files.find("**/dvc.yaml"):
             folders = set()
             for document in self.content.data(file):
-                stages = document.get("stages")
-                for _, stage in stages.entries if stages else []:
-                    folder = file.rpartition("/")[0]
-                    wdir, deps = stage.get("wdir"), stage.get("deps")
-                    base = posixpath.normpath(f"{folder}/{wdir.value if wdir else ''}".lstrip("/"))
-                    for dep in deps.texts() if deps else []:
+                for _, stage in document.get("stages").entries:
+                    folder, wdir = file.rpartition("/")[0], stage.get("wdir").value or ""
+                    base = posixpath.normpath(f"{folder}/{wdir}".lstrip("/"))
+                    for dep in stage.get("deps").texts():
                         folders.add(posixpath.normpath(f"{base}/{dep}"))
             for path in self.content.files.by_ending.get("py", ()):
                 if not is_test(path):
@@ -171,7 +155,7 @@ class Reachability:
             self.content.files.left_out.note_file(reason, walk.waiting[-1])
             return None
         path = walk.waiting.pop()
-        if self.content.files.clock.stops(self.content.files.left_out, path):
+        if self.content.files.stops(path):
             return None
         return walk.visit(self._references(path))
 
@@ -208,8 +192,14 @@ class Reachability:
             or files.size(path) >= files.limits.data
         ):
             return ()
-        text = without_comments(path, self.content.text(path) or "")
+        text = self.content.text(path) or ""
         kind = ending(path)
+        is_manifest = kind in ("yaml", "yml") and path in self.started
+        live = self.content.parsed(path) if is_manifest else None
+        if live is not None:  # without stages and jobs that never run
+            nodes = (node for document in live for _, node in walk(document))
+            text = "\n".join(node.value for node in nodes if node.value is not None)
+        text = without_comments(path, text)
         if path.endswith(".toml"):
             text = DESCRIBES.sub("", text)
         elif kind in RECIPES or kind == "dockerfile":

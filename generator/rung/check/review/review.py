@@ -5,26 +5,37 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from rung.check.review import config, rating
+from rung.check.review import config, rating, vocabulary
 from rung.check.review.advice import Advice
 from rung.check.review.config import Config
 from rung.check.review.content import Content, load_examples
 from rung.check.review.contradictions import contradictions
 from rung.check.review.dependencies import normalised
 from rung.check.review.evidence import Evidence
-from rung.check.review.files import Files, LeftOut, Limits, Reading, load_reading
+from rung.check.review.files import (
+    Files,
+    LeftOut,
+    Limits,
+    Reading,
+    is_documentation,
+    load_reading,
+)
 from rung.check.review.findings import Finding, Trial, find
 from rung.check.review.predicates import Match
 from rung.check.review.rating import Rating
-from rung.check.review.reachability import is_documentation
 from rung.levels import template
-from rung.levels.ladder import Level, load
+from rung.levels.ladder import Level, load, read, with_capabilities
 from rung.system import git
 
 PROJECTS = 8  # folders with dependency files: from here on, the repository may be a monorepo
 SHOWN = 3  # calls of other repositories, and files, that a note names
+# The fields of an R package's DESCRIPTION that name packages.
+R_FIELDS = re.compile(r"^(?:Imports|Depends|Suggests|LinkingTo):.*(?:\n[ \t].*)*", re.MULTILINE)
+R_IMPORTS = r"\b(?:library|require)\([\"']?(?:{0})\b|\b(?:{0})::"
 # YAML that looks like CI: it has steps and commands, and is no resource, Compose or specification.
 STEPS = re.compile(
     rb"^(?:steps|stages|jobs|pipelines?|tasks|phases|workflows?)[ \t]*:", re.MULTILINE
@@ -53,7 +64,7 @@ class Review:
         left_out: What was not read.
         notes: Remarks for the reader of the report.
         template_version: Tag or commit of the Copier template; empty without one.
-        is_project: Whether Rung made the repository.
+        answers: Answers to Rung's template; None where Rung did not make the repository.
         has_remote: Whether git names a remote repository.
         tried: Whether `--prove` was given.
         trials: What `--prove` ran, or could not run.
@@ -70,7 +81,7 @@ class Review:
     left_out: LeftOut
     notes: Sequence[str]
     template_version: str = ""
-    is_project: bool = False
+    answers: Mapping[str, str] | None = None
     has_remote: bool = False
     tried: bool = False
     trials: Sequence[Trial] = ()
@@ -94,7 +105,11 @@ class Review:
 
 
 def review(
-    root: Path, game: str | None = None, limits: Limits | None = None, today: date | None = None
+    root: Path,
+    game: str | None = None,
+    limits: Limits | None = None,
+    today: date | None = None,
+    capabilities_of: Path | None = None,
 ) -> Review:
     """Review the repository in a folder. None of its code runs, and git is not needed.
 
@@ -103,15 +118,24 @@ def review(
         game: Governance or velocity; by default what the repository states, else velocity.
         limits: Bounds on time and sizes.
         today: The day on which waivers must still be valid; by default today.
+        capabilities_of: A folder of further capabilities, as a house has them.
     """
     ladder, reading = _ladder(template.folder() / "levels")
+    if capabilities_of is not None:
+        ladder = with_capabilities(ladder, capabilities_of, vocabulary.problem)
     files = Files(root, reading, limits or Limits())
     content = Content(files, _examples(template.folder() / "templates/examples"))
     settings = config.read(content, ladder, today or date.today())
     capabilities = {
         name: capability for rung in ladder for name, capability in rung.capabilities.items()
     }
-    ml_imports = {"imports": list(reading.modules)}
+    names = "|".join(map(re.escape, reading.machine_learning.r))
+    ml_imports = {
+        "any": [
+            {"imports": list(reading.machine_learning.modules)},
+            {"text": R_IMPORTS.format(names), "in": ["**/*.R", "**/*.Rmd", "**/*.qmd"]},
+        ]
+    }
     predicates = [
         predicate
         for capability in capabilities.values()
@@ -144,7 +168,7 @@ def review(
             *_notes(evidence, bool(ml)),
         ],
         template_version=settings.template_version,
-        is_project=settings.answers is not None,
+        answers=settings.answers,
         has_remote=_has_remote(root),
     )
 
@@ -175,24 +199,36 @@ def _has_remote(root: Path) -> bool:
         return False
 
 
-def _machine_learning(evidence: Evidence, ml_imports: Mapping[str, Sequence[str]]) -> list[Match]:
-    names = evidence.content.files.reading.packages
-    locations = (evidence.packages.get(normalised(name)) for name in names)
+def _machine_learning(evidence: Evidence, ml_imports: Mapping[str, Any]) -> list[Match]:
+    known = evidence.content.files.reading.machine_learning
+    locations = (evidence.packages.get(normalised(name)) for name in known.packages)
     matches = [
         Match(*location) for location in locations if location and not is_documentation(location[0])
     ]
     if matches:
         return matches[:3]
     imported = {match.path: match for match in evidence.all_matches(ml_imports)}
-    paths = evidence.content.files.find("**/*.py", "**/*.ipynb")
-    first = next((path for path in paths if path in imported and not is_documentation(path)), None)
-    source = evidence.content.python(first) if first else None
-    if first is None or source is None:
-        return []
-    modules = tuple(f"{name}." for name in evidence.content.files.reading.modules)
+    first = next((path for path in imported if not is_documentation(path)), None)
+    if first is None:
+        return list(islice(_described(evidence.content, known.r), 1))
+    source = evidence.content.python(first) if first.endswith((".py", ".ipynb")) else None
+    if source is None:
+        return [imported[first]]
+    modules = tuple(f"{name}." for name in known.modules)
     lines = (line for name, line in source.imports.items() if f"{name}.".startswith(modules))
     at = next(lines, imported[first].line)
     return [Match(first, at, source.raw.split("\n")[at - 1].strip())]
+
+
+def _described(content: Content, packages: Sequence[str]) -> Iterator[Match]:
+    """Yield the lines of an R package's DESCRIPTION that name such packages."""
+    names = re.compile(rf"(?<![\w.])(?:{'|'.join(map(re.escape, packages))})(?![\w.])")
+    for path in content.files.find("DESCRIPTION"):
+        text = content.text(path) or ""
+        for fields in R_FIELDS.finditer(text):
+            for name in names.finditer(fields[0]):
+                number = text.count("\n", 0, fields.start() + name.start())
+                yield Match(path, number + 1, text.split("\n")[number].strip())
 
 
 def _contradictions(content: Content, settings: Config, ladder: Sequence[Level]) -> Iterator[str]:
@@ -202,7 +238,14 @@ def _contradictions(content: Content, settings: Config, ladder: Sequence[Level])
         folders = files.reading.by_answers
         paths = set(files.lower.values())
         source = settings.answers_from
-        yield from contradictions(settings.answers, source, ladder, folders, paths)
+        early = _early_documents(template.folder() / "levels")
+        yield from contradictions(settings.answers, source, ladder, folders, paths, early)
+
+
+@lru_cache(maxsize=1)
+def _early_documents(levels: Path) -> tuple[str, ...]:
+    brought = read(levels / "infrastructure.yml")["infrastructure"]["default"]["brings"]
+    return tuple(brought["early-documents"]["owns"])
 
 
 def _notes(evidence: Evidence, machine_learning: bool) -> Iterator[str]:
@@ -210,7 +253,7 @@ def _notes(evidence: Evidence, machine_learning: bool) -> Iterator[str]:
     if not machine_learning:
         yield (
             "No machine-learning package or import was found: this is not a machine-learning "
-            "repository, as far as its files show, and no rung above 0 is given."
+            "repository, as far as its files show, and cannot be above rung 0."
         )
     yield from _calls_elsewhere(evidence)
     yield from _unread_ci(evidence)
@@ -271,6 +314,6 @@ def _untouched_examples(evidence: Evidence) -> Iterator[str]:
     untouched = [f"`{path}`" for path in documents if content.is_untouched(path)]
     if untouched:
         yield (
-            f"{', '.join(untouched)}: still the text of Rung's example, which earns nothing. "
-            "Write what holds for your model."
+            f"{', '.join(untouched)}: still the text of Rung's example, which does not count. "
+            "Write what applies to your model."
         )

@@ -2,22 +2,22 @@
 
 import re
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import islice
+from itertools import chain, islice
 
 from rung.check.review import data_files, python, shell
 from rung.check.review.content import Content
-from rung.check.review.data_files import Node
+from rung.check.review.data_files import Node, walk
 from rung.check.review.files import WILDCARDS
 from rung.check.review.modules import Modules
-from rung.check.review.shell import executed, joined
+from rung.check.review.shell import EXIT_ZERO, executed, joined
 
 # Every pattern of the table below needs a match of this one.
 ANY = re.compile(
     r"make|MAKE|poe|tox|nox|just|npm|yarn|hatch|pdm|mise|task|pre-commit|prek|dvc|\.(?:ba)?sh|\.ya?ml"
-    r"|python|\.py|inv|pixi|\./|sh\s|compose|earthly"
+    r"|python|\.py|inv|pixi|cdk|\./|sh\s|compose|earthly"
 )
 
 START = r"(?:^|[\s;&|(])"
@@ -30,10 +30,15 @@ PYTHON = re.compile(
 )
 
 ENTRY_POINT = re.compile(r"([\w.-]+)\s*=\s*([\w.]+:\w+)")
+APP = re.compile(r"(?<!\S)[\w/-]+\.(?:py|ts|js)\b")  # of AWS CDK
 EARTHLY = re.compile(r"RUN\s+(?:--\S+\s+)*(.*)|(?:BUILD|FROM|COPY)\b.*?\+([\w-]+)")
 MAX_COMMANDS = 3_000  # that a CI file, for example, leads to
 MAX_TARGETS = 500  # of make, per command
 RULE = re.compile(r"^([A-Za-z0-9_./%-]+(?:[ \t]+[A-Za-z0-9_./%-]+)*)[ \t]*::?(?!=)[ \t]*([^\n#=]*)")
+DEFINED = re.compile(r"^(?:export[ \t]+)?([\w.-]+)[ \t]*[:?]?:?=[ \t]*([^#\n]*?)[ \t]*(?:#.*)?$")
+FLAGS = re.compile(r"(?:export[ \t]+)?MAKEFLAGS[ \t]*[+:?]?=(.*)")
+MAKE_VARIABLE = re.compile(r"\$[({]([\w.-]+)[)}]")
+MAX_NESTED = 3  # variables of make within variables
 RECIPE = re.compile(r"^@?([A-Za-z0-9_-]+)(?:[ \t]+[^:\n=]*)?:(?!=)[ \t]*([^\n#]*)")
 
 PIECE = r"(?:[\w./-]|\$\{[^{}\s]*+\}|\$\w++)"
@@ -45,58 +50,99 @@ PLAIN = re.compile(r"(?:^|[\s;&|(])(?:\./|(?:ba|z|da)?sh\s+(?:-\w+\s+)*)([\w/-]*
 COMPOSE = re.compile(r"\bdocker[ -]compose\b[^;&|]*?\s(?:run|up)\b((?:\s+[^\s;&|]+)*)")
 JOB_KEYS = {"entrypoint", "command", "args", "run", "setup"}
 VARIABLE = re.compile(r"\$\{\{[^{}]*\}\}|\$\{[^{}]*\}|\$\w+")
-ASSIGNED = re.compile(r"""(?:export\s+)?(\w+)=(["']?)([^"'\n]*\.(?:sh|bash|py))\2;?$""")
+ASSIGNED = re.compile(r"""(?:export\s+)?(\w+)=(?:(["'])([^"'\n]*)\2|([^\s"']*));?$""")
+# A variable of a shell, Azure, make or an expression of GitHub; and a value that is one word.
+REFERENCE = r"\$\{{\{{\s*(?:\w+\.)*{0}\s*\}}\}}|\$[{{(]{0}[}})]|\${0}\b"
+REFERENCES = re.compile(r"\$(?:\{\{\s*(?:\w+\.)*|[{(])?([\w-]+)")
+WORD = re.compile(r"[\w./:@%{}$-]+")
+MAX_VALUES = 20  # of the variables of a command
+SETS = re.compile(r"(?:^|[;&|{(])[ \t]*set[ \t]([^\n;&|{(]*)")
+# A script that looks at how a command ended.
+LOOKS = re.compile(
+    r"\$\?|\|\|[ \t]*(?:exit|return)\b(?![ \t]+0)|\b(?:exit|return)\s+[\"']?[1-9$]|\b(?:trap|wait)\b"
+    r"|(?:^|[;&|{]|\b(?:then|else|do)\b)[ \t]*false(?![\w=.-])",
+    re.MULTILINE,
+)
+# What starts a script: a shell and its options.
+SHELL = re.compile(r"(?:^|[\s/])(?:ba|z|da)?sh\s(.*)")
+# A command whose failure the lines below decide about.
+WAITS = re.compile(
+    r"(?:if|elif|while|until)\b(?!.*;\s*(?:fi|done)\b)|.*(?:(?<!&)&|\|\|\s*(?:\{|\w+=[^\s|]*))$"
+)
+SOURCES = re.compile(r"(?:^|\s)(?:source|\.)\s+\S*$")
+ENDS = {"fi", "done", "esac"}
 MAX_SCRIPT_LINES = 2_000
+# What CI, poe, go-task and tox call a failure that is ignored, and what stands below.
+MAY_FAIL = re.compile(
+    r"continue-?on-?error|allow_?failures?|allowExitCodes|soft_fail|ignore_(?:error|fail|outcome)"
+    r"|failure|onError|on-fail",
+    re.IGNORECASE,
+)
+IGNORE = {"true", "1", "*", "ignore", "continue", "return_zero"}
 MAX_SCRIPTS = 20  # per name with variables
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command that something runs, and its location.
+    """A command that something runs, its location, and whether its failure is ignored.
 
-    Attributes:
-        text: The command.
-        path: Its file.
-        line: Its line, from 1.
-        may_fail: Whether its failure is ignored.
+    With `errexit` its shell ends once one of several commands fails, else only the last counts.
+    `by_hand` marks a command of CI that only a person starts.
     """
 
     text: str
     path: str
     line: int
     may_fail: bool = False
+    errexit: bool = True
+    by_hand: bool = False
 
     @property
     def enforced(self) -> str:
         """What it executes whose failure is not ignored."""
-        return "" if self.may_fail else executed(self.text, enforced=True)
+        return "" if self.may_fail or self.by_hand else executed(self.text, True, self.errexit)
 
 
 # By target of make: prerequisites and recipe of each of its rules.
 Rules = dict[str, list[tuple[list[str], list[Command]]]]
 
 
-def commands_of(script: str, path: str, first: int) -> Iterator[Command]:
-    """Yield each command of a script that is embedded in a file and begins in a line."""
-    scripts: dict[str, str] = {}
-    for number, text in shell.lines(script):
-        yield Command(substitute(text, scripts), path, first + number)
+def commands_of(script: str, path: str, first: int, errexit: bool = True) -> Iterator[Command]:
+    """Yield each command of a script that is embedded in a file and begins in a line.
 
-
-def substitute(command: str, scripts: MutableMapping[str, str]) -> str:
-    """Return a command with variables replaced by the names of scripts assigned to them before.
-
-    Args:
-        command: A command of a script.
-        scripts: Names of scripts by variable; an assignment adds to it.
+    Without `errexit` its shell goes on after a failure. What looks at how commands ended ignores none.
     """
-    if assigned := ASSIGNED.match(command):
-        scripts[assigned[1]] = VARIABLE.sub("${_}", assigned[3])
-    elif scripts and "$" in command:
-        for name, value in scripts.items():
-            command = command.replace(f"${{{name}}}", value)
-            command = re.sub(rf"\${name}\b", lambda _, value=value: value, command)  # type: ignore[misc]
-    return command
+    values: dict[str, list[str]] = {}
+    looks = LOOKS.search(script) is not None
+    lines = list(islice(shell.lines(script), MAX_SCRIPT_LINES))
+    last = next((number for number, text in reversed(lines) if text.rstrip("; ") not in ENDS), 0)
+    for number, text in lines:
+        if assigned := ASSIGNED.match(text):
+            values[assigned[1]] = [VARIABLE.sub("${_}", assigned[3] or assigned[4] or "")]
+        for options in SETS.findall(text):
+            errexit = shell.errexit_after(options, errexit)
+        may_fail = not looks and ((not errexit and number < last) or WAITS.match(text) is not None)
+        command = Command(text, path, first + number, may_fail, errexit or looks)
+        yield from with_values(command, values)
+
+
+def with_values(command: Command, values: Mapping[str, Sequence[str]]) -> Iterator[Command]:
+    """Yield a command with each value of its variables.
+
+    A value of several words counts where the variable is the whole command, as in `eval "$tests"`.
+    """
+    texts = [command.text]
+    for name in dict.fromkeys(REFERENCES.findall(command.text)) if values else ():
+        reference = REFERENCE.format(re.escape(name))
+        alone = re.fullmatch(rf"(?:eval\s+)?[\"']?(?:{reference})[\"']?", command.text)
+        known = [value for value in values.get(name, ()) if alone or WORD.fullmatch(value)]
+        if known:
+            texts = [
+                value if alone else re.sub(reference, lambda _, value=value: value, text)  # type: ignore[misc]
+                for text in texts
+                for value in dict.fromkeys(known)
+            ][:MAX_VALUES]
+    yield from (replace(command, text=text) for text in texts)
 
 
 class Runners:
@@ -105,7 +151,7 @@ class Runners:
     def __init__(self, content: Content) -> None:
         self.content = content
         self.modules = Modules(content.files.lower)
-        self.table: list[tuple[re.Pattern[str], Callable[[str, str], Iterator[Command]]]] = [
+        self.table: list[tuple[re.Pattern[str], Callable[..., Iterator[Command]]]] = [
             (re.compile(rf"{START}(?:g?make|\$[({{]MAKE[)}}])((?:\s+[^\s;&|]+)*)"), self._make),
             (re.compile(rf"\bpoe(?:thepoet)?\s+(?:-\S+\s+)*{NAME}"), self._poe),
             (re.compile(rf"{START}tox{ARGUMENTS}"), partial(tox, content)),
@@ -128,9 +174,10 @@ class Runners:
             (JOB, partial(job, content)),
             (PYTHON, self._python),
             (re.compile(rf"{START}inv(?:oke)?(?=\s+\w){ARGUMENTS}"), self._invoke),
-            (PLAIN, partial(plain_script, content)),
+            (PLAIN, partial(shell_script, content)),
             (COMPOSE, partial(compose, content)),
             (re.compile(rf"{START}earthly{ARGUMENTS}"), partial(earthly, content)),
+            (re.compile(r"\bcdk\s+(synth|deploy)\b"), partial(cdk, content)),
         ]
 
     def follow(self, commands: Iterable[Command]) -> Iterator[Command]:
@@ -141,24 +188,22 @@ class Runners:
         waiting = deque(commands)
         while waiting and len(visited) < MAX_COMMANDS:
             command = waiting.popleft()
+            if self.content.files.stops(command.path):
+                return
             if command not in visited:
                 visited.add(command)
-                yield command
                 whole, enforced = executed(command.text), command.enforced
-                waiting += self.started_by(enforced, command.path, started)
+                others = self.started_by(enforced, command.path, started)
+                in_vain = bool(others) and all(other.may_fail for other in others)
+                yield replace(command, may_fail=True) if in_vain else command
+                waiting += others
                 if whole != enforced:
                     started_in_vain |= started
                     others = self.started_by(whole, command.path, started_in_vain)
                     waiting += (replace(other, may_fail=True) for other in others)
 
     def started_by(self, command: str, path: str, started: set[tuple[str, str]]) -> list[Command]:
-        """Return the commands that a command starts through the repository's task files.
-
-        Args:
-            command: The executed part of a line.
-            path: The file with the command.
-            started: Tasks that were followed before and are skipped; new ones are added.
-        """
+        """Return the commands that a command starts through task files, but for tasks started before."""
         commands = list(self._console(command, started)) if self.console_scripts else []
         if not ANY.search(command):
             return commands
@@ -167,8 +212,21 @@ class Runners:
                 task = (pattern.pattern, match[1] or "")
                 if task not in started:
                     started.add(task)
+                    if pattern in (SCRIPT, PLAIN):
+                        follow = partial(follow, errexit=self._errexit(command, match, path))
                     commands += islice(follow(match[1] or "", path), 500)
         return commands
+
+    def _errexit(self, command: str, script: re.Match[str], path: str) -> bool:
+        """Return whether the caller of a script lets it end once a command fails."""
+        before = command[: script.start(1)].rpartition(";")[2]
+        if SOURCES.search(before):  # by the shell of CI, which has -e, or by that of a script
+            text = self.content.text(path) or ""
+            return path.endswith((".yml", ".yaml")) or any(
+                shell.errexit_after(options, False) for options in SETS.findall(text)
+            )
+        options = SHELL.search(before)
+        return options is not None and shell.errexit_after(options[1], False)
 
     def tasks(self) -> Iterator[Command]:
         """Yield the commands of all tasks of poe, stages of DVC and targets of make."""
@@ -184,14 +242,12 @@ class Runners:
     def console_scripts(self) -> dict[str, tuple[str, str, int]]:
         """The commands that the project installs: `package.module:function`, file and line."""
         scripts: dict[str, tuple[str, str, int]] = {}
-        for file in self.content.files.find("**/pyproject.toml"):
-            for document in self.content.data(file):
-                for keys in (("project", "scripts"), ("tool", "poetry", "scripts")):
-                    table = document.get(*keys)
-                    for name, node in table.entries if table else []:
-                        target = (node.get("reference") or node.get("callable") or node).value
-                        if name and target:
-                            scripts[name.lower()] = target, file, node.line
+        for file, document in self.content.documents("**/pyproject.toml"):
+            for keys in (("project", "scripts"), ("tool", "poetry", "scripts")):
+                for name, node in document.get(*keys).entries:
+                    target = (node.get("reference") or node.get("callable") or node).value
+                    if name and target:
+                        scripts[name.lower()] = target, file, node.line
         for file in self.content.files.find("setup.py", "setup.cfg"):
             for number, line in enumerate((self.content.text(file) or "").split("\n"), 1):
                 for name, target in ENTRY_POINT.findall(line):
@@ -210,7 +266,12 @@ class Runners:
     @cached_property
     def poe_tasks(self) -> dict[str, list[tuple[str, Node]]]:
         """The tasks of poe by name, with their files."""
-        return poe_tasks(self.content)
+        tasks: dict[str, list[tuple[str, Node]]] = {}
+        globs = ("**/pyproject.toml", "**/*tasks*.toml", "**/poe*.toml")
+        for file, document in self.content.documents(*globs):
+            for name, node in document.get("tool", "poe", "tasks").entries:
+                tasks.setdefault(str(name), []).append((file, node))
+        return tasks
 
     @cached_property
     def make_rules(self) -> Rules:
@@ -250,7 +311,7 @@ class Runners:
         source = self.content.python(file)
         if source is None:
             return
-        yield from (Command(command, file, line) for command, line in source.commands)
+        yield from _python_commands(source, file)
         for name in source.imports:
             module, _, imported = name.rpartition(".")
             if module.strip("."):
@@ -271,39 +332,43 @@ class Runners:
         if source and source.commands and name in source.functions:
             followed = python.leads_to(source.functions[name], source.functions)
             lines = frozenset().union(*(function.lines for function in followed))
-            for command, line in source.commands:
-                if line in lines:
-                    yield Command(command, file, line)
+            yield from (
+                command for command in _python_commands(source, file) if command.line in lines
+            )
 
 
-def poe_tasks(content: Content) -> dict[str, list[tuple[str, Node]]]:
-    """Return the tasks of poe by name, with their files."""
-    tasks: dict[str, list[tuple[str, Node]]] = {}
-    for file in content.files.find("**/pyproject.toml", "**/*tasks*.toml", "**/poe*.toml"):
-        for document in content.data(file):
-            table = document.get("tool", "poe", "tasks")
-            for name, node in table.entries if table else []:
-                tasks.setdefault(str(name), []).append((file, node))
-    return tasks
+def _python_commands(source: python.Source, file: str) -> Iterator[Command]:
+    for command, line in source.commands:
+        yield Command(command, file, line, line in source.dropped)
 
 
-def poe_commands(node: Node, file: str) -> Iterator[Command]:
+def ignores_failure(node: Node) -> bool | None:
+    """Return whether a step or task says that its failure is ignored; None if it says nothing."""
+    for key, below in node.entries:
+        if key and MAY_FAIL.fullmatch(key):
+            stated = [*below.texts(), *(text for _, each in walk(below) for text in each.texts())]
+            return not IGNORE.isdisjoint(text.lower().strip("${ }") for text in stated)
+    return None
+
+
+def poe_commands(node: Node, file: str, may_fail: bool = False) -> Iterator[Command]:
     """Yield the commands of a task of poe."""
     if node.value is not None:
-        yield Command(node.value, file, node.line)
+        yield Command(node.value, file, node.line, may_fail)
         return
+    may_fail |= bool(ignores_failure(node))
     for key, below in node.entries:
         if key in ("cmd", "shell", "script", "expr", "interpreter") and below.value:
-            yield Command(below.value, file, below.line)
+            yield Command(below.value, file, below.line, may_fail)
         elif key == "ref" and below.value:
-            yield Command(f"poe {below.value}", file, below.line)
+            yield Command(f"poe {below.value}", file, below.line, may_fail)
         elif key in ("sequence", "parallel", "deps", None):
             parts = [below] if key is None else [part for _, part in below.entries]
             for part in parts:
                 if part.value is not None:
-                    yield Command(f"poe {part.value}", file, part.line)
+                    yield Command(f"poe {part.value}", file, part.line, may_fail)
                 else:
-                    yield from poe_commands(part, file)
+                    yield from poe_commands(part, file, may_fail)
 
 
 def make_rules(content: Content) -> Rules:
@@ -313,24 +378,26 @@ def make_rules(content: Content) -> Rules:
     for file in files.find("**/Makefile", "**/GNUmakefile", "**/*.mk")[:50]:
         own: dict[str, list[tuple[list[str], list[Command]]]] = {}
         recipe: list[Command] = []
-        continued = False
-        for number, line in enumerate((content.text(file) or "").split("\n"), 1):
-            if line.startswith("\t") or continued:
+        lines = list(_whole_lines(content.text(file) or ""))
+        values = {match[1]: match[2] for _, line in lines if (match := DEFINED.match(line))}
+        for number, line in lines:
+            line = _substituted(line, values)
+            if line.startswith("\t"):
                 text = line.strip()
-                if continued and recipe:
-                    before = recipe.pop()
-                    recipe.append(
-                        replace(before, text=f"{before.text[:-1].rstrip()} {text}"[:1_000])
-                    )
-                elif (command := text.lstrip("@-+")) and not text.startswith("#"):
-                    may_fail = "-" in text[: -len(command)]
-                    recipe.append(Command(command, file, number, may_fail))
-                continued = text.endswith("\\") and bool(recipe)
+                if text.lstrip("@-+") and not text.startswith("#"):
+                    recipe.append(_of_recipe(text, file, number))
             elif match := RULE.match(line):
                 recipe = []
                 for target in match[1].split():
                     own.setdefault(target, []).append((match[2].split(), recipe))
         phony = {name for names, _ in own.pop(".PHONY", []) for name in names}
+        flags = " ".join(match[1] for _, line in lines if (match := FLAGS.match(line)))
+        ignored = [name for names, _ in own.get(".IGNORE", []) for name in names or own]
+        for name in list(own) if EXIT_ZERO.search(f"make {flags[:200]}") else ignored:
+            own[name] = [
+                (needs, [replace(command, may_fail=True) for command in recipe])
+                for needs, recipe in own.get(name, [])
+            ]
         folder = file.rpartition("/")[0]
         for target, listed in own.items():
             is_file = files.has(f"{folder}/{target}".lstrip("/")) and target not in phony
@@ -338,6 +405,34 @@ def make_rules(content: Content) -> Rules:
                 continue  # it exists, and nothing that it needs could be newer: make does nothing
             rules.setdefault(target, []).extend(listed)
     return rules
+
+
+def _substituted(line: str, values: Mapping[str, str]) -> str:
+    """Return a line of a Makefile with the values of its variables, as far as they are known."""
+    for _ in range(MAX_NESTED if "$" in line else 0):
+        line = MAKE_VARIABLE.sub(lambda match: values.get(match[1], match[0]), line)[:1_000]
+    return line
+
+
+def _whole_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a Makefile with their numbers, each with the lines that continue it."""
+    parts: list[str] = []
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1):
+        parts.append(line.strip() if parts else line.rstrip())
+        if not line.endswith("\\") or number == len(lines):
+            yield (
+                number - len(parts) + 1,
+                " ".join(part.removesuffix("\\").rstrip() for part in parts),
+            )
+            parts = []
+
+
+def _of_recipe(line: str, file: str, number: int) -> Command:
+    """Return the command of a line of make, just or hatch; after a `-` its failure is ignored."""
+    text = line.strip()
+    command = text.lstrip("@-+ ")
+    return Command(command, file, number, "-" in text[: len(text) - len(command)], errexit=False)
 
 
 def make_commands(rules: Rules, arguments: str) -> Iterator[Command]:
@@ -381,18 +476,16 @@ def tox(content: Content, arguments: str, _path: str) -> Iterator[Command]:
     for file, keys in (("tox.toml", ()), ("pyproject.toml", ("tool", "tox"))):
         for document in content.data(file):
             table = document.get(*keys)
-            ini = table.get("legacy_tox_ini") if table else None
-            for section, command in _tox_ini_commands(ini.value or "", file) if ini else ():
-                command = replace(command, line=ini.line if ini else 1)
-                by_section.setdefault(section, []).append(command)
-            envs = table.get("env") if table else None
-            sections = [("testenv", table.get("env_run_base"))] if table else []
-            sections += [(f"testenv:{name}", node) for name, node in envs.entries] if envs else []
+            ini = table.get("legacy_tox_ini")
+            for section, command in _tox_ini_commands(ini.value or "", file):
+                by_section.setdefault(section, []).append(replace(command, line=ini.line))
+            sections = [("testenv", table.get("env_run_base"))]
+            sections += [(f"testenv:{name}", node) for name, node in table.get("env").entries]
             for section, node in sections:
-                commands = node.get("commands") if node else None
-                for _, argv in commands.entries if commands else []:
+                may_fail = bool(ignores_failure(node))
+                for _, argv in node.get("commands").entries:
                     by_section.setdefault(section, []).append(
-                        Command(joined(argv.texts()), file, argv.line)
+                        Command(joined(argv.texts()), file, argv.line, may_fail)
                     )
     own = {section for name in names if (section := f"testenv:{name}") in by_section}
     for section, listed in by_section.items():
@@ -424,9 +517,7 @@ def just(content: Content, recipe: str, _path: str) -> Iterator[Command]:
         for number, line in enumerate((content.text(file) or "").split("\n"), 1):
             if line.startswith((" ", "\t")):
                 if inside and line.strip():
-                    text = line.strip()
-                    command = text.lstrip("@-")
-                    yield Command(command, file, number, "-" in text[: -len(command) or None])
+                    yield _of_recipe(line, file, number)
             elif match := RECIPE.match(line):
                 name = name or match[1]
                 inside = match[1] == name
@@ -440,8 +531,8 @@ def npm(content: Content, script: str, _path: str) -> Iterator[Command]:
     for file in content.files.find("**/package.json")[:50]:
         for document in content.data(file):
             node = document.get("scripts", script)
-            if node and node.value:
-                yield Command(node.value, file, node.line)
+            if node.value:
+                yield Command(node.value, file, node.line, errexit=False)
 
 
 def hatch(content: Content, script: str, _path: str) -> Iterator[Command]:
@@ -450,8 +541,7 @@ def hatch(content: Content, script: str, _path: str) -> Iterator[Command]:
     for file, keys in (("pyproject.toml", ("tool", "hatch")), ("hatch.toml", ())):
         for document in content.data(file):
             tables = [document.get("tool", "pdm", "scripts")]
-            envs = document.get(*keys, "envs")
-            tables += [node.get("scripts") for _, node in envs.entries] if envs else []
+            tables += [node.get("scripts") for _, node in document.get(*keys, "envs").entries]
             yield from _task_commands(tables, name, file)
 
 
@@ -459,37 +549,34 @@ def pixi(content: Content, task: str, _path: str) -> Iterator[Command]:
     """Yield the commands of a task of pixi, and those that run its dependencies."""
     for file, keys in (("pixi.toml", ()), ("pyproject.toml", ("tool", "pixi"))):
         for document in content.data(file):
-            features = document.get(*keys, "feature")
             tables = [document.get(*keys, "tasks")]
-            tables += [node.get("tasks") for _, node in features.entries] if features else []
+            tables += [node.get("tasks") for _, node in document.get(*keys, "feature").entries]
             yield from _task_commands(tables, task, file)
-            for table in filter(None, tables):
+            for table in tables:
                 node = table.get(task, "depends-on")
-                for name in node.texts() if node else []:
-                    yield Command(f"pixi run {name}", file, node.line if node else 1)
+                for name in node.texts():
+                    yield Command(f"pixi run {name}", file, node.line)
 
 
-def _task_commands(tables: Iterable[Node | None], name: str, file: str) -> Iterator[Command]:
+def _task_commands(tables: Iterable[Node], name: str, file: str) -> Iterator[Command]:
     """Yield the commands of a task: its value is a text, a list of texts, or has a `cmd`."""
-    for table in filter(None, tables):
+    for table in tables:
         task = table.get(name)
-        node = task.get("cmd") if task and task.is_mapping else task
-        if node:
-            yield from (Command(text, file, node.line) for text in node.texts())
+        node = task.get("cmd") if task.is_mapping else task
+        yield from (_of_recipe(text, file, node.line) for text in node.texts())
 
 
 def mise(content: Content, task: str, _path: str) -> Iterator[Command]:
     """Yield the commands of a task of mise, and those that run its dependencies."""
-    for file in content.files.find("mise.toml", ".mise.toml", ".config/mise.toml"):
-        for document in content.data(file):
-            task_node = document.get("tasks", task)
-            if task_node and not task_node.is_mapping:
-                yield from (Command(text, file, task_node.line) for text in task_node.texts())
-            for key in ("run", "depends"):
-                node = task_node.get(key) if task_node else None
-                for text in node.texts() if node else []:
-                    command = text if key == "run" else f"mise run {text}"
-                    yield Command(command, file, node.line if node else 1)
+    for file, document in content.documents("mise.toml", ".mise.toml", ".config/mise.toml"):
+        task_node = document.get("tasks", task)
+        if not task_node.is_mapping:
+            yield from (Command(text, file, task_node.line) for text in task_node.texts())
+        for key in ("run", "depends"):
+            node = task_node.get(key)
+            for text in node.texts():
+                command = text if key == "run" else f"mise run {text}"
+                yield Command(command, file, node.line)
 
 
 def pre_commit(content: Content, arguments: str, _path: str) -> Iterator[Command]:
@@ -498,59 +585,58 @@ def pre_commit(content: Content, arguments: str, _path: str) -> Iterator[Command
     named = next((word for word in arguments.split() if word[0] != "-"), "")
     named = "" if re.search(rf"-\S+\s+{re.escape(named)}", arguments) else named
     for file in content.files.find(".pre-commit-config.yaml", ".pre-commit-config.yml"):
-        for document in content.data(file):
-            repos, default = document.get("repos"), document.get("default_stages")
-            for _, repo in repos.entries if repos else []:
-                hooks = repo.get("hooks")
-                for _, hook in hooks.entries if hooks else []:
-                    identifier, entry = hook.get("id"), hook.get("entry")
-                    stages = (hook.get("stages") or default or Node(0)).texts() or [stage]
-                    if stage not in stages and stage.removeprefix("pre-") not in stages:
-                        continue
-                    for node in (identifier, entry):
-                        if node and node.value and named in ("", identifier and identifier.value):
-                            yield Command(node.value, file, node.line)
+        try:  # of the text, since a document of `content` lacks the hooks of the stage `manual`
+            (document, *_) = data_files.read(file, content.text(file) or "") or [data_files.NOTHING]
+        except data_files.UnreadableError:
+            content.files.left_out.note_file("data files that do not parse", file)
+            continue
+        default = document.get("default_stages")
+        repos = (repo.get("hooks").entries for _, repo in document.get("repos").entries)
+        for _, hook in chain.from_iterable(repos):
+            identifier, entry = hook.get("id"), hook.get("entry")
+            stages = (hook.get("stages") or default).texts() or [stage]
+            if stage not in stages and stage.removeprefix("pre-") not in stages:
+                continue
+            for node in (identifier, entry):
+                if node.value and named in ("", identifier.value):
+                    yield Command(node.value, file, node.line)
 
 
 def dvc(content: Content, _task: str, _path: str) -> Iterator[Command]:
     """Yield the commands of DVC's stages."""
-    for file in content.files.find("**/dvc.yaml"):
-        for document in content.data(file):
-            stages = document.get("stages")
-            for _, stage in stages.entries if stages else []:
-                command = stage.get("cmd")
-                for text in command.texts() if command else []:
-                    yield Command(text, file, command.line if command else 1)
+    for file, document in content.documents("**/dvc.yaml"):
+        for _, stage in document.get("stages").entries:
+            command = stage.get("cmd")
+            yield from (Command(text, file, command.line) for text in command.texts())
 
 
 def go_task(content: Content, task: str, _path: str) -> Iterator[Command]:
     """Yield the commands of a task of go-task."""
-    for file in content.files.find("**/Taskfile.yml", "**/Taskfile.yaml"):
-        for document in content.data(file):
-            node = document.get("tasks", task or "default")
-            for key in ("cmds", "deps", "cmd"):
-                below = node.get(key) if node else None
-                for entry in [below, *(entry for _, entry in below.entries)] if below else []:
-                    named = entry.get("cmd") or entry.get("task")
-                    if command := entry.value or (named.value if named else ""):
-                        text = f"task {command}" if key == "deps" else command
-                        yield Command(text, file, entry.line)
+    for file, document in content.documents("**/Taskfile.yml", "**/Taskfile.yaml"):
+        node = document.get("tasks", task or "default")
+        for key in ("cmds", "deps", "cmd"):
+            below = node.get(key)
+            for entry in [below, *(entry for _, entry in below.entries)]:
+                if command := entry.value or (entry.get("cmd") or entry.get("task")).value:
+                    text = f"task {command}" if key == "deps" else command
+                    may_fail = ignores_failure(node) or ignores_failure(entry)
+                    yield Command(text, file, entry.line, bool(may_fail))
 
 
-def shell_script(content: Content, name: str, path: str) -> Iterator[Command]:
+def shebang_of(script: str) -> str:
+    """Return the first line of a script if it names an interpreter."""
+    return script.partition("\n")[0] if script.startswith("#!") else ""
+
+
+def shell_script(content: Content, name: str, path: str, errexit: bool) -> Iterator[Command]:
     """Yield the commands of the shell scripts that a command in a file names."""
-    for file in _files(content, name, path.rpartition("/")[0]):
-        for number, line in islice(shell.lines(content.text(file) or ""), MAX_SCRIPT_LINES):
-            yield Command(line, file, number + 1)
-
-
-def plain_script(content: Content, name: str, path: str) -> Iterator[Command]:
-    """Yield the commands of a shell script whose name has no ending."""
-    for file in content.files.find(name, f"{path.rpartition('/')[0]}/{name}")[:1]:
+    folder = path.rpartition("/")[0]
+    named = _files(content, name, folder) or content.files.find(name, f"{folder}/{name}")[:1]
+    for file in named:
         text = content.text(file) or ""
-        if not text.startswith("#!") or "sh" in text.partition("\n")[0]:
-            for number, line in islice(shell.lines(text), MAX_SCRIPT_LINES):
-                yield Command(line, file, number + 1)
+        shebang = shebang_of(text)
+        if not shebang or "sh" in shebang:
+            yield from commands_of(text, file, 1, shell.errexit_after(shebang, errexit))
 
 
 def compose(content: Content, arguments: str, path: str) -> Iterator[Command]:
@@ -558,8 +644,7 @@ def compose(content: Content, arguments: str, path: str) -> Iterator[Command]:
     words = set(arguments.split())
     for file in content.files.find("**/docker-compose*.y*ml", "**/compose*.y*ml")[:MAX_SCRIPTS]:
         for document in content.data(file):
-            table = document.get("services")
-            services = table.entries if table else []
+            services = document.get("services").entries
             named = [(name, node) for name, node in services if name in words]
             for _, service in named or services:
                 for node in filter(None, (service.get("entrypoint"), service.get("command"))):
@@ -578,11 +663,22 @@ def earthly(content: Content, arguments: str, _path: str) -> Iterator[Command]:
                 yield Command(match[1] or f"earthly +{match[2]}", file, number + 1)
 
 
+def cdk(content: Content, _command: str, path: str) -> Iterator[Command]:
+    """Yield the command that starts the app of AWS CDK, near to the file that runs it."""
+    near = content.files.find(f"{path.rpartition('/')[0]}/cdk.json".lstrip("/"))
+    for file in near or content.files.find("**/cdk.json"):
+        for document in content.data(file):
+            node = document.get("app")
+            folder = file.removesuffix("cdk.json")
+            app = APP.sub(lambda match: folder + match[0], node.value or "", count=1)  # noqa: B023
+            yield Command(app, file, node.line)
+
+
 def job(content: Content, name: str, path: str) -> Iterator[Command]:
     """Yield the commands of the job that a command in a file submits."""
     for file in _files(content, name, path.rpartition("/")[0]):
         for document in content.data(file):
-            for key, node in data_files.walk(document):
+            for key, node in walk(document):
                 if key in JOB_KEYS:
                     script = node.value or joined(node.texts())
                     yield from commands_of(script, file, node.script_line)

@@ -42,7 +42,16 @@ ACTS = re.compile(r"^(?![ \t]*(?:$|#|set\b|export\b|readonly\b|source\b|\.\s|\w+
 SHELLS = ("bash", "sh", "zsh", "dash")
 ASSIGNED = re.compile(r"\w+\+?=")
 
-SUCCEED = (["true"], [":"], ["echo"], ["printf"])
+# The options of `set` and of a shell, with which a script ends once a command fails or goes on.
+ERREXIT = re.compile(r"(?:^|\s)([-+])(?:[^\We]*+e\w*+|\w*o\s+errexit)(?![\w-])")
+# Options with which a program succeeds whatever it finds.
+EXIT_ZERO = re.compile(
+    r"--(?:exit-zero|exit-code[= ]0|ignore-errors|continue-on-error|soft-fail|no-fail)(?!\S)"
+    r"|^make .*(?<=\s)-[a-hj-z]*+i[a-z]*+(?!\S)"
+)
+DECIDES = ("false", "wait", "test", "[", "[[", "grep", "diff")
+CONDITIONS = ("if", "elif", "while", "until")
+ENDS_CONDITION = (["fi"], ["done"])
 
 KEYWORDS = {"then", "do", "else", "if", "elif", "while", "until", "!", "{", "}"}
 # Commands that start the command that follows them.
@@ -65,7 +74,7 @@ QUIET_NAMES = (
 )
 QUIET = set(QUIET_NAMES.split())
 # Modules of Python that only read the files in their arguments.
-COMPILERS = {"py_compile", "compileall", "tabnanny", "pyflakes"}
+COMPILERS = {"py_compile", "compileall", "tabnanny"}
 QUIET_PARTS = {
     "gh": {"pr", "issue", "release", "label", "api"},
     "glab": {"mr", "issue", "release"},
@@ -93,7 +102,7 @@ ACTIVE_PARTS = {"git": {"lfs", "bisect"}, "find": {"-exec", "-execdir", "-ok", "
 INSTALLERS = RUNNERS | {"pipx", "npm", "yarn", "pnpm", "cargo", "go", "pre-commit", "prek"}
 INSTALLS = {"install", "add", "i"}
 # Commands that read the files in their arguments, and run none.
-READER_NAMES = "ruff black isort flake8 pylint mypy pyright bandit pydocstyle yamllint shellcheck"
+READER_NAMES = "ruff black isort flake8 pyflakes pycodestyle pylint mypy pyright bandit pydocstyle yamllint shellcheck"
 READERS = set(READER_NAMES.split())
 # Options with which a program does nothing.
 DRY_RUN_NAMES = (
@@ -103,27 +112,35 @@ DRY_RUNS = set(DRY_RUN_NAMES.split())
 
 
 @lru_cache(maxsize=50_000)
-def executed(command: str, enforced: bool = False) -> str:
+def executed(command: str, enforced: bool = False, errexit: bool = True) -> str:
     """Return what a command executes: simple commands without quotes, joined by semicolons.
 
     Args:
         command: A line of a script.
         enforced: Whether to leave out commands whose failure is ignored, as by `|| true`.
+        errexit: Whether the shell ends once a command fails.
     """
     text = EXPRESSION.sub(_expression, command[:MAX_LENGTH])
-    return " ; ".join(_executed(text, 0, enforced))
+    return " ; ".join(_executed(text, 0, enforced, errexit))
+
+
+def errexit_after(options: str, before: bool) -> bool:
+    """Return whether a shell ends once a command fails, after options of `set` or of its own."""
+    signs = ERREXIT.findall(options)
+    return signs[-1] == "-" if signs else before
 
 
 def _expression(match: re.Match[str]) -> str:
     return "${" + re.sub(r"[^\w.]+", "_", match[1].strip()) + "}"
 
 
-def _executed(text: str, depth: int, enforced: bool) -> Iterator[str]:
+def _executed(text: str, depth: int, enforced: bool, errexit: bool) -> Iterator[str]:
     if depth > MAX_DEPTH:
         return
     status: bool | None = None  # of the last command, where it is known
     never = False
     commands = list(_commands(text))
+    ignored = _ignored(commands) if enforced else [False] * len(commands)
     for number, (operator, tokens, inner) in enumerate(commands):
         first = tokens[0] if tokens else ""
         if never:
@@ -133,33 +150,66 @@ def _executed(text: str, depth: int, enforced: bool) -> Iterator[str]:
             continue
         never = first in ("if", "while") and tokens[1:2] == ["false"]
         for substituted in inner:
-            yield from _executed(substituted, depth + 1, enforced)
+            yield from _executed(substituted, depth + 1, enforced, errexit)
         argv = argv_of(without_names(tokens))
         head = argv[0] if argv else ""
         status = {"true": True, ":": True, "false": False}.get(head)
         if head == "exit" and operator in ("", ";") and not BRANCHES.search(text):
             return
-        if enforced and _may_fail(commands, number):
+        if head == "set":
+            errexit = errexit_after(" ".join(argv), errexit)
+        may_fail = ignored[number]
+        if may_fail or (may_fail is None and not errexit):
             continue
         script = None if _checks_syntax(argv) else script_of(argv)
         if script is not None and head.startswith("python"):
             yield from (name for name, _ in _python_commands(script))
         elif script is not None:
-            yield from _executed(script, depth + 1, enforced)
+            options = " ".join(argv[1 : argv.index(script)])
+            yield from _executed(script, depth + 1, enforced, errexit_after(options, False))
         elif argv and not is_quiet(argv):
             yield " ".join(without_names(tokens))
 
 
-def _may_fail(commands: Sequence[tuple[str, list[str], list[str]]], number: int) -> bool:
-    """Return whether the failure of a simple command is ignored, as that of `a` in `a || true`."""
-    if "--exit-zero" in commands[number][1]:
-        return True
-    for at, (operator, tokens, _) in enumerate(commands[number + 1 :], number + 1):
-        if operator == "||" and (tokens[:1] in SUCCEED or tokens == ["exit", "0"]):
-            return commands[at + 1 : at + 2] == [] or commands[at + 1][0] != "&&"
-        if operator not in ("&&", "||", "|", "|&"):
-            return False
-    return False
+def _ignored(commands: Sequence[tuple[str, list[str], list[str]]]) -> list[bool | None]:
+    """Return for each command whether its failure is ignored, as that of `a` in `a || true`.
+
+    None stands for a failure that is ignored unless the shell ends once a command fails.
+    """
+    ignored: list[bool | None] = []
+    decisive = ""  # the next operator below that decides about a failure
+    noted = False  # whether what follows the next `||` fails or notes the failure
+    fails = fails_here = False  # whether a command below fails, and before the next semicolon
+    ends = False  # whether the end of a condition is below
+    for operator, tokens, _ in reversed(commands):
+        argv = argv_of(tokens)
+        options = " ".join(word for word in argv if " " not in word)
+        if EXIT_ZERO.search(options) or tokens[:1] == ["!"]:
+            ignored.append(True)
+        elif tokens[:1] and tokens[0] in CONDITIONS:
+            ignored.append(ends and not fails)  # else the lines below say what happens
+        elif decisive == "||":
+            ignored.append(not noted)
+        elif decisive == "&" or not decisive:
+            ignored.append(bool(decisive) and not fails)
+        else:
+            ignored.append(False if fails else None)
+        own = _fails(argv)
+        fails, fails_here, ends = fails or own, fails_here or own, ends or tokens in ENDS_CONDITION
+        if operator == "||":
+            decisive = operator
+            noted = (fails if tokens[:1] == ["{"] else fails_here) or not (argv and is_quiet(argv))
+        elif operator == "&" or (operator in (";", "(") and tokens != ["}"]):
+            decisive = operator
+        if operator == ";":
+            fails_here = False
+    return ignored[::-1]
+
+
+def _fails(argv: list[str]) -> bool:
+    """Return whether a command fails, or depends on whether another did."""
+    head, *arguments = argv or [""]
+    return head in DECIDES or (head in ("exit", "return") and arguments != ["0"])
 
 
 def _python_commands(text: str) -> Iterator[tuple[str, int]]:
@@ -341,10 +391,15 @@ def without_names(tokens: list[str]) -> list[str]:
         if not of_runner or (before not in NAMING and token.partition("=")[0] not in NAMING):
             kept.append(token)
         before = token
-    head = next((token for token in argv_of(kept)[:1]), "")
-    if head in READERS:
+    if next(iter(_of_module(argv_of(kept))), "") in READERS:
         return [token for token in kept if not re.search(r"\w\.\w+$", token)]
     return kept
+
+
+def _of_module(argv: list[str]) -> list[str]:
+    """Return a program and its arguments; of `python -m MODULE`, the module and its own."""
+    is_module = argv[1:2] == ["-m"] and argv[0].startswith("python")
+    return argv[2:] if is_module else argv
 
 
 def is_quiet(argv: list[str]) -> bool:
@@ -360,8 +415,7 @@ def is_quiet(argv: list[str]) -> bool:
         return True
     if rest == ["-h"] or any(token.partition("=")[0] in DRY_RUNS for token in rest):
         return True
-    if head.startswith("python") and rest[:1] == ["-m"]:
-        head, *rest = [*rest[1:], ""]
+    head, *rest = _of_module(argv) or [""]
     return head in QUIET | COMPILERS or (head in INSTALLERS and not INSTALLS.isdisjoint(rest[:3]))
 
 
@@ -371,7 +425,7 @@ def _checks_syntax(argv: Sequence[str]) -> bool:
     return (
         bool(argv)
         and argv[0] in SHELLS
-        and any(re.fullmatch(r"-\w*n\w*", option) for option in options)
+        and ("noexec" in argv or any(re.fullmatch(r"-\w*n\w*", option) for option in options))
     )
 
 

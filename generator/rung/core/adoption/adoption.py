@@ -10,9 +10,8 @@ from rung.core import level_contents, preconditions, transaction
 from rung.core.adoption import complete, drafts, existing
 from rung.core.adoption.inferred import Inferred, infer
 from rung.core.drafting import SAMPLE, Wanted
-from rung.core.project import opened
-from rung.core.rendering import rendered_trees
-from rung.core.rendering.workbench import Entry, Workbench
+from rung.core.rendering import copier_settings, rendered_trees
+from rung.core.rendering.workbench import Entry, Files, Workbench, opened_project
 from rung.core.template_source import Source
 from rung.errors import RungError
 from rung.levels.template_answers import ANSWERS, check_answers
@@ -28,21 +27,15 @@ class Adoption:
     """What an adoption writes, and what it leaves alone; paths are relative to the folder.
 
     Args:
-        folder: The repository, or the part of it that is adopted.
-        answers: The answers that the template is rendered with.
-        inferred: The facts that were found in the repository.
         answered: The questions that the user answered.
-        added: Files that are written.
         merged: Files of the user's to which entries were added.
         kept: Files of the user's that differ from Rung's of the same name.
         blocked: Files left out because a file, link or submodule has the name of their folder.
         hidden: Files left out because git ignores the user's own of that name.
         example: Whether the example is written, as there is no module of the contract's names.
-        lacking_entries: Entries that the user's pyproject.toml and .gitignore lack.
-        completed: Entries that were added to them.
-        by_hand: What cannot be added to them, and why.
-        drafted: What was inferred from the user's rows; empty if the example is written.
-        undrafted: Why it is.
+        lacking_entries, completed, by_hand: Entries that the user's pyproject.toml and .gitignore lack,
+            that were added to them, and that cannot be, with the reason.
+        drafted, undrafted: What was inferred from the user's rows, or why nothing was.
         wanted: What was drafted, or would be.
         to_copy: The user's rows, if git ignores them, and the folder to copy them to.
         commit: The id of the commit; empty for a plan.
@@ -80,17 +73,8 @@ def adopt(
 ) -> Adoption:
     """Add the files that a repository lacks of a project with its answers, in one commit.
 
-    Args:
-        folder: The root of the repository, or a folder in it that is to be a project.
-        source: The template.
-        chosen: Answers by question; others are inferred, and the level is 0 by default.
-        merge: Whether missing entries are added to the user's pyproject.toml and .gitignore.
-        dry_run: Whether only to plan.
-        rows: The user's file of rows for drafts; by default the one that the code reads.
-        target: The column of it to predict; by default the one that the code predicts.
-
-    Raises:
-        RungError: It cannot be adopted; nothing was touched.
+    `chosen` are answers by question; the others are inferred. `rows` and `target` are by default those of
+    the user's code.
     """
     questions = source.read("levels/questions.yml")
     check_answers(chosen, questions)
@@ -100,10 +84,11 @@ def adopt(
     reserved, default_ci = (questions[name]["default"] for name in ("reserved_packages", "ci"))
     there = existing.read(folder)
     inferred = infer(there, reserved, level_contents.vendors(source), default_ci)
-    answers = {**inferred.answers, "level": 0, **chosen}
+    settings = copier_settings.of_new_projects(questions)
+    answers = {**settings, **inferred.answers, "level": 0, **chosen}
     level_contents.refuse_vendor(source, answers)
     adoption = Adoption(folder, answers, inferred, tuple(chosen))
-    with opened(top, folder, head) as project:
+    with opened_project(top, folder, head) as project:
         bench = project.bench
         files = bench.files(project.tree)
         _refuse(files, folder)
@@ -116,6 +101,8 @@ def adopt(
         planted = rendered_trees.of_the_user(rendered, [source])
         planted |= {path for path in rendered if path.startswith(SAMPLE)}
         model = adoption.wanted.model if adoption.wanted else ""
+        if adoption.drafted:  # not always with that model
+            model = complete.trained_by(bench, rendered, package)
         rendered = complete.with_own(bench, files, rendered, there, model)
         new = _missing(adoption, files, rendered, planted)
         changes = new | _completed_files(adoption, bench, files, rendered, merge=merge)
@@ -128,7 +115,6 @@ def adopt(
 
 
 def _repository(folder: Path) -> tuple[Path, str]:
-    """Return the repository's root and its last commit."""
     git.require()
     if not folder.is_dir():
         raise RungError(f"{folder} is not a folder. Give the path of the repository to adopt.")
@@ -147,10 +133,20 @@ def _repository(folder: Path) -> tuple[Path, str]:
     return top, head
 
 
-def _refuse(files: Mapping[str, Entry], folder: Path) -> None:
+def _refuse(files: Files, folder: Path) -> None:
     """Raise a RungError if there are other files where Rung's answers and settings go."""
     if ANSWERS in files or os.path.lexists(folder / ANSWERS):
-        raise RungError(_already(folder))
+        if complete.is_adopted(folder):
+            raise RungError(
+                f"{folder} is a project of Rung already.\n"
+                "Use `rung plan` and `rung climb`; `rung adopt --merge` without answers completes the "
+                "files that it shares with Rung."
+            )
+        raise RungError(
+            f"{folder} was made with another Copier template: {ANSWERS} is not Rung's."
+            f"\nRung needs that name. Rename it (`git mv {ANSWERS} .copier-answers.other.yml`; "
+            "Copier finds it there with `--answers-file`), commit, then adopt."
+        )
     taken = next((path for path in files if path.split("/")[0].casefold() == SETTINGS), None)
     if taken or os.path.lexists(folder / SETTINGS):
         raise RungError(
@@ -158,20 +154,6 @@ def _refuse(files: Mapping[str, Entry], folder: Path) -> None:
             f"`{taken or SETTINGS}`.\nRename yours with `git mv {SETTINGS} NAME`, commit, then "
             "adopt."
         )
-
-
-def _already(folder: Path) -> str:
-    if complete.is_adopted(folder):
-        return (
-            f"{folder} is on the ladder already.\n"
-            "Use `rung plan` and `rung climb`; `rung adopt --merge` without answers completes the "
-            "files that it shares with Rung."
-        )
-    return (
-        f"{folder} is kept by another Copier template: {ANSWERS} is there, and not Rung's."
-        f"\nRung needs that name. Rename it (`git mv {ANSWERS} .copier-answers.other.yml`; "
-        "Copier finds it there with `--answers-file`), commit, then adopt."
-    )
 
 
 def _with_drafts(
@@ -183,40 +165,33 @@ def _with_drafts(
     *,
     dry_run: bool,
 ) -> dict[str, Entry]:
-    """Return the files of a render with drafts in place of the example, where they can be made.
-
-    Raises:
-        RungError: The user named rows or a target, and nothing can be drafted from them.
-    """
+    """Return a render with drafts in place of the example; raise if the user's own rows give none."""
     rendered = bench.files(tree)
-    adoption.wanted, adoption.undrafted = drafts.wanted(
-        adoption.folder, adoption.inferred, rows, target
-    )
+    found = drafts.wanted(adoption.folder, adoption.inferred, rows, target)
+    adoption.wanted, adoption.undrafted = found
     if adoption.wanted is None and target:
         raise RungError(adoption.undrafted)
     if adoption.wanted is None or dry_run:
         return rendered
+    file = adoption.wanted.file
     try:
         rendered, adoption.drafted = drafts.drafted(bench, tree, adoption.wanted)
     except RungError as error:
         if rows or target:
             raise
-        adoption.undrafted = str(error)
-        adoption.wanted = None
+        adoption.undrafted, adoption.wanted = str(error), None
         return rendered
-    file = adoption.wanted.file
-    if not git.output(file.parent, "ls-files", "--", file.name):
-        # Git has not kept these rows so far, and it may have been for a reason.
-        (kept,) = [
-            path for path in rendered if path.startswith(SAMPLE) and path != f"{SAMPLE}README.md"
-        ]
-        adoption.to_copy = (str(file), kept)
-        rendered = {path: entry for path, entry in rendered.items() if path != kept}
-    return rendered
+    if git.output(file.parent, "ls-files", "--", file.name):
+        return rendered
+    # Git has not kept these rows so far, and it may have been for a reason.
+    page = f"{SAMPLE}README.md"
+    (kept,) = [path for path in rendered if path.startswith(SAMPLE) and path != page]
+    adoption.to_copy = (str(file), kept)
+    return {path: entry for path, entry in rendered.items() if path != kept}
 
 
 def _missing(
-    adoption: Adoption, files: Mapping[str, Entry], rendered: Mapping[str, Entry], planted: set[str]
+    adoption: Adoption, files: Files, rendered: Files, planted: set[str]
 ) -> dict[str, Entry]:
     """Return the files to write: none that exists, and all of the example or nothing of it."""
     names = {path.casefold() for path in files}
@@ -240,12 +215,7 @@ def _missing(
 
 
 def _completed_files(
-    adoption: Adoption,
-    bench: Workbench,
-    files: Mapping[str, Entry],
-    rendered: Mapping[str, Entry],
-    *,
-    merge: bool,
+    adoption: Adoption, bench: Workbench, files: Files, rendered: Files, *, merge: bool
 ) -> dict[str, Entry]:
     """Return the shared files with the entries that they lack, or only record those entries."""
     flat = adoption.inferred.own_package != f"src/{adoption.answers['package']}"

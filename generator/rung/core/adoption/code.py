@@ -6,6 +6,8 @@ Nothing of it runs: scripts and notebooks are parsed.
 import ast
 import json
 import re
+import symtable
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -25,6 +27,39 @@ TABLE = re.compile(r"[^\s*?{}]+\.(csv|csv\.gz|tsv|parquet)\Z")
 TARGETS = re.compile(
     r"(y|target|label)s?(_?(train|all|col|column|name|var|variable))?\Z", re.IGNORECASE
 )
+EPOCHS = re.compile(r"(n|num|max)?_?epochs\Z", re.IGNORECASE)
+# By the argument of PyTorch's and skorch's classes, the setting of a draft.
+TRAINING = {
+    "lr": "learning_rate",
+    "weight_decay": "weight_decay",
+    "momentum": "momentum",
+    "batch_size": "batch_size",
+    "max_epochs": "epochs",
+}
+# Calls that make one table of several, and arguments of theirs that other calls of these names lack.
+JOINS = {"merge", "merge_asof", "join", "join_asof", "concat"}
+JOINED_BY = {"on", "left_on", "left_index", "how"}
+WRITES = re.compile(r"(to|write|sink)_(csv|parquet|table)\Z")
+# What skorch does unless told otherwise.
+SKORCH = {"optimizer": "SGD", "learning_rate": 0.01, "epochs": 10, "batch_size": 128}
+# By function of PyTorch, the class of the same loss.
+FUNCTIONS = {
+    "cross_entropy": "CrossEntropyLoss",
+    "nll_loss": "NLLLoss",
+    "mse_loss": "MSELoss",
+    "l1_loss": "L1Loss",
+    "smooth_l1_loss": "SmoothL1Loss",
+    "huber_loss": "HuberLoss",
+    "binary_cross_entropy": "BCELoss",
+    "binary_cross_entropy_with_logits": "BCEWithLogitsLoss",
+}
+LONGEST = 20_000  # characters of a network, which travel in an argument of a command
+SKORCH_LOSSES = {
+    "NeuralNetClassifier": "skorch's NLLLoss of probabilities",
+    "NeuralNetBinaryClassifier": "BCEWithLogitsLoss",
+}
+# LBFGS needs the loss as a function; the modules below torch.optim have schedulers.
+OPTIMIZER = re.compile(r"torch\.optim\.(?!LBFGS)[A-Z]\w*")
 TRAINS = re.compile(r"train|fit|model|pipeline", re.IGNORECASE)
 TESTS = re.compile(r"(^|/)tests?/|(^|/)test_|_test\.py$|(^|/)docs?/")
 
@@ -45,34 +80,38 @@ class Place:
 
 @dataclass
 class Code:
-    """What was found; of each the first is the likeliest.
-
-    Attributes:
-        rows: paths of tables, as the code has them.
-        targets: columns that are predicted.
-        dropped: columns that are taken out of others, as the target is.
-        models: module and name of the classes of models.
-        metrics: the functions of sklearn.metrics.
-    """
+    """What was found, in the order of likelihood; `dropped` are columns taken out of others, as targets are."""
 
     rows: list[Place] = field(default_factory=list)
     targets: list[Place] = field(default_factory=list)
     dropped: list[Place] = field(default_factory=list)
     models: list[Place] = field(default_factory=list)
     metrics: list[Place] = field(default_factory=list)
+    joins: list[Place] = field(default_factory=list)
+    # By file, how a network is trained, and by class the arguments that it is called with.
+    training: dict[str, dict[str, Any]] = field(default_factory=dict)
+    made: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def model(self) -> Place | None:
         """The last model of the likeliest file: in a notebook the earlier ones were tried first."""
         likeliest = [m for m in self.models if m.path == self.models[0].path]
-        return likeliest[-1] if likeliest else None
+        if not likeliest or not likeliest[-1].value.startswith("torch."):
+            return likeliest[-1] if likeliest else None
+        read = {place.path for place in self.rows}
+        networks = [m for m in self.models if m.path in read and m.value.startswith("torch.")]
+        # The one whose source has most in it: it is made of the others.
+        found = max(networks or likeliest, key=lambda m: len(m.settings.get("source", "")))
+        name = found.value.removeprefix("torch.")
+        makers = [path for path, made in self.made.items() if name in made]
+        maker = found.path if found.path in makers or not makers else makers[0]
+        called = self.made.get(maker, {}).get(name, {"places": [], "names": {}})
+        training = self.training.get(maker, {})
+        return replace(found, settings={**found.settings, **training, "called": called})
 
 
 def read(existing: Existing) -> Code:
-    """Read the scripts and notebooks that name a framework or read a table.
-
-    Those called after training come first, and notebooks last.
-    """
+    """Read the scripts and notebooks that name a framework; those called after training come first."""
     found = Code()
     paths = [path for path in existing.naming(MARKS) if not TESTS.search(path)]
 
@@ -82,8 +121,8 @@ def read(existing: Existing) -> Code:
     for path in sorted(paths, key=likeliest):
         text = existing.read(path)
         try:
-            tree = ast.parse(_of_notebook(text) if path.endswith(".ipynb") else text)
-            _Reader(path, found).visit(tree)
+            text = _of_notebook(text) if path.endswith(".ipynb") else text
+            _Reader(path, found, text, existing).visit(ast.parse(text))
         except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError, MemoryError):
             continue  # no Python, or no notebook
     return found
@@ -101,12 +140,43 @@ def _of_notebook(text: str) -> str:
     return "\n".join("" if line.lstrip().startswith(("%", "!", "?")) else line for line in lines)
 
 
+def _line(node: ast.stmt) -> int:
+    """Return the line that a statement begins on, that of its first decorator."""
+    if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.decorator_list:
+        return node.decorator_list[0].lineno
+    return node.lineno
+
+
+def _side_by_side(name: str, node: ast.Call) -> bool:
+    """Say whether a call puts columns next to each other, as with those that are made of the same rows."""
+    axes = (ast.unparse(word.value) for word in node.keywords if word.arg == "axis")
+    return name == "concat" and any(axis in ("1", "'columns'") for axis in axes)
+
+
+def _taken_from_outside(table: symtable.SymbolTable) -> Iterator[str]:
+    """Yield the names that a statement reads and does not bind: no arguments and locals of functions."""
+    for symbol in table.get_symbols():
+        outside = symbol.is_global() or table.get_type() == "module"
+        if symbol.is_referenced() and outside:
+            yield symbol.get_name()
+    for inner in table.get_children():
+        yield from _taken_from_outside(inner)
+
+
 class _Reader(ast.NodeVisitor):
     """Collects what one file says."""
 
-    def __init__(self, path: str, found: Code) -> None:
-        self.path, self.found = path, found
+    def __init__(self, path: str, found: Code, text: str, existing: Existing) -> None:
+        self.path, self.found, self.text, self.existing = path, found, text, existing
+        self.training = found.training.setdefault(path, {})
+        self.made = found.made.setdefault(path, {})
         self.imported: dict[str, str] = {}
+        self.constants: dict[str, Any] = {}
+        self.top: list[ast.stmt] = []
+
+    def visit_Module(self, node: ast.Module) -> None:
+        self.top = node.body
+        self.generic_visit(node)
 
     def _at(self, value: str, node: ast.AST) -> Place:
         line = "" if self.path.endswith(".ipynb") else f":{getattr(node, 'lineno', 0)}"
@@ -114,9 +184,8 @@ class _Reader(ast.NodeVisitor):
 
     def visit_Import(self, node: ast.Import) -> None:
         for name in node.names:
-            self.imported[name.asname or name.name.split(".")[0]] = (
-                name.name if name.asname else name.name.split(".")[0]
-            )
+            top = name.name.split(".")[0]
+            self.imported[name.asname or top] = name.name if name.asname else top
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         for name in node.names:
@@ -124,8 +193,79 @@ class _Reader(ast.NodeVisitor):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         if any(self._dotted(base) in ("torch.nn.Module", "nn.Module") for base in node.bases):
-            self.found.models.append(self._at(f"torch.{node.name}", node))
+            place = self._at(f"torch.{node.name}", node)
+            self.found.models.append(replace(place, settings=self._source(node)))
         self.generic_visit(node)
+
+    def _source(self, node: ast.ClassDef) -> dict[str, str]:
+        """Return the text of a class and of all in its file that it is made of, and what it lacks."""
+        defined: dict[str, ast.stmt] = {}
+        for statement in self.top:
+            if isinstance(statement, ast.Import | ast.ImportFrom):
+                defined |= {(n.asname or n.name).split(".")[0]: statement for n in statement.names}
+            elif isinstance(statement, ast.ClassDef | ast.FunctionDef):
+                defined[statement.name] = statement
+            elif isinstance(statement, ast.Assign | ast.AnnAssign):
+                kept = (
+                    statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+                )
+                targets = (n for t in kept for n in ast.walk(t))
+                defined |= {n.id: statement for n in targets if isinstance(n, ast.Name)}
+        used: list[ast.stmt] = []
+        waiting: list[ast.stmt] = [node]
+        while waiting:
+            statement = waiting.pop()
+            if statement in used:
+                continue
+            used.append(statement)
+            names = _taken_from_outside(symtable.symtable(ast.unparse(statement), "", "exec"))
+            waiting += [defined[name] for name in names if name in defined]
+        lacks = [
+            ast.unparse(s)
+            for s in used
+            if isinstance(s, ast.ImportFrom | ast.Import) and self._is_own(s)
+        ]
+        lines = self.text.split("\n")
+        parts = (
+            textwrap.dedent("\n".join(lines[_line(s) - 1 : s.end_lineno]))
+            for s in sorted(used, key=_line)
+        )
+        source = "\n\n\n".join(parts)
+        if len(source) > LONGEST:
+            lacks = [f"{self.path}, too long to copy"]
+        elif not lacks:
+            try:
+                ast.parse(source)
+            except SyntaxError:
+                lacks = [f"{self.path}, where the class needs other code"]
+        return {"source": source[:LONGEST], "lacks": "; ".join(lacks)}
+
+    def _is_own(self, statement: ast.Import | ast.ImportFrom) -> bool:
+        """Say whether an import is of the repository's own code."""
+        module = statement.names[0].name
+        if isinstance(statement, ast.ImportFrom):
+            module = statement.module or ""
+            if statement.level:
+                return True
+        top = module.split(".")[0]
+        return any(re.search(rf"(^|/){top}(\.py|/__init__\.py)$", p) for p in self.existing.paths)
+
+    def visit_For(self, node: ast.For) -> None:
+        if isinstance(node.target, ast.Name) and "epoch" in node.target.id.lower():
+            inner = [a for c in ast.walk(node.iter) if isinstance(c, ast.Call) for a in c.args]
+            epochs = [v for v in map(self._value, inner) if type(v) is int]
+            self.training |= {"epochs": epochs[-1]} if epochs else {}
+        self.generic_visit(node)
+
+    def _value(self, node: ast.expr) -> Any:
+        """Return the number, text or truth that an expression is, or None."""
+        if isinstance(node, ast.Name):
+            return self.constants.get(node.id)
+        try:
+            value = ast.literal_eval(node)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            return None
+        return value if isinstance(value, bool | int | float | str) else None
 
     def visit_Constant(self, node: ast.Constant) -> None:
         if isinstance(node.value, str) and TABLE.match(node.value):
@@ -135,16 +275,37 @@ class _Reader(ast.NodeVisitor):
         for name in node.targets:
             if isinstance(name, ast.Name) and TARGETS.match(name.id):
                 self._column(node.value, self.found.targets)
+            if isinstance(name, ast.Name) and (value := self._value(node.value)) is not None:
+                self.constants[name.id] = value
+                if EPOCHS.match(name.id) and type(value) is int and value > 0:
+                    self.training["epochs"] = value
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
         name = self._dotted(node.func)
         last = name.rpartition(".")[2]
+        if WRITES.match(last):
+            self.visit(node.func)  # what it writes is no file that the code reads
+            return
+        if last[:1].isupper():
+            names = {word.arg: self._value(word.value) for word in node.keywords if word.arg}
+            self.made[last] = {"places": [*map(self._value, node.args)], "names": names}
         if name.startswith("sklearn.metrics."):
             self.found.metrics.append(self._at(last, node))
         elif name.split(".")[0] in LIBRARIES and MODELS.match(last):
             place = self._at(name, node)
             self.found.models.append(replace(place, settings=dict(_values(node))))
+        elif re.match(r"torch\.(nn|optim|utils)\.|skorch\.", name):
+            self._training(name, node)
+        elif (
+            last in JOINS
+            and not _side_by_side(last, node)
+            and (
+                name.startswith(("pandas.", "polars."))
+                or JOINED_BY & {w.arg for w in node.keywords}
+            )
+        ):
+            self.found.joins.append(self._at(last, node))
         elif last in ("train_test_split", "fit") and len(node.args) > 1:
             self._column(node.args[1], self.found.targets)
         elif last == "drop":
@@ -152,6 +313,43 @@ class _Reader(ast.NodeVisitor):
             for columns in [named] if named else node.args[:1]:
                 self._column(columns, self.found.dropped)
         self.generic_visit(node)
+
+    def _training(self, name: str, node: ast.Call) -> None:
+        """Take how a network is trained from a call of PyTorch or skorch."""
+        last, training = name.rpartition(".")[2], self.training
+        of_skorch = name.startswith("skorch.")
+        taken = set(TRAINING) if of_skorch else set()
+        if last.endswith("Loss"):
+            training["loss"] = last
+        elif name.startswith("torch.nn.functional.") and last in FUNCTIONS:
+            training["loss"] = FUNCTIONS[last]
+        elif OPTIMIZER.fullmatch(name):
+            taken = {"lr", "weight_decay", "momentum"}
+            for argument in taken:  # what an earlier optimizer was called with
+                training.pop(TRAINING[argument], None)
+            training["optimizer"] = last
+        elif (
+            last == "DataLoader" and "batch_size" not in training
+        ):  # a later one is that of the test
+            taken = {"batch_size"}
+        elif of_skorch and last.startswith("NeuralNet") and node.args:
+            words = self.made[last]["names"]
+            names = {k.removeprefix("module__"): v for k, v in words.items() if "module__" in k}
+            module = self._dotted(node.args[0]).rpartition(".")[2]
+            self.made[module] = {"places": [], "names": names}
+            training |= SKORCH | ({"loss": SKORCH_LOSSES[last]} if last in SKORCH_LOSSES else {})
+        for word in node.keywords:
+            value = self._value(word.value)
+            if word.arg in taken and value is not None:
+                training[TRAINING[word.arg]] = value
+            elif word.arg == "criterion" and of_skorch:
+                training["loss"] = self._dotted(word.value).rpartition(".")[2]
+            elif (
+                word.arg == "optimizer"
+                and of_skorch
+                and OPTIMIZER.fullmatch(chosen := self._dotted(word.value))
+            ):
+                training["optimizer"] = chosen.rpartition(".")[2]
 
     def _column(self, node: ast.expr, found: list[Place]) -> None:
         """Take the one column that an expression is made of, such as `frame["churn"].astype(int)`."""
@@ -165,7 +363,6 @@ class _Reader(ast.NodeVisitor):
         found.append(self._at(column, node))
 
     def _named(self, node: ast.expr) -> str:
-        """Return the column that an expression is, if it is one."""
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             return "" if node.value.id in self.imported else node.attr
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):

@@ -1,11 +1,10 @@
 """Complete the files that a repository shares with Rung: entries are added, nothing else changes.
 
-Not by the merge by key: it needs a render as the base, and the user's file has none. tomlkit adds
-keys at the end of a table (decision 19).
+Not by the merge by key, which needs a render as the base: tomlkit adds keys to tables (decision 19).
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,8 @@ from tomlkit.exceptions import TOMLKitError
 
 from rung.core import preconditions, template_source, transaction
 from rung.core.adoption import drafts, existing
-from rung.core.project import opened
 from rung.core.rendering import answers_file, rendered_trees
-from rung.core.rendering.workbench import Entry, Workbench
+from rung.core.rendering.workbench import Entry, Files, Workbench, opened_project
 from rung.levels.template_answers import ANSWERS
 from rung.system import git
 
@@ -29,22 +27,14 @@ NAME = re.compile(r"[A-Za-z0-9._-]+")
 # Rung's verbs need these settings; those for building, linting and testing are the user's.
 IDENTITY = ("name", "version", "requires-python", "dependencies")
 CONTRACT = ("dataset.py", "features.py", "model.py")  # the modules that the library calls
+NETWORK = ("training.py", "network.py")  # what a draft of a network adds to them
 OWN = "own"  # the group for packages of the user's requirements
 SHRINKS = "files from before Rung: take one out when it is clean, and add none"
 GROUP = "model"  # the group for packages that predict, if they cannot be in [project]
 SOURCES = "tool.uv.sources"
 PYTHONS = tuple(f"3.{minor}" for minor in range(6, 11))  # older than Rung's, still in use
 # Rules that would also ignore the records of new data, which git has to track from rung 2 on.
-HIDES_DATA = {
-    b"data",
-    b"data/",
-    b"/data",
-    b"/data/",
-    b"data/*",
-    b"/data/*",
-    b"data/**",
-    b"/data/**",
-}
+HIDES_DATA = {f"{top}data{end}".encode() for top in ("", "/") for end in ("", "/", "/*", "/**")}
 SHOWS_DATA = [b"!/data/", b"/data/*", b"!/data/incoming/", b"!/data/sample/"]
 SHOWS_ALL = [b"!/data/incoming/**", b"!/data/sample/**"]
 NEEDED = (
@@ -55,14 +45,17 @@ NEEDED = (
     "tool.poe.include",
 )
 ENVIRONMENT = "tool.poe.env"
+# Files that say, in place of pyproject.toml, how a repository is packaged, type-checked and linted.
+ELSEWHERE = {
+    "project": {"setup.py", "setup.cfg"},
+    "mypy": {"mypy.ini", ".mypy.ini"},
+    "ruff": {"ruff.toml", ".ruff.toml"},
+}
 
 
 @dataclass(frozen=True)
 class Lacking:
-    """The entries that a file lacks, as they are shown, and the completed file.
-
-    `by_hand` lists what cannot be added, and why.
-    """
+    """The entries that a file lacks, the completed file, and what cannot be added, with the reason."""
 
     entries: list[str]
     completed: Entry
@@ -70,43 +63,32 @@ class Lacking:
 
 
 def is_adopted(folder: Path) -> bool:
-    """Say whether a folder is a project of Rung's, by its answers file.
-
-    Raises:
-        RungError: The file is there, and cannot be read.
-    """
+    """Say whether a folder is a project of Rung's, by its answers file."""
     if not (folder / ANSWERS).is_file():
         return False
     return {"level", "package"} <= answers_file.read(folder).keys()
 
 
 def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dict[str, Lacking]:
-    """Add to the shared files of a project what its answers need, in one commit.
-
-    Args:
-        folder: A project that was adopted.
-        trusted: A template that the user trusts: a path or a URL.
-        dry_run: Whether to write nothing.
-
-    Returns:
-        What the files lack, by path.
-
-    Raises:
-        RungError: It cannot be done; nothing was touched.
-    """
+    """Add to the shared files of an adopted project what its answers need; return what they lacked."""
     git.require()
     recorded = answers_file.recorded(folder)
     top, head = preconditions.committed_head(folder)
     source = template_source.followed(recorded, trusted)
-    with opened(top, folder, head) as project:
+    with opened_project(top, folder, head) as project:
         bench = project.bench
         files = bench.files(project.tree)
         answers = answers_file.answers(recorded)
         rendered = bench.files(rendered_trees.rendered(bench, source, answers))
-        first = not _knows_tasks(bench, files)
+        # Where it was completed before, src/ was dealt with then.
+        first = TASKS not in bench.content(files.get("pyproject.toml"))
         if first:
             there = existing.read(folder)
-            model = there.read(f"src/{answers['package']}/model.py")
+            package = f"src/{answers['package']}"
+            model = trained_by(bench, files, package)
+            if "from .training import" in model:  # of a network: as if rendered, to be linted
+                paths = (f"{package}/{name}" for name in NETWORK)
+                rendered = rendered | {path: files[path] for path in paths if path in files}
             rendered = with_own(bench, files, rendered, there, model)
         missing = lacking(bench, files, rendered, flat=first, linted=not first)
         changes = {path: file.completed for path, file in missing.items() if file.entries}
@@ -118,25 +100,14 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
 
 
 def lacking(
-    bench: Workbench,
-    ours: Mapping[str, Entry],
-    theirs: Mapping[str, Entry],
-    *,
-    flat: bool,
-    linted: bool = False,
+    bench: Workbench, ours: Files, theirs: Files, *, flat: bool, linted: bool = False
 ) -> dict[str, Lacking]:
     """Return what the user's files lack, by path.
 
-    Args:
-        bench: The repository that holds both.
-        ours: The user's files.
-        theirs: Rung's.
-        flat: Whether src/ has to be put on the path, as the user's packaging may not include it.
-        linted: Whether Ruff's settings were completed before.
+    `flat`: src/ has to be put on the path. `linted`: Ruff's settings were completed before.
     """
-    packaged = bool({"setup.py", "setup.cfg"} & ours.keys())
-    mypy = bool({"mypy.ini", ".mypy.ini"} & ours.keys())
-    ruff = linted or bool({"ruff.toml", ".ruff.toml"} & ours.keys())
+    elsewhere = {table for table, files in ELSEWHERE.items() if files & ours.keys()}
+    elsewhere |= {"ruff"} if linted else set()
     missing = {}
     for path in sorted(SHARED & ours.keys() & theirs.keys()):
         our_id, their_id = ours[path].oid, theirs[path].oid
@@ -145,63 +116,37 @@ def lacking(
             continue
         both = (contents[our_id], contents[their_id])
         if path == "pyproject.toml":
-            added = add_to_toml(*both, flat=flat, packaged=packaged, mypy=mypy, ruff=ruff)
+            text, entries, by_hand = add_to_toml(*both, flat=flat, elsewhere=elsewhere)
         else:
-            added = add_lines(*both, _tracked(bench, ours))
-        text, entries, by_hand = added
+            text, entries, by_hand = add_lines(*both, _tracked(bench, ours))
         if entries or by_hand:
             completed = Entry(ours[path].mode, bench.store(text))
             missing[path] = Lacking(entries, completed, by_hand)
     return missing
 
 
-def python_files(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> list[str]:
-    """Return the user's scripts and notebooks, without those that Rung wrote or drafted."""
-    return sorted(
-        path
-        for path, entry in ours.items()
-        if path.endswith((".py", ".ipynb"))
-        and (path not in theirs or (entry != theirs[path] and not path.endswith(CONTRACT)))
-    )
+def trained_by(bench: Workbench, files: Files, package: str) -> str:
+    """Return the text of the modules of a package that import the library of its model."""
+    modules = (files.get(f"{package}/{name}") for name in ("model.py", "training.py"))
+    return "\n".join(bench.content(module).decode(errors="replace") for module in modules)
 
 
 def with_own(
-    bench: Workbench,
-    ours: Mapping[str, Entry],
-    theirs: Mapping[str, Entry],
-    there: existing.Existing,
-    model: str,
+    bench: Workbench, ours: Files, theirs: Files, there: existing.Existing, model: str
 ) -> dict[str, Entry]:
-    """Return a render whose pyproject.toml has what the user's own files need as well.
-
-    Args:
-        bench: Where it is stored.
-        ours: The user's files.
-        theirs: The render.
-        there: What is known of the repository.
-        model: As drafts.packages() takes it.
-    """
+    """Return a render whose pyproject.toml has what the user's own files need as well."""
     entry = theirs["pyproject.toml"]
-    needed = drafts.packages(there, model)
-    text = _with_own(bench.content(entry), *needed, python_files(ours, theirs))
-    return {**theirs, "pyproject.toml": Entry(entry.mode, bench.store(text))}
-
-
-def _with_own(
-    theirs: bytes, needed: Sequence[str], others: Sequence[str], files: Sequence[str]
-) -> bytes:
-    """Return Rung's pyproject.toml with what the user's own files need.
-
-    Args:
-        theirs: Rung's file.
-        needed: Packages that the model needs to predict.
-        others: Packages that the user's code needs; those that Rung names stay as they are.
-        files: Scripts and notebooks that Ruff and mypy leave alone for now.
-    """
+    needed, others = drafts.packages(there, model)
+    files = sorted(  # scripts and notebooks that Rung neither wrote nor drafted
+        path
+        for path, own in ours.items()
+        if path.endswith((".py", ".ipynb"))
+        and (path not in theirs or (own != theirs[path] and not path.endswith(CONTRACT)))
+    )
     if not needed and not others and not files:
-        return theirs
-    document: Any = tomlkit.parse(theirs.decode())
-    groups = document["dependency-groups"]
+        return dict(theirs)
+    document: Any = tomlkit.parse(bench.content(entry).decode())
+    groups, tool = document["dependency-groups"], document["tool"]
     _listed(document["project"], "dependencies", needed, "")
     known = {_name(entry) for entry in document["project"]["dependencies"]}
     known |= {_name(e) for group in groups.values() for e in group if isinstance(e, str)}
@@ -209,17 +154,16 @@ def _with_own(
         groups[OWN] = _multiline(others)
         groups[OWN].comment("from requirements.txt")
     if files:
-        document["tool"]["ruff"]["extend-exclude"] = _multiline(files)
-        document["tool"]["ruff"]["extend-exclude"].comment(SHRINKS)
-        checked = [f"{folder}/" for folder in document["tool"]["mypy"]["files"]]
-        typed = [p for p in files if p.endswith(".py") and p.startswith(tuple(checked))]
-        if typed:
-            patterns = [f"^{re.escape(path)}$" for path in typed]
-            document["tool"]["mypy"]["exclude"] = _multiline(patterns)
-    return tomlkit.dumps(document).encode()
+        tool["ruff"]["extend-exclude"] = _multiline(files)
+        tool["ruff"]["extend-exclude"].comment(SHRINKS)
+        checked = tuple(f"{folder}/" for folder in tool["mypy"]["files"])
+        if typed := [p for p in files if p.endswith(".py") and p.startswith(checked)]:
+            tool["mypy"]["exclude"] = _multiline([f"^{re.escape(path)}$" for path in typed])
+    text = tomlkit.dumps(document).encode()
+    return {**theirs, "pyproject.toml": Entry(entry.mode, bench.store(text))}
 
 
-def _tracked(bench: Workbench, ours: Mapping[str, Entry]) -> Callable[[str], str]:
+def _tracked(bench: Workbench, ours: Files) -> Callable[[str], str]:
     """Return a function that gives the first tracked file that an ignore pattern matches."""
     bench.git("read-tree", bench.edited(bench.empty(), ours))
 
@@ -229,11 +173,6 @@ def _tracked(bench: Workbench, ours: Mapping[str, Entry]) -> Callable[[str], str
         return bench.git(*arguments, extra={"GIT_WORK_TREE": str(bench.folder)}).partition("\0")[0]
 
     return tracked
-
-
-def _knows_tasks(bench: Workbench, ours: Mapping[str, Entry]) -> bool:
-    """Say whether pyproject.toml was completed before, so that src/ was dealt with then."""
-    return TASKS in bench.content(ours.get("pyproject.toml"))
 
 
 def described(missing: Mapping[str, Lacking]) -> list[str]:
@@ -247,27 +186,14 @@ def by_hand(missing: Mapping[str, Lacking]) -> list[str]:
 
 
 def add_to_toml(
-    ours: bytes,
-    theirs: bytes,
-    *,
-    flat: bool = False,
-    packaged: bool = False,
-    mypy: bool = False,
-    ruff: bool = False,
+    ours: bytes, theirs: bytes, *, flat: bool = False, elsewhere: Collection[str] = ()
 ) -> tuple[bytes, list[str], list[str]]:
     """Add to a pyproject.toml the packages, groups and settings that Rung's verbs need.
 
-    Args:
-        ours: The user's file.
-        theirs: Rung's.
-        flat: Whether src/ has to be put on the path, as the user's packaging may not include it.
-        packaged: Whether another file, such as setup.py, says how the repository is packaged.
-        mypy: Whether another file, such as mypy.ini, says what mypy checks.
-        ruff: Whether another file, such as ruff.toml, says what Ruff checks.
+    `flat`: src/ has to be put on the path, as the user's packaging may not include it. `elsewhere`: the
+    names in ELSEWHERE of which another file speaks.
 
-    Returns:
-        The completed file, the entries it got, and why others could not be added; the file
-        unchanged if it is not TOML.
+    Returns the completed file, the entries it got, and why others could not be added.
     """
     by_hand: list[str] = []
     at = "tool"
@@ -280,9 +206,11 @@ def add_to_toml(
         rung["tool"]["poe"]["env"] = {"PYTHONPATH": "src"}
     got: list[str] = []
     try:
-        free = _has_no_packaging(present)
+        packaged = (
+            "poetry" in present.get("tool", {}) or {"project", "build-system"} & present.keys()
+        )
         at = "project"
-        if free and not packaged:
+        if not packaged and "project" not in elsewhere:
             present["project"] = _multiline({key: rung["project"][key] for key in IDENTITY})
             got.append("`project`")
         project, wanted = present.get("project"), rung["project"]["dependencies"]
@@ -297,22 +225,16 @@ def add_to_toml(
             for entry in sources if at == SOURCES else [at]:
                 got += _completed(present, rung, entry, by_hand)
         at = "tool.mypy"
-        if not mypy:
+        if "mypy" not in elsewhere:
             got += _checked_by_mypy(present["tool"], rung["tool"]["mypy"])
         at = "tool.ruff"
-        if not ruff:
+        if "ruff" not in elsewhere:
             got += _left_alone_by_ruff(present["tool"], rung["tool"]["ruff"])
         if project is not None:
             by_hand += _python(project, rung["project"]["requires-python"])
         return tomlkit.dumps(present).encode(), got, by_hand
     except (TOMLKitError, TypeError, AttributeError):  # a key exists with a value of another type
         return ours, [], [f"nothing was added, since `{at}` conflicts with what is there"]
-
-
-def _has_no_packaging(present: Any) -> bool:
-    return not {"project", "build-system"} & present.keys() and "poetry" not in present.get(
-        "tool", {}
-    )
 
 
 def _completed(present: Any, rung: Any, dotted: str, by_hand: list[str]) -> list[str]:
@@ -327,7 +249,11 @@ def _completed(present: Any, rung: Any, dotted: str, by_hand: list[str]) -> list
 def _added(target: Any, key: str, value: Any, dotted: str, by_hand: list[str]) -> list[str]:
     """Set a key that is missing; complete a table or a list that is there."""
     if key not in target:
-        target[key] = _inline(value) if dotted.startswith(SOURCES) else _multiline(value)
+        item = _multiline(value)
+        if dotted.startswith(SOURCES):
+            item = tomlkit.inline_table()
+            item.update(value)
+        target[key] = item
         return [f"`{dotted}`"]
     if dotted.startswith(SOURCES):
         return []  # the user has another source for the package
@@ -387,12 +313,6 @@ def _python(project: Any, needed: str) -> list[str]:
     ]
 
 
-def _inline(value: dict[str, Any]) -> Any:
-    table = tomlkit.inline_table()
-    table.update(value)
-    return table
-
-
 def _multiline(value: Any) -> Any:
     if isinstance(value, dict):
         table = tomlkit.table()
@@ -426,27 +346,19 @@ def _name(requirement: str) -> str:
 def add_lines(
     ours: bytes, theirs: bytes, tracked: Callable[[str], str]
 ) -> tuple[bytes, list[str], list[str]]:
-    """Append to an ignore file the patterns that it lacks.
+    """Append to an ignore file the patterns that it lacks, unless git tracks a file that they match.
 
-    Args:
-        ours: The user's file.
-        theirs: Rung's.
-        tracked: Returns a file that git tracks and a pattern matches, or an empty text.
-
-    Returns:
-        The file, what it got, and the patterns left out because they match files that git tracks.
+    Returns the file, what it got, and the patterns left out.
     """
     present = {line.strip() for line in ours.splitlines()}
-    lacks = [
-        line for line in theirs.splitlines() if line and line[:1] != b"#" and line not in present
-    ]
-    kept = {line: tracked(line.decode(errors="replace")) for line in lacks}
-    new = [line for line in lacks if not kept[line]]
-    left_out = [
-        f"`{line.decode(errors='replace')}` is left out, since git keeps `{file}`"
-        for line, file in kept.items()
-        if file
-    ]
+    new, left_out = list[bytes](), list[str]()
+    for line in theirs.splitlines():
+        if line and line[:1] != b"#" and line not in present:
+            name = line.decode(errors="replace")
+            if file := tracked(name):
+                left_out.append(f"`{name}` is left out, since git keeps `{file}`")
+            else:
+                new.append(line)
     if (hiding := present & HIDES_DATA) and SHOWS_DATA[2] not in present:
         deep = any(rule.endswith(b"**") for rule in hiding)
         # First, so that the patterns after them still hide what Rung makes in data/.

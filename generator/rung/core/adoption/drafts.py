@@ -8,6 +8,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from rung.core.adoption.code import Code
 from rung.core.adoption.existing import Existing, pyproject
 from rung.core.adoption.inferred import REQUIREMENTS, Inferred
 from rung.core.drafting import SAMPLE, Wanted, draft
@@ -17,25 +18,24 @@ DRAFTED = ("src/", SAMPLE, "docs/use_case.md", "params.toml")
 READ = 50_000_000  # bytes of a table in which names of columns are looked for
 FOR_PEOPLE = ("dev", "test", "doc", "lint")  # in the names of files of requirements
 # What a model's module is installed by; the second name is the one for machines without a GPU.
-PACKAGES = {"lightgbm": "lightgbm>=4.6", "xgboost": "xgboost-cpu>=3"}
+PACKAGES = {
+    "lightgbm": {"lightgbm": "lightgbm>=4.6"},
+    "xgboost": {"xgboost": "xgboost-cpu>=3"},
+    "torch": {"torch": "torch>=2.6", "onnx": "onnx>=1.17", "onnxruntime": "onnxruntime>=1.20"},
+}
 
 
 def wanted(
     folder: Path, inferred: Inferred, rows: Path | None, target: str
 ) -> tuple[Wanted | None, str]:
-    """Return what to draft, or why there is nothing to draft from.
-
-    Args:
-        folder: The repository.
-        inferred: What was found in it.
-        rows: The table that the user names, or None.
-        target: The column that the user names, or nothing.
-    """
+    """Return what to draft, or why there is nothing to draft from; `rows` and `target` are the user's."""
     file = rows or (folder / inferred.rows if inferred.rows else None)
     if file is None:
         return None, "" if not target else "`--target` names a column of a file: add `--from-file`."
     shown = rows or inferred.rows
     code = inferred.code
+    if rows is None and (joined := _joined(folder, code)):
+        return None, joined
     if not target and file.is_file():
         with file.open("rb") as table:
             content = table.read(READ)
@@ -54,12 +54,27 @@ def wanted(
     ), ""
 
 
-def drafted(bench: Workbench, tree: str, wanted: Wanted) -> tuple[dict[str, Entry], str]:
-    """Return the files of a render with drafts for its example, and what was inferred.
+def _joined(folder: Path, code: Code) -> str:
+    """Say where the code makes one table of several files, and what to do; empty if nowhere."""
+    for join in code.joins:
+        places = (folder, folder / Path(join.path).parent)
+        read = {
+            p.value: p.where
+            for p in code.rows
+            if p.path == join.path and any((at / p.value).is_file() for at in places)
+        }
+        if len(read) > 1:
+            named = ", ".join(f"{file} ({where})" for file, where in read.items())
+            return (
+                f"{join.where} makes one table by `{join.value}()`, of {named}; a draft reads one file. "
+                "Write the joined rows as a file (`to_csv`, `write_csv`) and name it: `--from-file FILE "
+                "--target COLUMN`, or once adopted `uv run rung-ops draft FILE --target COLUMN --replace`."
+            )
+    return ""
 
-    Raises:
-        RungError: Nothing can be drafted from the file.
-    """
+
+def drafted(bench: Workbench, tree: str, wanted: Wanted) -> tuple[dict[str, Entry], str]:
+    """Return the files of a render with drafts for its example, and what was inferred."""
     before = bench.files(tree)
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
         room = Path(scratch)
@@ -67,9 +82,8 @@ def drafted(bench: Workbench, tree: str, wanted: Wanted) -> tuple[dict[str, Entr
         place = {"GIT_WORK_TREE": str(room)}
         bench.git("checkout-index", "--all", f"--prefix={room}/", extra=place)
         said = draft(room, wanted)
-        after = {
-            path.relative_to(room).as_posix(): path for path in room.rglob("*") if path.is_file()
-        }
+        files = [path for path in room.rglob("*") if path.is_file()]
+        after = {path.relative_to(room).as_posix(): path for path in files}
         mine = {
             name: Entry("100644", bench.store(path.read_bytes()))
             for name, path in after.items()
@@ -82,12 +96,8 @@ def drafted(bench: Workbench, tree: str, wanted: Wanted) -> tuple[dict[str, Entr
 def packages(existing: Existing, model: str) -> tuple[list[str], list[str]]:
     """Return the packages that the model needs, and those that only the requirements name.
 
-    An exact version becomes the lowest one: Rung needs newer versions of what both depend on, and
-    uv.lock has the exact ones.
-
-    Args:
-        existing: The repository.
-        model: Module and name of the model's class, or the text of the module that imports it.
+    An exact version becomes the lowest one: Rung needs newer versions of what both depend on, and uv.lock
+    has the exact ones. `model` is the name of its class, or the text of the module that imports it.
     """
     paths = existing.matching(*REQUIREMENTS)
     paths = [path for path in paths if not any(word in path.lower() for word in FOR_PEOPLE)]
@@ -98,11 +108,14 @@ def packages(existing: Existing, model: str) -> tuple[list[str], list[str]]:
         except InvalidRequirement:
             continue  # an option, a comment or a path
         if not requirement.url:
-            lowest = (re.sub(r"^===?(.*?)(\.\*)?$", r">=\1", str(s)) for s in requirement.specifier)
+            lowest = (
+                re.sub(r"^===?([^+]*?)(\.\*|\+.*)?$", r">=\1", str(s))
+                for s in requirement.specifier
+            )
             requirement.specifier = SpecifierSet(",".join(sorted(lowest)))
             listed.setdefault(canonicalize_name(requirement.name), str(requirement))
-    libraries = [name for name in PACKAGES if re.search(rf"(?m)^(from |import )?{name}\b", model)]
-    needed = [listed.pop(name, PACKAGES[name]) for name in libraries]
+    libraries = [name for name in PACKAGES if re.search(rf"(?m)^ *(from |import )?{name}\b", model)]
+    needed = [listed.pop(name, at) for of in libraries for name, at in PACKAGES[of].items()]
     tables = pyproject(existing)
     packaged = "project" in tables or "poetry" in tables.get("tool", {})
     return needed, [] if packaged or "setup.py" in existing.paths else list(listed.values())

@@ -19,14 +19,8 @@ ROBOTS = re.compile(r"\[bot\]|dependabot|renovate|github-actions", re.IGNORECASE
 class Existing:
     """The facts of a repository, which is only read: none of its code runs.
 
-    Args:
-        name: Its folder's name.
-        paths: The tracked files, relative to it.
-        read: Returns the text of a path, or an empty text if it has none or is too long.
-        remote: The address of `origin`, or nothing.
-        authors: How many people wrote the latest commits.
-        naming: Returns the scripts and notebooks in which a pattern of `git grep -E` matches.
-        holds: Says whether a path is a file on disk, which git may ignore.
+    `read` returns the text of a path, or nothing if it is too long; `naming` the scripts and notebooks in
+    which a pattern of `git grep -E` matches; `holds` says whether a path is a file, which git may ignore.
     """
 
     name: str
@@ -60,9 +54,8 @@ def read(folder: Path) -> Existing:
         about, path = line.split("\t", 1)
         mode, _, _, size = about.split()
         if mode in ("100644", "100755"):  # links and submodules have no text
-            sizes[path] = (
-                int(size) if size.isdigit() else LARGEST + 1
-            )  # git prints BAD for a missing object
+            # Git prints BAD for a missing object.
+            sizes[path] = int(size) if size.isdigit() else LARGEST + 1
 
     def text(path: str) -> str:
         if sizes.get(path, LARGEST + 1) > LARGEST:

@@ -52,15 +52,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Inferred:
-    """The facts about a repository, and the answers among them.
-
-    Args:
-        answers: Answers to the template's questions.
-        facts: All facts, answers included.
-        own_package: The user's own package, relative to the root; empty if there is none.
-        rows: The table that the user's code reads, relative to the root; empty if there is none.
-        code: What the user's code trains.
-    """
+    """The facts about a repository, and the answers among them; paths are relative to the root."""
 
     answers: Mapping[str, Any]
     facts: tuple[Fact, ...]
@@ -72,32 +64,20 @@ class Inferred:
 def infer(
     existing: Existing, reserved: Collection[str], vendors: Mapping[str, Vendor], default_ci: str
 ) -> Inferred:
-    """Infer the answers from a repository.
-
-    Args:
-        existing: The repository.
-        reserved: Names that a project's package cannot have.
-        vendors: The CI vendors of the template, by their answer.
-        default_ci: The answer if nothing shows the vendor.
-    """
+    """Infer the answers from a repository."""
     name = _name(existing)
     package, layout, own_package = _package(existing, name.value, reserved)
-    answered = [
-        name,
-        package,
-        _description(existing, name.value),
-        _ci(existing, vendors, default_ci),
-    ]
-    answered.append(_team(existing))
+    described, team = _description(existing, name.value), _team(existing)
+    answered = (name, package, described, _ci(existing, vendors, default_ci), team)
     found = reading_code.read(existing)
-    rows = _rows(existing, found)
+    rows, model = _rows(existing, found), found.model
     trained = [rows] if rows else []
-    if model := found.model:
-        trained.append(Fact("model", model.value, model.where))
+    trained += [Fact("model", model.value, model.where)] if model else []
     if found.metrics:
         names = dict.fromkeys(place.value for place in found.metrics)
         trained.append(Fact("metrics", ", ".join(names), found.metrics[0].where))
-    facts = (*answered, layout, *_other_facts(existing), *trained)
+    others = (_tests(existing), _lock(existing), _data(existing), _tracking(existing))
+    facts = (*answered, layout, *others, *trained)
     answers = {fact.about: fact.value for fact in answered}
     return Inferred(answers, facts, own_package, rows.value if rows else "", found)
 
@@ -118,7 +98,6 @@ def _rows(existing: Existing, found: Code) -> Fact | None:
 
 
 def _packaged(existing: Existing, key: str) -> tuple[str, str]:
-    """Return the name or description in the packaging, and the file it is in."""
     tables = reading.pyproject(existing)
     for table in (tables.get("project"), (tables.get("tool") or {}).get("poetry")):
         if isinstance(table, dict) and isinstance(table.get(key), str):
@@ -138,19 +117,16 @@ def _name(existing: Existing) -> Fact:
     ):
         if name := readable_name(candidate):
             return Fact("project_name", name, because)
-    return Fact("project_name", "Adopted project", "nothing there could be a name")
+    return Fact("project_name", "Adopted project", "no usable name was found")
 
 
 def _description(existing: Existing, name: str) -> Fact:
     packaged, where = _packaged(existing, "description")
-    line = (
-        re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+|[{][{%#]", " ", packaged).strip()[:200].strip()
-    )
-    if line:
+    line = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+|[{][{%#]", " ", packaged)
+    if line := line.strip()[:200].strip():
         return Fact("description", line, where)
-    return Fact(
-        "description", f"{name}, adopted as it was found.", "no file says one; yours to say"
-    )
+    text = f"{name}, adopted as it was found."
+    return Fact("description", text, "no file has one; write it yourself")
 
 
 def _package(existing: Existing, name: str, reserved: Collection[str]) -> tuple[Fact, Fact, str]:
@@ -172,24 +148,17 @@ def _package(existing: Existing, name: str, reserved: Collection[str]) -> tuple[
     }
     if flat:
         own = wanted if wanted in flat else max(sorted(flat), key=flat.__getitem__)
-        return (
-            _new_package(existing, own, reserved),
-            Fact("layout", "flat", f"{own}/__init__.py"),
-            own,
-        )
+        layout = Fact("layout", "flat", f"{own}/__init__.py")
+        return _new_package(existing, own, reserved), layout, own
     if src_is_one or scripts:
         layout = Fact("layout", "scripts in src", "Python in src/ and no package below it")
         return _new_package(existing, wanted, reserved), layout, "src"
-    python = existing.matching("**/*.py")
-    books = existing.matching("**/*.ipynb")
-    kind, because = (
-        ("scripts", python[0])
-        if python
-        else ("notebooks", books[0])
-        if books
-        else ("no Python", "neither .py nor .ipynb")
-    )
-    return _new_package(existing, wanted, reserved), Fact("layout", kind, because), ""
+    layout = Fact("layout", "no Python", "neither .py nor .ipynb")
+    for pattern, kind in (("**/*.py", "scripts"), ("**/*.ipynb", "notebooks")):
+        if paths := existing.matching(pattern):
+            layout = Fact("layout", kind, paths[0])
+            break
+    return _new_package(existing, wanted, reserved), layout, ""
 
 
 def _new_package(existing: Existing, own: str, reserved: Collection[str]) -> Fact:
@@ -213,7 +182,7 @@ def _ci(existing: Existing, vendors: Mapping[str, Vendor], default: str) -> Fact
     if used:
         also = f"; {', '.join(used[1:])} too" if used[1:] else ""
         return Fact("ci", used[0], f"{files[used[0]][0]}{also}")
-    return Fact("ci", default, "nothing says; the template's default")
+    return Fact("ci", default, "nothing shows it; the template's default")
 
 
 def _team(existing: Existing) -> Fact:
@@ -222,13 +191,7 @@ def _team(existing: Existing) -> Fact:
     return Fact("team_size", size, f"{people} in the latest commits")
 
 
-def _other_facts(existing: Existing) -> tuple[Fact, ...]:
-    """Return the facts about tests, lock, data and tracking."""
-    return _tests(existing), _lock(existing), _data(existing), _tracking(existing)
-
-
 def _tests(existing: Existing) -> Fact:
-    """Return how many test files there are, and where."""
     files = existing.matching("**/test_*.py", "**/*_test.py")
     if not files:
         return Fact("tests", "none", "no test_*.py")
@@ -238,7 +201,6 @@ def _tests(existing: Existing) -> Fact:
 
 
 def _lock(existing: Existing) -> Fact:
-    """Return what pins the versions of packages."""
     for path, tool in LOCKS.items():
         if path in existing.paths:
             return Fact("lock", tool, path)
@@ -249,7 +211,6 @@ def _lock(existing: Existing) -> Fact:
 
 
 def _data(existing: Existing) -> Fact:
-    """Return where the data is."""
     if paths := existing.matching("**/*.dvc", "dvc.yaml", ".dvc/config"):
         return Fact("data", "files, versioned with DVC", paths[0])
     if paths := existing.matching(*TABLES):
@@ -258,7 +219,6 @@ def _data(existing: Existing) -> Fact:
 
 
 def _tracking(existing: Existing) -> Fact:
-    """Return the tracker of training runs among the dependencies."""
     for path in existing.matching(*DEPENDENCIES):
         if match := TRACKERS.search(existing.read(path)):
             return Fact("tracking", match[1], path)

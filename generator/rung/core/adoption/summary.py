@@ -17,14 +17,8 @@ SHOWN = 12  # paths of a list; the rest is counted
 
 def text(adoption: Adoption) -> str:
     """Return the output: the reasons first, the next commands last."""
-    parts = [
-        _inferred(adoption),
-        _changes(adoption),
-        _left_alone(adoption),
-        _left_to_you(adoption),
-        _next(adoption),
-    ]
-    return "\n\n".join(part for part in parts if part)
+    sections = (_inferred, _changes, _left_alone, _left_to_you, _next)
+    return "\n\n".join(filter(None, (section(adoption) for section in sections)))
 
 
 def _inferred(adoption: Adoption) -> str:
@@ -32,37 +26,32 @@ def _inferred(adoption: Adoption) -> str:
     for question, why in (("use_case", "the template's default"), ("level", "the lowest")):
         facts.setdefault(question, (str(adoption.answers.get(question, "velocity")), why))
     for question in adoption.answered:
-        facts[question] = (str(adoption.answers[question]), "you said so")
+        facts[question] = (str(adoption.answers[question]), "your answer")
     width = max(map(len, facts))
-    lines = [
-        printable(f"  {about:{width}}  {value}  ({why})") for about, (value, why) in facts.items()
-    ]
-    return "\n".join([f"{adoption.folder} looks like this:", *lines])
+    lines = [f"  {about:{width}}  {value}  ({why})" for about, (value, why) in facts.items()]
+    return "\n".join([f"{adoption.folder} looks like this:", *map(printable, lines)])
 
 
 def _changes(adoption: Adoption) -> str:
     lines = [f"Added, {len(adoption.added)} files:" if adoption.commit else "To be added:"]
     lines += _some("+", adoption.added)
     if adoption.merged:
-        lines += [
-            "Completed, with nothing of yours changed:",
-            *(f"  ~ {printable(entry)}" for entry in adoption.completed),
-        ]
+        lines.append("Completed, with nothing of yours changed:")
+        lines += [f"  ~ {printable(entry)}" for entry in adoption.completed]
     return "\n".join(lines)
 
 
 def _left_alone(adoption: Adoption) -> str:
-    lines = []
-    if adoption.kept:
-        lines += [f"{LEFT_ALONE}, where Rung has files of the same names:"]
-        lines += _some("=", adoption.kept)
-    if adoption.hidden:
-        lines += ["Left alone too, and git ignores yours, so it cannot bring them back:"]
-        lines += _some("=", adoption.hidden)
-    if adoption.blocked:
-        lines += ["Left out, since a file or a link of yours has the folder's name:"]
-        lines += _some("!", adoption.blocked)
-    return "\n".join(lines)
+    kept = f"{LEFT_ALONE}, where Rung has files of the same names:"
+    hidden = "Left alone too, and git ignores yours, so it cannot bring them back:"
+    blocked = "Left out, since a file or a link of yours has the folder's name:"
+    groups = (
+        ("=", kept, adoption.kept),
+        ("=", hidden, adoption.hidden),
+        ("!", blocked, adoption.blocked),
+    )
+    lines = [[title, *_some(sign, paths)] for sign, title, paths in groups if paths]
+    return "\n".join(line for group in lines for line in group)
 
 
 def _left_to_you(adoption: Adoption) -> str:
@@ -84,7 +73,7 @@ def _left_to_you(adoption: Adoption) -> str:
     else:
         lines.append(
             f"{package}/ has modules of the contract's names already, so no example was planted: "
-            "`uv run poe test` says what the library asks of them."
+            "`uv run poe test` shows what the library requires of them."
         )
     if own and own != package:
         lines.append(f"Your code stays in {printable(own)}/; what is in {package}/ may import it.")
@@ -108,12 +97,8 @@ def _next(adoption: Adoption) -> str:
     if adoption.to_copy:
         copied = shlex.join(["cp", *adoption.to_copy])
         first.append(f"  {copied}   # git ignores your rows: commit this copy only if it may")
-    lines = [
-        f"It is one commit, {adoption.commit[:10]}. To take it back: `{UNDO}`.",
-        "",
-        *_commands(adoption.folder, *first),
-    ]
-    return "\n".join(lines)
+    done = f"It is one commit, {adoption.commit[:10]}. To undo it: `{UNDO}`.\n"
+    return "\n".join([done, *_commands(adoption.folder, *first)])
 
 
 def _commands(folder: Path, *first: str) -> list[str]:
@@ -131,17 +116,13 @@ def completion(folder: Path, missing: Mapping[str, Lacking], *, dry_run: bool) -
         lines += [f"  {printable(entry)}" for entry in entries]
     if dry_run or not entries:
         return "\n".join([*lines, "", "Nothing was written."])
-    lines += ["", f"It is one commit. To take it back: `{UNDO}`.", ""]
+    lines += ["", f"It is one commit. To undo it: `{UNDO}`.", ""]
     return "\n".join([*lines, *_commands(folder)])
 
 
 def _by_hand(reasons: list[str]) -> list[str]:
-    if not reasons:
-        return []
-    return [
-        "Change these by hand, so that Rung's commands run:",
-        *(f"  {printable(reason)}" for reason in reasons),
-    ]
+    lines = [f"  {printable(reason)}" for reason in reasons]
+    return ["Change these by hand, so that Rung's commands run:", *lines] if lines else []
 
 
 def _some(sign: str, paths: Iterable[str]) -> list[str]:

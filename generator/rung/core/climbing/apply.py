@@ -1,5 +1,6 @@
 """Apply a plan: check the new state, then commit on the current branch or a new one (decision 19)."""
 
+import itertools
 import os
 import re
 import shutil
@@ -17,8 +18,7 @@ from rung.core.climbing.planner import PreparedPlan
 from rung.core.climbing.plans import LOCK
 from rung.core.merging import tree_merge
 from rung.core.merging.conflict import LINES, OURS
-from rung.core.project import Project
-from rung.core.rendering.workbench import Entry, Workbench
+from rung.core.rendering.workbench import Entry, Project, Workbench
 from rung.errors import NotDoneError, RungError
 from rung.system import git, process, shortage, terminal
 from rung.system.printable import printable
@@ -42,50 +42,35 @@ def finish(
 ) -> int:
     """Apply the plan and print the outcome; return 1 if conflicts or failing checks are left.
 
-    Args:
-        prepared: The plan.
-        branch: A new branch to put it on, or None for the current one.
-        verify: Whether to run the project's checks.
-        command: What the user typed, for advice.
-        form: The format of what is printed.
-        news: What the changelog says of it, for programs.
-        may_leave_governance: Whether the user asked to.
-
-    Raises:
-        RungError: It leaves governance, and may not; nothing was written.
-        NotDoneError: There are conflicts, or the checks fail, and no branch was named; nothing was
-            written.
+    `command` is what the user typed. Nothing is written where a plan leaves governance and may not, or has
+    conflicts or failing checks and no branch was named.
     """
     plan = prepared.plan
-    write = output_formats.writer("climb", form)
     detached = transaction.is_detached(prepared.bench.top)
+
+    def say(**came: Any) -> None:
+        outcome = Outcome(plan, detached=detached, news=news, **came)
+        terminal.show(output_formats.writer("climb", form)(outcome), form)
+
     if plan.changes_nothing:
-        terminal.show(write(Outcome(plan, news=news)), form)
+        say()
         return 0
     if plan.leaves_governance and not may_leave_governance:
         raise RungError("\n".join([*messages.leaving(plan), "No files were changed."]))
     if branch is not None:
         commit, passed = climb_on_branch(prepared, branch, messages.message(plan), verify=verify)
-        terminal.show(
-            write(Outcome(plan, commit, branch, passed=passed, detached=detached, news=news)), form
-        )
+        say(commit=commit, branch=branch, passed=passed)
         return 1 if plan.conflicts or passed is False else 0
     if plan.conflicts:
-        terminal.show(write(Outcome(plan, news=news)), form)
+        say()
         raise NotDoneError(messages.stopped(plan, command))
     commit = climb(prepared, messages.message(plan), verify=verify)
-    passed = True if verify else None
-    terminal.show(write(Outcome(plan, commit, passed=passed, detached=detached, news=news)), form)
+    say(commit=commit, passed=True if verify else None)
     return 0
 
 
 def climb(prepared: PreparedPlan, message: str, *, verify: bool) -> str:
-    """Apply the plan as one commit, and return its id.
-
-    Raises:
-        RungError: The project has changed since the plan; nothing was touched.
-        NotDoneError: The project's checks fail in the new state; nothing was touched.
-    """
+    """Apply the plan as one commit and return its id; the checks must pass, or nothing is touched."""
     if prepared.plan.conflicts:
         raise RungError("A climb with conflicts goes to a branch of its own, with `--branch`.")
     if unreadable := _unreadable(prepared):
@@ -103,9 +88,8 @@ def climb(prepared: PreparedPlan, message: str, *, verify: bool) -> str:
                 "See what changes with `rung plan`; put it on a branch with `--branch NAME`, or "
                 "climb with `--no-verify` and fix it afterwards."
             )
-    return transaction.apply(
-        prepared.bench, prepared.plan.head, prepared.repository_tree(tree), message
-    )
+    tree = prepared.project.repository_tree(tree)
+    return transaction.apply(prepared.bench, prepared.plan.head, tree, message)
 
 
 def _rungs_versions(prepared: PreparedPlan) -> dict[str, Entry]:
@@ -125,12 +109,9 @@ def _free_name(prepared: PreparedPlan, path: str) -> str:
     """Return `PATH.rung`, or `PATH.rung-2` and so on where the user has such a file."""
     files = prepared.bench.files(prepared.plan.result)
     taken = {str(up) for file in files for up in (file, *PurePosixPath(file).parents)}
-    names = (f"{path}.rung{number}" for number in ("", *(f"-{count}" for count in range(2, 999))))
-    return next(
-        name
-        for name in names
-        if name not in taken and not os.path.lexists(prepared.project.folder / name)
-    )
+    names = (f"{path}.rung{f'-{number}' if number > 1 else ''}" for number in itertools.count(1))
+    folder = prepared.project.folder
+    return next(n for n in names if n not in taken and not os.path.lexists(folder / n))
 
 
 def climb_on_branch(
@@ -138,9 +119,7 @@ def climb_on_branch(
 ) -> tuple[str, bool | None]:
     """Apply the plan on a new branch, with conflict markers.
 
-    Returns:
-        The commit's id, and whether the project's checks passed; None: they were not run, since
-        there are conflicts or `verify` says so.
+    Returns the commit's id, and whether the project's checks passed; None: they were not run.
     """
     top = prepared.bench.top
     _refuse_branch(top, name)
@@ -149,7 +128,8 @@ def climb_on_branch(
         passed = False
         if _unreadable(prepared) is None:
             tree, passed = _checked(prepared.project, tree)
-    commit = prepared.bench.commit(prepared.repository_tree(tree), [prepared.plan.head], message)
+    tree = prepared.project.repository_tree(tree)
+    commit = prepared.bench.commit(tree, [prepared.plan.head], message)
     with transaction.locked(top):
         transaction.refuse_interrupted(top)
         _refuse_branch(top, name)
@@ -160,10 +140,9 @@ def climb_on_branch(
 
 
 def _refuse_branch(top: Path, name: str) -> None:
-    """Raise a RungError if a branch cannot have this name, or has it already."""
     if git.output(top, "check-ref-format", "--branch", name) is None or name.startswith("-"):
         raise RungError(f"`{name}` is not a valid branch name. Choose another one.")
-    if git.output(top, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
+    if transaction.revision(top, f"refs/heads/{name}"):
         raise RungError(
             f"There is a branch `{name}` already. Choose another name, or delete it with "
             f"`git branch -D {name}`."
@@ -175,11 +154,10 @@ def _unreadable(prepared: PreparedPlan) -> str | None:
     bench, plan = prepared.bench, prepared.plan
     before, after = bench.files(prepared.project.tree), bench.files(plan.result)
     paths = [path for path in (*plan.added, *plan.changed) if after[path].is_text_file]
-    texts = bench.contents([after[path].oid for path in paths])
-    old = bench.contents([before[path].oid for path in paths if path in before])
+    # All at once, as each call of git takes its time.
+    bench.contents(files[path].oid for files in (before, after) for path in paths if path in files)
     for path in paths:
-        text = texts.get(after[path].oid, b"")
-        base = old.get(before[path].oid, b"") if path in before else b""
+        text, base = bench.content(after[path]), bench.content(before.get(path))
         marked = any(line.startswith(OURS) for line in text.splitlines())
         broken = not tree_merge.parses(path, text) and (not base or tree_merge.parses(path, base))
         if marked or broken:
@@ -188,15 +166,9 @@ def _unreadable(prepared: PreparedPlan) -> str | None:
 
 
 def _checked(project: Project, tree: str) -> tuple[str, bool]:
-    """Run the project's own checks on the new state, in a separate folder.
+    """Run the project's own checks on the new state of its folder, somewhere else.
 
-    Args:
-        project: The project before the climb.
-        tree: The new tree of its folder.
-
-    Returns:
-        The folder's tree, with uv.lock as uv wrote it where git tracks one; and whether the checks
-        passed. If they failed, their output was printed.
+    Returns the tree, with uv.lock as uv wrote it where git tracks one, and whether they passed.
     """
     uv = process.uv()
     if uv is None:
@@ -227,50 +199,35 @@ def _checked(project: Project, tree: str) -> tuple[str, bool]:
                 file=sys.stderr,
             )
             passed = True
-    return _with_lock(bench, folder, tree), passed
-
-
-def _with_lock(bench: Workbench, folder: Path, tree: str) -> str:
     entry = bench.files(tree).get(LOCK)
     if entry is not None and (folder / LOCK).is_file():
-        tree = bench.edited(
-            tree, {LOCK: Entry(entry.mode, bench.store((folder / LOCK).read_bytes()))}
-        )
-    return tree
+        lock = Entry(entry.mode, bench.store((folder / LOCK).read_bytes()))
+        tree = bench.edited(tree, {LOCK: lock})
+    return tree, passed
 
 
 def _stage(bench: Workbench, checkout: Path, commit: str) -> None:
     """Check a commit out into a new repository, as tools of the project may call git."""
     shutil.rmtree(checkout, ignore_errors=True)
     form = f"--object-format={'sha256' if len(commit) == 64 else 'sha1'}"
-    git.run(
-        bench.folder,
-        "init",
-        "--quiet",
-        "--template=",
-        form,
-        str(checkout),
-        extra=git.NO_USER_CONFIG,
-    )
+    making = ("init", "--quiet", "--template=", form, str(checkout))
+    git.run(bench.folder, *making, extra=git.NO_USER_CONFIG)
     (checkout / ".git/objects/info").mkdir(parents=True, exist_ok=True)
     own = f"{bench.repository / 'objects'}\n"
     others = (bench.repository / "objects/info/alternates").read_text("utf-8")
     (checkout / ".git/objects/info/alternates").write_text(own + others, "utf-8")
-    git.run(checkout, "update-ref", "refs/heads/main", commit, extra=git.NO_USER_CONFIG)
-    git.run(checkout, "symbolic-ref", "HEAD", "refs/heads/main", extra=git.NO_USER_CONFIG)
-    git.run(checkout, "reset", "--quiet", "--hard", extra=git.NO_USER_CONFIG)
+    for arguments in (
+        ("update-ref", "refs/heads/main", commit),
+        ("symbolic-ref", "HEAD", "refs/heads/main"),
+        ("reset", "--quiet", "--hard"),
+    ):
+        git.run(checkout, *arguments, extra=git.NO_USER_CONFIG)
 
 
 def _failing_for_own_files(uv: str, folder: Path, changed: Collection[str]) -> list[str]:
     """Run the tasks of `poe check` one by one after it failed.
 
-    Args:
-        uv: The program.
-        folder: The project in its new state.
-        changed: The files that the climb adds or changes, relative to the folder.
-
-    Returns:
-        The tasks that fail for files that the climb does not change; empty if any other task fails.
+    Returns those that fail for files that the climb does not change; none if any other task fails.
     """
     failed: list[str] = []
     for task in _tasks(folder):

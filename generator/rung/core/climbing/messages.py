@@ -8,14 +8,16 @@ from typing import Any
 
 from rung.core.climbing.plans import LOCK, Plan
 from rung.core.merging import conflict as conflict_reasons
-from rung.core.merging.conflict import Conflict, Hunk
 from rung.core.transaction import ON_NO_BRANCH, UNDO
+from rung.system import terminal
 from rung.system.printable import printable
 
 SHOWN = 6  # lines of each side of a conflict
 LEFT_ALONE = "Yours, and left alone"
 FIRST_ANSWERS = "Answered for the first time (`-d QUESTION=ANSWER` answers otherwise)"
-LEAVE = "`rung climb` does it only with `--leave-governance`: let those decide who answer for the model."
+LEAVE = (
+    "`rung climb` does it only with `--leave-governance`: those responsible for the model decide."
+)
 MANY = 20  # files; a folder with more is listed by its name and their number
 REASONS = {
     conflict_reasons.LINES: "you and Rung changed the same lines",
@@ -28,30 +30,25 @@ REASONS = {
 def plan(planned: Plan) -> str:
     """Say what a climb would do."""
     if planned.changes_nothing:
-        return nothing(planned)
-    lines = [*leaving(planned), title(planned) + ":"]
+        return f"The project is already on rung {planned.after.level}. Nothing would change."
     merged = {path: f"{path} (merged key by key)" for path in planned.by_key}
-    lines += _group("Added", "+", _folded(planned.added))
-    lines += _group("Changed", "~", _folded(planned.changed, merged) + _lock(planned))
-    lines += _group("Retired", "-", _folded(planned.retired))
-    lines += _group(LEFT_ALONE, ".", left_alone(planned))
-    if planned.conflicts:
-        lines += ["", "Conflicts:"]
-        lines += [line for met in planned.conflicts for line in conflict(met)]
-    lines += _group("New dependencies", "+", planned.dependencies)
-    lines += _group(
-        "New commands", "+", [f"{run}: {does}" for run, does in planned.commands.items()]
-    )
-    lines += _group(
-        "Commands that do something else",
-        "~",
-        [f"{run}: {does}" for run, does in planned.altered.items()],
-    )
-    lines += _group("New CI jobs", "+", planned.jobs)
-    lines += ["", *ejection(planned)] if ejection(planned) else []
-    lines += _group(FIRST_ANSWERS, "=", first_answers(planned))
-    lines += _group("Once, after the climb", "*", _once(planned))
-    lines += _group("The team brings", "*", planned.asks)
+    lines = [
+        *leaving(planned),
+        f"{title(planned)}:",
+        *_group("Added", "+", _folded(planned.added)),
+        *_group("Changed", "~", _folded(planned.changed, merged) + _lock(planned)),
+        *_group("Retired", "-", _folded(planned.retired)),
+        *_group(LEFT_ALONE, ".", left_alone(planned)),
+        *(["", "Conflicts:", *_conflicts(planned)] if planned.conflicts else []),
+        *_group("New dependencies", "+", planned.dependencies),
+        *_group("New commands", "+", _pairs(planned.commands)),
+        *_group("Commands that do something else", "~", _pairs(planned.altered)),
+        *_group("New CI jobs", "+", planned.jobs),
+        *_ejection(planned),
+        *_group(FIRST_ANSWERS, "=", _first_answers(planned)),
+        *_group("Once, after the climb", "*", _once(planned)),
+        *_group("The team brings", "*", planned.asks),
+    ]
     for rise in planned.rises:
         lines += ["", *_wrap(f"Rung {rise.level}, {rise.title}: {rise.promise}", "")]
         lines += _wrap(f"It costs {rise.cost}", "  ")
@@ -66,8 +63,8 @@ def leaving(planned: Plan) -> list[str]:
     text = (
         "This leaves governance. No version needs a validator's approval any more, the service answers "
         "with whatever is deployed, and nothing is written into a signed audit log. Records, plans, "
-        "the approval job, and the lines by which risk reviews what approves are among what is "
-        f"retired and changed. {LEAVE}"
+        "the approval job, and the lines that let risk review the approvals are retired or changed. "
+        f"{LEAVE}"
     )
     return [*_wrap(text, ""), ""]
 
@@ -89,95 +86,89 @@ def _folded(paths: Sequence[str], names: Mapping[str, str] = {}) -> list[str]:
 
 
 def _lock(planned: Plan) -> list[str]:
-    return [f"{LOCK} (uv locks the packages anew)"] if planned.locks else []
+    return [f"{LOCK} (uv locks the packages again)"] if planned.locks else []
 
 
 def _once(planned: Plan) -> list[str]:
-    """Return the commands to run once after a climb, with the reason."""
-    return [f"{run}: {until}" for rise in planned.rises for run, until in rise.once.items()]
+    return [line for rise in planned.rises for line in _pairs(rise.once)]
 
 
-def ejection(planned: Plan) -> list[str]:
+def _pairs(texts: Mapping[str, Any]) -> list[str]:
+    return [f"{name}: {text}" for name, text in texts.items()]
+
+
+def _ejection(planned: Plan) -> list[str]:
     """Return lines about a change between wheel and source, if there is one (decision 31)."""
-    before, after = (
-        bool(state.answers.get("ejected")) for state in (planned.before, planned.after)
-    )
-    if before == after:
+    if planned.before.ejected == planned.after.ejected:
         return []
-    lines = ["The library rung-ops is now source of yours, in machinery/, instead of the wheel in"]
-    lines += ["vendor/. `rung update` merges it with newer versions."]
-    if before:
-        lines = ["The library rung-ops is the wheel in vendor/ again."]
+    lines = ["", "The library rung-ops is the wheel in vendor/ again."]
+    if planned.after.ejected:
+        lines = [
+            "",
+            "The library rung-ops is now source of yours, in machinery/, instead of the wheel in",
+            "vendor/. `rung update` merges it with newer versions.",
+        ]
     if planned.after.level >= 2:
         lines += ["Every stage depends on it, so `uv run poe pipeline` runs all of them once more."]
     return lines
 
 
-def first_answers(planned: Plan) -> list[str]:
+def _first_answers(planned: Plan) -> list[str]:
     """Return the answers to questions that did not matter before (decision 37)."""
     names = sorted(planned.after.answers.keys() - planned.before.answers.keys() - {"ejected"})
-    return [f"{name}: {planned.after.answers[name]}" for name in names]
+    return _pairs({name: planned.after.answers[name] for name in names})
 
 
 def title(planned: Plan) -> str:
     """Say in one line what changes: the rung, the answers, the template."""
     before, after = planned.before, planned.after
-    changes = (
-        [f"From rung {before.level} to rung {after.level}"] if before.level != after.level else []
-    )
+    changes = []
+    if before.level != after.level:
+        changes.append(f"From rung {before.level} to rung {after.level}")
     changes += [
         f"{name} from {value} to {after.answers[name]}"
         for name, value in before.answers.items()
         if name not in ("level", "ejected") and after.answers.get(name, value) != value
     ]
-    ejected = bool(after.answers.get("ejected"))
-    if bool(before.answers.get("ejected")) != ejected:
-        changes.append(
-            "library from wheel to source" if ejected else "library from source to wheel"
-        )
+    if before.ejected != after.ejected:
+        forms = ("source", "wheel") if before.ejected else ("wheel", "source")
+        changes.append("library from {} to {}".format(*forms))
     if before.version != after.version:
         changes.append(f"the template from {before.version} to {after.version}")
     text = printable(", ".join(changes)) or f"On rung {after.level}"
     return text[0].upper() + text[1:]
 
 
-def nothing(planned: Plan) -> str:
-    """Say that there is nothing to do."""
-    return f"The project is already on rung {planned.after.level}. Nothing would change."
-
-
 def left_alone(planned: Plan) -> list[str]:
     """Return the files that a climb leaves alone, with the reason."""
-    entries = [f"{path} (you edited it; the new rung has no such file)" for path in planned.kept]
-    entries += [f"{path} (you deleted it)" for path in planned.gone]
-    entries += [f"{path} (your own; Rung's file of that name is left out)" for path in planned.own]
-    entries += [
-        f"{path} (an untracked file is there; Rung's file of that name is left out)"
-        for path in planned.ignored
-    ]
-    entries += [f"{path} (yours before Rung had one like it)" for path in planned.had]
-    entries += [f"{path} (you edited it)" for path in planned.edited]
+    reasons = (
+        (planned.kept, "you edited it; the new rung has no such file"),
+        (planned.gone, "you deleted it"),
+        (planned.own, "your own; Rung's file of that name is left out"),
+        (planned.ignored, "an untracked file is there; Rung's file of that name is left out"),
+        (planned.had, "yours from before Rung added one like it"),
+        (planned.edited, "you edited it"),
+    )
+    entries = [f"{path} ({reason})" for paths, reason in reasons for path in paths]
     entries += [f"{new} (Rung's {old}, renamed by you)" for old, new in planned.renamed.items()]
     return entries + ([f"your own files: {planned.yours}"] if planned.yours else [])
 
 
-def conflict(conflict: Conflict) -> list[str]:
-    """Return lines that show the conflicts of a file, with both sides."""
-    lines = [f"  ! {printable(conflict.path)}: {REASONS[conflict.why]}"]
-    for hunk in conflict.hunks:
-        lines.append(f"      line {hunk.line}")
-        lines += _sides(hunk)
+def _conflicts(planned: Plan) -> list[str]:
+    lines = []
+    for met in planned.conflicts:
+        lines.append(f"  ! {printable(met.path)}: {REASONS[met.why]}")
+        for hunk in met.hunks:
+            lines += [f"      line {hunk.line}", *_side("yours", hunk.ours)]
+            lines += _side("rung ", hunk.theirs)
     return lines
 
 
-def _sides(hunk: Hunk) -> list[str]:
-    shown = []
-    for name, text in (("yours", hunk.ours), ("rung ", hunk.theirs)):
-        lines = text.splitlines() or ["(nothing)"]
-        shown += [f"      {name} | {printable(line)}" for line in lines[:SHOWN]]
-        if len(lines) > SHOWN:
-            shown.append(f"      {name} | ... and {len(lines) - SHOWN} more lines")
-    return shown
+def _side(name: str, text: str) -> list[str]:
+    lines = text.splitlines() or ["(nothing)"]
+    shown = [f"      {name} | {printable(line)}" for line in lines[:SHOWN]]
+    more = len(lines) - SHOWN
+    return shown + ([f"      {name} | ... and {more} more lines"] if more > 0 else [])
 
 
 def message(planned: Plan) -> str:
@@ -190,8 +181,8 @@ def message(planned: Plan) -> str:
         subject = f"Come down to rung {after.level}"
     elif before.version != after.version:
         subject = f"Update Rung's files to {after.version}"
-    elif before.answers.get("ejected") != after.answers.get("ejected"):
-        subject = "Eject the library" if after.answers.get("ejected") else "Undo the ejection"
+    elif before.ejected != after.ejected:
+        subject = "Eject the library" if after.ejected else "Undo the ejection"
     else:
         subject = "Change answers: " + ", ".join(
             f"{name}={value}"
@@ -201,37 +192,26 @@ def message(planned: Plan) -> str:
     counts = (len(planned.added), len(planned.changed), len(planned.retired))
     body = f"{title(planned)}. Files: {counts[0]} added, {counts[1]} changed, {counts[2]} retired."
     parts = [printable(subject)[:100], "\n".join(textwrap.wrap(body, 72))]
-    if planned.commands:
-        parts.append("New commands:\n" + "\n".join(f"- {run}" for run in planned.commands))
-    if planned.altered:
-        parts.append(
-            "Commands that do something else:\n"
-            + "\n".join(
-                textwrap.fill(f"- {run}: {does}", 72, subsequent_indent="  ")
-                for run, does in planned.altered.items()
-            )
-        )
-    if planned.locks:
-        parts.append(f"{LOCK} is uv's, for the packages that changed.")
-    if planned.kept:
-        parts.append(
-            "Kept, as they were edited:\n"
-            + "\n".join(f"- {printable(path)}" for path in planned.kept)
-        )
+    altered = [
+        textwrap.fill(f"- {line}", 72, subsequent_indent="  ") for line in _pairs(planned.altered)
+    ]
+    parts += _section("New commands:", [f"- {run}" for run in planned.commands])
+    parts += _section("Commands that do something else:", altered)
+    parts += [f"{LOCK} is uv's, for the packages that changed."] if planned.locks else []
+    parts += _section("Kept, as they were edited:", [f"- {printable(p)}" for p in planned.kept])
     return "\n\n".join(parts) + "\n"
+
+
+def _section(heading: str, entries: list[str]) -> list[str]:
+    return ["\n".join([heading, *entries])] if entries else []
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What came of a plan.
 
-    Args:
-        plan: The plan.
-        commit: The new commit; None: nothing was written.
-        branch: The new branch that it is on; None: the current one.
-        passed: Whether the project's checks passed; None: they were not run.
-        detached: Whether HEAD is detached, so that there is no branch to go back to.
-        news: What the changelog says of it.
+    `commit` is None where nothing was written, `branch` where it is the current one, and `passed` where the
+    checks were not run.
     """
 
     plan: Plan
@@ -262,9 +242,7 @@ def text(outcome: Outcome) -> str:
     """Return an outcome for people."""
     if outcome.commit is None:
         return plan(outcome.plan)
-    if outcome.branch is not None:
-        return branched(outcome)
-    return done(outcome)
+    return done(outcome) if outcome.branch is None else branched(outcome)
 
 
 def done(outcome: Outcome) -> str:
@@ -279,7 +257,7 @@ def done(outcome: Outcome) -> str:
         (".", left_alone(planned)),
     )
     lines += [f"  {sign} {printable(entry)}" for sign, entries in signs for entry in entries]
-    lines += ["", *ejection(planned)] if ejection(planned) else []
+    lines += _ejection(planned)
     lines += ["", f"Committed as {str(outcome.commit)[:10]}. Look at it with `git show`; next:"]
     lines.append("  uv sync")
     if outcome.passed is None:
@@ -289,7 +267,7 @@ def done(outcome: Outcome) -> str:
         )
     if once := _once(planned):
         lines += ["Once, then:", *(line for entry in once for line in _wrap(entry, "  "))]
-    lines.append(f"To go back: `{UNDO}`, as long as nothing is on top.")
+    lines.append(f"To undo it: `{UNDO}`, as long as no commit follows.")
     lines += [ON_NO_BRANCH] if outcome.detached else []
     return "\n".join(lines)
 
@@ -301,11 +279,11 @@ def branched(outcome: Outcome) -> str:
     lines = [title(planned) + f", on the branch `{name}`; {here} and your files are as they were."]
     steps = [f"git switch {name}"]
     if planned.conflicts:
-        lines += ["", "To decide there:"]
-        lines += [line for met in planned.conflicts for line in conflict(met)]
+        lines += ["", "To resolve there:"]
+        lines += _conflicts(planned)
         steps += [
-            "(edit these files: keep what you want of `yours` and `rung`, remove the markers;",
-            " where PATH.rung is beside a file it is Rung's version, or PATH.rung-2 if you have",
+            "(edit these files: keep what you want from `yours` and `rung`, remove the markers;",
+            " where PATH.rung is next to a file it is Rung's version, or PATH.rung-2 if you have",
             " a PATH.rung: delete it in the end)",
         ]
     elif outcome.passed is False:
@@ -325,7 +303,7 @@ def branched(outcome: Outcome) -> str:
 def stopped(planned: Plan, command: str) -> str:
     """Say that nothing was written because of conflicts, and how to go on."""
     lines = [conflict_reasons.NO_FILES_CHANGED]
-    lines += [line for met in planned.conflicts for line in conflict(met)]
+    lines += _conflicts(planned)
     lines += [
         "",
         "Change your side, commit, and climb again; or resolve the conflict on a branch:",
@@ -341,4 +319,4 @@ def _group(name: str, sign: str, entries: list[str]) -> list[str]:
 
 
 def _wrap(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(text, 96, initial_indent=indent, subsequent_indent=indent)
+    return terminal.wrap(text, 96, indent, indent)

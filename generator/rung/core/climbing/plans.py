@@ -1,9 +1,9 @@
-"""A requested change, the plan of a climb for it, and a plan in a file.
+"""A requested change, the plan of a climb for it, and a plan in a file: data, from which nothing is printed.
 
-These are data: nothing is printed here, and no project is touched. A saved plan is applied only while
-HEAD, template, answers and outcome are the same (decision 19).
+A saved plan is applied only while HEAD, template, answers and outcome are the same (decision 19).
 """
 
+import contextlib
 import json
 import os
 import shlex
@@ -11,20 +11,20 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
+import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from rung import options
 from rung.core import level_contents
 from rung.core.merging.conflict import Conflict
-from rung.core.rendering.workbench import Entry, Workbench
+from rung.core.rendering.workbench import Files, Workbench
 from rung.core.template_source import Source
 from rung.errors import RungError
 from rung.system import git
 
-FORM = "rung plan 1"
 LARGEST = 4_000_000  # bytes
 LOCK = "uv.lock"
 # The fields that must be the same when a saved plan is applied, with their names in the refusal.
@@ -38,13 +38,7 @@ BOUND = {
 
 @dataclass(frozen=True)
 class ChangeRequest:
-    """A change that the user requests.
-
-    Args:
-        answers: New answers by question, `level` among them.
-        version: Another version of the template; None: the one the project has.
-        newest: Whether to go to the template's newest version.
-    """
+    """A change that the user requests: answers, `level` among them, or a version of the template."""
 
     answers: Mapping[str, Any] = field(default_factory=dict)
     version: str | None = None
@@ -62,14 +56,7 @@ class ChangeRequest:
 
 @dataclass(frozen=True)
 class ProjectState:
-    """The template and the answers of a project.
-
-    Args:
-        template: The address.
-        version: The version in the answers file.
-        commit: The full id of the version's commit, if the template is available.
-        answers: Answers by question.
-    """
+    """The template and the answers of a project; `commit` is None if the template is not here."""
 
     template: str
     version: str
@@ -81,14 +68,15 @@ class ProjectState:
         """Return the rung."""
         return int(self.answers["level"])
 
+    @property
+    def ejected(self) -> bool:
+        """Say whether it runs on the library's source (decision 31)."""
+        return bool(self.answers.get("ejected"))
+
 
 @dataclass(frozen=True)
 class Rise:
-    """A rung on the way up: what it promises and costs, and when to stay on it.
-
-    Args:
-        once: Commands to run once after the climb, with what is so until then.
-    """
+    """A rung on the way up; `once` says what is so until a command has run once after the climb."""
 
     level: int
     title: str
@@ -100,13 +88,11 @@ class Rise:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a climb would do.
+    """What a climb would do; paths are relative to the project.
 
     Args:
         head: The commit it starts from.
-        before, after: Its rung now, and after the change.
         result: The tree that the project's folder would have; with conflicts, a draft.
-        added, changed, retired: Paths relative to the project.
         renamed: The user's names of Rung's files, by Rung's names.
         kept: Files that Rung retires and the user has edited; they stay.
         gone: Files that the user deleted; they stay away.
@@ -115,15 +101,9 @@ class Plan:
         had: Paths that existed in the user's repository before Rung added the same path; they stay.
         edited: Files of Rung's that the user has edited and the climb leaves alone.
         yours: How many files are the user's alone.
-        by_key: Files merged key by key.
-        conflicts: What the user has to decide.
-        dependencies: New requirements.
-        commands: New commands, with what they do.
         altered: Commands that do something else than before, with what they do.
         locks: Whether the climb changes what uv.lock, which the project has, says.
-        jobs: New CI files.
         asks: What the team has to bring.
-        rises: The rungs on the way up.
     """
 
     head: str
@@ -167,67 +147,48 @@ class Plan:
         return asdict(self)
 
 
-def differences(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> dict[str, list[str]]:
-    """Return the paths that were added, changed and retired between two trees."""
-    return {
-        "added": sorted(after.keys() - before.keys()),
-        "changed": sorted(path for path in after.keys() & before if after[path] != before[path]),
-        "retired": sorted(before.keys() - after.keys()),
-    }
-
-
-def dependencies(
-    bench: Workbench, before: Mapping[str, Entry], after: Mapping[str, Entry]
-) -> list[str]:
+def dependencies(bench: Workbench, before: Files, after: Files) -> list[str]:
     """Return the requirements of pyproject.toml whose packages were not required before."""
     old, new = (_requirements(bench, files) for files in (before, after))
     return [line for name, line in sorted(new.items()) if name not in old]
 
 
-def locks(bench: Workbench, before: Mapping[str, Entry], after: Mapping[str, Entry]) -> bool:
+def locks(bench: Workbench, before: Files, after: Files) -> bool:
     """Say whether uv.lock has to change: a requirement, or a wheel in the project, does."""
-    if LOCK not in after:
-        return False
-    wheels = [
-        {path: entry for path, entry in files.items() if path.endswith(".whl")}
-        for files in (before, after)
-    ]
-    old, new = (_locked_tables(bench, files) for files in (before, after))
-    return wheels[0] != wheels[1] or old != new
+    return LOCK in after and _locked(bench, before) != _locked(bench, after)
 
 
-def _locked_tables(bench: Workbench, files: Mapping[str, Entry]) -> list[Any]:
-    """Return the parts of pyproject.toml that uv.lock depends on."""
+def _locked(bench: Workbench, files: Files) -> list[Any]:
+    """Return what uv.lock depends on: the wheels, and parts of pyproject.toml."""
     data = _pyproject(bench, files)
-    project, tool = (data[name] if _is_table(data, name) else {} for name in ("project", "tool"))
+    project, tool = _table(data, "project"), _table(data, "tool")
     names = ("name", "version", "requires-python", "dependencies", "optional-dependencies")
     own = [project.get(name) for name in names]
-    return [*own, data.get("dependency-groups"), tool.get("uv")]
+    wheels = {path: entry for path, entry in files.items() if path.endswith(".whl")}
+    return [wheels, *own, data.get("dependency-groups"), tool.get("uv")]
 
 
-def _requirements(bench: Workbench, files: Mapping[str, Entry]) -> dict[str, str]:
+def _requirements(bench: Workbench, files: Files) -> dict[str, str]:
     data = _pyproject(bench, files)
-    table = data.get("project")
-    lists = [table.get("dependencies") if isinstance(table, dict) else None]
-    lists += data["dependency-groups"].values() if _is_table(data, "dependency-groups") else []
+    lists = [_table(data, "project").get("dependencies")]
+    lists += _table(data, "dependency-groups").values()
     packages: dict[str, str] = {}
     for line in (line for lines in lists if isinstance(lines, list) for line in lines):
-        try:
+        with contextlib.suppress(InvalidRequirement, TypeError):
             packages[str(canonicalize_name(Requirement(line).name))] = str(line)
-        except (InvalidRequirement, TypeError):
-            continue
     return packages
 
 
-def _pyproject(bench: Workbench, files: Mapping[str, Entry]) -> dict[str, Any]:
+def _pyproject(bench: Workbench, files: Files) -> dict[str, Any]:
     try:
         return tomllib.loads(bench.content(files.get("pyproject.toml")).decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+    except ValueError:
         return {}
 
 
-def _is_table(data: Mapping[str, Any], name: str) -> bool:
-    return isinstance(data.get(name), dict)
+def _table(data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    table = data.get(name)
+    return table if isinstance(table, dict) else {}
 
 
 def jobs(source: Source, added: Iterable[str]) -> list[str]:
@@ -240,55 +201,45 @@ def new_contents(source: Source, before: ProjectState, after: ProjectState) -> d
     """Return the rungs on the way up, and the commands and requirements that are new or altered."""
     now = level_contents.contents(source, before.answers)
     then = level_contents.contents(source, after.answers)
-    known, new = now.asks + now.answers_ask, then.asks + then.answers_ask
+    known = now.asks + now.answers_ask
+    rises = [
+        Rise(
+            **{name: rung[name] for name in ("level", "title", "promise", "cost", "stay")},
+            once={first["run"]: first["until"] for first in rung.get("once", [])},
+        )
+        for rung in then.rungs[before.level + 1 :]
+    ]
+    commands = then.commands.items()
     return {
-        "rises": [
-            Rise(
-                rung["level"],
-                rung["title"],
-                rung["promise"],
-                rung["cost"],
-                rung["stay"],
-                {first["run"]: first["until"] for first in rung.get("once", [])},
-            )
-            for rung in then.rungs[before.level + 1 :]
-        ],
-        "commands": {run: does for run, does in then.commands.items() if run not in now.commands},
-        "altered": {
-            run: does for run, does in then.commands.items() if now.commands.get(run, does) != does
-        },
-        "asks": [ask for ask in new if ask not in known],
+        "rises": rises,
+        "commands": {run: does for run, does in commands if run not in now.commands},
+        "altered": {run: does for run, does in commands if now.commands.get(run, does) != does},
+        "asks": [ask for ask in then.asks + then.answers_ask if ask not in known],
     }
 
 
-@dataclass(frozen=True)
-class Saved:
-    """A plan read from a file.
+Form = Literal["rung plan 1"]
+(FORM,) = get_args(Form)
 
-    Args:
-        file: Its path.
-        folder: The project that it was made for.
-        request: The requested change.
-        trusted: The template that the user trusts.
-        plan: The plan as data.
+
+class Saved(msgspec.Struct, frozen=True):
+    """A plan read from a file, with the project and the change that it was made for.
+
+    `template` is one that the user trusts.
     """
 
-    file: Path
-    folder: Path
+    form: Form
+    folder: str
     request: ChangeRequest
-    trusted: str | None
+    template: str | None
     plan: dict[str, Any]
+    file: str = ""
 
 
 def refuse_output(file: Path, folder: Path) -> None:
-    """Raise a RungError if a plan must not be written to a file.
-
-    It would overwrite something else, or be an uncommitted change that stops the climb.
-    """
+    """Raise a RungError if a plan would overwrite another file, or be a change that stops the climb."""
     if os.path.lexists(file):
         try:
-            if not file.is_file():
-                raise RungError(f"{file} is not a file.")
             load(file)
         except RungError as error:
             raise RungError(
@@ -298,20 +249,14 @@ def refuse_output(file: Path, folder: Path) -> None:
     if top is None or not file.resolve().is_relative_to(top.resolve()):
         return
     inside = file.resolve().relative_to(top.resolve())
-    if inside.parts[:1] != (".git",) and not _ignored(top, inside.as_posix()):
+    # The user's own excludes file counts here as it does when a climb begins.
+    ignoring = ("check-ignore", "--quiet", "--", inside.as_posix())
+    not_ignored = git.completed(top, *ignoring, settings=git.QUIET_AS_IGNORED).returncode
+    if inside.parts[0] != ".git" and not_ignored:
         raise RungError(
             f"{file} is in the project, and would be a change in it that stops the climb.\n"
             f"Name a file outside of {top}, or one that git ignores."
         )
-
-
-def _ignored(top: Path, path: str) -> bool:
-    # The user's own excludes file counts here as it does when a climb begins.
-    try:
-        git.run(top, "check-ignore", "--quiet", "--", path, settings=git.QUIET_AS_IGNORED)
-    except RungError:
-        return False
-    return True
 
 
 def save(file: Path, folder: Path, request: ChangeRequest, trusted: str | None, plan: Plan) -> None:
@@ -330,30 +275,20 @@ def save(file: Path, folder: Path, request: ChangeRequest, trusted: str | None, 
 
 
 def load(file: Path) -> Saved:
-    """Read a plan.
-
-    Raises:
-        RungError: It is not a Rung plan file.
-    """
+    """Read a plan; raise a RungError if the file is none."""
     try:
+        if file.exists() and not file.is_file():  # a pipe would block
+            raise ValueError(file)
         with file.open("rb") as stream:
-            text = stream.read(LARGEST + 1)
-        content: Any = json.loads(text.decode("utf-8")) if len(text) <= LARGEST else {}
-        if content["form"] != FORM:
-            raise KeyError
-        answers, version = dict(content["request"]["answers"]), content["request"]["version"]
-        request = ChangeRequest(answers, version, bool(content["request"]["newest"]))
-        trusted, plan = content["template"], dict(content["plan"])
-        folder = Path(str(content["folder"]))
-        if not isinstance(trusted, str | None) or not isinstance(version, str | None):
-            raise TypeError
+            # Names that are not UTF-8 are surrogates here, which msgspec does not decode.
+            saved = msgspec.convert(json.loads(stream.read(LARGEST)), Saved)
     except OSError as error:
         raise RungError(f"The plan {file} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise RungError(
             f"{file} is not a Rung plan file. Make one with `rung plan --out FILE`."
         ) from error
-    return Saved(file, folder, request, trusted, plan)
+    return msgspec.structs.replace(saved, file=str(file))
 
 
 def refuse_if_moved(plan_file: Saved, now: Plan) -> None:

@@ -44,8 +44,8 @@ def climb(
             )
         saved = plans.load(path)
         here = Path.cwd()
-        folder = here if (here / ANSWERS).is_file() else saved.folder
-        request, trusted = saved.request, saved.trusted
+        folder = here if (here / ANSWERS).is_file() else Path(saved.folder)
+        request, trusted = saved.request, saved.template
     else:
         folder, trusted = path, template
         request = planner.requested(path, to, pairs or [], template_version)

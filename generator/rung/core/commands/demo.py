@@ -8,7 +8,6 @@ import sys
 import tempfile
 import time
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +18,7 @@ from rung.errors import NotDoneError, RungError
 ANSWERS = {"project_name": "Late flights", "use_case": "velocity", "team_size": "one"}
 LAST = 4
 REPORT = "reports/report.html"
+ENDS = ("failure", "error", "skipped")  # of a test that did not pass, in JUnit's record
 TIMELINE = "reports/replay/timeline.html"
 # Four of the ten months of `poe replay`, which show everything in six minutes: drift, a version that
 # the gate refuses, the next version, and its promotion.
@@ -34,17 +34,6 @@ TASKS = {
 }
 
 
-@dataclass(frozen=True)
-class RungResult:
-    """The row of a rung: its number, tracked files, passed tests, score, and seconds."""
-
-    rung: int
-    files: int
-    tests: int
-    score: str
-    seconds: float
-
-
 def demo(
     keep: Annotated[
         Path | None,
@@ -53,11 +42,6 @@ def demo(
     upto: Annotated[int, typer.Option(metavar="N", help="The last rung.")] = 4,
 ) -> int:
     """Make a project on real data; climb to the top."""
-    return run(keep, upto)
-
-
-def run(folder: Path | None, upto: int) -> int:
-    """Make a velocity project on the flights data, climb with it, and run its commands."""
     from rung.core import template_source
     from rung.core.creation import create
     from rung.system import git, process, shortage
@@ -70,10 +54,10 @@ def run(folder: Path | None, upto: int) -> int:
             "uv is not on PATH. Install it, or run `make demo`, which brings its own. "
             + shortage.DOCTOR
         )
-    project = (folder or _free(Path("rung-demo"))).absolute()
+    project = (keep or _free(Path("rung-demo"))).absolute()
     chosen = template_source.choose(None, None)
     print(f"The project: {project}", f"The template: {chosen.address} at {chosen.ref}", sep="\n")
-    climbed, replayed = [], ""
+    rows, replayed = [("rung", "files", "tests passed", "score", "seconds")], ""
     for rung in range(upto + 1):
         started = time.monotonic()
         if rung == 0:
@@ -84,22 +68,23 @@ def run(folder: Path | None, upto: int) -> int:
             _show_climb(project, rung)
         tests = _use(uv, project, rung)
         if rung == LAST:
-            replayed = _replay(
-                [uv, "run", "poe", "replay", "--from", FROM, "--months", str(MONTHS)], project
-            )
-        seconds = time.monotonic() - started
+            command = [uv, "run", "poe", "replay", "--from", FROM, "--months", str(MONTHS)]
+            replayed = _replay(command, project)
+        seconds = f"{time.monotonic() - started:.0f}"
         files = len(git.run(project, "ls-files").splitlines())
-        climbed.append(RungResult(rung, files, tests, _score(project), seconds))
-    print("\n" + table(climbed))
+        rows.append((str(rung), str(files), str(tests), _score(project), seconds))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    print()
+    print(*("  ".join(map(str.rjust, row, widths)) for row in rows), sep="\n")
     if replayed:
         print(f"\n{MONTHS} months, replayed on rung {LAST}:\n{replayed}")
     print("\nWhere to look:")
-    for where, what in results(project, upto).items():
+    for where, what in _results(project, upto).items():
         print(f"  {where}\n      {what}")
     return 0
 
 
-def results(project: Path, rung: int) -> dict[str, str]:
+def _results(project: Path, rung: int) -> dict[str, str]:
     """Return descriptions of the results, by the path or the command that shows them."""
     folder = shlex.quote(str(project))
     places = {
@@ -108,9 +93,8 @@ def results(project: Path, rung: int) -> dict[str, str]:
         f"git -C {folder} log --stat": "what each climb changed",
     }
     if rung == LAST:
-        places[str(project / TIMELINE)] = (
-            "these months with and without the autopilot, for a browser"
-        )
+        what = "these months with and without the autopilot, for a browser"
+        places[str(project / TIMELINE)] = what
     if rung >= 3:
         places[f"cd {folder} && uv run poe serve"] = "the prediction service"
     if rung >= 2:
@@ -118,18 +102,7 @@ def results(project: Path, rung: int) -> dict[str, str]:
     return places
 
 
-def table(climbed: list[RungResult]) -> str:
-    """Return a table of the rungs for a terminal."""
-    rows = [("rung", "files", "tests passed", "score", "seconds")] + [
-        (str(row.rung), str(row.files), str(row.tests), row.score, f"{row.seconds:.0f}")
-        for row in climbed
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.rjust, row, widths)) for row in rows)
-
-
 def _free(wanted: Path) -> Path:
-    """Return the wanted path if it is free, or else the same with a number."""
     number, path = 1, wanted
     while os.path.lexists(path):
         number += 1
@@ -138,7 +111,6 @@ def _free(wanted: Path) -> Path:
 
 
 def _show_climb(project: Path, rung: int) -> None:
-    """Climb without checks, which run later, and print what changed."""
     from rung.core.climbing import apply, messages, planner
     from rung.core.climbing.plans import ChangeRequest
 
@@ -177,11 +149,7 @@ def _use(uv: str, project: Path, rung: int) -> int:
 
 
 def _replay(command: list[str], project: Path) -> str:
-    """Run the replay, pass on its output, and return its last lines.
-
-    Raises:
-        NotDoneError: It failed.
-    """
+    """Run the replay, pass on its output, and return its last lines."""
     from rung.system import process
 
     started = time.monotonic()
@@ -218,17 +186,11 @@ def _passed(record: Path) -> int:
 
     if not record.is_file():
         raise NotDoneError("The project's checks ran no tests.")
-    suites = ElementTree.parse(record).getroot().iter("testsuite")
-    counts = [
-        int(suite.get("tests", 0))
-        - sum(int(suite.get(kind, 0)) for kind in ("failures", "errors", "skipped"))
-        for suite in suites
-    ]
-    return sum(counts)
+    cases = ElementTree.parse(record).getroot().iter("testcase")
+    return sum(all(case.find(kind) is None for kind in ENDS) for case in cases)
 
 
 def _score(project: Path) -> str:
-    """Return the project's score with the name that params.toml has for it."""
     metric = tomllib.loads((project / "params.toml").read_text("utf-8"))["score"]["metric"]
     metrics = json.loads((project / "reports/metrics.json").read_text("utf-8"))
     return f"{metric} {metrics[metric]:.3f}"

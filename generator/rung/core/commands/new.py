@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rung.errors import RungError
-from rung.options import Game, Level, RowsFile, Target, Template, of_vendors, one_of
+from rung.options import Game, Level, RowsFile, Target, Template, Version, of_vendors, one_of
 
 if TYPE_CHECKING:
     from rung.core.creation import CreatedProject
@@ -66,9 +66,7 @@ def new(
         bool, typer.Option("--no-git", help="Make no repository and no commit.")
     ] = False,
     template: Template = None,
-    template_version: Annotated[
-        str | None, typer.Option(metavar="REF", help="A tag or commit of it.")
-    ] = None,
+    template_version: Version = None,
 ) -> int:
     """Start a project."""
     from rung.core import creation, template_source
@@ -86,11 +84,6 @@ def new(
         # cli.py passes the function that reads it, as core does not import assess.
         answered = context.obj(from_assessment) | answered
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
-    if dry_run:
-        created = creation.preview(destination, chosen, answered, defaults=defaults, rows=rows)
-        print(*filter(None, [created.drafted]), *created.files, sep="\n")
-        print(f"{len(created.files)} files; nothing was written.", file=sys.stderr)
-        return 0
     created = creation.create(
         destination,
         chosen,
@@ -98,7 +91,12 @@ def new(
         defaults=defaults,
         with_git=False if no_git else None,
         rows=rows,
+        dry_run=dry_run,
     )
+    if dry_run:
+        print(*filter(None, [created.drafted]), *created.files, sep="\n")
+        print(f"{len(created.files)} files; nothing was written.", file=sys.stderr)
+        return 0
     if template:
         template_source.trust(chosen.address)
     terminal.show(_outcome(created, wants_git=not no_git))
@@ -106,7 +104,6 @@ def new(
 
 
 def _outcome(project: "CreatedProject", *, wants_git: bool) -> str:
-    """Say where a new project is and what to do with it."""
     sample = "Its data and model are a sample to replace; the README says how."
     lines = [f"{project.folder}: rung {project.level}, {len(project.files)} files."]
     lines.insert(0 if project.drafted else 1, project.drafted or sample)

@@ -5,17 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from rung import options, output_formats
+from rung.levels.changelog import FILE, release, sections
 from rung.options import Branch, NoVerify, ProjectPath, Trusted
 from rung.options import Version as TemplateVersion
 
 if TYPE_CHECKING:
-    from packaging.version import Version
-
+    from rung.core.climbing.plans import Plan
     from rung.core.template_source import Source
-
-HEADING = re.compile(r"^## +(?P<title>.*)$", re.MULTILINE)
-RELEASE = re.compile(r"v?(\d+(?:\.\d+)*)")
-FILE = "CHANGELOG.md"
 
 
 def update(
@@ -27,7 +23,6 @@ def update(
     form: Annotated[str, options.form("climb")] = "text",
 ) -> int:
     """Bring Rung's files to a newer version."""
-    from rung.core import template_source
     from rung.core.climbing import planner
     from rung.core.climbing.apply import finish
     from rung.core.climbing.plans import ChangeRequest
@@ -39,48 +34,34 @@ def update(
     git.require()
     request = ChangeRequest(version=template_version, newest=template_version is None)
     with stopped_like_ctrl_c(), planner.prepare(path, request, template) as prepared:
-        before, after = prepared.plan.before, prepared.plan.after
         if prepared.plan.changes_nothing and form == "text":
-            print(f"The project already has the template at {after.version}.")
+            print(f"The project already has the template at {prepared.plan.after.version}.")
             return 0
-        sources = [
-            template_source.with_version(state.template, state.version) for state in (before, after)
-        ]
-        news = _news(*sources)
-        if news and form == "text":
-            print(f"What comes, by the changelog:\n\n{printable_lines(news)}\n", flush=True)
+        comes = news(prepared.plan)
+        if comes and form == "text":
+            print(f"What changes, from the changelog:\n\n{printable_lines(comes)}\n", flush=True)
         typed = request.command("update", path, template)
-        return finish(prepared, branch, verify=not no_verify, command=typed, form=form, news=news)
+        return finish(prepared, branch, verify=not no_verify, command=typed, form=form, news=comes)
 
 
-def _news(before: "Source", after: "Source") -> str:
-    """Return the changelog's entries between two versions, newest first."""
+def news(plan: "Plan") -> str:
+    """Return the changelog's entries between the two versions of a plan, newest first."""
+    from rung.core.template_source import with_version
+
+    states = (plan.before, plan.after)
+    before, after = (with_version(state.template, state.version) for state in states)
     new, old = _changelog(after), _changelog(before) if before.repository else None
     if new is None:
         return ""
     if old is not None and old != new:
         known = set(old.splitlines())
-        sections = (_unknown(title, body, known) for title, body in _sections(new))
-        return "\n\n".join(filter(None, sections))
-    low, high = _version(before.ref), _version(after.ref)
+        unknown = (_unknown(title, body, known) for title, body in sections(new))
+        return "\n\n".join(filter(None, unknown))
+    low, high = release(before.ref), release(after.ref)
     if low is None or high is None:
         return ""
-    entries = []
-    for title, body in _sections(new):
-        version = _version(title)
-        if version and low < version <= high:
-            entries.append(f"{title}\n{body.strip()}")
-    return "\n\n".join(entries)
-
-
-def _sections(text: str) -> list[tuple[str, str]]:
-    """Return the sections of a changelog: titles and texts."""
-    headings = list(HEADING.finditer(text))
-    ends = [match.start() for match in headings[1:]] + [len(text)]
-    return [
-        (match["title"].strip(), text[match.end() : end].strip("\n"))
-        for match, end in zip(headings, ends, strict=True)
-    ]
+    titled = ((release(title), title, body) for title, body in sections(new))
+    return "\n\n".join(f"{title}\n{body}" for v, title, body in titled if v and low < v <= high)
 
 
 def _unknown(title: str, body: str, known: set[str]) -> str:
@@ -94,23 +75,7 @@ def _changelog(source: "Source") -> str | None:
     from rung.levels import template
     from rung.system import git
 
-    if source.repository is not None:
-        text = git.show(source.repository, source.ref, FILE)
-        if text is not None:
-            return text
-    try:
-        return (
-            (template.folder() / FILE).read_text("utf-8") if source.ref == template.tag() else None
-        )
-    except OSError:
-        return None
-
-
-def _version(name: str) -> "Version | None":
-    from packaging.version import InvalidVersion, Version
-
-    match = RELEASE.match(name)
-    try:
-        return Version(match.group(1)) if match else None
-    except InvalidVersion:
-        return None
+    text = git.show(source.repository, source.ref, FILE) if source.repository else None
+    if text is None and source.ref == template.tag() and (template.folder() / FILE).is_file():
+        return (template.folder() / FILE).read_text("utf-8")
+    return text

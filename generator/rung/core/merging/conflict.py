@@ -1,22 +1,20 @@
 """The outcome of a merge: what was settled, and the conflicts that are left for the user."""
 
+import re
 from dataclasses import dataclass, field
 
 LINES, BINARY, KIND, UNREADABLE = "lines", "binary", "kind", "unreadable"
 # The first words of every refusal for a conflict; the changelog promises them.
 NO_FILES_CHANGED = "Merge conflict. No files were changed."
-OURS, MIDDLE, THEIRS = b"<<<<<<< yours", b"=======", b">>>>>>> rung"  # markers
+OURS = b"<<<<<<< yours"  # a marker
+HUNK = re.compile(
+    b"^" + OURS + rb"\r?\n(.*?)^=======\r?\n(.*?)^>>>>>>> rung\r?$", re.MULTILINE | re.DOTALL
+)
 
 
 @dataclass(frozen=True)
 class Hunk:
-    """A group of lines in conflict.
-
-    Args:
-        line: Where it begins in the user's file, from 1.
-        ours: The user's lines there.
-        theirs: Rung's lines there.
-    """
+    """A group of lines in conflict, and where it begins in the user's file, from 1."""
 
     line: int
     ours: str
@@ -27,12 +25,8 @@ class Hunk:
 class Conflict:
     """A file for which the user has to decide.
 
-    Args:
-        path: Its path.
-        why: lines (both changed the same), binary (both changed a binary file), kind
-            (a file on one side, a folder or a link on the other), unreadable (the lines merge,
-            and the result does not parse).
-        hunks: The groups of lines, where `why` is lines.
+    `why`: lines (both changed the same), binary (both changed a binary file), kind (a file on one side, a
+    folder or a link on the other), unreadable (the lines merge, and the result does not parse).
     """
 
     path: str
@@ -44,13 +38,9 @@ class Conflict:
 class Resolved:
     """The outcome of a merge, settled path by path.
 
-    Args:
-        tree: All files. Conflicts of lines have markers; in other conflicts the user's file is kept.
-        conflicts: What is left for the user.
-        kept: Files that Rung retires and the user has edited; they stay.
-        gone: Files that the user deleted and Rung has changed since; they stay away.
-        own: Files of the user's with the name of one of Rung's; they stay.
-        by_key: Files merged key by key.
+    In the tree, conflicts of lines have markers; in others the user's file is kept. `kept`: Rung retires
+    them and the user has edited them. `gone`: the user deleted them and Rung has changed them since.
+    `own`: the user's files with the name of one of Rung's.
     """
 
     tree: str
@@ -63,27 +53,10 @@ class Resolved:
 
 def hunks(marked: bytes) -> list[Hunk]:
     """Return the hunks between markers, numbered by the lines of the user's own file."""
-    hunks: list[Hunk] = []
-    ours: list[bytes] | None = None
-    theirs: list[bytes] | None = None
-    number = start = 1
-    for line in marked.splitlines(keepends=True):
-        bare = line.rstrip(b"\r\n")
-        if ours is None and bare == OURS:
-            ours, start = [], number
-        elif ours is not None and theirs is None and bare == MIDDLE:
-            theirs = []
-        elif ours is not None and theirs is not None and bare == THEIRS:
-            hunks.append(Hunk(start, _text(ours), _text(theirs)))
-            ours = theirs = None
-        elif theirs is not None:
-            theirs.append(line)
-        else:
-            number += 1
-            if ours is not None:
-                ours.append(line)
-    return hunks
-
-
-def _text(lines: list[bytes]) -> str:
-    return b"".join(lines).decode("utf-8", "replace")
+    found, added = [], 0  # lines that are not the user's
+    for match in HUNK.finditer(marked):
+        line = 1 + marked.count(b"\n", 0, match.start()) - added
+        ours, theirs = (side.decode("utf-8", "replace") for side in match.groups())
+        found.append(Hunk(line, ours, theirs))
+        added += 3 + match[2].count(b"\n")
+    return found

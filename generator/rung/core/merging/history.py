@@ -1,18 +1,16 @@
 """What Rung once rendered at a path: the merge base for an edited file of a rung that was left.
 
-When a project comes down a rung, files that the user edited stay. When it climbs again, both sides
-have such a file, and only the render it was based on tells the user's changes from Rung's
-(decision 19).
+After the way down and up both sides have such a file; only that render tells the user's changes from
+Rung's (decision 19).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rung.core import template_source
-from rung.core.project import Project
+from rung.core import template_source, transaction
 from rung.core.rendering import answers_file, rendered_trees
-from rung.core.rendering.workbench import Entry
+from rung.core.rendering.workbench import Entry, Files, Project
 from rung.core.template_source import Source
 from rung.errors import RungError
 from rung.levels.template_answers import ANSWERS
@@ -23,13 +21,7 @@ DEEPEST = 40  # changes of the answers file that are searched
 
 @dataclass(frozen=True)
 class Rendered:
-    """What Rung last rendered at a path.
-
-    Args:
-        entry: The file.
-        tree: The tree of all files that were rendered with it.
-        commit: The last commit of the project with those answers.
-    """
+    """What Rung last rendered at a path, with the whole render and the project's last commit of it."""
 
     entry: Entry
     tree: str
@@ -37,10 +29,7 @@ class Rendered:
 
 
 def states(project: Project) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield the contents that the answers file had, newest first, with the last commit of each.
-
-    A content that it had twice comes twice. Any of them may have been typed by the user.
-    """
+    """Yield the contents that the answers file had, newest first, with the last commit of each."""
     path = project.path(ANSWERS)
     options = (f"--max-count={DEEPEST}", "--format=%P", project.head)
     changes = git.output(project.top, "log", *options, "--", f":(top,literal){path}") or ""
@@ -59,11 +48,11 @@ def states(project: Project) -> Iterator[tuple[dict[str, Any], str]]:
 def last_rendered(project: Project, now: Source, paths: Iterable[str]) -> dict[str, Rendered]:
     """Return what Rung last rendered in this project at paths that were once Rung's.
 
-    Answers that the user typed into the answers file rendered nothing: the project's files were
-    then those of the answers that followed.
+    Answers that the user typed into the answers file rendered nothing: the files were then those of the
+    answers that followed.
     """
     wanted, rendered = set(paths), dict[str, Rendered]()
-    newer: Mapping[str, Entry] | None = None
+    newer: Files | None = None
     for recorded, commit in states(project):
         if not wanted:
             break
@@ -84,16 +73,8 @@ def last_rendered(project: Project, now: Source, paths: Iterable[str]) -> dict[s
     return rendered
 
 
-def _fits(
-    ours: Mapping[str, Entry],
-    render: Mapping[str, Entry],
-    other: Mapping[str, Entry],
-    sources: list[Source],
-) -> bool:
-    """Say whether a project is one render rather than another.
-
-    Files that both renders have decide, as the user may have deleted the others.
-    """
+def _fits(ours: Files, render: Files, other: Files, sources: list[Source]) -> bool:
+    """Say whether a project is one render rather than another, first by the files that both have."""
     differing = rendered_trees.differing(render, other, sources)
     for paths in (differing & render.keys() & other.keys(), differing):
         as_render, as_other = (
@@ -104,40 +85,21 @@ def _fits(
     return True
 
 
-def removed_once(project: Project, paths: Iterable[str]) -> set[str]:
-    """Return the paths that a commit deleted."""
-    return set(paths) & {path for _, path in _changes(project, "D", paths)}
-
-
-def added_by_user(project: Project, paths: Iterable[str]) -> set[str]:
-    """Return the paths whose newest addition came without a change of the answers."""
-    return _by_user(project, "A", paths)
-
-
-def removed_by_user(project: Project, paths: Iterable[str]) -> set[str]:
-    """Return the paths whose newest deletion came without a change of the answers."""
-    return _by_user(project, "D", paths)
-
-
-def _by_user(project: Project, kind: str, paths: Iterable[str]) -> set[str]:
-    """Return the paths whose newest addition (A) or deletion (D) was no climb's.
-
-    A climb adds and removes its files and changes the answers in the same commit.
-    """
+def by_user(project: Project, kind: str, paths: Iterable[str]) -> set[str]:
+    """Return the paths whose newest addition (A) or deletion (D) came without a change of the answers."""
     newest: dict[str, str] = {}
-    for commit, path in _changes(project, kind, paths):
+    for commit, path in changes(project, kind, paths):
         newest.setdefault(path, commit)
     answers = f":(top,literal){project.path(ANSWERS)}"
     arguments = ("diff-tree", "--root", "-m", "--name-only", "-r", "-z", "--no-commit-id")
     climbs = {
-        commit
+        commit: bool(git.run(project.top, *arguments, commit, "--", answers))
         for commit in set(newest.values())
-        if git.run(project.top, *arguments, commit, "--", answers)
     }
-    return {path for path in set(paths) & newest.keys() if newest[path] not in climbs}
+    return {path for path in set(paths) & newest.keys() if not climbs[newest[path]]}
 
 
-def _changes(project: Project, kind: str, paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+def changes(project: Project, kind: str, paths: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield commit and path of every addition (A) or deletion (D) of the paths, newest first."""
     specs = [f":(top,literal){project.path(path)}" for path in sorted(paths)]
     if not specs:
@@ -153,15 +115,11 @@ def _changes(project: Project, kind: str, paths: Iterable[str]) -> Iterator[tupl
 
 
 def before_adoption(project: Project, paths: Iterable[str]) -> set[str]:
-    """Return the paths that existed before the repository was adopted.
-
-    They are the user's, also where a later rung has a file of the same name.
-    """
+    """Return the paths that existed before the repository was adopted; they are the user's."""
     file = f":(top,literal){project.path(ANSWERS)}"
     arguments = ("log", "--format=%H", "--diff-filter=A", project.head, "--", file)
     added = (git.output(project.top, *arguments) or "").split()
-    known = ("rev-parse", "--verify", "--quiet")
-    parent = git.output(project.top, *known, f"{added[-1]}^1") if added else None
+    parent = transaction.revision(project.top, f"{added[-1]}^1") if added else None
     if not parent:
         return set()  # it began as a project, in its first commit
     return set(paths) & project.bench.files(project.tree_at(parent)).keys()

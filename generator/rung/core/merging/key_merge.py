@@ -5,9 +5,11 @@ its comments, and all blocks together are the file, byte for byte. So a merge mo
 never rewrites a value.
 """
 
+import ast
 import itertools
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -29,6 +31,7 @@ KEY = re.compile(
 STRING = re.compile(
     r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'', re.DOTALL
 )
+TOKEN = re.compile(r"[^\s,\[\](){}\"'=:]+")
 # Keys that identify the elements of a list of mappings, for CI vendors and pre-commit.
 NAMES = ("id", "name", "repo", "key", "job", "stage", "template", "local", "task", "script", "uses")
 
@@ -41,16 +44,9 @@ class UnmergeableError(Exception):
 class Block:
     """A key with its value, an element of a list, or a table.
 
-    Args:
-        key: Its name among its siblings.
-        lead: The comment and blank lines before it.
-        text: Its own text: all of a leaf, the first line of a mapping or a list.
-        kind: mapping, table, list or leaf.
-        children: The blocks within.
-        tail: Its closing text.
-        inline: Whether it is a list on a single line.
-        yields: Whether the user's version wins where both changed it, as for a requirement.
-        value: The value of a leaf, only for comparison.
+    `lead` is the comment and blank lines before it; `text` all of a leaf, or the first line of the others;
+    `inline` a list on a single line. Where both changed a block that `yields`, such as a requirement, the
+    user's version wins. `value` only serves comparison.
     """
 
     key: str
@@ -78,32 +74,23 @@ class Block:
 
         Elements of a list have no key here, and a table in a list of tables has no index.
         """
-        named = self.kind != LIST
-        return (
-            self.kind,
-            self.value if self.kind == LEAF else None,
-            [(_bare(child) if named else "", child.meaning()) for child in self.children],
-        )
+        keys = [re.sub(r"(?<=\]\]) \d+\Z", "", child.key) for child in self.children]
+        named = keys if self.kind != LIST else [""] * len(keys)
+        value = self.value if self.kind == LEAF else None
+        below = [child.meaning() for child in self.children]
+        return self.kind, value, list(zip(named, below, strict=True))
 
     def moved(self, by: int) -> "Block":
         """Return it indented by more columns, or by fewer if the number is negative."""
-        return replace(
-            self,
-            lead=_moved(self.lead, by),
-            text=_moved(self.text, by),
-            tail=_moved(self.tail, by) if self.children else self.tail,
-            children=self.children
-            if self.inline
-            else tuple(child.moved(by) for child in self.children),
-        )
+        children, tail = self.children, _moved(self.tail, by) if self.children else self.tail
+        if not self.inline:
+            children = tuple(child.moved(by) for child in children)
+        lead, text = _moved(self.lead, by), _moved(self.text, by)
+        return replace(self, lead=lead, text=text, tail=tail, children=children)
 
 
 def merge(path: str, base: str, ours: str, theirs: str) -> str:
-    """Merge three versions of a TOML or YAML file; of two requirements the user's wins.
-
-    Raises:
-        UnmergeableError: Both changed one value, or the file is neither TOML nor YAML.
-    """
+    """Merge three versions of a TOML or YAML file; raise if both changed one value, or it is neither."""
     blocks = {".toml": toml_blocks, ".yml": yaml_blocks, ".yaml": yaml_blocks}.get(_suffix(path))
     if blocks is None:
         raise UnmergeableError(path)
@@ -112,7 +99,9 @@ def merge(path: str, base: str, ours: str, theirs: str) -> str:
     text = result.to_text()
     if not parses(path, text):
         raise UnmergeableError("what came out is not of the form")
-    if not _keeps_every_token(base, ours, text):
+    base_lines = set(base.splitlines())
+    changed = "\n".join(line for line in ours.splitlines() if line not in base_lines)
+    if not {*TOKEN.findall(changed)} <= {*TOKEN.findall(text)}:
         raise UnmergeableError("something of the user's would be lost")
     # A line that was indented differently can mean something else in YAML.
     if blocks(text).meaning() != result.meaning():
@@ -125,40 +114,27 @@ def _suffix(path: str) -> str:
 
 
 def parses(path: str, text: str) -> bool:
-    """Say whether a TOML or YAML file can be read; True for any other file."""
+    """Say whether a file of Python, TOML or YAML can be read, by its suffix; others always can."""
     suffix = _suffix(path)
     try:
-        if suffix == ".toml":
+        if suffix == ".py":
+            ast.parse(text)
+        elif suffix == ".toml":
             tomllib.loads(text)
         elif suffix in (".yml", ".yaml"):
             for document in yaml.compose_all(text, plain_yaml.Loader):
                 # A duplicate key is refused by CI vendors.
                 if plain_yaml.duplicate_key(document, besides="<<") is not None:
                     return False
-    except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError, ValueError):
+    except (SyntaxError, ValueError, yaml.YAMLError, RecursionError, MemoryError):
         return False
     return True
 
 
-def _keeps_every_token(base: str, ours: str, merged: str) -> bool:
-    """Say whether every token of a line that the user added or changed is in the merged text."""
-    base_lines = set(base.splitlines())
-    kept = set(_tokens(merged))
-    added = (line for line in ours.splitlines() if line not in base_lines)
-    return all(token in kept for line in added for token in _tokens(line))
-
-
-def _tokens(text: str) -> list[str]:
-    return re.findall(r"[^\s,\[\](){}\"'=:]+", text)
-
-
 def merged(base: Block | None, ours: Block, theirs: Block) -> Block:
-    """Merge two versions of a block.
-
-    Raises:
-        UnmergeableError: Both changed the same value.
-    """
-    lead = _lead(base, ours, theirs)
+    """Merge two versions of a block."""
+    # The comments above it are Rung's, unless the user has changed them.
+    lead = theirs.lead if base and ours.lead == base.lead else ours.lead
     if ours.body() == theirs.body() or (base and theirs.body() == base.body()):
         return replace(ours, lead=lead)
     if base and ours.body() == base.body():
@@ -210,9 +186,8 @@ def _insert(result: list[Block], block: Block, earlier: list[str]) -> None:
     index = before[-1] + 1 if before else 0
     first = next((at for at, known in enumerate(result) if known.kind == TABLE), len(result))
     if result and not block.inline:  # indented as the user's blocks are
-        dash = (
-            not block.body().lstrip(" ").startswith("- ")
-        )  # a mapping in a list: its first key follows the dash
+        # Of a mapping in a list, the first key follows the dash.
+        dash = not block.body().lstrip(" ").startswith("- ")
         block = block.moved(_column(result[0], dash=dash) - _column(block, dash=dash))
     result.insert(max(index, first) if block.kind == TABLE else min(index, first), block)
 
@@ -225,31 +200,15 @@ def _column(block: Block, *, dash: bool) -> int:
 def _moved(text: str, by: int) -> str:
     if by == 0 or '"""' in text or "'''" in text:  # strings of several lines would change
         return text
-    lines = text.splitlines(keepends=True)
-    return "".join(
-        " " * max(0, len(line) - len(line.lstrip(" ")) + by) + line.lstrip(" ")
-        if line.strip()
-        else line
-        for line in lines
-    )
-
-
-def _bare(block: Block) -> str:
-    """Return a block's key, without the index of a table in a list of tables."""
-    return re.sub(r"(?<=\]\]) \d+\Z", "", block.key) if block.kind == TABLE else block.key
+    return re.sub(r"(?m)^ *(?=.*\S)", lambda indent: " " * max(0, len(indent[0]) + by), text)
 
 
 def _by_key(blocks: Iterable[Block]) -> dict[str, Block]:
-    blocks_by_key: dict[str, Block] = {}
+    by_key: dict[str, Block] = {}
     for block in blocks:
-        if blocks_by_key.setdefault(block.key, block) is not block:
+        if by_key.setdefault(block.key, block) is not block:
             raise UnmergeableError(f"{block.key} occurs twice")
-    return blocks_by_key
-
-
-def _lead(base: Block | None, ours: Block, theirs: Block) -> str:
-    """Return the comments above a block: Rung's, unless the user has changed them."""
-    return theirs.lead if base and ours.lead == base.lead else ours.lead
+    return by_key
 
 
 def _chosen(base: str, ours: str, theirs: str, key: str) -> str:
@@ -261,39 +220,32 @@ def _chosen(base: str, ours: str, theirs: str, key: str) -> str:
 
 
 def toml_blocks(text: str) -> Block:
-    """Return a TOML file as a mapping of tables, which are mappings of keys.
-
-    Raises:
-        UnmergeableError: It is not TOML.
-    """
+    """Return a TOML file as a mapping of tables, which are mappings of keys."""
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UnmergeableError(str(error)) from error
     if text and not text.endswith("\n"):
         text += "\n"
-    tables: list[tuple[str, str, str, list[Block]]] = [("", "", "", [])]
-    lead, counts = "", dict[str, int]()
+    keys: list[Block] = []  # of the table that is being read
+    tables = [("", "", "", keys)]
+    lead, counts = "", Counter[str]()
     for statement in _toml_statements(text):
         bare = statement.strip()
         if not bare or bare.startswith("#"):
             lead += statement
-        elif header := HEADER.match(statement):
-            name = header.group(1)
+            continue
+        if header := HEADER.match(statement):
+            name, keys = header.group(1), []
             if name.startswith("[["):  # a table in a list of tables is named by its index
-                counts[name] = counts.get(name, 0) + 1
+                counts[name] += 1
                 name = f"{name} {counts[name]}"
-            tables.append((name, lead, statement, []))
-            lead = ""
+            tables.append((name, lead, statement, keys))
         else:
-            name, _, _, keys = tables[-1]
-            keys.append(_toml_entry(name, lead, statement))
-            lead = ""
-    (_, _, _, keys), *rest = tables
-    children = [
-        *keys,
-        *(Block(name, up, top, TABLE, tuple(inner)) for name, up, top, inner in rest),
-    ]
+            keys.append(_toml_entry(tables[-1][0], lead, statement))
+        lead = ""
+    children = list(tables[0][3])
+    children += [Block(name, up, top, TABLE, tuple(inner)) for name, up, top, inner in tables[1:]]
     document = Block("", "", "", MAPPING, tuple(children), lead)
     if document.to_text() != text:
         raise UnmergeableError("the file could not be taken apart")
@@ -329,63 +281,58 @@ def _toml_entry(table: str, lead: str, statement: str) -> Block:
     value: Any = tomllib.loads(statement)
     for _ in re.findall(r"\"[^\"]*\"|'[^']*'|[\w-]+", key):
         value = next(iter(value.values()))
-    texts = isinstance(value, list) and value and all(isinstance(text, str) for text in value)
-    if not texts:
-        return Block(key, lead, statement, value=value)
-    named = _requirements(value) if _holds_requirements(table, key) else None
-    return replace(_toml_list(key, lead, statement, match.end(), named, value), value=value)
+    leaf = Block(key, lead, statement, value=value)
+    if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
+        named = _requirements(value) if _holds_requirements(table, key) else None
+        return _toml_list(leaf, statement.index("[", match.end()) + 1, named)
+    return leaf
 
 
-def _toml_list(
-    key: str, lead: str, statement: str, at: int, named: list[str] | None, values: list[str]
-) -> Block:
-    opening = statement.index("[", at) + 1
+def _toml_list(leaf: Block, opening: int, named: list[str] | None) -> Block:
+    """Return a list of texts with its elements as children, or as a leaf if it cannot be cut up."""
+    statement, values = leaf.text, leaf.value
     if "\n" not in statement.rstrip("\n"):
         spans = [match.span() for match in STRING.finditer(statement, opening)][: len(values)]
         between = [statement[end:start] for (_, end), (start, _) in itertools.pairwise(spans)]
         if not spans or any(gap != ", " for gap in between):
-            return Block(key, lead, statement)
-        parts = [statement[start:end] for start, end in spans]
-        children = _toml_elements(["" for _ in parts], parts, named, values)
+            return leaf
+        parts = [("", statement[start:end]) for start, end in spans]
         text, tail = statement[: spans[0][0]], statement[spans[-1][1] :]
-        return Block(key, lead, text, LIST, children, tail, inline=True)
+        children = _toml_elements(parts, named, values)
+        return replace(leaf, text=text, kind=LIST, children=children, tail=tail, inline=True)
     first, _, rest = statement.partition("\n")
     if statement[opening : len(first)].strip():
-        return Block(key, lead, statement)
-    leads, parts, above = [], [], ""
+        return leaf
+    parts, above = [], ""
     *lines, last = rest.splitlines(keepends=True)
     for line in lines:
         bare = line.strip()
         if not bare or bare.startswith("#"):
             above += line
             continue
-        strings = STRING.findall(bare)
         end = STRING.match(bare)
-        if not end or (strings and len(strings) > 1 and "#" not in bare):
-            return Block(key, lead, statement)
+        if not end or (len(STRING.findall(bare)) > 1 and "#" not in bare):
+            return leaf
         after = bare[end.end() :].lstrip()
         if not after.startswith(","):  # the last element needs no comma, until another one follows
             indent = line[: len(line) - len(line.lstrip())]
             line = f"{indent}{bare[: end.end()]},{bare[end.end() :]}\n"
-        leads.append(above)
-        parts.append(line)
+        parts.append((above, line))
         above = ""
     if len(parts) != len(values) or not last.strip().startswith("]"):
-        return Block(key, lead, statement)
-    children = _toml_elements(leads, parts, named, values)
-    return Block(key, lead, f"{first}\n", LIST, children, above + last)
+        return leaf
+    children = _toml_elements(parts, named, values)
+    return replace(leaf, text=f"{first}\n", kind=LIST, children=children, tail=above + last)
 
 
 def _toml_elements(
-    leads: list[str], parts: list[str], named: list[str] | None, values: list[str]
+    parts: list[tuple[str, str]], named: list[str] | None, values: list[str]
 ) -> tuple[Block, ...]:
-    names = named or values
-    counts: dict[str, int] = {}
-    elements = []
-    for lead, part, name, value in zip(leads, parts, names, values, strict=True):
-        counts[name] = counts.get(name, 0) + 1
+    counts, elements = Counter[str](), []
+    for (lead, part), name, value in zip(parts, named or values, values, strict=True):
+        counts[name] += 1
         key = f"{name} {counts[name]}"
-        elements.append(Block(key, lead, part, LEAF, yields=named is not None, value=value))
+        elements.append(Block(key, lead, part, yields=named is not None, value=value))
     return tuple(elements)
 
 
@@ -409,11 +356,7 @@ def _requirements(values: list[str]) -> list[str] | None:
 
 
 def yaml_blocks(text: str) -> Block:
-    """Return a YAML file as blocks.
-
-    Raises:
-        UnmergeableError: It is not YAML, has several documents, or uses anchors.
-    """
+    """Return a YAML file as blocks; raise if it has several documents, or anchors."""
     if not text.endswith("\n"):
         text += "\n"
     try:
@@ -454,7 +397,9 @@ def _yaml_children(node: Node, lines: Sequence[str], at: int) -> tuple[tuple[Blo
             children.append(_yaml_entry(str(key.value), key, value, lines, at))
             at = _yaml_end(value, key.start_mark.line)
     elif isinstance(node, SequenceNode):
-        names = _yaml_names(node)
+        names = [_yaml_name(item) for item in node.value]
+        if len(set(names)) < len(names):
+            raise UnmergeableError("elements of one name")
         for name, item in zip(names, node.value, strict=True):
             children.append(_yaml_entry(name, item, item, lines, at))
             at = _yaml_end(item, item.start_mark.line)
@@ -466,20 +411,20 @@ def _yaml_entry(name: str, start: Node, value: Node, lines: Sequence[str], at: i
     if first < at:
         raise UnmergeableError("two on one line")
     lead = "".join(lines[at:first])
-    inner = value if not getattr(value, "flow_style", True) and value.value else None
-    if inner is None or (inner is start and isinstance(inner, SequenceNode)):
-        return Block(name, lead, "".join(lines[first:end]), value=_yaml_value(value))
-    begins = inner.start_mark.line
-    if inner is start:  # a mapping in a list: its first key is on the line of the dash
-        children, _ = _yaml_children(inner, lines, first)
-        return Block(name, lead, "", MAPPING, children)
-    if begins == first:
-        return Block(name, lead, "".join(lines[first:end]), value=_yaml_value(value))
+    leaf = Block(name, lead, "".join(lines[first:end]), value=_yaml_value(value))
+    if getattr(value, "flow_style", True) or not value.value:
+        return leaf
+    if start is value:  # in a list: the first key of a mapping is on the line of the dash
+        if isinstance(value, SequenceNode):
+            return leaf
+        return Block(name, lead, "", MAPPING, _yaml_children(value, lines, first)[0])
+    if value.start_mark.line == first:
+        return leaf
     try:
-        children, _ = _yaml_children(inner, lines, first + 1)
+        children, _ = _yaml_children(value, lines, first + 1)
     except UnmergeableError:
-        return Block(name, lead, "".join(lines[first:end]), value=_yaml_value(value))
-    return Block(name, lead, lines[first], _yaml_kind(inner), children)
+        return leaf
+    return Block(name, lead, lines[first], _yaml_kind(value), children)
 
 
 def _yaml_value(node: Node) -> Any:
@@ -500,21 +445,6 @@ def _yaml_end(node: Node, at: int) -> int:
     last = node.value[-1][1] if isinstance(node, MappingNode) else node.value[-1]
     begin = node.value[-1][0] if isinstance(node, MappingNode) else last
     return _yaml_end(last, begin.start_mark.line)
-
-
-def _yaml_names(node: SequenceNode) -> list[str]:
-    """Return names for the elements of a list.
-
-    Raises:
-        UnmergeableError: They have no names, or two have the same.
-    """
-    if all(isinstance(item, ScalarNode) for item in node.value):
-        names = [str(item.value) for item in node.value]
-    else:
-        names = [_yaml_name(item) for item in node.value]
-    if len(set(names)) < len(names):
-        raise UnmergeableError("elements of one name")
-    return names
 
 
 def _yaml_name(item: Node) -> str:

@@ -1,8 +1,6 @@
 """Merge text by lines with `git merge-file`: with markers, or both sides where order is free.
 
-RUNG.md is merged in its own way: it changes with every rung and every newer template, so an edited
-one would often be in conflict. Rung's text wins there, and what the user wrote moves below a line
-of its own.
+RUNG.md changes with every rung, so there Rung's text wins, and the user's moves below a line of its own.
 """
 
 import re
@@ -28,13 +26,7 @@ def takes_both(path: str) -> bool:
 def merge(base: bytes, ours: bytes, theirs: bytes, *, favor: str = "") -> tuple[bytes, int]:
     """Return the merged text, with markers `yours` and `rung`, and how many conflicts it has.
 
-    Args:
-        base, ours, theirs: The texts.
-        favor: What to keep where both changed the same lines, instead of markers: `union` (both)
-            or `theirs`.
-
-    Raises:
-        RungError: It is not text.
+    `favor` keeps `union` (both) or `theirs` instead of markers where both changed the same lines.
     """
     options = [f"--{favor}"] if favor else ["-L", "yours", "-L", "before", "-L", "rung"]
     with tempfile.TemporaryDirectory(prefix="rung-") as folder:
@@ -50,10 +42,7 @@ def merge(base: bytes, ours: bytes, theirs: bytes, *, favor: str = "") -> tuple[
 
 
 def with_own_schedules(base: bytes, ours: bytes, theirs: bytes) -> bytes:
-    """Return Rung's text with each schedule as it was where the user has changed it.
-
-    Rung only proposes when a job starts, so another proposal is no conflict.
-    """
+    """Return Rung's text with the user's schedules: Rung only proposes when a job starts."""
     before, proposed = SCHEDULE.findall(base), SCHEDULE.findall(theirs)
     own = set(before) - set(SCHEDULE.findall(ours))
     if not own or len(before) != len(proposed):
@@ -80,32 +69,15 @@ def with_line_ends(content: bytes, ends: bytes) -> bytes:
 
 
 def merge_page(base: bytes, ours: bytes, theirs: bytes) -> bytes:
-    """Return Rung's new page with the user's edits; those in conflict move below the line.
-
-    Args:
-        base: The page as Rung rendered it last.
-        ours: The page of the project.
-        theirs: The page that Rung renders now. All three have the same line ends.
-    """
-    (base_part, _), (our_part, own), (their_part, _) = (
-        _split(text) for text in (base, ours, theirs)
+    """Return Rung's new page with the user's edits; those in conflict move below the line."""
+    (base, _, _), (ours, _, own), (theirs, _, _) = (
+        text.partition(YOURS_BELOW) for text in (base, ours, theirs)
     )
-    text, _ = merge(base_part, our_part, their_part, favor="theirs")
-    return b"".join(
-        [_ended(text), YOURS_BELOW, b"\n", _ended(own), _missing_lines(our_part, base_part, text)]
-    )
-
-
-def _split(text: bytes) -> tuple[bytes, bytes]:
-    """Return Rung's part of a page, and the user's below the line."""
-    their_part, _, own = text.partition(YOURS_BELOW)
-    return their_part, own.removeprefix(b"\n")
-
-
-def _missing_lines(our_part: bytes, base_part: bytes, merged: bytes) -> bytes:
-    """Return the user's lines that the merged page lacks."""
-    known = {line.strip() for text in (base_part, merged) for line in text.splitlines()}
-    return b"".join(line + b"\n" for line in our_part.splitlines() if line.strip() not in known)
+    text, _ = merge(base, ours, theirs, favor="theirs")
+    known = {line.strip() for part in (base, text) for line in part.splitlines()}
+    missing = [line + b"\n" for line in ours.splitlines() if line.strip() not in known]
+    below = _ended(own.removeprefix(b"\n"))
+    return b"".join([_ended(text), YOURS_BELOW, b"\n", below, *missing])
 
 
 def _ended(text: bytes) -> bytes:

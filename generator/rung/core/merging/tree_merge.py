@@ -4,54 +4,73 @@ Whatever these cannot settle is reported as a conflict. Git needs no work tree f
 version before 2.43, which merges in a temporary one.
 """
 
-import ast
 import re
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from rung.core.merging import key_merge, line_merge
 from rung.core.merging.conflict import BINARY, KIND, LINES, UNREADABLE, Conflict, Resolved, hunks
 from rung.core.merging.key_merge import UnmergeableError
-from rung.core.rendering.workbench import Entry, Workbench
+from rung.core.rendering.workbench import Entry, Files, Workbench
 from rung.errors import RungError
 from rung.levels.template_answers import ANSWERS
 from rung.system import git
 
 SINCE = (2, 43)  # `git merge-tree -X`; `--merge-base` came with 2.40
 BASE, OURS, THEIRS = 1, 2, 3  # git's numbers for the versions of a path in conflict
-Changes = dict[str, Entry | None]  # by path; None: the file goes
+Stages = dict[int, Entry]  # the versions of a path in conflict, by git's numbers
 Versions = tuple[Entry | None, Entry, Entry]  # base, ours, theirs
 
 MACHINERY = ("ops/", "machinery/")  # does not work with another file in place of its own
 SHARED = 0.2  # a file with a smaller share of common lines is the user's own
 FEWEST = 5  # lines; a shorter file of Rung's cannot be recognised after an edit
-REQUIRED = {
-    ANSWERS,
-    "pyproject.toml",
-    "ops",
-    "machinery",
-    "vendor",
-}  # no climb works without Rung's part of these
+# No climb works without Rung's part of these.
+REQUIRED = {ANSWERS, "pyproject.toml", "ops", "machinery", "vendor"}
 
 
-@dataclass(frozen=True)
-class Merged:
-    """The outcome of git's merge by lines.
+def merge(
+    bench: Workbench, base: str, ours: str, theirs: str, own: Collection[str] = ()
+) -> Resolved:
+    """Merge two trees over their base, except the user's files `own`, whatever git found there."""
+    tree, stages = _merged_by_lines(bench, base, ours, theirs)
+    sides = [bench.files(t) for t in (base, ours, theirs)]
+    base_files, our_files, their_files = sides
+    resolved, changes = Resolved(tree), dict[str, Entry | None]()  # None: the file goes
+    versions = _settle_presence(stages, sides, resolved, changes)
+    clean = {  # both sides changed them, and git merged them
+        path: (base_files.get(path), our_files[path], their_files[path])
+        for path in our_files.keys() & their_files.keys() - stages.keys()
+        if our_files[path] != base_files.get(path) != their_files[path] != our_files[path]
+    }
+    versions |= clean
+    texts = bench.contents(entry.oid for three in versions.values() for entry in three if entry)
+    for path, three in sorted(versions.items()):
+        settled = _settled(path, three, texts, clean=path in clean)
+        conflict = settled.conflict if settled else None
+        if path in own or (conflict and _can_be_own(path) and _is_own(three, texts)):
+            resolved.own.append(path)
+            settled = _Settled()
+        elif conflict:
+            resolved.conflicts.append(conflict)
+        if settled is not None:
+            was, mine, rungs = three
+            changes[path] = mine
+            if settled.content is not None:
+                mode = rungs.mode if was and mine.mode == was.mode else mine.mode
+                changes[path] = Entry(mode, bench.store(settled.content))
+            resolved.by_key += [path] if settled.by_key else []
+    resolved.tree = bench.edited(tree, changes)
+    resolved.conflicts.sort(key=lambda conflict: conflict.path)
+    return resolved
 
-    Args:
-        tree: All files; those in conflict are as git leaves them.
-        stages: The versions of paths in conflict: BASE, OURS, THEIRS.
-    """
 
-    tree: str
-    stages: dict[str, dict[int, Entry]]
-
-
-def merge(bench: Workbench, base: str, ours: str, theirs: str) -> Merged:
-    """Merge two trees over their base.
+def _merged_by_lines(
+    bench: Workbench, base: str, ours: str, theirs: str
+) -> tuple[str, dict[str, Stages]]:
+    """Merge two trees with git; return all files, and the versions of paths in conflict.
 
     Git must not look for renames: it would take a retired file and a similar new one for a rename,
     and move the user's edit there (decision 19).
@@ -62,13 +81,13 @@ def merge(bench: Workbench, base: str, ours: str, theirs: str) -> Merged:
         for tree, name in ((ours, "yours"), (theirs, "rung"))
     ]
     if version() < SINCE:
-        return _in_a_work_tree(bench, sides)
+        return _merged_in_a_work_tree(bench, sides)
     options = ("--write-tree", "-z", "--no-messages", "-X", "no-renames", f"--merge-base={root}")
     code, output = bench.attempt("merge-tree", *options, *sides)
     if code > 1:
         raise RungError(f"Git could not merge the trees:\n{output.strip()}")
     tree, *lines = output.split("\0")
-    return Merged(tree, _stages(lines))
+    return tree, _stages(lines)
 
 
 @cache
@@ -79,7 +98,7 @@ def version() -> tuple[int, ...]:
     return tuple(map(int, match.groups())) if match else (0, 0)
 
 
-def _in_a_work_tree(bench: Workbench, sides: list[str]) -> Merged:
+def _merged_in_a_work_tree(bench: Workbench, sides: list[str]) -> tuple[str, dict[str, Stages]]:
     folder = bench.folder / "merging"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -109,11 +128,11 @@ def _in_a_work_tree(bench: Workbench, sides: list[str]) -> Merged:
     made_up = merged - bench.files(sides[0]).keys() - bench.files(sides[1]).keys()
     renamed = {name.rpartition("~")[0]: name for name in made_up}
     named = {path if path in merged else renamed.get(path, path): stages[path] for path in stages}
-    return Merged(tree, named)
+    return tree, named
 
 
-def _stages(lines: list[str]) -> dict[str, dict[int, Entry]]:
-    stages: dict[str, dict[int, Entry]] = {}
+def _stages(lines: list[str]) -> dict[str, Stages]:
+    stages: dict[str, Stages] = {}
     for line in filter(None, lines):
         about, _, path = line.partition("\t")
         mode, oid, stage = about.split(" ")
@@ -121,45 +140,16 @@ def _stages(lines: list[str]) -> dict[str, dict[int, Entry]]:
     return stages
 
 
-def resolve(
-    bench: Workbench,
-    merged: Merged,
-    base: Mapping[str, Entry],
-    ours: Mapping[str, Entry],
-    theirs: Mapping[str, Entry],
-    own: Collection[str] = (),
-) -> Resolved:
-    """Settle every path that both sides changed, whether git found a conflict in it or not.
-
-    Args:
-        bench: The repository that holds the trees.
-        merged: The outcome of git's merge.
-        base, ours, theirs: Their files.
-        own: Files of the user's that are not merged with Rung's.
-    """
-    resolved = Resolved(merged.tree)
-    changes: Changes = {}
-    versions = _settle_presence(merged, (base, ours, theirs), resolved, changes)
-    clean = _changed_on_both(merged, base, ours, theirs)
-    _settle_contents(bench, versions, clean, own, resolved, changes)
-    resolved.tree = bench.edited(merged.tree, changes)
-    resolved.conflicts.sort(key=lambda conflict: conflict.path)
-    return resolved
-
-
 def _settle_presence(
-    merged: Merged, sides: Sequence[Mapping[str, Entry]], resolved: Resolved, changes: Changes
+    conflicts: Mapping[str, Stages],
+    sides: Sequence[Files],
+    resolved: Resolved,
+    changes: dict[str, Entry | None],
 ) -> dict[str, Versions]:
-    """Settle the paths that are missing on one side; return the versions of the others.
-
-    Args:
-        merged: The outcome of git's merge.
-        sides: The files of base, ours and theirs.
-        resolved, changes: The outcome is added to these.
-    """
+    """Settle the paths that are missing on one side; return the versions of the others."""
     _, ours, theirs = sides
     versions: dict[str, Versions] = {}
-    for path, stages in merged.stages.items():
+    for path, stages in conflicts.items():
         our_entry, their_entry = stages.get(OURS), stages.get(THEIRS)
         if not any(path in files for files in sides):
             # Git renamed the file to `NAME~COMMIT`. The user's keeps its path; Rung's is left out.
@@ -187,69 +177,13 @@ def _settle_presence(
     return versions
 
 
-def _changed_on_both(
-    merged: Merged,
-    base: Mapping[str, Entry],
-    ours: Mapping[str, Entry],
-    theirs: Mapping[str, Entry],
-) -> dict[str, Versions]:
-    """Return the versions of the paths that both sides changed and git merged cleanly."""
-    return {
-        path: (base.get(path), ours[path], theirs[path])
-        for path in ours.keys() & theirs.keys() - merged.stages.keys()
-        if ours[path] != theirs[path] and ours[path] != base.get(path) != theirs[path]
-    }
-
-
-def _settle_contents(
-    bench: Workbench,
-    versions: Mapping[str, Versions],
-    clean: Mapping[str, Versions],
-    own: Collection[str],
-    resolved: Resolved,
-    changes: Changes,
-) -> None:
-    """Merge the contents that both sides changed, or keep the user's file.
-
-    Args:
-        bench: The repository that holds the contents.
-        versions: Paths that git could not merge.
-        clean: Paths that git merged.
-        own: Files of the user's that are not merged with Rung's.
-        resolved, changes: The outcome is added to these.
-    """
-    every = {**versions, **clean}
-    texts = bench.contents(entry.oid for three in every.values() for entry in three if entry)
-    for path, three in sorted(every.items()):
-        settled = _settled(path, three, texts, clean=path in clean)
-        unsettled = isinstance(settled, Conflict) or (
-            settled is not None and settled[1] is not None
-        )
-        if path in own or (unsettled and _can_be_own(path) and _is_own(three, texts)):
-            resolved.own.append(path)
-            changes[path] = three[1]
-        elif isinstance(settled, Conflict):
-            resolved.conflicts.append(settled)
-            changes[path] = three[1]
-        elif settled is not None:
-            content, conflict, keyed = settled
-            changes[path] = Entry(_mode(three), bench.store(content))
-            if conflict:
-                resolved.conflicts.append(conflict)
-            if keyed:
-                resolved.by_key.append(path)
-
-
 def _can_be_own(path: str) -> bool:
     """Say whether the project works with a file of the user's in place of Rung's."""
     return not path.startswith(MACHINERY) and path not in REQUIRED
 
 
 def _is_own(three: Versions, texts: Mapping[str, bytes]) -> bool:
-    """Say whether the user's file was never Rung's, as they have hardly a line in common.
-
-    A file that was cut down to a few of Rung's lines does not count as the user's own.
-    """
+    """Say whether the user's file was never Rung's: hardly a line of the shorter one is common."""
     base, ours, _ = three
     if base is None:
         return True
@@ -260,63 +194,61 @@ def _is_own(three: Versions, texts: Mapping[str, bytes]) -> bool:
     rendered, written = texts[base.oid], texts[ours.oid]
     if not (line_merge.is_text(rendered) and line_merge.is_text(written)):
         return False
-    known, kept = (
-        {line.strip() for line in text.splitlines() if line.strip()} for text in (rendered, written)
-    )
+    known, kept = ({*map(bytes.strip, text.splitlines())} - {b""} for text in (rendered, written))
     return len(known) >= FEWEST and len(known & kept) < SHARED * min(len(known), len(kept))
 
 
-def _settled(
-    path: str,
-    three: Versions,
-    texts: Mapping[str, bytes],
-    *,
-    clean: bool,
-) -> Conflict | tuple[bytes, Conflict | None, bool] | None:
-    """Return the merged content, its conflict or None, and whether it was merged by key.
+@dataclass(frozen=True)
+class _Settled:
+    """A merged content, or None where the user's file stays; what conflicts in it; and how it came."""
 
-    Or the conflict alone where there is no merged content, or None where git's clean merge stands.
-    """
+    content: bytes | None = None
+    conflict: Conflict | None = None
+    by_key: bool = False
+
+
+def _settled(
+    path: str, three: Versions, texts: Mapping[str, bytes], *, clean: bool
+) -> _Settled | None:
+    """Merge a file that both sides changed; None: git's clean merge stands."""
     base, ours, theirs = three
     if not ours.is_text_file or not theirs.is_text_file:
-        return Conflict(path, KIND)
+        return _Settled(conflict=Conflict(path, KIND))
     if ours.oid == theirs.oid or (base and base.oid in (ours.oid, theirs.oid)):
         # One side changed at most the executable bit.
         changed = theirs.oid if base and base.oid == ours.oid else ours.oid
-        return None if clean else (texts.get(changed, b""), None, False)
-    if any(entry.oid not in texts for entry in three if entry):
-        return None if clean else Conflict(path, BINARY)
-    base_text, our_text, their_text = (texts[entry.oid] if entry else b"" for entry in three)
-    if not (line_merge.is_text(our_text) and line_merge.is_text(their_text)):
-        return None if clean else Conflict(path, BINARY)
-    ends = line_merge.line_ends(our_text)
-    base_text, their_text = (
-        line_merge.with_line_ends(content, ends) for content in (base_text, their_text)
+        return None if clean else _Settled(texts.get(changed, b""))
+    known = all(entry is None or entry.oid in texts for entry in three)
+    base_text, our_text, their_text = (
+        texts.get(entry.oid, b"") if entry else b"" for entry in three
     )
+    if not (known and line_merge.is_text(our_text) and line_merge.is_text(their_text)):
+        return None if clean else _Settled(conflict=Conflict(path, BINARY))
+    ends = line_merge.line_ends(our_text)
+    base_text = line_merge.with_line_ends(base_text, ends)
+    their_text = line_merge.with_line_ends(their_text, ends)
     their_text = line_merge.with_own_schedules(base_text, our_text, their_text)
     text, conflicts = line_merge.merge(base_text, our_text, their_text)
     if not conflicts and (parses(path, text) or not parses(path, our_text)):
-        return text, None, False
+        return _Settled(text)
     if path == line_merge.PAGE:
         merged = line_merge.merge_page(
             *(line_merge.with_line_ends(text, b"\n") for text in (base_text, our_text, their_text))
         )
-        return line_merge.with_line_ends(merged, ends), None, False
+        return _Settled(line_merge.with_line_ends(merged, ends))
     keyed = _by_key(path, base_text, our_text, their_text)
     if keyed is not None:
-        return line_merge.with_line_ends(keyed, ends), None, True
+        return _Settled(line_merge.with_line_ends(keyed, ends), by_key=True)
     if line_merge.takes_both(path):
-        return line_merge.merge(base_text, our_text, their_text, favor="union")[0], None, False
+        return _Settled(line_merge.merge(base_text, our_text, their_text, favor="union")[0])
     if not conflicts:
-        return Conflict(path, UNREADABLE)
-    return text, Conflict(path, LINES, tuple(hunks(text))), False
+        return _Settled(conflict=Conflict(path, UNREADABLE))
+    return _Settled(text, Conflict(path, LINES, tuple(hunks(text))))
 
 
 def _by_key(path: str, base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
     try:
-        three = (
-            content.replace(b"\r\n", b"\n").decode("utf-8") for content in (base, ours, theirs)
-        )
+        three = (text.replace(b"\r\n", b"\n").decode("utf-8") for text in (base, ours, theirs))
         return key_merge.merge(path, *three).encode("utf-8")
     except (UnicodeDecodeError, UnmergeableError):
         return None
@@ -328,15 +260,4 @@ def parses(path: str, content: bytes) -> bool:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         return True  # git merged it as text; nothing more is known
-    if PurePosixPath(path).suffix == ".py":
-        try:
-            ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return False
-        return True
     return key_merge.parses(path, text)
-
-
-def _mode(three: Versions) -> str:
-    base, ours, theirs = three
-    return theirs.mode if base and ours.mode == base.mode else ours.mode

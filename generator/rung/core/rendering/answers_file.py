@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from rung.core.rendering.workbench import Entry, Workbench
+from rung.core.rendering.workbench import Files, Workbench
 from rung.errors import RungError
 from rung.levels.template_answers import ANSWERS
 from rung.system import plain_yaml
@@ -17,11 +17,7 @@ MAX_DEPTH = 6  # levels of nesting
 
 
 def parse(text: str, where: str) -> dict[str, Any]:
-    """Return the answers in a text, as plain data.
-
-    Raises:
-        RungError: It is not a mapping of names to values, is too large or too deep, or uses aliases.
-    """
+    """Return the answers in a text, as plain data; refuse what Copier would not write."""
     if len(text) > LARGEST:
         raise RungError(f"{where} is larger than {LARGEST} bytes. Restore it from git.")
     depth = 0
@@ -53,6 +49,8 @@ def read(folder: Path) -> dict[str, Any]:
         with file.open("rb") as stream:
             text = stream.read(LARGEST + 1).decode("utf-8")
     except (FileNotFoundError, NotADirectoryError) as error:
+        if not folder.is_dir():
+            raise RungError(f"{folder} is not a folder. Give the path of a project.") from error
         raise RungError(
             f"{folder} is not a Rung project: {ANSWERS} is missing.\n"
             "Give the path of a project made by `rung new`."
@@ -71,7 +69,7 @@ def recorded(folder: Path) -> dict[str, Any]:
     return content
 
 
-def rendered(bench: Workbench, files: Mapping[str, Entry]) -> dict[str, Any]:
+def rendered(bench: Workbench, files: Files) -> dict[str, Any]:
     """Return the content of the answers file among the files of a tree."""
     text = bench.content(files.get(ANSWERS)).decode("utf-8", "replace")
     return parse(text, ANSWERS)

@@ -5,70 +5,49 @@ import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_config_path
-
 from rung.core import cache
+from rung.core.rendering import copier_settings, interview
 from rung.core.template_source import Source
 from rung.errors import RungError
+from rung.levels.template_answers import is_setting
 from rung.system import git, shortage
 
 
 def render(
     source: Source, destination: Path, answers: Mapping[str, Any], *, defaults: bool
 ) -> None:
-    """Write a new project.
-
-    Args:
-        source: The template; its address is recorded as it is.
-        destination: A folder that does not exist yet.
-        answers: Answers by question.
-        defaults: Take the default where no answer is given; ask the user otherwise.
-    """
-    read_settings()
+    """Write a new project into a folder that does not exist yet; ask the user without `defaults`."""
+    copier_settings.read()
+    questions = source.read("levels/questions.yml")
     with _copier(source) as copier:
-        copier.run_copy(
-            source.address,
-            destination,
-            dict(answers),
-            vcs_ref=source.ref,
-            defaults=defaults,
-            quiet=True,
-            settings=copier.load_settings(),
-        )
+        settings = copier.load_settings()
+        # Those of a new project are among the answers; a project that exists takes no others.
+        asked = {
+            name: value
+            for name, value in settings.defaults.items()
+            # A version before its `ask` rendered monitor_every and did not record it.
+            if not (is_setting(questions.get(name, {})) or name == "monitor_every")
+        }
 
+        def copy(data: Mapping[str, Any], suggested: Mapping[str, Any]) -> None:
+            copier.run_copy(
+                source.address,
+                destination,
+                dict(data),
+                vcs_ref=source.ref,
+                defaults=defaults,
+                quiet=True,
+                settings=replace(settings, defaults=asked | dict(suggested)),
+            )
 
-def read_settings() -> str:
-    """Return Copier's settings, in which a company can change defaults of answers.
-
-    Raises:
-        RungError: They cannot be read, or COPIER_SETTINGS_PATH names no file.
-    """
-    file, named = _settings_file()
-    try:
-        if file.is_file():
-            return file.read_text("utf-8", "replace")
-    except OSError as error:
-        raise _unreadable_settings(error) from error
-    if named:
-        raise _unreadable_settings("it is no file")
-    return ""
-
-
-def _settings_file() -> tuple[Path, bool]:
-    """Return the path of Copier's settings, and whether the user has named it."""
-    named = os.environ.get("COPIER_SETTINGS_PATH")
-    default = user_config_path("copier", appauthor=False) / "settings.yml"
-    return (Path(named), True) if named else (default, False)
-
-
-def _unreadable_settings(reason: object) -> RungError:
-    return RungError(
-        f"Copier's settings {_settings_file()[0]} cannot be read: {reason}\n"
-        "Correct the file, or the environment variable COPIER_SETTINGS_PATH."
-    )
+        if defaults:
+            copy(answers, {})
+        else:
+            interview.ask(copy, answers, questions)
 
 
 @contextlib.contextmanager
@@ -87,11 +66,10 @@ def _copier(source: Source) -> Iterator[Any]:
         except CopierAnswersInterrupt as error:
             raise KeyboardInterrupt from error
         except SettingsError as error:
-            raise _unreadable_settings(error) from error
+            raise copier_settings.unreadable(error) from error
         except ProcessExecutionError as error:
-            raise RungError(
-                _unreadable(source, error.stderr or "", int(error.retcode or 0))
-            ) from error
+            problem = _unreadable(source, error.stderr or "", int(error.retcode or 0))
+            raise RungError(problem) from error
         except CommandNotFound as error:
             raise RungError(f"git is not installed, or not on PATH. {shortage.DOCTOR}") from error
         except OSError as error:
@@ -130,9 +108,9 @@ def _surroundings(settings: Mapping[str, str]) -> Iterator[None]:
 
 
 def _unreadable(source: Source, output: str, exit_code: int) -> str:
-    """Say why git could not clone a template, and what to do."""
-    ended = [shortage.end(exit_code)] if exit_code < 0 else []
-    lines = output.strip().splitlines() + ended or [shortage.end(exit_code)]
+    lines = output.strip().splitlines()
+    if exit_code < 0 or not lines:
+        lines.append(shortage.end(exit_code))
     advice = shortage.remedy_in("\n".join(lines))
     return (
         f"The template {source.address} could not be read at {source.ref}:\n{lines[-1]}\n"
@@ -141,15 +119,18 @@ def _unreadable(source: Source, output: str, exit_code: int) -> str:
 
 
 def _plain_message(error: Exception) -> str:
-    """Say which answer Copier refused, why, and how to give another."""
     message = " ".join(str(error).split())
     refused = re.match(
         r"(?:Validation error for question|Invalid choice for) '(\w+)': (.*)", message
     )
     if refused:
         question, reason = refused.groups()
+        reason = re.sub(r"is not in \[(.*)\]$", r"is not one of \1.", reason)
+        settings = ""
+        if copier_settings.defaults({question: {}}):
+            settings = f", or in Copier's settings {copier_settings.path()}"
         return (
             f"The answer to `{question}` is not accepted: {reason}\n"
-            f"Give another one, with `-d {question}=VALUE` for instance."
+            f"Give another one, for example with `-d {question}=VALUE`{settings}."
         )
     return f"The template could not be rendered: {message or type(error).__name__}"

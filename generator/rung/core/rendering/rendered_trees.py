@@ -1,7 +1,7 @@
 """Renders of the template as git trees, made once and kept in Rung's cache.
 
-A render depends on the template's commit and address, on the answers, and on the user's settings of
-Copier. So it is kept under the hash of these, in a repository beside the template's.
+They are kept under a hash of what they depend on: the template's commit and address, the answers, and
+the user's settings of Copier.
 """
 
 import contextlib
@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from rung.core import cache
-from rung.core.rendering.render import read_settings, render
-from rung.core.rendering.workbench import Entry, Workbench
+from rung.core.rendering import copier_settings
+from rung.core.rendering.render import render
+from rung.core.rendering.workbench import Files, Workbench
 from rung.core.template_source import Source
 from rung.errors import RungError
 from rung.levels.template_answers import ANSWERS
@@ -26,16 +27,7 @@ FORM = 1  # increased when the content of cached renders changes
 
 
 def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> str:
-    """Return the tree that the template renders for these answers, all files included.
-
-    Args:
-        bench: Where the tree can be read afterwards.
-        source: The template and its version.
-        answers: Answers by question; a missing one takes the default.
-
-    Raises:
-        RungError: It cannot be rendered, or has a path at which no file may be written.
-    """
+    """Return the tree that the template renders for these answers, all files included."""
     store = bench.renders
     key = _key(source, answers)
     if key:
@@ -60,13 +52,7 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
 
 
 def keep(source: Source, answers: Mapping[str, Any], room: Path) -> None:
-    """Keep the files of a new project as a render, to spare its first climb one.
-
-    Args:
-        source: The template and its version.
-        answers: The answers that the project has recorded.
-        room: Its folder, with exactly the files that Copier wrote.
-    """
+    """Keep the files that Copier wrote for a new project as a render, to spare its first climb one."""
     key = _key(source, answers)
     if key is None:
         return
@@ -102,9 +88,7 @@ def of_the_user(files: Iterable[str], sources: Iterable[Source]) -> set[str]:
     return set(globs.matching(files, patterns))
 
 
-def differing(
-    render: Mapping[str, Entry], other: Mapping[str, Entry], sources: Iterable[Source]
-) -> set[str]:
+def differing(render: Files, other: Files, sources: Iterable[Source]) -> set[str]:
     """Return the files of Rung's that differ between two renders, without the answers file."""
     paths = {*render, *other}
     yours = of_the_user(paths, sources)
@@ -118,24 +102,19 @@ def _key(source: Source, answers: Mapping[str, Any]) -> str | None:
     from importlib.metadata import version
 
     parts = [FORM, version("copier"), source.address, source.ref, commit, sorted(answers.items())]
-    parts.append(read_settings())
+    parts.append(copier_settings.read())
     digest = hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
     return f"refs/renders/{digest}"
 
 
 def _stored(room: Path, store: Path) -> str:
-    """Store the files of a render, and return their tree."""
     modes = _collected(room, room)
     _refuse_two_of_one_name(modes)
     return cache.store(store, room, modes)
 
 
 def _collected(room: Path, folder: Path) -> dict[str, str]:
-    """Return git's mode of each rendered file by its path.
-
-    Raises:
-        RungError: A path is or leads into a `.git`, or a link leads out of the render.
-    """
+    """Return git's mode of each rendered file by its path; refuse paths and links that lead out."""
     modes = {}
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         path = Path(entry.path).relative_to(room).as_posix()
@@ -149,25 +128,31 @@ def _collected(room: Path, folder: Path) -> dict[str, str]:
         elif stat.S_ISREG(status.st_mode):
             modes[path] = "100755" if status.st_mode & 0o100 else "100644"
         else:
-            raise RungError(
-                f"The template renders `{path}`, which is not a regular file. Do not use this template."
-            )
+            raise _unsafe(f"`{path}`, which is not a regular file")
     return modes
+
+
+def _unsafe(what: str) -> RungError:
+    return RungError(
+        f"The template renders {what}.\nNothing was written. Do not use this template."
+    )
 
 
 def _refuse_name(name: str, path: str) -> None:
     """Refuse a name that a file system takes for `.git`, or that has control characters."""
     letters = "".join(letter for letter in name if letter.isprintable()).casefold()
     if letters.rstrip(" .").split(":")[0] in (".git", "git~1"):
-        raise RungError(
-            f"The template renders {path!r}, inside git's own folder: that could run programs.\n"
-            "Nothing was written. Do not use this template."
-        )
+        raise _unsafe(f"{path!r}, inside git's own folder: that could run programs")
     if any(sign in name for sign in "\n\r\0\t\\"):
-        raise RungError(
-            f"The template renders {path!r}, a name with signs that do not belong into one.\n"
-            "Nothing was written. Do not use this template."
-        )
+        raise _unsafe(f"{path!r}, a name with characters that no name may have")
+
+
+def _refuse_link(room: Path, link: Path, path: str) -> None:
+    target = link.readlink()
+    reached = os.path.normpath(link.parent / target)
+    outside = target.is_absolute() or not Path(reached).is_relative_to(room)
+    if outside or ".git" in (part.casefold() for part in Path(target).parts):
+        raise _unsafe(f"the link `{path}` to {target}, outside the project")
 
 
 def _refuse_two_of_one_name(entries: Iterable[str]) -> None:
@@ -179,14 +164,3 @@ def _refuse_two_of_one_name(entries: Iterable[str]) -> None:
                 f"The template renders `{other}` and `{path}`, which are the same file on some systems.\n"
                 "Nothing was written. Tell the template's author."
             )
-
-
-def _refuse_link(room: Path, link: Path, path: str) -> None:
-    target = link.readlink()
-    reached = os.path.normpath(link.parent / target)
-    outside = target.is_absolute() or not Path(reached).is_relative_to(room)
-    if outside or ".git" in (part.casefold() for part in Path(target).parts):
-        raise RungError(
-            f"The template renders the link `{path}` to {target}, outside the project.\n"
-            "Nothing was written. Do not use this template."
-        )

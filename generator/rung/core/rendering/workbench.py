@@ -1,8 +1,7 @@
 """A temporary git repository beside a project's, in which trees are made, compared and merged.
 
-It reads the project's objects and writes none there. It has its own configuration, no work tree and
-no attributes, so no hook, filter or merge driver of the project runs. `keep` copies the final commit
-into the project; everything else is deleted with the bench (decision 19).
+It reads the project's objects and writes none there, and no hook, filter or merge driver of the project
+runs. `keep` copies the final commit into the project; the rest is deleted with the bench (decision 19).
 """
 
 import contextlib
@@ -42,14 +41,11 @@ class Entry:
         return self.mode.startswith("100")
 
 
-class Workbench:
-    """A temporary repository that reads a project's objects and those of the cache of renders.
+Files = Mapping[str, Entry]  # by path
 
-    Args:
-        top: The root of the project's work tree.
-        folder: The temporary folder of the bench.
-        renders: The repository of the cache of renders.
-    """
+
+class Workbench:
+    """A temporary repository that reads a project's objects and those of the cache of renders."""
 
     def __init__(self, top: Path, folder: Path, renders: Path) -> None:
         self.top, self.folder, self.renders = top, folder, renders
@@ -58,7 +54,6 @@ class Workbench:
         self._files: dict[str, dict[str, Entry]] = {}
         self._sizes: dict[str, int] = {}
         self._contents: dict[str, bytes] = {}
-        self._edited: dict[tuple[str, frozenset[tuple[str, Entry | None]]], str] = {}
         self._environment = {
             "GIT_DIR": str(self.repository),
             "GIT_INDEX_FILE": str(folder / "index"),
@@ -126,16 +121,12 @@ class Workbench:
         """Return a tree with files replaced or added; None removes a file."""
         if not changes:
             return tree
-        key = (tree, frozenset(changes.items()))
-        if key in self._edited:
-            return self._edited[key]
         gone = "0" * len(tree)
         self.git("read-tree", tree)
         lines = [f"0 {gone}\t{path}\0" for path, entry in changes.items() if entry is None]
         lines += [f"{new.mode} {new.oid}\t{path}\0" for path, new in changes.items() if new]
         self.git("update-index", "-z", "--index-info", stdin="".join(lines))
-        self._edited[key] = self.git("write-tree").strip()
-        return self._edited[key]
+        return self.git("write-tree").strip()
 
     def inside(self, tree: str, prefix: str) -> str:
         """Return the tree of a folder within a tree, or the empty tree if there is no such folder."""
@@ -241,3 +232,42 @@ def _temporary_files_in(folder: str) -> Iterator[None]:
         yield
     finally:
         tempfile.tempdir = before
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project as its last commit has it; `prefix` is its folder in the repository, empty for the root."""
+
+    bench: Workbench
+    folder: Path
+    prefix: str
+    head: str
+
+    @property
+    def top(self) -> Path:
+        """Return the root of the work tree."""
+        return self.bench.top
+
+    @property
+    def tree(self) -> str:
+        """Return the tree of the project's folder."""
+        return self.tree_at(self.head)
+
+    def tree_at(self, commit: str) -> str:
+        """Return the tree of the project's folder in a commit."""
+        return self.bench.inside(commit, self.prefix)
+
+    def path(self, path: str) -> str:
+        """Return the path in the repository of a file of the project."""
+        return f"{self.prefix}/{path}" if self.prefix else path
+
+    def repository_tree(self, tree: str) -> str:
+        """Return the repository's tree with the project's folder replaced."""
+        return self.bench.grafted(f"{self.head}^{{tree}}", self.prefix, tree)
+
+
+@contextlib.contextmanager
+def opened_project(top: Path, folder: Path, head: str) -> Iterator[Project]:
+    """Yield the project in a folder of a repository, at a commit."""
+    with opened(top) as bench:
+        yield Project(bench, folder, git.prefix(top, folder), head)

@@ -1,8 +1,7 @@
 """Whether a release may answer in production: as the signed log and the validator's signature say.
 
-It needs neither registry nor repository nor network. `poe promote` writes the signed approval into
-the audit log; whose signatures count, and whose key signs the log, say the files that the service
-was built with: governance/allowed_signers and governance/audit.pub.
+It needs neither registry nor repository nor network: `poe promote` writes the signed approval into
+the audit log, and the service was built with governance/allowed_signers and governance/audit.pub.
 """
 
 import hashlib
@@ -35,12 +34,6 @@ class Admission:
     """Decides which releases may answer, by the log of an environment."""
 
     def __init__(self, log: SignedLog, signers: Path) -> None:
-        """Set what decides.
-
-        Args:
-            log: of the environment, which somebody else follows.
-            signers: the file of those whose signatures count; a team of one has none.
-        """
         self._log = log
         self._signers = signers
         self._last: tuple[object, Mapping[str, Any] | None] | None = None  # what was verified last
@@ -71,11 +64,7 @@ class Admission:
         return Objection(f"{release} may not answer any more: {lapsed[-1]}")
 
     def terms(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what approves of a release that has no objection.
-
-        Returns:
-            The signed approval; in a team of one the line of the audit log.
-        """
+        """Return the signed approval of a release without objection; in a team of one the log's line."""
         release = str(manifest["id"])
         return self._approval(release, manifest) or self._log.signed.approvals[release]
 
@@ -172,16 +161,7 @@ def _typed(command: str, manifest: Mapping[str, Any]) -> str:
 
 
 def verified(text: bytes, proof: str, allowed: str) -> dict[str, Any]:
-    """Return an approval whose signature counts now.
-
-    Args:
-        text: the approval, as it was signed.
-        proof: its signature.
-        allowed: text of governance/allowed_signers.
-
-    Raises:
-        NotApprovedError: the signature does not count, or the approval cannot be read.
-    """
+    """Return an approval whose signature counts now."""
     now = datetime.now().astimezone()
     try:
         approval = dict(json.loads(text))

@@ -9,10 +9,9 @@ import base64
 import binascii
 import json
 from collections.abc import Collection
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -32,23 +31,14 @@ class BrokenLogError(OpsError):
     """The audit log, or its anchors, are not what was signed."""
 
 
-@dataclass(frozen=True)
-class Anchor:
-    """A signed statement of how many lines there were, and of the hash of the last one.
+class Anchor(msgspec.Struct, frozen=True):
+    """A signed statement of how many lines there were, and of the hash of the last one."""
 
-    Attributes:
-        at: when it was signed, UTC.
-        environment: name of the environment that the history belongs to.
-        lines: how many lines there were.
-        head: hash of the last one.
-        signature: of the four, ECDSA on P-256 with SHA-256, in base64.
-    """
-
-    at: str
-    environment: str
-    lines: int
-    head: str
-    signature: str
+    at: str  # when it was signed, UTC
+    environment: str  # name of the environment that the history belongs to
+    lines: int  # how many lines there were
+    head: str  # hash of the last one
+    signature: str  # of the four, ECDSA on P-256 with SHA-256, in base64
 
     def payload(self) -> bytes:
         """Serialize what is signed; equal values give equal bytes."""
@@ -67,7 +57,7 @@ class Anchor:
 
 def sign(
     folder: Path, key: ec.EllipticCurvePrivateKey, only: Collection[str] | None = None
-) -> Anchor | None:
+) -> None:
     """Sign the history of an environment to its end.
 
     What the last anchor covers was verified when that was signed, and is not read again where only
@@ -78,31 +68,29 @@ def sign(
         key: that signs.
         only: hashes of the lines that may be signed which no anchor covers yet; None allows all.
 
-    Returns:
-        The new anchor; None if the last one already covers everything.
-
     Raises:
         BrokenLogError: lines that were signed are missing or changed.
-        OSError, locks.LockTimeoutError: the anchor could not be written.
     """
+    public = key.public_key()
     with locks.locked(folder):
-        signed, hashes = (only is not None and _read_end(folder, key)) or _read_all(folder, key)
+        signed, hashes = (only is not None and read_end(folder, public)) or _read_all(
+            folder, public
+        )
         if only is not None and not set(hashes) <= set(only):
             raise BrokenLogError("somebody else wrote a line meanwhile")
         if not hashes:
-            return None
+            return
         path = folder / ANCHORS
         content = history.content(path) if is_torn(folder) else b""
         if content:
             atomic.write(path, content[: content.rfind(b"\n") + 1])
         statement = Anchor(history.now(), folder.name, signed + len(hashes), hashes[-1], "")
         proof = base64.b64encode(key.sign(statement.payload(), ALGORITHM)).decode()
-        line = {name: getattr(statement, name) for name in SIGNED} | {"signature": proof}
+        line = msgspec.structs.asdict(statement) | {"signature": proof}
         atomic.append(path, json.dumps(line).encode() + b"\n")
-        return replace(statement, signature=proof)
 
 
-def _read_end(folder: Path, key: ec.EllipticCurvePrivateKey) -> tuple[int, list[str]] | None:
+def read_end(folder: Path, key: ec.EllipticCurvePublicKey) -> tuple[int, list[str]] | None:
     """Verify the last anchor and the lines after it, whatever comes before.
 
     Returns:
@@ -110,7 +98,8 @@ def _read_end(folder: Path, key: ec.EllipticCurvePrivateKey) -> tuple[int, list[
         shows that.
     """
     anchor = last(folder)
-    if is_torn(folder) or (anchor and not anchor.holds(key.public_key())):
+    counts = not anchor or (anchor.holds(key) and anchor.environment == folder.name)
+    if is_torn(folder) or not counts:
         return None
     unsigned = history.since(folder / state.HISTORY, anchor.head if anchor else history.START)
     if unsigned is None:
@@ -118,15 +107,10 @@ def _read_end(folder: Path, key: ec.EllipticCurvePrivateKey) -> tuple[int, list[
     return anchor.lines if anchor else 0, [event["hash"] for event in unsigned]
 
 
-def _read_all(folder: Path, key: ec.EllipticCurvePrivateKey) -> tuple[int, list[str]]:
-    """Verify the whole log; return how many lines are signed, and the hashes of those that are not.
-
-    Raises:
-        BrokenLogError: lines that were signed are missing or changed.
-    """
-    lines, made = hashes_of(folder), read(folder)[0]
-    anchor = made[-1] if made else None
-    if anchor and not anchor.holds(key.public_key()):
+def _read_all(folder: Path, key: ec.EllipticCurvePublicKey) -> tuple[int, list[str]]:
+    """Verify the whole log; return what read_end() does."""
+    lines, anchor = hashes_of(folder), last(folder)
+    if anchor and not anchor.holds(key):
         raise BrokenLogError(f"{ANCHORS} ends with an anchor that another key has signed")
     if anchor and (anchor.lines > len(lines) or lines[anchor.lines - 1] != anchor.head):
         raise BrokenLogError(f"the first {anchor.lines} lines are not those that were signed")
@@ -142,19 +126,17 @@ def hashes_of(folder: Path) -> list[str]:
     return [_claimed(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
 
 
-def read(folder: Path) -> tuple[list[Anchor], int | None]:
-    """Read the anchors; and where a torn last line begins, if there is one."""
-    content = history.content(folder / ANCHORS)
-    end = content.rfind(b"\n") + 1
-    made = [_anchor(line) for line in content[:end].splitlines()]
-    return made, end if end < len(content) else None
+def read(content: bytes) -> list[Anchor]:
+    """Read the whole lines of an anchors' file."""
+    return [_anchor(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
 
 
 def last(folder: Path) -> Anchor | None:
     """Read the last whole anchor; None if there is none."""
     content = _tail(folder)
-    lines = content[: content.rfind(b"\n") + 1].splitlines()
-    return _anchor(lines[-1]) if lines else None
+    if content.count(b"\n") < 2:  # what was not written to its end may fill it
+        content = history.content(folder / ANCHORS)
+    return next(reversed(read(content)), None)
 
 
 def is_torn(folder: Path) -> bool:
@@ -175,15 +157,8 @@ def _tail(folder: Path) -> bytes:
 def _anchor(line: bytes) -> Anchor:
     """Read an anchor; one that cannot be read becomes one without a signature."""
     try:
-        fields: dict[str, Any] = json.loads(line)
-        return Anchor(
-            at=str(fields["at"]),
-            environment=str(fields["environment"]),
-            lines=int(fields["lines"]),
-            head=str(fields["head"]),
-            signature=str(fields["signature"]),
-        )
-    except (ValueError, KeyError, TypeError):
+        return msgspec.json.decode(line, type=Anchor)
+    except (msgspec.DecodeError, ValueError):
         return Anchor("", "", 0, "", "")
 
 

@@ -1,13 +1,10 @@
 """The verb `poe approve VERSION`: sign an approval with your own SSH key, or withdraw it.
 
-The gate runs first, so that no refused version is validated. Then the skeleton of the validation
-record is written from the registry; once the validator has answered it, the approval is signed. It
-names the model's bytes, commit, data, parameters, plan, rules and verdict, and is void as soon as one
-of them changes.
+The gate runs first, so that no refused version is validated; then the skeleton of the validation
+record is written. An approval is void as soon as something that it names changes.
 """
 
 import dataclasses
-import hashlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -27,7 +24,7 @@ from rung_governance.approval import (
     signed_approval,
     validation,
 )
-from rung_governance.approval.bound_facts import NotApprovedError
+from rung_governance.approval.bound_facts import NotApprovedError, file_hash
 from rung_governance.approval.signed_log import WITHDRAWN
 from rung_governance.approval.ssh_signature import SignatureError
 from rung_ops.command import verb
@@ -37,23 +34,12 @@ from rung_ops.gate.verdict import Verdict
 from rung_ops.project import current, documents, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import state
-from rung_ops.system import git, locks
+from rung_ops.system import git
 from rung_ops.tracking import registry, server_check, store_address
-
-KEY_HELP = "path of your SSH key; by default git's user.signingKey"
 
 
 def approve(version: validation.Version, key_path: str | None) -> Path:
-    """Run the gate again and sign an approval of a version; return its file.
-
-    Args:
-        version: of the registry.
-        key_path: path of the key; None for that of git.
-
-    Raises:
-        NotApprovedError: the gate or the record speaks against it, or the signer may not approve.
-        SignatureError: the key does not sign.
-    """
+    """Run the gate again and sign an approval of a version; return its file."""
     if not validation.is_signed():
         raise NotApprovedError(
             f"{signatures.SIGNERS} is missing, so no signature could count. In a team of one the "
@@ -76,16 +62,6 @@ def approve(version: validation.Version, key_path: str | None) -> Path:
     return path
 
 
-def begin(version: ModelVersion) -> Path:
-    """Run the gate and write the skeleton of the record; return its file.
-
-    Raises:
-        NotApprovedError: the gate or a document speaks against the version.
-    """
-    _passed(version, [])
-    return write_skeleton(version)
-
-
 def _passed(version: validation.Version, objections: list[str]) -> Verdict:
     _refuse([*objections, *readiness.objections(version)])
     verdict = rejudge.verdict(str(version.version), signing=True)
@@ -96,16 +72,11 @@ def _passed(version: validation.Version, objections: list[str]) -> Verdict:
 
 
 def withdraw(version: validation.Version, reason: str, key: str) -> Path:
-    """Sign the withdrawal of a version's approval; return its file.
-
-    Raises:
-        NotApprovedError: there is no approval.
-        SignatureError: the key is not one that may approve.
-    """
+    """Sign the withdrawal of a version's approval; return its file."""
     path = validation.approval_path(version)
     if not path.is_file():
         raise NotApprovedError(f"{shown(path)} does not exist: there is nothing to withdraw")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = file_hash(path)
     withdrawal = signed_approval.withdrawal_of(path, digest)
     by, day = release_folders.person(), date.today().isoformat()
     facts = {"model": version.name, "version": str(version.version), "approval": digest}
@@ -162,8 +133,8 @@ def _version(wanted: str) -> ModelVersion:
 
 
 def _key(key_path: str | None) -> str:
-    configured = git.run(Path.cwd(), "config", "user.signingKey")
-    if not (key := key_path or configured.stdout.strip()):
+    configured = git.run(Path.cwd(), "config", "user.signingKey").stdout.strip()
+    if not (key := key_path or configured):
         raise SignatureError(
             "there is no key: name one with --key, or `git config user.signingKey PATH`"
         )
@@ -172,7 +143,7 @@ def _key(key_path: str | None) -> str:
 
 @verb("poe approve")
 @click.argument("version")
-@click.option("--key", help=KEY_HELP)
+@click.option("--key", help="path of your SSH key; by default git's user.signingKey")
 @click.option("--withdraw", "reason", metavar="REASON", help="withdraw the approval instead")
 def main(version: str, key: str | None, reason: str | None) -> int:
     """Approve of a version with your own SSH key, or withdraw that.
@@ -184,15 +155,14 @@ def main(version: str, key: str | None, reason: str | None) -> int:
         if reason:
             path = withdraw(registered, reason, _key(key))
         elif not validation.record_paths(registered):
-            made = begin(registered)
-            raise NotApprovedError(
-                f"wrote {shown(made)}. Answer what is empty in it, and type this again"
-            )
+            _passed(registered, [])
+            made = shown(write_skeleton(registered))
+            raise NotApprovedError(f"wrote {made}. Answer what is empty in it, and type this again")
         else:
             path = approve(registered, key)
     except (
         *(NotApprovedError, SignatureError, SettingsError),
-        *(registry.MlflowException, locks.LockTimeoutError, state.StateError, OSError),
+        *(registry.MlflowException, *audit.UNWRITABLE),
     ) as error:
         print(f"Nothing was signed: {error}", file=sys.stderr)
         return 1
@@ -257,7 +227,7 @@ def _evidence(version: str) -> Iterator[str]:
         return
     for path in (current().reports / f"{name}.json" for name in EXAMINED):
         if path.is_file():
-            yield f"reports/{path.name}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
+            yield f"reports/{path.name}, SHA-256 {file_hash(path)}"
 
 
 def _git_setting(setting: str) -> str:

@@ -1,9 +1,8 @@
 """The audit log: written and signed line by line, verified and printed (`poe audit-log`).
 
-The log of an environment is its history (rung_ops.release.history): every change of what it serves,
-and every approval, override and stop. Each line is signed as soon as it is written
-(rung_governance.approval.anchors). Adding a line verifies the end of the log alone, so that it costs
-the same however long the log is; verify() checks every line, every anchor and the state.
+It is the history of an environment (rung_ops.release.history), with approvals, overrides and stops.
+Adding a line verifies the end of the log alone, so that it costs the same however long the log is;
+verify() checks every line, every anchor and the state.
 """
 
 import json
@@ -33,6 +32,7 @@ WHOLE = (
     *("unreached", "versions"),
 )
 GUARD = ".audit"  # below an environment's folder; holds the lock of those who sign
+UNWRITABLE = (OSError, locks.LockTimeoutError, state.StateError)
 
 
 class UnsignedLogError(state.ChangeRefusedError):
@@ -104,17 +104,25 @@ def require_signature(folder: Path) -> None:
 
 
 def record(folder: Path, event: str, by: str, review: bool = False, **detail: Any) -> list[str]:
-    """Add a line to the audit log of an environment, and sign it.
+    """Add a line to the audit log of an environment; return why it could not be signed.
 
-    Returns:
-        Why it could not be signed; empty when it was. The line is written in any case.
-
-    Raises:
-        OSError, locks.LockTimeoutError, state.StateError: the line could not be written.
+    The line is written in any case; what keeps it from that is raised: one of UNWRITABLE.
     """
     with signed(folder, review) as problems:
         state.note(folder, event, by, **detail)
     return problems
+
+
+def attempt(folder: Path, event: str, by: str, otherwise: str, **detail: Any) -> list[str]:
+    """Do what record() does, where there is a key: an unsigned line leaves those behind it unsigned.
+
+    Return also why it was not written, behind a text that says what is the case then.
+    """
+    try:
+        keys.private_key()
+        return record(folder, event, by, **detail)
+    except (AuditKeyError, *UNWRITABLE) as error:
+        return [f"{otherwise}: {error}"]
 
 
 def report(folder: Path, witness: str = "") -> list[str]:
@@ -174,12 +182,16 @@ def _line(event: dict[str, Any]) -> str:
     return f"{event['at']}  {event['event']:<10} {by}  {fields}"
 
 
-@verb("poe audit-log")
-@click.argument(
+# Of a command line: production, if none is named.
+ENVIRONMENT = click.argument(
     "environment",
     default=release_folders.PRODUCTION,
     type=click.Choice(release_folders.ENVIRONMENTS),
 )
+
+
+@verb("poe audit-log")
+@ENVIRONMENT
 @click.option("--sign", is_flag=True, help="sign the lines that are not signed yet, after a review")
 @click.option("--restore", is_flag=True, help="write state.json as the last signed change has it")
 @click.option("--witness", default="", help="an anchor noted earlier, NUMBER:HASH")
@@ -221,9 +233,7 @@ def against_notes(folder: Path) -> list[str]:
 
 
 def _compared(folder: Path) -> tuple[list[str], str]:
-    from rung_governance.approval import (
-        witness,  # reads the plan: more than a service has to import
-    )
+    from rung_governance.approval import witness  # reads the plan, which no service imports
 
     return witness.compared(folder)
 
@@ -242,19 +252,12 @@ def _conclude(folder: Path, faults: list[str]) -> int:
 
 @dataclass(frozen=True)
 class VerifiedLog:
-    """The result of checking a history against its chain and its anchors.
+    """The result of checking a history against its chain and its anchors."""
 
-    Attributes:
-        lines: how many it has.
-        anchored: how many of them are signed.
-        faults: every mismatch, each a sentence.
-        last: the last anchor, if any.
-    """
-
-    lines: int
-    anchored: int
-    faults: tuple[str, ...]
-    last: Anchor | None
+    lines: int  # how many it has
+    anchored: int  # how many of them are signed
+    faults: tuple[str, ...]  # every mismatch, each a sentence
+    last: Anchor | None  # the last anchor, if any
 
     @property
     def unanchored(self) -> int:
@@ -268,15 +271,15 @@ def unsigned(folder: Path, key: ec.EllipticCurvePublicKey) -> str:
     A writer checks this first: its signature would cover lines that were written without the key.
     """
     lines = anchors.hashes_of(folder)
-    made, torn = anchors.read(folder)
-    anchored = made[-1].lines if made else 0
+    last = anchors.last(folder)
+    anchored = last.lines if last else 0
     if fault := history.verify(folder / state.HISTORY):
         return str(fault)
     if missing := _missing_line(folder, lines):
         return f"{state.STATE}: {missing}"
-    if torn is not None or anchored != len(lines):
+    if anchors.is_torn(folder) or anchored != len(lines):
         return f"it has {counted(len(lines), 'line')}, and {anchored} of them were signed"
-    if made and (wrong := _wrong(made[-1], key, folder.name, lines, 0)):
+    if last and (wrong := _wrong(last, key, folder.name, lines, 0)):
         return f"{ANCHORS}: the last anchor {wrong}"
     return ""
 
@@ -288,16 +291,10 @@ def unsigned_end(folder: Path, key: ec.EllipticCurvePublicKey) -> str:
     changed before it is found by whoever verifies the whole log: `poe audit-log`, `poe monitor`,
     and all that lets a release answer.
     """
-    last = anchors.last(folder)
-    if not anchors.is_torn(folder) and (not last or _counts(last, key, folder.name)):
-        after = history.since(folder / state.HISTORY, last.head if last else history.START)
-        if after == [] and _is_of_last_change(folder):
-            return ""
+    end = anchors.read_end(folder, key)
+    if end is not None and not end[1] and _is_of_last_change(folder):
+        return ""
     return unsigned(folder, key)
-
-
-def _counts(anchor: Anchor, key: ec.EllipticCurvePublicKey, environment: str) -> bool:
-    return anchor.holds(key) and anchor.environment == environment
 
 
 def _is_of_last_change(folder: Path) -> bool:
@@ -311,14 +308,16 @@ def _is_of_last_change(folder: Path) -> bool:
 
 def verify(folder: Path, key: ec.EllipticCurvePublicKey) -> VerifiedLog:
     """Check the history of an environment, line by line, against the chain and the anchors."""
-    with _locked(folder):
-        made, torn = anchors.read(folder)
+    with ExitStack() as lock:
+        with suppress(OSError):  # of a read-only copy, as an auditor has: it has no writer
+            lock.enter_context(locks.locked(folder))
+        made, torn = anchors.read(history.content(folder / ANCHORS)), anchors.is_torn(folder)
         lines = anchors.hashes_of(folder)
         fault = history.verify(folder / state.HISTORY)
         missing = _missing_line(folder, lines)
     faults = [f"{state.HISTORY}: {fault}"] if fault else []
     faults += [f"{state.STATE}: {missing}"] if missing else []
-    if torn is not None:
+    if torn:
         faults.append(f"{ANCHORS}: the last anchor was not written to its end")
     covered = 0
     for number, anchor in enumerate(made, start=1):
@@ -354,6 +353,7 @@ def _missing_line(folder: Path, lines: list[str]) -> str:
     if entry is None:
         return ""
     if entry["hash"] in lines:
+        # Of all lines that can be read, also one whose hash is wrong: that is a fault of its own.
         events = history.read(folder / state.HISTORY)
         last = next((each for each in reversed(events) if "generation" in each["detail"]), entry)
         if last["hash"] == entry["hash"]:
@@ -367,18 +367,3 @@ def _missing_line(folder: Path, lines: list[str]) -> str:
         "history: a process was killed before it wrote the line, and the next change adds it, "
         "or the line was taken out"
     )
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep writers away while the files are read, where this process may take the lock."""
-    lock = locks.locked(folder)
-    try:
-        lock.__enter__()
-    except OSError:  # a read-only copy, as an auditor has: it has no writer
-        yield
-        return
-    try:
-        yield
-    finally:
-        lock.__exit__(None, None, None)

@@ -1,19 +1,15 @@
 """Batch scoring as the approval allows, with each prediction logged: `poe predict`.
 
-While production is stopped, nothing is scored. For a model that is not approved, the change control
-plan decides whether nothing is scored (`batch: refuse`) or every row says so (`batch: mark`). At rung
-1, without validation, files are only scored.
-
-The image for scoring runs this too. It has no registry, no git and no OpenSSH: only the committed
-records of governance/ and, where it is mounted, the folder of the releases, which shows what happened
-since the image was built.
+For a model that is not approved the plan decides whether nothing is scored or every row says so; at
+rung 1, without validation, files are only scored. The image for scoring runs this too, without
+registry, git and OpenSSH: it has the committed records, and the releases' folder where that is mounted.
 """
 
 import functools
-import hashlib
 import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +38,9 @@ from rung_ops.project.paths import shown
 from rung_ops.release import state
 from rung_ops.training import refit
 
-UNKNOWN = "whether it is approved is not known here"
-
 
 def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
-    """Log scored rows as rung_ops.batch.predict_logged does; mark those of an unapproved model.
-
-    Raises:
-        PredictionError: production is stopped, the plan lets no unapproved model score, or the log
-            could not be written.
-    """
+    """Log scored rows as rung_ops.batch.predict_logged does; mark those of an unapproved model."""
     _refuse_while_stopped(release_folders.environment(release_folders.PRODUCTION))
     if not (reasons := objections()):
         return predict_logged.log_predictions(scored)
@@ -65,10 +54,9 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
 
 def _refuse_while_stopped(folder: Path) -> None:
     """Raise PredictionError while a stop holds, or if that cannot be determined."""
-    try:
+    stopped = None
+    with suppress(state.StateError):  # the log says what holds
         stopped = state.read(folder).stopped
-    except state.StateError:
-        stopped = None  # the log says what holds
     if (folder / state.HISTORY).exists() and not stopped:
         reading = SignedStateReader(folder).read()
         stopped = reading.state.stopped
@@ -78,6 +66,9 @@ def _refuse_while_stopped(folder: Path) -> None:
         raise PredictionError(
             f"Nothing was scored: {stopped.by} stopped the model at {stopped.at}: {stopped.reason}"
         )
+
+
+UNKNOWN = "whether it is approved is not known here: {}"
 
 
 @functools.cache
@@ -95,9 +86,9 @@ def objections() -> list[str]:
         registered = registry.version(version)
         return [*validation.objections(registered, answered=True), *_not_at_hand(registered)]
     except (ImportError, StageError) as error:
-        return [f"{UNKNOWN}: {error}"]
+        return [UNKNOWN.format(error)]
     except Exception as error:  # MLflow's own; the image for scoring does not have it
-        return [f"{UNKNOWN}: {str(error).splitlines()[0]}"]
+        return [UNKNOWN.format(str(error).splitlines()[0])]
 
 
 def _not_at_hand(version: validation.Version) -> Iterator[str]:
@@ -126,28 +117,25 @@ def on_ray(arguments: list[str] | None = None) -> int:
     return ray_predict.main(arguments, before_writing=log_predictions)
 
 
-IN_THE_PROJECT = "`uv run poe predict` in the project knows"
-MOUNT = "mount the folder of the releases at /app/releases"
-
-
 def carried_objections() -> Iterator[str]:
     """Say why this model is not approved, as far as that is known here."""
     signers = signatures.signers_file()
     if not signers.is_file():
-        yield f"no signature says here which model was validated: {IN_THE_PROJECT}"
+        yield (
+            "no signature says here which model was validated: `uv run poe predict` in the project "
+            "knows"
+        )
         return
     digest = bundle.digest(refit.served_model())
     allowed = signers.read_text(encoding="utf-8")
-    named = [
-        (path, signed)
-        for path in sorted((current().root / validation.RECORDS).glob("*.approval.json"))
-        if (signed := _verified(path, allowed)).get("model_file") == digest
-    ]
+    files = sorted((current().root / validation.RECORDS).glob("*.approval.json"))
+    signed = {path: _verified(path, allowed) for path in files}
+    named = [path for path in files if signed[path].get("model_file") == digest]
     if not named:
         yield f"no approval that a validator has signed names this model ({digest[:12]})"
         return
     source = source_hash.of_folder(current().root, contract.package())
-    reasons = [list(_lapsed(path, signed, source)) for path, signed in named]
+    reasons = [list(_lapsed(path, signed[path], source)) for path in named]
     yield from min(reasons, key=len)  # a model that was registered twice needs one approval
 
 
@@ -165,17 +153,18 @@ def _lapsed(path: Path, signed: Mapping[str, Any], source: str) -> Iterator[str]
     if signed.get("source_hash") != source:
         yield "src/ is not the source that was approved"
     yield from bound_facts.overdue(signed)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = bound_facts.file_hash(path)
     if signed_approval.withdrawal_of(path, digest).is_file():
         yield "its approval was withdrawn"
         return
-    if not plan.path(
-        current().root
-    ).is_file():  # before rung 3 nothing is served, so that there is no log
+    if not plan.path(current().root).is_file():  # before rung 3: nothing is served, without a log
         return
     folder = release_folders.environment(release_folders.PRODUCTION)
     if not (folder / state.HISTORY).is_file():
-        yield f"whether its approval was withdrawn since is not known here: {MOUNT}"
+        yield (
+            "whether its approval was withdrawn since is not known here: mount the folder of the "
+            "releases at /app/releases"
+        )
         return
     log = SignedLog(folder)
     try:

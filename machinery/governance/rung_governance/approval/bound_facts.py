@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 from rung_ops.errors import OpsError
@@ -59,6 +60,11 @@ class MissingFactError(OpsError):
     """Something that has to be known of a version cannot be found out."""
 
 
+def file_hash(path: Path) -> str:
+    """Hash a file with SHA-256, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def release_hash(manifest: Mapping[str, Any]) -> str:
     """Hash a release by its verified manifest, which lists the hash of every file."""
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
@@ -67,13 +73,7 @@ def release_hash(manifest: Mapping[str, Any]) -> str:
 def changed(
     signed: Mapping[str, Any], now: Mapping[str, Any], verdict: Mapping[str, Any] | None
 ) -> Iterator[str]:
-    """Say what has changed since an approval was signed, a sentence each.
-
-    Args:
-        signed: its statement.
-        now: the same names with what is the case now; what is left out is not compared.
-        verdict: of the gate now; None leaves it out.
-    """
+    """Say what has changed since a statement was signed; what `now` leaves out is not compared."""
     for name, what in BOUND.items():
         if name in LATER and name not in signed:
             continue

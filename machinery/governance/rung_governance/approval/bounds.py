@@ -17,12 +17,7 @@ Bound = Mapping[str, Any]  # group, figure, greatest_difference; also class and 
 
 
 def group_violations(bounds: Sequence[Bound], report: Mapping[str, Any]) -> Iterator[str]:
-    """List what the plan forbids, and what it bounds and nothing is known of.
-
-    Args:
-        bounds: `fairness` of the plan.
-        report: as reports/fairness.json.
-    """
+    """List what the plan forbids, and what it bounds and nothing is known of."""
     for bound in bounds:
         group, most = bound["group"], bound["greatest_difference"]
         yield from _unknown_classes(bound, report)
@@ -141,17 +136,11 @@ NEEDS_A_PLAN = "that needs another plan, approved, before the version"
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a version.
+    """What is known of a version."""
 
-    Attributes:
-        parameters: what params.toml held, by `table.name`, as text.
-        features: names of its features.
-        columns: columns that its features read.
-    """
-
-    parameters: Mapping[str, str]
-    features: frozenset[str]
-    columns: frozenset[str]
+    parameters: Mapping[str, str]  # what params.toml held, by `table.name`, as text
+    features: frozenset[str]  # names of its features
+    columns: frozenset[str]  # columns that its features read
 
 
 def violations(

@@ -25,42 +25,23 @@ from rung_ops.release import state
 from rung_ops.system import locks
 
 REFUSALS = (
-    *(
-        BundleError,
-        SettingsError,
-        state.ChangeRefusedError,
-        state.StateError,
-        locks.LockTimeoutError,
-        AuditKeyError,
-        keyless.CandidateError,
-        OSError,
-    ),
+    *(BundleError, SettingsError, state.ChangeRefusedError, state.StateError),
+    *(locks.LockTimeoutError, AuditKeyError, keyless.CandidateError, OSError),
 )
 
 
 def to_the_shadow(folder: Path, release: str, by: str) -> str:
-    """Put a candidate that passed the gate into the shadow; return where it is now.
-
-    Raises:
-        state.ChangeRefusedError: the gate refuses it, or it answers already.
-        keys.AuditKeyError: the audit log could not be signed, and `poe promote` relies on it.
-        BundleError, SettingsError: it must not be used.
-    """
+    """Put a candidate that passed the gate into the shadow; return where it is now."""
     keys.private_key()
     before = state.read(folder)
     audit.require_signature(folder)
     manifest = bundle.read_manifest(release_deploy.install(folder, release, without_keys))
     if release == before.serving:
         raise state.ChangeRefusedError(f"{release} answers already.")
-    if reasons := list(
-        release_deploy.gate_objections(manifest, before, gate_rules.verdict_file(), awaited=True)
-    ):
-        raise state.ChangeRefusedError("\n- ".join(["the gate refuses it.", *reasons]))
+    objections = release_deploy.gate_objections(manifest, before, awaited=True)
+    gate_record.refuse("the gate refuses it.", objections)
     _refuse_withdrawn(folder, manifest)
-    if reasons := rejudged(manifest):
-        raise state.ChangeRefusedError(
-            "\n- ".join(["it is not what was recorded and judged.", *reasons])
-        )
+    gate_record.refuse("it is not what was recorded and judged.", rejudged(manifest))
     refuse_another_model(release_folders.bundle(folder, release))
     answers = f"`uv run poe promote {manifest['version']}` lets it answer, when it is approved."
     now = before
@@ -82,11 +63,7 @@ def without_keys(path: Path) -> None:
 
 
 def rejudged(manifest: Mapping[str, Any]) -> list[str]:
-    """Run the gate again on the version of a release; list what differs and what speaks against it.
-
-    Raises:
-        state.ChangeRefusedError: the registry or the rules cannot be used.
-    """
+    """Run the gate again on the version of a release; list what differs and what speaks against it."""
     from rung_governance.approval import rejudge  # brings MLflow, which takes seconds
     from rung_ops.tracking import registry
 
@@ -97,17 +74,10 @@ def rejudged(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def refuse_another_model(release: Path) -> None:
-    """Refuse a release whose served model is not the export of its version's model.
-
-    Raises:
-        state.ChangeRefusedError: it is another one, or cannot be compared.
-        BundleError: the release is not as it was signed.
-    """
+    """Refuse a release whose served model is not the export of its version's model."""
     compared = "rung_governance.approval.served_model:differences"
-    if reasons := keyless.call(compared, str(release), raises=(BundleError,)):
-        raise state.ChangeRefusedError(
-            "\n- ".join(["it does not serve the model of its version.", *reasons])
-        )
+    reasons = keyless.call(compared, str(release), raises=(BundleError,))
+    gate_record.refuse("it does not serve the model of its version.", reasons)
 
 
 def _refuse_withdrawn(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -136,8 +106,7 @@ def main(environment: str, release: str | None) -> int:
     except BundleError:
         pass  # rung_ops.release.deploy says what is wrong with it
     with audit.signed_with_warnings(folder):
-        code = release_deploy.main([environment, *filter(None, [release])])
-    return code
+        return release_deploy.main([environment, *filter(None, [release])])
 
 
 def _to_production(folder: Path, named: str | None) -> int:

@@ -75,33 +75,21 @@ FIELDS = f"%H%x1f{PERSONS}%x1f%(trailers:key=Co-authored-by,valueonly,separator=
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit that made a version.
+    """A commit that made a version."""
 
-    Attributes:
-        id: its hash.
-        people: author, committer, co-authors and signer, without the autopilot.
-        signed: whether a key of governance/allowed_signers has signed it.
-        odd: files that it changed as the autopilot, which never changes such.
-    """
-
-    id: str
-    people: tuple[str, ...]
-    signed: bool
-    odd: tuple[str, ...] = ()
+    id: str  # its hash
+    people: tuple[str, ...]  # author, committer, co-authors and signer, without the autopilot
+    signed: bool  # whether a key of governance/allowed_signers has signed it
+    odd: tuple[str, ...] = ()  # files that it changed as the autopilot, which never changes such
 
 
 def commits(commit: str, approved: Iterable[str] = (), root: Path | None = None) -> list[Commit]:
-    """List the commits that made a version.
-
-    Args:
-        commit: that the version was made from.
-        approved: commits of other versions that were approved.
-        root: the model's folder.
+    """List the commits that made a version, since those of other versions that were approved.
 
     Raises:
         MissingFactError: git does not know the commit, or knows only the end of the history.
     """
-    root = current().root if root is None else root
+    root = root or current().root
     if _git(root, "rev-parse", "--is-shallow-repository").strip() == "true":
         raise MissingFactError(
             "the clone is shallow, so who developed it is unknown: `git fetch --unshallow`"
@@ -114,36 +102,21 @@ def commits(commit: str, approved: Iterable[str] = (), root: Path | None = None)
 
 
 def _listed(root: Path, commit: str, before: list[str]) -> Iterator[Commit]:
-    shared = os.path.relpath(current().repository, root)
-    paths = (
-        [*OWN, *(f"{shared}/{each}" for each in SHARED)]
-        if root == current().root
-        else [*OWN, *SHARED]
-    )
+    shared = os.path.relpath(current().repository, root) if root == current().root else "."
     log = _git(
         root,
         *("-c", f"gpg.ssh.allowedSignersFile={signatures.signers_file(root)}"),
         *(word for setting in SETTINGS for word in ("-c", setting)),
-        *(
-            "log",
-            "--full-history",
-            "--encoding=UTF-8",
-            f"--format={FIELDS}%x1f%G?%x1f%GS%x1d",
-            commit,
-        ),
-        *(f"^{each}" for each in before),
-        *("--", *paths),
+        *("log", "--full-history", "--encoding=UTF-8"),
+        *(f"--format={FIELDS}%x1f%G?%x1f%GS%x1d", commit, *(f"^{each}" for each in before)),
+        *("--", *OWN, *(f"{shared}/{each}" for each in SHARED)),
     )
     for text in filter(None, (each.strip("\n") for each in log.split("\x1d"))):
         identity, author, *persons, others, state, signer = text.split("\x1f")
         named = [author, *persons, *others.split("\x1e"), *([signer] if state == GOOD else [])]
-        machine = bool(marks(author) & AUTOPILOT)
-        yield Commit(
-            identity,
-            tuple(dict.fromkeys(p for p in named if p and not marks(p) & AUTOPILOT)),
-            state == GOOD,
-            tuple(_odd(root, identity)) if machine else (),
-        )
+        people = dict.fromkeys(each for each in named if each and not marks(each) & AUTOPILOT)
+        odd = _odd(root, identity) if marks(author) & AUTOPILOT else ()
+        yield Commit(identity, tuple(people), state == GOOD, tuple(odd))
 
 
 def _odd(root: Path, commit: str) -> Iterator[str]:

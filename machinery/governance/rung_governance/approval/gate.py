@@ -1,11 +1,8 @@
 """The gate under governance: champion, change control plan and validation (`poe gate`).
 
-A version passes if its figures beat the champion's, it keeps to the plan, and a person other than its
-author has approved it. A version that lacks only the approval is refused, but may be released and
-tried in the shadow, where it answers no requests.
-
-A candidate computes its own figures, in score() of its model.py. So figures with standard names are
-computed again here; a custom figure is believed, and only decides if the plan bounds it: read its code.
+A version that lacks only the approval is refused, but may be released and tried in the shadow, where
+it answers no requests. A candidate computes its own figures, in score() of its model.py: those with
+standard names are computed again here; a custom figure only decides if the plan bounds it.
 """
 
 import dataclasses
@@ -45,11 +42,7 @@ REFITTED = (
 
 
 def of_version(version: ModelVersion) -> Facts:
-    """Tell what the plan bounds of a version, from its run and its source as it was.
-
-    Raises:
-        MissingFactError: the registry, git or the source do not tell it.
-    """
+    """Tell what the plan bounds of a version, from its run and its source as it was."""
     with tempfile.TemporaryDirectory() as folder:
         artifacts = Path(folder)
         try:
@@ -59,11 +52,7 @@ def of_version(version: ModelVersion) -> Facts:
             expressions = source_import.features_of(judged, contract.package())
             rows = pl.read_parquet(current().test).head(TRIED_ROWS)
             features = rows.select(expressions).columns
-        except (
-            ReleaseError,
-            bundle.BundleError,
-            pl.exceptions.PolarsError,
-        ) as error:
+        except (ReleaseError, bundle.BundleError, pl.exceptions.PolarsError) as error:
             raise MissingFactError(
                 f"the features of version {version.version} are not known: {error}"
             ) from error
@@ -75,11 +64,7 @@ def of_version(version: ModelVersion) -> Facts:
 
 
 def parameters_of(run: str) -> dict[str, str]:
-    """Read what params.toml held at a run.
-
-    Raises:
-        MissingFactError: the registry does not know the run.
-    """
+    """Read what params.toml held at a run."""
     try:
         return dict(registry.client().get_run(run).data.params)
     except registry.MlflowException as error:
@@ -117,20 +102,12 @@ REL, ABS = 1e-6, 1e-9  # by which the same figure may differ, computed in anothe
 Figure = Callable[[np.ndarray, np.ndarray], Any]
 
 
-def _log_loss(truth: np.ndarray, predicted: np.ndarray) -> Any:
-    return metrics.log_loss(truth, predicted, labels=[0, 1])
-
-
-def _brier(truth: np.ndarray, predicted: np.ndarray) -> Any:
-    return np.mean((predicted - truth) ** 2)
-
-
 FIGURES: dict[str, Figure] = {
     "auc": metrics.roc_auc_score,
     "roc_auc": metrics.roc_auc_score,
     "average_precision": metrics.average_precision_score,
-    "log_loss": _log_loss,
-    "brier": _brier,
+    "log_loss": lambda truth, predicted: metrics.log_loss(truth, predicted, labels=[0, 1]),
+    "brier": lambda truth, predicted: np.mean((predicted - truth) ** 2),
     "mae": metrics.mean_absolute_error,
     "rmse": metrics.root_mean_squared_error,
     "r2": metrics.r2_score,
@@ -193,13 +170,7 @@ def misnamed_figures(
 def unbounded_figure(
     deciding: str, bounds: Collection[str], kind: Kind = ONE_NUMBER
 ) -> Iterator[str]:
-    """Say that a custom figure decides without a bound of the plan.
-
-    Args:
-        deciding: the metric that decides; empty if none was computed.
-        bounds: names of the figures that the plan bounds.
-        kind: of the target.
-    """
+    """Say that a custom figure decides without a bound of the plan."""
     standard = _standard_figures(kind)
     if deciding and deciding not in standard and deciding not in bounds:
         yield (
@@ -212,14 +183,7 @@ PLAN = "plan"  # of the figures: which plan it was, by its hash
 
 
 def verdict(named: str = registry.CHALLENGER) -> Verdict:
-    """Judge a version.
-
-    Args:
-        named: its number or alias.
-
-    Raises:
-        gate_rules.BadRules: ops/gate.toml cannot be applied.
-    """
+    """Judge a version."""
     result = production_gate.verdict(named)
     if not result.challenger:
         return result
@@ -238,36 +202,33 @@ def _compared_with_plan(result: Verdict, version: ModelVersion) -> Verdict:
     try:
         limits, settings = plan.bounds(), params()
         # Of the gate's rows, whichever run the reports here are of.
-        rows, predicted = (
-            pl.read_parquet(current().test),
-            versions.predictions(version, current().test),
-        )
+        rows = pl.read_parquet(current().test)
+        predicted = versions.predictions(version, current().test)
         facts = of_version(version)
         answers = rows.with_columns(pl.Series("predicted", predicted))
         groups = fairness.assess(answers, group_check.at_threshold(limits, settings))
-        outside = bounds.violations(
-            limits,
-            facts,
-            _champion(result),
-            _figures(result.figures["scores"]),
-            groups,
-        )
-        outside += group_check.threshold_problems(limits, settings, groups)
+        scores = result.figures["scores"]
+        before = scores.get("champion", {})
+        figures = {name: (it, before.get(name)) for name, it in scores["challenger"].items()}
+        outside = [
+            *bounds.violations(limits, facts, _champion(result), figures, groups),
+            *group_check.threshold_problems(limits, settings, groups),
+        ]
     except (PlanError, MissingFactError, UnknownGroupError, VersionError) as error:
         return result.with_reasons([str(error)])
     notes = group_check.unjudged(groups, limits)
-    figures = result.figures | {PLAN: plan.digest()}
+    judged_by = result.figures | {PLAN: plan.digest()}
     if allowed := bounds.unmeasured(limits.fairness, groups)[0]:
-        figures[signed_approval.UNMEASURED] = allowed
-    judged = dataclasses.replace(result, figures=figures, notes=result.notes + notes)
+        judged_by[signed_approval.UNMEASURED] = allowed
+    judged = dataclasses.replace(result, figures=judged_by, notes=result.notes + notes)
     bounded, kind = [each["figure"] for each in limits.performance], estimator.kind()
-    false = [
-        *other_settings(settings, facts.parameters),
-        *misnamed_figures(contract.score, estimator.truth(rows), predicted, kind),
-        *unbounded_figure(result.figures.get("metric", ""), bounded, kind),
-    ]
     return judged.with_reasons(
-        [*false, *(f"outside of the change control plan: {each}" for each in outside)]
+        [
+            *other_settings(settings, facts.parameters),
+            *misnamed_figures(contract.score, estimator.truth(rows), predicted, kind),
+            *unbounded_figure(result.figures.get("metric", ""), bounded, kind),
+            *(f"outside of the change control plan: {each}" for each in outside),
+        ]
     )
 
 
@@ -283,10 +244,6 @@ def other_settings(settings: Mapping[str, Any], recorded: Mapping[str, str]) -> 
     """Say which settings that judge a version are not those that it was made with.
 
     Its approval binds its params.toml, so that today's must not judge it by others.
-
-    Args:
-        settings: content of params.toml.
-        recorded: what params.toml held at its run, by `table.name`, as text.
     """
     judging = record_run.parameters(signed_approval.judging_settings(settings))
     tables = tuple(f"{name}." for name in ("score", "fairness"))
@@ -306,8 +263,3 @@ def _champion(result: Verdict) -> bounds.Facts | None:
         return None
     parameters = parameters_of(result.champion.get("run_id", ""))
     return bounds.Facts(parameters, frozenset(), frozenset())
-
-
-def _figures(scores: dict[str, dict[str, Any]]) -> dict[str, tuple[Any, Any]]:
-    champion = scores.get("champion", {})
-    return {name: (value, champion.get(name)) for name, value in scores["challenger"].items()}

@@ -5,13 +5,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rung_governance.approval import bound_facts, plan, signed_approval, validation
 from rung_governance.approval.plan import PlanError
-from rung_governance.approval.signed_log import WITHDRAWN
+from rung_governance.approval.signed_log import WITHDRAWN, details
 from rung_ops.gate import rules
 from rung_ops.release import state
 from rung_ops.release.state import State
@@ -20,18 +20,7 @@ JUDGED = "judged"
 
 
 def note(folder: Path, manifest: Mapping[str, Any], by: str, verdict: Path) -> None:
-    """Write the gate's verdict on a release into the audit log; it must be about that release.
-
-    Args:
-        folder: the environment's.
-        manifest: of the release, whose served model is the version's.
-        by: who deploys it.
-        verdict: the file that the gate wrote.
-
-    Raises:
-        state.ChangeRefusedError: it was not judged by the change control plan.
-        OSError, locks.LockTimeoutError, state.StateError: the line could not be written.
-    """
+    """Write the gate's verdict on a release into the audit log; it must be about that release."""
     content = verdict.read_bytes()
     data = json.loads(content)
     figures = data["figures"]
@@ -84,15 +73,25 @@ def withdrawals(folder: Path, version: validation.Version) -> Iterator[str]:
     path = validation.approval_path(version)
     if not path.is_file():
         return
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = bound_facts.file_hash(path)
     for event in state.events(folder):
         if event["event"] == WITHDRAWN and event["detail"].get("approval") == digest:
             yield f"the audit log says that its approval was withdrawn at {event['at']}"
 
 
+def lapsed(folder: Path, version: validation.Version) -> list[str]:
+    """Say why a version that answers, or did, is not approved any more."""
+    objections = validation.objections(version, answered=True)
+    return list(dict.fromkeys([*objections, *withdrawals(folder, version)]))
+
+
+def refuse(what: str, reasons: Iterable[str]) -> None:
+    """Raise state.ChangeRefusedError if there are reasons."""
+    if unique := dict.fromkeys(reasons):
+        raise state.ChangeRefusedError("\n- ".join([what, *unique]))
+
+
 def last(folder: Path, release: str) -> dict[str, Any] | None:
     """Find the last verdict on a release."""
-    for event in reversed(state.events(folder)):
-        if event["event"] == JUDGED and event["detail"].get("release") == release:
-            return dict(event["detail"])
-    return None
+    verdicts = details(state.events(folder), JUDGED)
+    return next((each for each in reversed(verdicts) if each.get("release") == release), None)

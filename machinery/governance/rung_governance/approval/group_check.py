@@ -40,13 +40,7 @@ def at_threshold(limits: Bounds, settings: Mapping[str, Any]) -> dict[str, Any]:
 def threshold_problems(
     limits: Bounds, settings: Mapping[str, Any], report: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Say how the threshold at which groups are compared is not the one of the plan.
-
-    Args:
-        limits: of the plan.
-        settings: content of params.toml.
-        report: as reports/fairness.json.
-    """
+    """Say how the threshold at which groups are compared is not the one of the plan."""
     yield from threshold_settings(limits, settings, str(report.get("task")))
     threshold = limits.decision_threshold
     if report.get("task") == "classification" and threshold is not None:
@@ -58,13 +52,7 @@ def threshold_problems(
 
 
 def threshold_settings(limits: Bounds, settings: Mapping[str, Any], task: str) -> Iterator[str]:
-    """Say how params.toml and the plan decide at two thresholds; it takes no model.
-
-    Args:
-        limits: of the plan.
-        settings: content of params.toml.
-        task: as reports/fairness.json names it.
-    """
+    """Say how params.toml and the plan decide at two thresholds; it takes no model."""
     if task == MULTICLASS:
         yield from _thresholds_of_classes(limits, settings)
     if task != "classification":
@@ -93,12 +81,7 @@ def _thresholds_of_classes(limits: Bounds, settings: Mapping[str, Any]) -> Itera
 
 
 def unjudged(report: Mapping[str, Any], limits: Bounds | None = None) -> list[str]:
-    """Name the groups that are too small to judge, and the figures without a difference.
-
-    Args:
-        report: as reports/fairness.json.
-        limits: of the plan; None if there is none.
-    """
+    """Name the groups that are too small to judge, and the figures without a difference."""
     least, unknown = report.get("smallest_group"), report.get("not_measured") or {}
     small = [
         f"fairness: {column} {name} ({counted(rows, 'row')}) is not judged: fewer "
@@ -132,8 +115,7 @@ def _task() -> str:
 
 @verb("rung-ops fairness-check")
 @click.option(
-    "--before-training",
-    "is_before",
+    *("--before-training", "is_before"),
     is_flag=True,
     help="compare the threshold in params.toml alone, which takes no model",
 )
@@ -145,9 +127,8 @@ def main(is_before: bool) -> int:
             print(f"outside of the change control plan: {problem}", file=sys.stderr)
         return 1 if problems else 0
     if not fairness_file().is_file():
-        print(
-            f"{shown(fairness_file())} is missing: `uv run poe pipeline` makes it.", file=sys.stderr
-        )
+        missing = f"{shown(fairness_file())} is missing: `uv run poe pipeline` makes it."
+        print(missing, file=sys.stderr)
         return 1
     report = json.loads(fairness_file().read_text(encoding="utf-8"))
     if not plan.path().is_file():

@@ -14,6 +14,12 @@ from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import key_names
 
+VARIABLE = key_names.AUDIT
+
+
+class AuditKeyError(OpsError):
+    """A key of the audit log is missing or invalid."""
+
 
 def private_key_file() -> Path:
     """Return the path of the private key that signs the audit log."""
@@ -25,30 +31,17 @@ def public_key_file() -> Path:
     return current().repository / "governance/audit.pub"
 
 
-VARIABLE = key_names.AUDIT
-
-
-class AuditKeyError(OpsError):
-    """A key of the audit log is missing or invalid."""
-
-
 def private_key() -> ec.EllipticCurvePrivateKey:
-    """Read the key that signs the audit log: the variable AUDIT_PRIVATE_KEY, or .keys/audit.pem.
-
-    Raises:
-        AuditKeyError: it is missing, or is not an EC P-256 key.
-    """
-    text = key_names.key_from(VARIABLE)
-    if not text and not private_key_file().is_file():
+    """Read the key that signs the audit log: the variable AUDIT_PRIVATE_KEY, or .keys/audit.pem."""
+    text, file = key_names.key_from(VARIABLE), private_key_file()
+    if not text and not file.is_file():
         raise AuditKeyError(
-            f"there is no key to sign it with: set {VARIABLE} to the text of {shown(private_key_file())}, "
-            "which `uv run poe keys --audit` makes"
+            f"there is no key to sign it with: set {VARIABLE} to the text of {shown(file)}, which "
+            "`uv run poe keys --audit` makes"
         )
-    where = VARIABLE if text else shown(private_key_file())
+    where = VARIABLE if text else shown(file)
     try:
-        key = serialization.load_pem_private_key(
-            text or private_key_file().read_bytes(), password=None
-        )
+        key = serialization.load_pem_private_key(text or file.read_bytes(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise AuditKeyError(
             f"{where} is not the PEM text of a private key without a password"
@@ -59,24 +52,19 @@ def private_key() -> ec.EllipticCurvePrivateKey:
 
 
 def public_key() -> ec.EllipticCurvePublicKey:
-    """Read the key that the audit log is verified with, governance/audit.pub.
-
-    Raises:
-        AuditKeyError: it is missing, or is not an EC P-256 key.
-    """
-    if not public_key_file().is_file():
+    """Read the key that the audit log is verified with, governance/audit.pub."""
+    file = public_key_file()
+    if not file.is_file():
         raise AuditKeyError(
-            f"{shown(public_key_file())} is missing, so nothing can be verified: `uv run poe keys --audit` "
-            "makes the pair; commit this file"
+            f"{shown(file)} is missing, so nothing can be verified: `uv run poe keys --audit` makes "
+            "the pair; commit this file"
         )
     try:
-        key = serialization.load_pem_public_key(public_key_file().read_bytes())
+        key = serialization.load_pem_public_key(file.read_bytes())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise AuditKeyError(
-            f"{shown(public_key_file())} is not the PEM text of a public key"
-        ) from error
+        raise AuditKeyError(f"{shown(file)} is not the PEM text of a public key") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
-        raise AuditKeyError(f"{shown(public_key_file())} is not an EC P-256 key")
+        raise AuditKeyError(f"{shown(file)} is not an EC P-256 key")
     return key
 
 
@@ -87,23 +75,20 @@ def main(audit: bool) -> int:
     from rung_ops.release import signing
 
     code = 1 if audit else signing.create_keys([])
+    private, public = private_key_file(), public_key_file()
     try:
-        signing.make_pair(private_key_file(), public_key_file())
+        signing.make_pair(private, public)
     except FileExistsError as error:
         print(
             f"{shown(Path(str(error)))} is there already, and was left alone: what was signed with "
             "it could not be verified with another. To change keys on purpose, verify the log "
-            f"(`uv run poe audit-log`), keep a copy of it with {shown(public_key_file())}, and move the keys "
+            f"(`uv run poe audit-log`), keep a copy of it with {shown(public)}, and move the keys "
             "and the anchors away.",
             file=sys.stderr,
         )
         return code
-    print(f"{shown(private_key_file())} signs the audit log: keep it secret; git ignores it")
-    print(f"{shown(public_key_file())} verifies the audit log: commit it")
-    print(
-        f"where the service runs and in CI: the text of {shown(private_key_file())} as {VARIABLE}"
-    )
-    print(
-        f"where it has to be one line: `{key_names.ONE_LINE.format(path=shown(private_key_file()))}`"
-    )
+    print(f"{shown(private)} signs the audit log: keep it secret; git ignores it")
+    print(f"{shown(public)} verifies the audit log: commit it")
+    print(f"where the service runs and in CI: the text of {shown(private)} as {VARIABLE}")
+    print(f"where it has to be one line: `{key_names.ONE_LINE.format(path=shown(private))}`")
     return 0

@@ -15,7 +15,6 @@ from rung_ops.command import Verb, verb
 from rung_ops.errors import OpsError
 from rung_ops.project import release_folders
 from rung_ops.release import history, state
-from rung_ops.system import locks
 
 FIELDS = ("by", "reason")
 # Characters: an override names a decision and says why; it must not become a file on a person.
@@ -27,23 +26,12 @@ class IncompleteError(OpsError):
 
 
 def switch_off(folder: Path, by: str, reason: str) -> list[str]:
-    """Refuse every prediction of an environment from now on.
-
-    Returns:
-        Why the audit log could not be signed; empty when it was. The stop holds in any case.
-
-    Raises:
-        OSError, locks.LockTimeoutError, state.StateError: it could not be written.
-    """
+    """Refuse every prediction of an environment from now on; return why the log was not signed."""
     return write_stop(folder, by, reason)[1]
 
 
 def write_stop(folder: Path, by: str, reason: str) -> tuple[str, list[str]]:
-    """Do what switch_off() does; return also the hash of the stop's line.
-
-    Raises:
-        OSError, locks.LockTimeoutError, state.StateError: it could not be written.
-    """
+    """Do what switch_off() does; return the hash of the stop's line, too. The stop needs no key."""
     try:
         state.read(folder)
     except state.StateError:
@@ -66,7 +54,7 @@ def stopped_by(folder: Path) -> set[str]:
 
 
 def switch_on(folder: Path, by: str, reason: str) -> list[str]:
-    """Predict again; returns and raises as switch_off().
+    """Predict again; return why the log was not signed.
 
     Raises:
         audit.UnsignedLogError: the log could not be signed, so that no service would follow it.
@@ -83,7 +71,7 @@ def switch_on(folder: Path, by: str, reason: str) -> list[str]:
 
 
 def complete(fields: Any, names: tuple[str, ...]) -> dict[str, str]:
-    """Take the named texts out of a JSON object, each there and filled in.
+    """Take the named texts out of a JSON object.
 
     Raises:
         IncompleteError: it is not an object, or a field is missing, empty, too long or unknown.
@@ -108,17 +96,32 @@ def complete(fields: Any, names: tuple[str, ...]) -> dict[str, str]:
     return {name: fields[name].strip() for name in names}
 
 
-def _verb(name: str, act: Callable[[Path, str, str], list[str]], summary: str) -> Verb:
+def _verb(name: str, act: Callable[..., list[str]], summary: str) -> Verb:
     @verb(f"poe {name}", help=summary)
-    @click.argument(
-        "environment",
-        default=release_folders.PRODUCTION,
-        type=click.Choice(release_folders.ENVIRONMENTS),
-    )
+    @audit.ENVIRONMENT
     @click.option("--by", required=True, help="your name")
     @click.option("--reason", required=True, help="why, in a sentence")
     def run(environment: str, by: str, reason: str) -> int:
-        return _switch(name, act, release_folders.environment(environment), by, reason)
+        folder = release_folders.environment(environment)
+        try:
+            problems = act(folder, **complete({"by": by, "reason": reason}, FIELDS))
+        except (IncompleteError, state.ChangeRefusedError) as error:
+            print(error, file=sys.stderr)
+            return 1
+        except audit.UNWRITABLE as error:
+            print(f"`poe {name}` could not be done: {error}", file=sys.stderr)
+            print("To stop the model anyway, end the process of the service.", file=sys.stderr)
+            return 1
+        for problem in problems:
+            print(problem, file=sys.stderr)
+        print(
+            f"{folder.name} is stopped: every request is refused, with the reason, until "
+            f"`uv run poe resume`. A running service notices within a second."
+            if state.read(folder).stopped
+            else f"{folder.name} answers again."
+        )
+        _note_at_the_witness(folder)
+        return 0
 
     return run
 
@@ -127,38 +130,9 @@ stop = _verb("stop", switch_off, "Switch the model off, with a reason.")
 resume = _verb("resume", switch_on, "Switch the model on again, with a reason.")
 
 
-def _switch(
-    name: str, act: Callable[[Path, str, str], list[str]], folder: Path, by: str, reason: str
-) -> int:
-    """Switch the model from the command line; return the exit code."""
-    try:
-        fields = complete({"by": by, "reason": reason}, FIELDS)
-        problems = act(folder, fields["by"], fields["reason"])
-    except (IncompleteError, state.ChangeRefusedError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except (OSError, locks.LockTimeoutError, state.StateError) as error:
-        print(f"`poe {name}` could not be done: {error}", file=sys.stderr)
-        print("To stop the model anyway, end the process of the service.", file=sys.stderr)
-        return 1
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    stopped = state.read(folder).stopped
-    print(
-        f"{folder.name} is stopped: every request is refused, with the reason, until "
-        f"`uv run poe resume`. A running service notices within a second."
-        if stopped
-        else f"{folder.name} answers again."
-    )
-    _note_at_the_witness(folder)
-    return 0
-
-
 def _note_at_the_witness(folder: Path) -> None:
     """Note the line at the remote, so that old files that are put in its place are found."""
-    from rung_governance.approval import (
-        witness,  # reads the plan: more than a service has to import
-    )
+    from rung_governance.approval import witness  # reads the plan, which no service imports
 
     try:
         problem = witness.note(folder, release_folders.person())

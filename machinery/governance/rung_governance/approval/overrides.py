@@ -6,72 +6,39 @@ override without a prediction is reported.
 
 import json
 import threading
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from rung_governance.approval import audit
-from rung_governance.approval.kill_switch import complete
 from rung_ops import prediction_log
 from rung_ops.release import history, state
 from rung_ops.system import atomic
 from rung_ops.system.printable import printable
 
 OVERRIDE = "override"
+# The id of the prediction, as the service answered it, and what is done now, by whom and why.
+FIELDS = ("id", "decision", "by", "reason")
 
 
-@dataclass(frozen=True)
-class Override:
-    """What a person decided instead.
-
-    Attributes:
-        id: of the prediction, as the service answered it.
-        decision: what is done now, in the words of the office that decides.
-        by: the person.
-        reason: why.
-    """
-
-    id: str
-    decision: str
-    by: str
-    reason: str
-
-
-def record(folder: Path, made: Override) -> list[str]:
-    """Write an override into the audit log; returns and raises as audit.record()."""
-    return audit.record(
-        folder, OVERRIDE, made.by, id=made.id, decision=made.decision, reason=made.reason
-    )
-
-
-def override_decision(fields: Any) -> Override:
-    """Make an override of what was sent.
-
-    Raises:
-        kill_switch.IncompleteError: a field is missing, empty, too long or unknown.
-    """
-    return Override(**complete(fields, ("id", "decision", "by", "reason")))
+def record(folder: Path, made: Mapping[str, Any]) -> list[str]:
+    """Write an override, an object with FIELDS, into the audit log; as audit.record()."""
+    return audit.record(folder, OVERRIDE, **made)
 
 
 class Overrides:
     """Finds the overrides of a prediction; reads of the audit log only what is new."""
 
     def __init__(self, folder: Path) -> None:
-        """Look into the audit log of an environment's folder."""
         self._path = folder / state.HISTORY
         self._read = 0
         self._found: dict[str, list[dict[str, Any]]] = {}
         self._lock = threading.Lock()
 
     def of(self, prediction: str) -> list[dict[str, Any]]:
-        """List the overrides of a prediction, the one that counts last.
-
-        Returns:
-            Objects with at, by, decision and reason.
-        """
+        """List at, by, decision and reason of a prediction's overrides, the one that counts last."""
         with self._lock:
             self._catch_up()
             return list(self._found.get(prediction, ()))
@@ -92,24 +59,16 @@ class Overrides:
         new = history.content(self._path, self._read)
         end = new.rfind(b"\n") + 1
         self._read += end
-        for line in new[:end].splitlines():
-            self._take(line)
-
-    def _take(self, line: bytes) -> None:
-        try:
-            event = json.loads(line)
-            if event["event"] != OVERRIDE:
-                return
+        for line in new[:end].splitlines(keepends=True):
+            # Of a line that is no event, `poe audit-log` says what is wrong.
+            event = history.event_of(line) if b'"event":"override"' in line else None
+            if event is None or event["event"] != OVERRIDE:
+                continue
             detail = event["detail"]
-            entry = {
-                "at": event["at"],
-                "by": event["by"],
-                "decision": detail["decision"],
-                "reason": detail["reason"],
-            }
-            self._found.setdefault(detail["id"], []).append(entry)
-        except (ValueError, KeyError, TypeError):
-            return  # `poe audit-log` says what is wrong with such a line
+            if {"id", "decision", "reason"} <= detail.keys():
+                said = {name: detail[name] for name in ("decision", "reason")}
+                entry = {"at": event["at"], "by": event["by"], **said}
+                self._found.setdefault(str(detail["id"]), []).append(entry)
 
 
 NAMED = 3  # ids that a message lists
@@ -117,15 +76,7 @@ ERASED = "erased_overrides.json"  # beside an environment's log
 
 
 def unlogged(folder: Path, ids: Iterable[str]) -> str:
-    """Name the overrides whose prediction the log of an environment does not have.
-
-    Args:
-        folder: the environment's.
-        ids: of the predictions that were overruled.
-
-    Returns:
-        A sentence; empty where all are logged, or where no log is here.
-    """
+    """Say which overrides have no prediction in the log of an environment; empty without a log."""
     missing = not_logged(folder, ids)
     if not missing:
         return ""
@@ -152,13 +103,6 @@ def note_erased(folder: Path, ids: Iterable[str]) -> None:
     """Note which overruled predictions leave the log of an environment with a person's rows.
 
     Their ids stay in the audit log, so this says no more of anybody.
-
-    Args:
-        folder: the environment's.
-        ids: of predictions that were overruled; those that the log lacks are not noted.
-
-    Raises:
-        OSError: it cannot be written.
     """
     overruled = set(ids)
     missing = not_logged(folder, overruled)

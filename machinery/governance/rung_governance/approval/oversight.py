@@ -1,16 +1,15 @@
 """Human oversight through the service: override a prediction, stop the model, resume it.
 
-POST /override, GET /override/ID, POST /stop, POST /resume: JSON in and out. Each request needs the
-header `Authorization: Bearer TOKEN`. OPERATOR_TOKEN is a token that all operators share; `by` is then
-what the caller says. OPERATOR_TOKENS, as in `Olga Officer:TOKEN, Vera Valid:TOKEN`, replaces it: the
-token then identifies the person. Every action is in the audit log. Who may act, and when, stands in
-governance/oversight.md.
+POST /override, GET /override/ID, POST /stop, POST /resume, with `Authorization: Bearer TOKEN`: of
+OPERATOR_TOKEN, which all share so that `by` is what the caller says, or of OPERATOR_TOKENS, as in
+`Olga Officer:TOKEN, Vera Valid:TOKEN`, where the token identifies the person.
 """
 
 import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from rung_governance.approval import kill_switch, overrides
+from rung_governance.approval import audit, kill_switch, overrides
 from rung_governance.approval.audit import UnsignedLogError
 from rung_governance.approval.kill_switch import IncompleteError, complete
-from rung_governance.approval.overrides import Overrides, override_decision
+from rung_governance.approval.overrides import Overrides
 from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops.model import json_text
 from rung_ops.model.rows import Refusal
@@ -32,8 +31,7 @@ from rung_ops.project import release_folders
 from rung_ops.release import history, state
 from rung_ops.serving.service import Service
 from rung_ops.serving.state_reader import StateReader
-from rung_ops.system import key_names, locks, tokens
-from rung_ops.system.tokens import SHORTEST
+from rung_ops.system import key_names, tokens
 
 SHARED = key_names.OPERATOR
 NAMED = key_names.OPERATORS
@@ -41,15 +39,11 @@ ANYBODY = ""  # the holder of the shared token
 
 
 def from_environment() -> dict[bytes, str]:
-    """Read the tokens: holder by token; empty if there is none that is long enough.
-
-    Raises:
-        tokens.BadTokens: OPERATOR_TOKENS is not a list of names with tokens.
-    """
+    """Read the tokens: holder by token; empty if there is none that is long enough."""
     if listed := tokens.named(NAMED):
         return listed
     shared = os.environ.get(SHARED, "")
-    return {shared.encode(): ANYBODY} if len(shared) >= SHORTEST else {}
+    return {shared.encode(): ANYBODY} if len(shared) >= tokens.SHORTEST else {}
 
 
 LOG = logging.getLogger("service")
@@ -63,7 +57,6 @@ GONE = (
     "they were, and then resume."
 )
 UNREADABLE = (OSError, pl.exceptions.PolarsError)
-UNWRITABLE = (OSError, locks.LockTimeoutError, state.StateError)
 
 Answer = Callable[[Request], Awaitable[Any]]
 
@@ -97,26 +90,20 @@ class Oversight:
     """Does what people ask for, and writes it down before it says so."""
 
     def __init__(self, service: Service, folder: Path) -> None:
-        """Oversee a service.
-
-        Args:
-            service: that is stopped and resumed.
-            folder: of its environment, with state and audit log.
-        """
         self._service = service
         self._folder = folder
         self._overrides = Overrides(folder)
 
     async def override(self, request: Request) -> dict[str, Any]:
         """Record that a person decided otherwise than was predicted, or in spite of it."""
-        wanted = override_decision(await _sent(request))
-        if not await self._is_logged(wanted.id):
-            raise Refusal(404, f"The log has no prediction {wanted.id!r}: check the id.")
+        wanted = complete(await _sent(request), overrides.FIELDS)
+        if not await self._is_logged(wanted["id"]):
+            raise Refusal(404, f"The log has no prediction {wanted['id']!r}: check the id.")
         try:
             problems = await run_in_threadpool(overrides.record, self._folder, wanted)
-        except UNWRITABLE as error:
+        except audit.UNWRITABLE as error:
             raise Refusal(503, f"The override was not recorded: {error}", retry_after=5) from error
-        return _with_warning({"id": wanted.id, "recorded": True}, problems)
+        return _with_warning({"id": wanted["id"], "recorded": True}, problems)
 
     async def _is_logged(self, prediction: str) -> bool:
         """Look for a prediction in the log, which has it about a second after the answer."""
@@ -149,10 +136,9 @@ class Oversight:
         self._service.halt(stopped)
         LOG.warning("Stopped by %r: %r", by, reason)
         try:
-            line, problems = await run_in_threadpool(
-                kill_switch.write_stop, self._folder, by, reason
-            )
-        except UNWRITABLE as error:
+            write = partial(kill_switch.write_stop, self._folder, by, reason)
+            line, problems = await run_in_threadpool(write)
+        except audit.UNWRITABLE as error:
             raise Refusal(
                 500,
                 f"This process is stopped, but that could not be written down ({error}): it does "
@@ -173,9 +159,7 @@ class Oversight:
             stoppers |= await run_in_threadpool(kill_switch.stopped_by, self._folder)
             if person and person in stoppers:
                 raise Refusal(403, f"{person} stopped it: another person lets it go on.")
-            problems = await run_in_threadpool(
-                kill_switch.switch_on, self._folder, fields["by"], fields["reason"]
-            )
+            problems = await run_in_threadpool(kill_switch.switch_on, self._folder, **fields)
         except UnsignedLogError as error:
             raise Refusal(503, f"It is still stopped: {error}") from error
         except state.ChangeRefusedError as refused:
@@ -183,7 +167,7 @@ class Oversight:
                 raise Refusal(409, str(refused)) from refused
             refusal = refused
             problems = ["That it was stopped is written nowhere, and that it goes on neither."]
-        except UNWRITABLE as error:
+        except audit.UNWRITABLE as error:
             raise Refusal(503, f"It is still stopped: {error}", retry_after=5) from error
         self._service.end_halt()
         # Nothing else is switched on: it may have been stopped again in the meantime.

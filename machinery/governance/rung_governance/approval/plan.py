@@ -1,12 +1,11 @@
 """The change control plan and the monitoring plan, as the machinery reads them."""
 
-import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from rung_governance.approval.bound_facts import NO_TOUCH, REFUSE, REPORT, STOP, TOUCH
+from rung_governance.approval.bound_facts import NO_TOUCH, REFUSE, REPORT, STOP, TOUCH, file_hash
 from rung_governance.record_check import MOST_DAYS, check_record, read_schema
 from rung_ops.errors import SettingsError
 from rung_ops.model.predictors import CustomModelRefusedError
@@ -16,8 +15,6 @@ CHANGES = "change_control_plan"
 MONITORING = "monitoring_plan"
 NO_WITNESS = "none"  # in the place of the remote that keeps notes of the audit log
 VALID_DAYS = 365  # how long an approval holds where the plan does not say
-
-
 FILE = f"governance/{CHANGES}.yaml"
 
 
@@ -27,69 +24,48 @@ class PlanError(SettingsError):
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the change control plan allows.
+    """What the change control plan allows."""
 
-    Attributes:
-        parameters: bounds by name, as in `model.C`: least and most, or one_of.
-        unrestricted: patterns of parameters that may change freely.
-        approved: features that were approved.
-        may_be_left_out: those of them that may be missing.
-        may_be_added: further features that may be there.
-        never_read: columns that no feature may read.
-        performance: bounds of figures: figure, least, most, greatest_fall, greatest_rise.
-        fairness: bounds of differences: group, figure, greatest_difference; `class` where one is
-            meant, `may_be_unmeasured` where some may have too few rows.
-        decision_threshold: probability from which on the positive class counts as predicted; None
-            where the plan names none.
-    """
-
+    # bounds by name, as in `model.C`: least and most, or one_of
     parameters: dict[str, dict[str, Any]]
-    unrestricted: tuple[str, ...]
-    approved: frozenset[str]
-    may_be_left_out: frozenset[str]
-    may_be_added: frozenset[str]
-    never_read: frozenset[str]
+    unrestricted: tuple[str, ...]  # patterns of parameters that may change freely
+    approved: frozenset[str]  # features that were approved
+    may_be_left_out: frozenset[str]  # those of them that may be missing
+    may_be_added: frozenset[str]  # further features that may be there
+    never_read: frozenset[str]  # columns that no feature may read
+    # bounds of figures: figure, least, most, greatest_fall, greatest_rise
     performance: tuple[dict[str, Any], ...]
+    # bounds of differences: group, figure, greatest_difference; `class` where one is meant,
+    # `may_be_unmeasured` where some may have too few rows
     fairness: tuple[dict[str, Any], ...]
+    # probability from which on the positive class counts as predicted; None where the plan
+    # names none
     decision_threshold: float | None = None
 
 
 @dataclass(frozen=True)
 class ApprovalTerms:
-    """What the plan asks of an approval; a project without a plan has the defaults.
+    """What the plan asks of an approval; a project without a plan has the defaults."""
 
-    Attributes:
-        valid_for: how long it holds.
-        signed_commits: whether each commit that made the version has to be signed.
-        refuses_batch: whether an unapproved model scores no files; else it marks what it scores.
-        lapsed: what the service does when it expires or is withdrawn: stop or report.
-        hooks: what the service does where its hooks are not the approved ones: refuse or report.
-        needs_touch: whether a security key counts only where it was touched.
-        witness: the git remote that keeps notes of the audit log; none for no such notes.
-    """
-
-    valid_for: timedelta = timedelta(days=VALID_DAYS)
-    signed_commits: bool = False
+    valid_for: timedelta = timedelta(days=VALID_DAYS)  # how long it holds
+    signed_commits: bool = False  # whether each commit that made the version has to be signed
+    # whether an unapproved model scores no files; else it marks what it scores
     refuses_batch: bool = False
-    lapsed: str = STOP
+    lapsed: str = STOP  # what the service does when it expires or is withdrawn: stop or report
+    # what the service does where its hooks are not the approved ones: refuse or report
     hooks: str = REFUSE
-    needs_touch: bool = True
+    needs_touch: bool = True  # whether a security key counts only where it was touched
+    # the git remote that keeps notes of the audit log; none for no such notes
     witness: str = "origin"
 
 
 def path(root: Path | None = None) -> Path:
     """Name the file of the change control plan, which comes with rung 3."""
-    root = current().root if root is None else root
-    return root / "governance" / f"{CHANGES}.yaml"
+    return (root or current().root) / FILE
 
 
 def approval_terms(root: Path | None = None) -> ApprovalTerms:
-    """Read what the plan asks of an approval, whatever state the rest of it is in.
-
-    Raises:
-        PlanError: the plan cannot be read, or lets an approval hold for days that are none.
-    """
-    root = current().root if root is None else root
+    """Read what the plan asks of an approval, whatever state the rest of it is in."""
     terms = _written(root).get("approval", {})
     days, most = terms.get("valid_days", VALID_DAYS), MOST_DAYS["valid_days"]
     if not isinstance(days, int) or not 0 < days <= most:
@@ -106,26 +82,19 @@ def approval_terms(root: Path | None = None) -> ApprovalTerms:
 
 
 def bounds(root: Path | None = None) -> Bounds:
-    """Read the bounds of governance/change_control_plan.yaml.
-
-    Raises:
-        PlanError: it is missing, incomplete or out of date, or bounds a parameter twice.
-    """
-    root = current().root if root is None else root
+    """Read the bounds of governance/change_control_plan.yaml."""
     plan = _read(CHANGES, root)
     protocol = plan["protocol"]
     parameters: dict[str, dict[str, Any]] = {}
     for modification in plan["modifications"]:
         for name, bound in modification.get("parameters", {}).items():
             if name in parameters:
-                raise PlanError(f"governance/{CHANGES}.yaml bounds {name} twice: keep one of them")
+                raise PlanError(f"{FILE} bounds {name} twice: keep one of them")
             parameters[name] = bound
     judged = {entry["modification"] for entry in plan["impact"]}
     for modification in plan["modifications"]:
         if modification["id"] not in judged:
-            raise PlanError(
-                f"governance/{CHANGES}.yaml: `impact` says nothing of {modification['id']}"
-            )
+            raise PlanError(f"{FILE}: `impact` says nothing of {modification['id']}")
     return Bounds(
         parameters=parameters,
         unrestricted=tuple(protocol["unrestricted_parameters"]),
@@ -141,8 +110,7 @@ def bounds(root: Path | None = None) -> Bounds:
 
 def digest(root: Path | None = None) -> str:
     """Tell which change control plan it is: the SHA-256 of the file, in hexadecimal."""
-    root = current().root if root is None else root
-    return hashlib.sha256(path(root).read_bytes()).hexdigest()
+    return file_hash(path(root))
 
 
 def thresholds(root: Path | None = None) -> dict[str, dict[str, float]]:
@@ -156,7 +124,6 @@ def thresholds(root: Path | None = None) -> dict[str, dict[str, float]]:
     Raises:
         PlanError: it is missing or incomplete, or sets a threshold twice.
     """
-    root = current().root if root is None else root
     by_table: dict[str, dict[str, float]] = {}
     for metric in _read(MONITORING, root)["metrics"]:
         if "setting" not in metric:
@@ -170,7 +137,6 @@ def thresholds(root: Path | None = None) -> dict[str, dict[str, float]]:
 
 def owners(root: Path | None = None) -> dict[str, dict[str, str]]:
     """Tell who answers for a setting of the monitoring plan, and what is done: owner, action."""
-    root = current().root if root is None else root
     return {
         metric["setting"]: {"owner": metric["owner"], "action": metric["action"]}
         for metric in _read(MONITORING, root)["metrics"]
@@ -182,19 +148,19 @@ def _names(plan: dict[str, Any], key: str) -> frozenset[str]:
     return frozenset(name for each in plan["modifications"] for name in each.get(key, []))
 
 
-def _read(name: str, root: Path) -> dict[str, Any]:
-    file = root / "governance" / f"{name}.yaml"
+def _read(name: str, root: Path | None) -> dict[str, Any]:
+    root = root or current().root
+    file = root / f"governance/{name}.yaml"
     if not file.is_file():
         raise PlanError(f"governance/{name}.yaml is missing: nothing is allowed without it")
     # An outdated plan is better than no monitoring; readiness.warnings() reports it.
     review = name != MONITORING
-    faults = [str(each) for each in check_record(file, read_schema(name, root), root, review)]
-    if faults:
-        raise PlanError(" ".join(faults))
+    if faults := list(check_record(file, read_schema(name, root), root, review)):
+        raise PlanError(" ".join(map(str, faults)))
     return documents.record(file)
 
 
-def _written(root: Path) -> dict[str, Any]:
+def _written(root: Path | None) -> dict[str, Any]:
     """Read the change control plan unchecked; empty where it is missing."""
     try:
         return documents.record(path(root)) if path(root).is_file() else {}
@@ -203,13 +169,7 @@ def _written(root: Path) -> dict[str, Any]:
 
 
 def refuse_own_format(root: Path) -> None:
-    """Refuse a model that model.py reads and writes itself, unless the plan allows it.
-
-    Raises:
-        CustomModelRefusedError: the plan lacks `custom_model_format: {allowed: true, reason: ...}`,
-            or is missing.
-        PlanError: the plan cannot be read.
-    """
+    """Refuse a model that model.py reads and writes itself, unless the plan allows it."""
     entry = _written(root).get("custom_model_format")
     if not isinstance(entry, dict) or entry.get("allowed") is not True or not entry.get("reason"):
         raise CustomModelRefusedError(

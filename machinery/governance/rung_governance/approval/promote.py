@@ -1,14 +1,12 @@
 """The verb `poe promote VERSION`: an approved version leaves the shadow and answers everything.
 
-It needs the record of an independent validation that approves it (governance/validation), the gate's
-verdict against the release that answers now, and an audit log that can be relied on. `--reject
-REASON` ends its shadow instead.
+It needs the validation's record, the gate's verdict against the release that answers now, and an
+audit log that can be relied on. `--reject REASON` ends its shadow instead.
 """
 
-import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,7 @@ from rung_governance.approval import (
 )
 from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.approval.deploy import REFUSALS, refuse_another_model, without_keys
-from rung_governance.approval.signed_log import APPROVED
+from rung_governance.approval.signed_log import APPROVED, details
 from rung_ops.command import verb
 from rung_ops.errors import StageError
 from rung_ops.model import bundle
@@ -37,31 +35,18 @@ from rung_ops.release.state import State
 
 
 def promote(folder: Path, named: str, by: str) -> tuple[str, str]:
-    """Let a release answer everything in an environment.
-
-    Args:
-        folder: the environment's.
-        named: the version that it was made of, or its id.
-        by: who wants it.
-
-    Returns:
-        The release, and its version.
-
-    Raises:
-        state.ChangeRefusedError: there are objections; the message lists all of them.
-        keys.AuditKeyError: the audit log could not be signed.
-        BundleError, SettingsError: the release must not be used.
-    """
+    """Let a release answer everything in an environment."""
     keys.private_key()
     now = state.read(folder)
     release = find(folder, named, now)
     manifest = bundle.read_manifest(deploy.install(folder, release, without_keys))
+    version = validation.released_version(manifest)
     judged = gate_record.last(folder, release) or {}
     reasons = [
-        *validation.objections(validation.released_version(manifest), judged.get("facts")),
-        *gate_record.withdrawals(folder, validation.released_version(manifest)),
+        *validation.objections(version, judged.get("facts")),
+        *gate_record.withdrawals(folder, version),
         *gate_record.objections(folder, release, now),
-        *readiness.objections(validation.released_version(manifest)),
+        *readiness.objections(version),
     ]
     _refuse(folder, f"{release} may not answer.", reasons)
     approved = _approved(manifest, judged)
@@ -73,18 +58,14 @@ def promote(folder: Path, named: str, by: str) -> tuple[str, str]:
 
 
 def renew(folder: Path, release: str, by: str) -> bool:
-    """Write a new approval of the release that answers into the audit log; return whether it was.
-
-    Raises:
-        as promote().
-    """
+    """Write a new approval of the release that answers into the audit log; return whether it was."""
     manifest = bundle.read_manifest(release_folders.bundle(folder, release))
     version = validation.released_version(manifest)
     path, is_signed = validation.approval_path(version), validation.is_signed()
     if is_signed and not path.is_file():
         return False
-    digest = hashlib.sha256(path.read_bytes()).hexdigest() if is_signed else None
-    lines = [each["detail"] for each in state.events(folder) if each["event"] == APPROVED]
+    digest = bound_facts.file_hash(path) if is_signed else None
+    lines = details(state.events(folder), APPROVED)
     known = [each for each in lines if each.get("release") == release]
     if not known and not is_signed:
         return False
@@ -93,16 +74,12 @@ def renew(folder: Path, release: str, by: str) -> bool:
     if is_same and not is_signed:  # there the line itself approves of the hooks
         is_same = known[-1].get(bound_facts.HOOKS, {}) == bound_facts.hooks_of_service()
     if is_same:
-        if lapsed := [*_overdue(known[-1]), *gate_record.withdrawals(folder, version)]:
-            raise state.ChangeRefusedError(
-                "\n- ".join(["its approval does not count any more.", *lapsed])
-            )
+        signed = known[-1].get("approval")  # without a signature none expires
+        overdue = bound_facts.overdue(json.loads(signed)) if signed else ()
+        lapsed = [*overdue, *gate_record.withdrawals(folder, version)]
+        gate_record.refuse("its approval does not count any more.", lapsed)
         return False
-    reasons = [
-        *validation.objections(version, answered=True),
-        *gate_record.withdrawals(folder, version),
-    ]
-    _refuse(folder, "its new approval does not count.", reasons)
+    _refuse(folder, "its new approval does not count.", gate_record.lapsed(folder, version))
     keys.private_key()
     judged = gate_record.last(folder, release) or {}
     if not judged.get(bound_facts.RELEASE):  # it was deployed by an earlier library
@@ -114,29 +91,14 @@ def renew(folder: Path, release: str, by: str) -> bool:
     return True
 
 
-def _overdue(line: Mapping[str, Any]) -> Iterator[str]:
-    """Say that the approval in a line of the audit log has expired; without a signature none does."""
-    if signed := line.get("approval"):
-        yield from bound_facts.overdue(json.loads(signed))
-
-
 def _refuse(folder: Path, what: str, reasons: list[str]) -> None:
     """Raise state.ChangeRefusedError if there are reasons, or where the log cannot be relied on."""
     faults = [f"the audit log cannot be relied on: {fault}" for fault in audit.report(folder)]
-    if unique := dict.fromkeys([*reasons, *faults]):
-        raise state.ChangeRefusedError("\n- ".join([what, *unique]))
+    gate_record.refuse(what, [*reasons, *faults])
 
 
 def _approved(manifest: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[str, Any]:
-    """Describe the approval of a release, as the service verifies it.
-
-    Args:
-        manifest: of the release.
-        judged: the log's line of its deployment, with the hash of the files that were compared.
-
-    Raises:
-        state.ChangeRefusedError: the service would refuse it.
-    """
+    """Describe the approval of a release, as the service verifies it."""
     again = f"`uv run poe deploy {release_folders.PRODUCTION} {manifest['id']}` compares them"
     if judged.get(bound_facts.RELEASE) != bound_facts.release_hash(manifest):
         raise state.ChangeRefusedError(
@@ -155,11 +117,7 @@ def _approved(manifest: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[st
 
 
 def reject(folder: Path, named: str, by: str, reason: str) -> str:
-    """Take a version that was not approved out of the shadow; return its release.
-
-    Raises:
-        state.ChangeRefusedError: it is not in the shadow.
-    """
+    """Take a version that was not approved out of the shadow; return its release."""
     now = state.read(folder)
     shadow = now.shadow.release if now.shadow else None
     if shadow is None or named not in (shadow, _version(folder, shadow)):
@@ -180,9 +138,8 @@ def find(folder: Path, named: str, now: State) -> str:
     # Before anything answers there is no shadow: a deployed release waits among the bundles.
     there = [now.shadow.release] if now.shadow else []
     if not now.serving:
-        there = sorted(
-            path.name for path in release_folders.bundle(folder, "x").parent.glob("[!.]*")
-        )
+        bundles = release_folders.bundle(folder, "x").parent
+        there = sorted(path.name for path in bundles.glob("[!.]*"))
     matching = [release for release in there if named in (release, _version(folder, release))]
     if len(matching) > 1:
         raise state.ChangeRefusedError(f"{named} is {' and '.join(matching)}: name one of them.")
@@ -191,12 +148,6 @@ def find(folder: Path, named: str, now: State) -> str:
             "\n- ".join([_not_there(folder, named, there), *_unapproved(named)])
         )
     return matching[0]
-
-
-def answering(folder: Path, named: str) -> str | None:
-    """Say which release answers, if it is the requested one."""
-    serving = state.read(folder).serving
-    return serving if serving and named in (serving, _version(folder, serving)) else None
 
 
 def _version(folder: Path, release: str) -> str:
@@ -216,11 +167,7 @@ def _not_there(folder: Path, named: str, there: list[str]) -> str:
 
 
 def _unapproved(named: str) -> list[str]:
-    """Say what else is missing, so that all of it can be fixed at once.
-
-    Raises:
-        StageError: there is no version of that number, or no release of that name.
-    """
+    """Say what else is missing, so that all of it can be fixed at once."""
     from rung_ops.tracking import registry  # brings MLflow, which takes seconds
 
     if named in deploy.candidates():
@@ -249,7 +196,8 @@ def main(version: str, reason: str | None) -> int:
             release = reject(folder, version, release_folders.person(), reason)
             print(f"{release} is no longer in the shadow of {folder.name}.")
             return 0
-        if there := answering(folder, version):
+        there = state.read(folder).serving
+        if there and version in (there, _version(folder, there)):
             # Typed again, it completes what a registry that was down did not take.
             renewed = renew(folder, there, release_folders.person())
             print(f"{there} answers in {folder.name} already.")

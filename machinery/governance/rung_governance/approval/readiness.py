@@ -29,18 +29,9 @@ def implausible(version: validation.Version) -> list[str]:
     if len(paths) != 1 or validation.record_objections(version):
         return []  # which approval.objections() says
     record = documents.record(paths[0])
-    faults = (
-        *_dates(record, _trained(version)),
-        *_judgements(record),
-        *_findings(record),
-        *_figures(record, version),
-    )
+    faults = [*_dates(record, _trained(version)), *_judgements(record)]
+    faults += [*_findings(record), *_figures(record, version)]
     return [f"{validation.RECORDS}/{paths[0].name}, {each}" for each in faults]
-
-
-def says_something(text: str) -> bool:
-    """Return whether a text has at least five different words of two letters or more."""
-    return len(set(re.findall(r"[^\W\d_]{2,}", text.casefold()))) >= LEAST_WORDS
 
 
 def open_findings(record: Mapping[str, Any], today: date) -> list[str]:
@@ -69,7 +60,7 @@ def _dates(record: Mapping[str, Any], trained: datetime | None) -> Iterator[str]
 def _judgements(record: Mapping[str, Any]) -> Iterator[str]:
     texts = {name: str(record[name]) for name in JUDGEMENTS}
     for name, text in texts.items():
-        if not says_something(text):
+        if len(set(re.findall(r"[^\W\d_]{2,}", text.casefold()))) < LEAST_WORDS:
             yield f"{name}: it takes {LEAST_WORDS} different words to judge a model. Say what was found"
     if len({" ".join(text.casefold().split()) for text in texts.values()}) < len(texts):
         yield "two of the three judgements are the same text. Judge each by itself"
@@ -83,11 +74,12 @@ def _findings(record: Mapping[str, Any]) -> Iterator[str]:
             "findings: is missing. List them, each with finding, severity, owner, due and evidence; "
             "`[]` says that there is none"
         )
-    serious = [each for each in record.get("findings", []) if each["severity"] == "high"]
-    for each in record.get("findings", []):
+    findings = record.get("findings", [])
+    for each in findings:
         if str(each["due"]) < str(record["date"]):
             yield f"findings: `{each['finding']}` is due on {each['due']}, before the validation"
-    if any(not each.get("closed") for each in serious) and not record.get("conditions"):
+    is_open = any(each["severity"] == "high" and not each.get("closed") for each in findings)
+    if is_open and not record.get("conditions"):
         yield "conditions: is missing. A finding of high severity is open: say what the approval depends on"
 
 
@@ -115,11 +107,7 @@ def _trained(version: validation.Version) -> datetime | None:
 def objections(version: validation.Version) -> list[str]:
     """List documents of the example, records past their review, and what the validation lacks."""
     root = validation.root()
-    return [
-        *implausible(version),
-        *overdue_reviews(root),
-        *example_text.objections(root),
-    ]
+    return [*implausible(version), *overdue_reviews(root), *example_text.objections(root)]
 
 
 def warnings(version: validation.Version) -> list[str]:

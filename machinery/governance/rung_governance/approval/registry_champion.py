@@ -25,6 +25,8 @@ from rung_ops.tracking.registry import CHAMPION
 # Of the registered model: the numbers of the versions that were champion, the last one at the end.
 SUCCESSION = "champions_before"
 REMEMBERED = 100  # a tag holds 5,000 characters
+ROLLED_BACK = "rolled_back"  # tag of the version that was rolled back: when, and why
+RESTORED = "restored"  # tag of the version that came back by that: when
 
 
 def champion() -> str | None:
@@ -86,23 +88,14 @@ def promote(version: str) -> int:
         print(registry.reason_of(error), file=sys.stderr)
         return 1
     if reasons := _objections(registered):
-        refused = (
-            f"NotApprovedError: version {registered.version} does not become {registry.CHAMPION}."
-        )
+        refused = f"NotApprovedError: version {registered.version} does not become {CHAMPION}."
         print(refused, *(f"- {reason}" for reason in reasons), sep="\n", file=sys.stderr)
         print(f"How to write the record: {validation.RECORDS}/README.md", file=sys.stderr)
         return 1
     set_champion(str(registered.version))
-    print(
-        f"{registered.name} {registered.version} is {registry.CHAMPION}; approved in {validation.RECORDS}"
-    )
+    about = f"{registered.name} {registered.version}"
+    print(f"{about} is {CHAMPION}; approved in {validation.RECORDS}")
     return 0
-
-
-# Tag of the version that was rolled back: when, and why.
-ROLLED_BACK = "rolled_back"
-# Tag of the version that came back by that: when.
-RESTORED = "restored"
 
 
 def restore_previous(reason: str, source: str | None = None) -> tuple[str, str]:
@@ -144,7 +137,7 @@ def restore_previous(reason: str, source: str | None = None) -> tuple[str, str]:
         ) from error
     objections = validation.objections(version, answered=True)
     if objections:
-        listed = "".join(f"\n- {objection}" for objection in objections)
+        listed = "\n- ".join(["", *objections])
         raise NotApprovedError(
             f"Version {version.version} was {CHAMPION} before, and may not be again:{listed}\n"
             "Another version that is approved: `uv run poe promote VERSION`."
@@ -175,8 +168,7 @@ def _refuse_again(left: str) -> None:
 
 @verb("poe rollback")
 @click.option(
-    "--from",
-    "source",
+    *("--from", "source"),
     metavar="VERSION",
     help="the version to roll back from, needed right after another rollback",
 )

@@ -23,18 +23,10 @@ from rung_ops.tracking import model_bytes, registry, server_check, source_state,
 
 
 def uncommitted(*further: Path, root: Path | None = None) -> Iterator[str]:
-    """Say which of the files that judge a version are not as a commit has them.
-
-    Args:
-        further: files beside params.toml, rules, plan and allowed signers.
-        root: the model's folder.
-    """
-    root = current().root if root is None else root
+    """Say which of the files that judge a version are not as a commit has them."""
     judging = (
-        root / "params.toml",
-        gate_rules.rules_file(),
-        plan.path(root),
-        signatures.signers_file(root),
+        *((root or current().root) / "params.toml", gate_rules.rules_file()),
+        *(plan.path(root), signatures.signers_file(root)),
     )
     for path in (*judging, *further):
         if not signed_approval.is_as_committed(path):
@@ -59,9 +51,8 @@ def verdict(version: str, signing: bool = False) -> Verdict:
     """
     raises = (SettingsError, registry.ServerDownError)
     with server_check.server_errors(store_address.tracking_uri, registry_gate.RETRY):
-        again = Verdict(
-            **keyless.call("rung_governance.approval.rejudge:judged", version, raises=raises)
-        )
+        judge = "rung_governance.approval.rejudge:judged"
+        again = Verdict(**keyless.call(judge, version, raises=raises))
         if not again.challenger:
             return again
         about = validation.ReleasedVersion(registry.model_name(), again.challenger["version"], {})
@@ -80,11 +71,7 @@ def other_rows() -> Iterator[str]:
 
 
 def judged(version: str) -> dict[str, Any]:
-    """Run the gate, which imports the code of version, champion and project; return the verdict.
-
-    Raises:
-        as verdict().
-    """
+    """Run the gate, which imports the code of version, champion and project; return the verdict."""
     if not plan.path().is_file():
         return dataclasses.asdict(registry_gate.registry_verdict(version))
     from rung_governance.approval import gate
@@ -93,19 +80,11 @@ def judged(version: str) -> dict[str, Any]:
 
 
 def faults(version: str, released: Mapping[str, Any] | None = None) -> list[str]:
-    """List what differs from what was recorded of a version, and why the gate refuses it.
-
-    Args:
-        version: its number.
-        released: the manifest of its release, where there is one.
-
-    Raises:
-        as verdict().
-    """
+    """List what differs from what was recorded of a version, and why the gate refuses it."""
     registered = registry.version(version)
     again = verdict(version)
-    differs = [*_origin(registered, released), *_edited(again, gate_rules.verdict_file())]
-    return [*differs, *again.reasons]
+    edited = _edited(again, gate_rules.verdict_file())
+    return [*_origin(registered, released), *edited, *again.reasons]
 
 
 def _origin(version: ModelVersion, released: Mapping[str, Any] | None) -> Iterator[str]:
@@ -147,6 +126,4 @@ def _edited(again: Verdict, path: Path) -> Iterator[str]:
         )
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Judge a version; return the exit code."""
-    return registry_gate.gate_verb(verdict)(arguments)
+main = registry_gate.gate_verb(verdict)

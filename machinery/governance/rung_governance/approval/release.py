@@ -27,11 +27,7 @@ FAULTS = (
 
 
 def write(version: ModelVersion, unsigned: Path | None) -> int:
-    """Write a version and sign it, or leave that to another job; return the exit code.
-
-    Raises:
-        one of FAULTS.
-    """
+    """Write a version and sign it, or leave that to another job; return the exit code."""
     number = str(version.version)
     if unsigned:
         return int(

@@ -7,36 +7,28 @@ approved.
 from pathlib import Path
 
 from rung_governance.approval import audit, gate_record, validation
-from rung_ops.model import bundle
+from rung_ops.model.bundle import BundleError
 from rung_ops.project import release_folders
 from rung_ops.release import rollback, state
 
 
 def roll_back(folder: Path, by: str, reason: str, source: str | None = None) -> str:
-    """Roll an environment back, from the release `source`; return what happened, as a sentence.
-
-    Raises:
-        state.ChangeRefusedError: there is nothing to go back to, or what was there may not answer any more.
-    """
+    """Roll an environment back, from the release `source`; return what happened, as a sentence."""
     before = state.read(folder)
     if folder.name == release_folders.PRODUCTION:
         audit.require_signature(folder)
-    # Ending a trial brings nothing back, so it needs no approval.
-    if folder.name == release_folders.PRODUCTION and before.previous and not before.on_trial:
-        _refuse_unapproved(folder, before.previous[0])
+        if before.previous and not before.on_trial:  # ending a trial needs no approval
+            _refuse_unapproved(folder, before.previous[0])
     with audit.signed_with_warnings(folder):
-        happened = rollback.roll_back(folder, by, reason, source, before)
-    return happened
+        return rollback.roll_back(folder, by, reason, source, before)
 
 
 def _refuse_unapproved(folder: Path, release: str) -> None:
     try:
-        manifest = bundle.read_manifest(release_folders.bundle(folder, release))
-    except bundle.BundleError:
+        version = validation.of_release(folder, release)
+    except BundleError:
         return  # rung_ops.release.rollback says what is wrong with it
-    version = validation.released_version(manifest)
-    objections = validation.objections(version, answered=True)
-    if reasons := dict.fromkeys([*objections, *gate_record.withdrawals(folder, version)]):
+    if reasons := gate_record.lapsed(folder, version):
         raise state.ChangeRefusedError(
             "\n- ".join([f"{release} answered before, and may not any more.", *reasons])
             + "\n`uv run poe stop --by NAME --reason WHY` stops the model at once."

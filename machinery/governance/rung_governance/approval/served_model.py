@@ -1,8 +1,6 @@
 """The check that a release serves its version's model: the export is made again and compared.
 
-An approval names the estimator's bytes, and a service loads what the estimator was exported to. The
-holder of the release key could sign another file, so a deployment compares it, in a process without
-keys.
+An approval names the estimator's bytes; the holder of the release key could sign another export.
 """
 
 import tempfile
@@ -24,17 +22,7 @@ AGAIN = "delete it in releases/candidates, and `uv run poe release` writes it ag
 
 
 def differences(path: str) -> list[str]:
-    """Compare the served model of a release with the model of its version, in the registry.
-
-    Args:
-        path: the folder of the release.
-
-    Returns:
-        What differs, a sentence each.
-
-    Raises:
-        BundleError: the release is not as it was signed.
-    """
+    """Compare the served model of a release with the model of its version, in the registry."""
     manifest, files = verification.open_verified(Path(path), verification.public_key())
     try:
         version = registry_artifacts.version(str(manifest["version"]))
@@ -49,13 +37,7 @@ def differences(path: str) -> list[str]:
 def compare(
     manifest: Mapping[str, Any], files: ReleaseFiles, model: Any, rows: pl.DataFrame
 ) -> Iterator[str]:
-    """Say how the served model of a release differs from an estimator.
-
-    Args:
-        manifest, files: of the verified release.
-        model: the estimator.
-        rows: of Row, that it was trained and tested on.
-    """
+    """Say how the served model of a release differs from an estimator."""
     expressions = source_import.features_of(files, manifest["package"])
     features = export.sample_rows(rows, export.MAX_ROWS, 0).select(expressions)
     # Trees say what makes a prediction, also where another format answers.

@@ -21,8 +21,7 @@ TIMEOUT = 120  # seconds; a person may have to type a passphrase or touch a key
 
 def signers_file(root: Path | None = None) -> Path:
     """Find governance/allowed_signers: all models of a repository share it."""
-    root = current().root if root is None else root
-    return (current().repository if root == current().root else root) / SIGNERS
+    return (current().repository if root in (None, current().root) else root) / SIGNERS
 
 
 def sign(content: bytes, key: str) -> str:
@@ -32,9 +31,6 @@ def sign(content: bytes, key: str) -> str:
         content: what is signed.
         key: as git's user.signingKey: the path of a key, or the text of a public key whose private
             half the SSH agent holds.
-
-    Raises:
-        SignatureError: ssh-keygen is missing, or refuses the key.
     """
     with tempfile.TemporaryDirectory() as folder:
         text = key.removeprefix("key::")
@@ -49,18 +45,13 @@ def sign(content: bytes, key: str) -> str:
 
 
 def signer(content: bytes, signature: str, root: Path | None = None) -> str:
-    """Verify a signature; return whose it is, as governance/allowed_signers names them.
-
-    Raises:
-        SignatureError: no key that may approve has made it.
-    """
-    root = current().root if root is None else root
+    """Verify a signature; return whose it is, as governance/allowed_signers names them."""
     allowed = signers_file(root)
     with tempfile.TemporaryDirectory() as folder:
         proof = Path(folder) / "content.sig"
         proof.write_text(signature, encoding="utf-8")
+        about = ("-s", str(proof), "-f", str(allowed))
         try:
-            about = ("-s", str(proof), "-f", str(allowed))
             principals = _ssh_keygen("-Y", "find-principals", *about).decode().splitlines()
         except SignatureError:
             principals = []
@@ -78,7 +69,9 @@ def signer(content: bytes, signature: str, root: Path | None = None) -> str:
     )
 
 
-def _refuse_what_openssh_admits(content: bytes, signature: str, allowed: Path, root: Path) -> None:
+def _refuse_what_openssh_admits(
+    content: bytes, signature: str, allowed: Path, root: Path | None
+) -> None:
     """Raise SignatureError if OpenSSH counts a signature that the service or the plan would not."""
     from rung_governance.approval import plan  # brings YAML, which the service's image lacks
 
@@ -101,7 +94,6 @@ def line_for(key: str, email: str) -> str:
 
 def same_person(root: Path | None = None) -> list[set[str]]:
     """List the principals that belong together: those of one line, and those of one key."""
-    root = current().root if root is None else root
     path = signers_file(root)
     known: dict[str, set[str]] = {}
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -112,12 +104,9 @@ def same_person(root: Path | None = None) -> list[set[str]]:
 
 def _ssh_keygen(*arguments: str, content: bytes | None = None) -> bytes:
     try:
+        words = ["ssh-keygen", *arguments]
         done = subprocess.run(
-            ["ssh-keygen", *arguments],
-            input=content,
-            capture_output=True,
-            check=False,
-            timeout=TIMEOUT,
+            words, input=content, capture_output=True, check=False, timeout=TIMEOUT
         )
     except FileNotFoundError as error:
         raise SignatureError("ssh-keygen is missing: install OpenSSH 8.9 or newer") from error

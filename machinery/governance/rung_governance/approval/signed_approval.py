@@ -27,15 +27,7 @@ UNMEASURED = "not_measured"  # of a verdict's figures: which bounds the plan let
 def statement(
     version: Mapping[str, str], record: Path, verdict: Mapping[str, Any], root: Path | None = None
 ) -> dict[str, Any]:
-    """Write what a validator signs.
-
-    Args:
-        version: model, version, model_hash, git_commit, data_hash, params_hash.
-        record: the validation record.
-        verdict: of the gate, from verdict_facts().
-        root: the model's folder.
-    """
-    root = current().root if root is None else root
+    """Write what a validator signs."""
     now, terms = datetime.now(UTC), plan.approval_terms(root)
     return dict(version) | {
         **decided_by(record, root),
@@ -67,15 +59,10 @@ def _expiry(began: datetime, terms: plan.ApprovalTerms) -> str:
 
 def decided_by(record: Path, root: Path | None = None) -> dict[str, Any]:
     """Hash the record, the plan (where there is one) and the rules of the gate; name the hooks."""
-    root = current().root if root is None else root
+    root = root or current().root
     files = {"record": record, "plan": plan.path(root), "gate_rules": rules.rules_file()}
-    hashes = {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in files.items()
-        if path.is_file()
-    }
-    parameters = root / "params.toml"
-    if parameters.is_file():
+    hashes = {name: bound_facts.file_hash(path) for name, path in files.items() if path.is_file()}
+    if (parameters := root / "params.toml").is_file():
         judging = judging_settings(tomllib.loads(parameters.read_text(encoding="utf-8")))
         text = json.dumps(judging, sort_keys=True, default=str)
         hashes["judging"] = hashlib.sha256(text.encode()).hexdigest()
@@ -104,11 +91,7 @@ def verdict_facts(verdict: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write(path: Path, content: Mapping[str, Any], key: str) -> None:
-    """Sign content and write both files.
-
-    Raises:
-        SignatureError: the key does not sign.
-    """
+    """Sign content and write both files."""
     text = (json.dumps(content, indent=2) + "\n").encode()
     proof = signatures.sign(text, key)
     path.write_bytes(text)
@@ -116,12 +99,7 @@ def write(path: Path, content: Mapping[str, Any], key: str) -> None:
 
 
 def read(path: Path, root: Path | None = None) -> tuple[dict[str, Any], str]:
-    """Read a signed file; return its content and who signed it.
-
-    Raises:
-        SignatureError: it or its signature is missing or does not count.
-    """
-    root = current().root if root is None else root
+    """Read a signed file; return its content and who signed it, or raise SignatureError."""
     try:
         text, proof = path.read_bytes(), proof_of(path).read_text(encoding="utf-8")
         content = dict(json.loads(text))
@@ -143,7 +121,7 @@ def withdrawn(approval: Path) -> Iterator[str]:
     """
     files = sorted(approval.parent.glob(withdrawal_of(approval, "*").name))
     if approval.is_file():
-        withdrawal = withdrawal_of(approval, hashlib.sha256(approval.read_bytes()).hexdigest())
+        withdrawal = withdrawal_of(approval, bound_facts.file_hash(approval))
         if not withdrawal.is_file() and in_history(withdrawal):
             yield f"the approval was withdrawn, and {withdrawal.name} was deleted since"
         files = [each for each in files if each == withdrawal]

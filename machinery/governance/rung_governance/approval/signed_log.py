@@ -1,19 +1,18 @@
 """The signed lines of an audit log, for a service that follows it.
 
-Only new lines are read. A log that was cut or rewritten is found even if its anchors were cut with
-it: while the process runs, what the log said before still counts; after a restart nothing does.
-
-How far the log was seen is noted beside the prediction log, in a second place: whoever puts old files
-back into the folder of the releases, to undo a stop, would have to put back this note too.
+A log that was cut or rewritten is found even if its anchors were cut with it: while the process runs,
+what the log said before still counts. How far it was seen is noted beside the prediction log: whoever
+puts old files back into the folder of the releases would have to put back this note too.
 """
 
 import contextlib
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from rung_governance.approval import anchors, keys
 from rung_governance.approval.anchors import ANCHORS, Anchor, BrokenLogError
@@ -52,24 +51,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Signed:
-    """What the signed lines say.
-
-    Attributes:
-        lines, head: how many there are, and the hash of the last one.
-        approvals: details of the last approval of each release.
-        change: the last change of the state.
-        stops: the hash of each stop's line, and whether a resumption follows it.
-        latest: the latest time of a line since the last review.
-        by_key: whether any approval was signed by a validator's key.
-    """
+    """What the signed lines say."""
 
     lines: int = 0
-    head: str = history.START
+    head: str = history.START  # hash of the last one
+    # details of the last approval of each release
     approvals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    change: Event | None = None
+    change: Event | None = None  # the last change of the state
+    # the hash of each stop's line, and whether a resumption follows it
     stops: Mapping[str, bool] = field(default_factory=dict)
-    latest: str = ""
-    by_key: bool = False
+    latest: str = ""  # the latest time of a line since the last review
+    by_key: bool = False  # whether any approval was signed by a validator's key
 
     def ahead(self) -> str:
         """Say that a line is signed of a time to come, so that no date can be compared with today's.
@@ -116,12 +108,6 @@ class SignedLog:
     """
 
     def __init__(self, folder: Path, remembers: bool = False) -> None:
-        """Follow the log in the folder of an environment; nothing of it is read yet.
-
-        Args:
-            folder: the environment's.
-            remembers: whether to note how far it was seen, for who follows it after a restart.
-        """
         self._folder = folder
         self._remembers = remembers
         self._checked = history.Checked()
@@ -139,7 +125,6 @@ class SignedLog:
         Raises:
             BrokenLogError: log or anchors are not what was signed; `signed` is as it was then.
             keys.AuditKeyError: governance/audit.pub is missing, so no line counts as signed.
-            OSError: the log cannot be read.
         """
         # Before the lines: each anchor is written after the lines that it covers.
         anchor = self._last_anchor()
@@ -150,13 +135,13 @@ class SignedLog:
             self._base, self._lines = Signed(), []
         covered = self._covered(anchor)
         base = self._base.after(self._lines[:covered])
-        if self.signed.lines and not self._continues(base, self._lines[:covered]):
+        if self.signed.lines and not self._continues(self._lines[:covered]):
             raise BrokenLogError(
                 f"line {self.signed.lines} was signed and is gone: the log and {ANCHORS} were cut off "
                 f"or rewritten. Where that was right, delete {shown(seen_path(self._folder.name))}"
             )
         if self._remembers and base.lines != self.signed.lines:
-            note_seen(self._folder.name, Seen(base.lines, base.head))
+            _note_seen(self._folder.name, Seen(base.lines, base.head))
         self._base, self._lines = base, self._lines[covered:]
         self.signed, self.unsigned = base, tuple(self._lines)
 
@@ -208,22 +193,20 @@ class SignedLog:
             raise BrokenLogError(f"{ANCHORS}: line {lines} is another one than was signed")
         return count
 
-    def _continues(self, base: Signed, lines: Iterable[Line]) -> bool:
+    def _continues(self, lines: Iterable[Line]) -> bool:
         """Return whether the last line that was seen signed is among those that are signed now."""
         known = self.signed.lines, self.signed.head
-        signed = {(each.number, each.hash) for each in lines} | {
-            (self._base.lines, self._base.head)
-        }
-        return known in signed
+        signed = {(each.number, each.hash) for each in lines}
+        return known in signed | {(self._base.lines, self._base.head)}
+
+
+def details(events: Iterable[Event], kind: str) -> list[dict[str, Any]]:
+    """List the details of the events of a kind."""
+    return [event["detail"] for event in events if event["event"] == kind]
 
 
 def restore(folder: Path) -> state.State:
-    """Write state.json of an environment again as its last signed change has it; return the state.
-
-    Raises:
-        state.StateError: the log cannot be relied on, or holds no signed change.
-        OSError, locks.LockTimeoutError: it could not be read or written.
-    """
+    """Write state.json of an environment again as its last signed change has it; return the state."""
     log = SignedLog(folder)
     try:
         log.follow()
@@ -238,8 +221,7 @@ SEEN_FILE = "audit-log-seen.json"
 MAX_SEEN_BYTES = 1_000
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """That a log had so many signed lines, the last with this hash."""
 
     lines: int
@@ -254,15 +236,13 @@ def seen_path(environment: str) -> Path:
 def read_seen(environment: str) -> Seen | None:
     """Read how far the log of an environment was seen; None if not noted yet."""
     try:
-        data = json.loads(read_regular(seen_path(environment), MAX_SEEN_BYTES))
-        return Seen(int(data["lines"]), str(data["head"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        return msgspec.json.decode(read_regular(seen_path(environment), MAX_SEEN_BYTES), type=Seen)
+    except (OSError, ValueError, msgspec.DecodeError):
         return None
 
 
-def note_seen(environment: str, seen: Seen) -> None:
-    """Note how far the log of an environment is seen, where the disk takes it."""
+def _note_seen(environment: str, seen: Seen) -> None:
     file = seen_path(environment)
-    with contextlib.suppress(OSError):  # it is a second look: what answers goes on without
+    with contextlib.suppress(OSError):  # a second check; what answers goes on if it fails
         atomic.private_folder(file.parent)
-        atomic.write(file, json.dumps(asdict(seen)).encode())
+        atomic.write(file, msgspec.json.encode(seen))

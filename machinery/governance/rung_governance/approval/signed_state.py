@@ -1,8 +1,7 @@
 """The state of production according to its signed audit log; state.json decides nothing.
 
-An unsigned line can only stop: it ends no stop, and lets no release answer. Hooks of the service come
-from its own src/ and change what is answered: those that the approval does not name, and those of
-another source than the approved one, refuse the release, or are reported if the plan says so.
+An unsigned line can only stop: it ends no stop, and lets no release answer. Hooks that the approval
+does not name, or of another source, refuse the release, or are reported if the plan says so.
 """
 
 import time
@@ -34,7 +33,6 @@ class SignedStateReader(StateReader):
     is_guarded = True
 
     def __init__(self, folder: Path, remembers: bool = False) -> None:
-        """Follow the folder of an environment; `remembers` as SignedLog has it."""
         super().__init__(folder)
         self._log = SignedLog(folder, remembers)
         self._admission = Admission(self._log, signatures.signers_file())
@@ -134,11 +132,6 @@ class SignedStateReader(StateReader):
 
 
 def _state(change: Event | None) -> State:
-    """Return the state that a signed change has led to.
-
-    Raises:
-        StateError: the change does not hold it.
-    """
     if change is None:
         return State()
     if not isinstance(change["detail"].get("state"), dict):
@@ -163,7 +156,6 @@ class HookSource:
     """The hooks of this service, as they were when it started."""
 
     def __init__(self) -> None:
-        """Read their names, and hash the source that they are imported from."""
         self._named = bound_facts.hooks_of_service()
         self._hash = (
             source_hash.of_folder(current().root, contract.package()) if self._named else ""
@@ -172,10 +164,7 @@ class HookSource:
     def objection(self, manifest: Mapping[str, Any], terms: Mapping[str, Any]) -> Objection | None:
         """Say that a release answers through other hooks than the approved ones.
 
-        Args:
-            manifest: of the release, verified.
-            terms: what the approval says of hooks. One of an earlier library says nothing: such
-                hooks are reported.
+        An approval of an earlier library says nothing of hooks: such hooks are reported.
         """
         what = self._other_hooks(manifest, terms.get(bound_facts.HOOKS))
         if not what:

@@ -11,7 +11,6 @@ import binascii
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 
@@ -27,11 +26,7 @@ KEY = re.compile(r"(?:^|\s)((?:ssh|ecdsa|sk)-\S+)\s+(AAAA[A-Za-z0-9+/]+=*)(?:\s|
 OPTION = re.compile(r'([a-z-]+)(?:="([^"]*)")?(?:,|$)')
 TIMES = ("%Y%m%d", "%Y%m%d%H%M", "%Y%m%d%H%M%S")
 DIGESTS = {b"sha256": hashlib.sha256, b"sha512": hashlib.sha512}
-CURVES = {
-    "secp256r1": hashes.SHA256(),
-    "secp384r1": hashes.SHA384(),
-    "secp521r1": hashes.SHA512(),
-}
+CURVES = {"secp256r1": hashes.SHA256(), "secp384r1": hashes.SHA384(), "secp521r1": hashes.SHA512()}
 RSA = {b"rsa-sha2-256": hashes.SHA256(), b"rsa-sha2-512": hashes.SHA512()}
 LEAST_RSA_BITS = 2048
 TOUCHED = 0x01  # of the flags that a security key signs: somebody was present
@@ -39,19 +34,6 @@ TOUCHED = 0x01  # of the flags that a security key signs: somebody was present
 
 class SignatureError(OpsError):
     """A signature is missing or does not count, or could not be made."""
-
-
-@dataclass(frozen=True)
-class Signer:
-    """A line of an allowed-signers file.
-
-    Attributes:
-        principals: the addresses of the person.
-        key: the public key in OpenSSH's binary form.
-    """
-
-    principals: str
-    key: bytes
 
 
 def verify(
@@ -77,7 +59,7 @@ def verify(
     """
     try:
         key, proof, signed = _parsed(content, signature, namespace.encode())
-        who = [each for each in signers(allowed, namespace, now) if each.key == key]
+        who = [names for names, its in _signers(allowed, namespace, now) if its == key]
         if not who:
             raise SignatureError(
                 f"the key is not one that may sign as {namespace}: a line of allowed_signers says "
@@ -86,15 +68,15 @@ def verify(
         _verify(key, proof, signed, needs_touch)
     except (InvalidSignature, UnsupportedAlgorithm, binascii.Error, ValueError) as error:
         raise SignatureError("the signature does not belong to the content") from error
-    return who[0].principals
+    return who[0]
 
 
-def signers(allowed: str, namespace: str, now: datetime) -> Iterator[Signer]:
-    """List the signers that an allowed-signers file admits for a namespace now."""
+def _signers(allowed: str, namespace: str, now: datetime) -> Iterator[tuple[str, bytes]]:
+    """List principals and key of those whom an allowed-signers file admits for a namespace now."""
     for principals, options, key in entries(allowed):
         try:
             if _admits(options, namespace, now):
-                yield Signer(principals, base64.b64decode(key))
+                yield principals, base64.b64decode(key)
         except ValueError:  # a time or a key that is not one
             continue
 
@@ -196,7 +178,7 @@ def _verify(key: bytes, proof: bytes, signed: bytes, needs_touch: bool) -> None:
         flags_and_counter = reader.take(5)  # which are signed, too
         if needs_touch and not flags_and_counter[0] & TOUCHED:
             raise SignatureError(
-                "nobody touched the security key when it signed: sign with one that asks for it "
+                "the security key was not touched when it signed: sign with one that asks for it "
                 "(`ssh-keygen -t ed25519-sk`, without no-touch-required)"
             )
         signed = (

@@ -11,18 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from rung_governance import example_text
-from rung_governance.approval import signatures
+from rung_governance.approval import signatures, validation
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
 from rung_ops.replay import project_copy, traffic
 
-RECORDS = "governance/validation"
-SIGNERS = "governance/allowed_signers"
 NAME = "a stand-in of the replay"
 EMAIL = "approver@localhost"
 NOT_VALIDATED = "Not validated: a replay wrote this record in place of a person."
-
-
 NOT_WRITTEN = "Not written: a replay put this sentence in the place of a text of the example."
 
 
@@ -33,7 +29,7 @@ def prepare(folder: Path) -> None:
 
 def is_required() -> bool:
     """Return whether this project requires an approval before a release is served."""
-    return (project_copy.copy_folder() / RECORDS).is_dir()
+    return (project_copy.copy_folder() / validation.RECORDS).is_dir()
 
 
 def waiting() -> str | None:
@@ -43,21 +39,18 @@ def waiting() -> str | None:
 
 
 def approve(release: str) -> None:
-    """Approve and promote a release: write the record, sign where approvals are signed, promote.
-
-    Raises:
-        ReplayError: `poe approve` or `poe promote` refused the release.
-    """
+    """Approve and promote a release: write the record, sign where approvals are signed, promote."""
     manifest = bundle.read_manifest(release_folders.bundle(traffic.production(), release))
-    path = project_copy.copy_folder() / RECORDS / f"{manifest['model']}-{manifest['version']}.yaml"
+    folder, version = project_copy.copy_folder(), str(manifest["version"])
+    path = folder / validation.RECORDS / f"{manifest['model']}-{version}.yaml"
     # JSON is YAML, and quotes what has to be quoted.
     path.write_text(json.dumps(_record(manifest), indent=2) + "\n", encoding="utf-8")
-    if (signers := project_copy.copy_folder() / SIGNERS).is_file():
+    if (signers := folder / signatures.SIGNERS).is_file():
         key = signing_key(signers)
-        project_copy.commit(f"Validate version {manifest['version']}, by {NAME}")
-        project_copy.run_verb("approve", str(manifest["version"]), "--key", key)
-    project_copy.commit(f"Approve of version {manifest['version']}, by {NAME}")
-    project_copy.run_verb("promote", str(manifest["version"]))
+        project_copy.commit(f"Validate version {version}, by {NAME}")
+        project_copy.run_verb("approve", version, "--key", key)
+    project_copy.commit(f"Approve of version {version}, by {NAME}")
+    project_copy.run_verb("promote", version)
 
 
 def signing_key(signers: Path) -> str:
@@ -72,18 +65,14 @@ def signing_key(signers: Path) -> str:
 
 
 def _record(manifest: dict[str, Any]) -> dict[str, Any]:
+    judgements = ("conceptual_soundness", "outcomes_analysis", "limitations")
     return {
-        "model": manifest["model"],
+        **{name: manifest[name] for name in ("model", "git_commit", "data_hash")},
         "version": int(manifest["version"]),
-        "git_commit": manifest["git_commit"],
-        "data_hash": manifest["data_hash"],
         "validator": {"name": NAME, "email": EMAIL},
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        **{
-            name: f"{NOT_VALIDATED} Of {name} nothing is said."
-            for name in ("conceptual_soundness", "outcomes_analysis", "limitations")
-        },
+        **{name: f"{NOT_VALIDATED} Of {name} nothing is said." for name in judgements},
         "evidence": [NOT_VALIDATED],
         "findings": [],
-        "decision": "approved",
+        "decision": validation.APPROVED,
     }

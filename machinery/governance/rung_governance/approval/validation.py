@@ -1,7 +1,6 @@
 """Whether an independent validation approves of a version, and by which record and whose signature.
 
-A validation record approves of just one version, and its author is not the model's developer. Where
-governance/allowed_signers is there, the record counts only with an approval that is signed by a
+Where governance/allowed_signers is there, the record counts only with an approval that is signed by a
 validator's key (`poe approve`). The check needs no registry, so that it works where MLflow does not.
 """
 
@@ -9,14 +8,14 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rung_governance.approval import bound_facts, developers, plan, signatures, signed_approval
 from rung_governance.approval.bound_facts import MissingFactError
 from rung_governance.approval.ssh_signature import SignatureError
 from rung_governance.record_check import check_record, read_schema
-from rung_ops.model import source_hash
-from rung_ops.project import current, documents
+from rung_ops.model import bundle, source_hash
+from rung_ops.project import current, documents, release_folders
 from rung_ops.project.paths import shown
 
 if TYPE_CHECKING:
@@ -27,30 +26,21 @@ RECORDS = "governance/validation"
 APPROVED = "approved"
 
 
-class Version(Protocol):
-    """A version of the registry, or the version that a release was made of."""
+@dataclass(frozen=True)
+class ReleasedVersion:
+    """The version that a release was made of."""
 
-    @property
-    def name(self) -> str:
-        """The model."""
-
-    @property
-    def version(self) -> str:
-        """Its number."""
-
-    @property
-    def tags(self) -> Mapping[str, str]:
-        """What it was made from, as rung_ops.tracking.source_state names it."""
+    name: str
+    version: str
+    tags: Mapping[str, str]  # what it was made from, as rung_ops.tracking.source_state names it
 
 
-def contradictions(version: Version, record: dict[str, Any], root: Path) -> Iterator[str]:
-    """Say why a complete record does not approve of a version.
+# Of the registry, which brings MLflow, or of a release.
+Version: TypeAlias = "ModelVersion | ReleasedVersion"
 
-    Args:
-        version: of the registry, or of a release.
-        record: the fields of its file.
-        root: the model's folder, with the inventory.
-    """
+
+def _contradictions(version: Version, record: dict[str, Any]) -> Iterator[str]:
+    """Say why a complete record does not approve of a version."""
     if (record["model"], record["version"]) != (version.name, int(version.version)):
         yield (
             f"the record is about {record['model']} {record['version']}, "
@@ -67,7 +57,10 @@ def contradictions(version: Version, record: dict[str, Any], root: Path) -> Iter
     author = version.tags.get("git_author")
     if not author:
         yield f"version {version.version} has no tag git_author, so its developer is unknown"
-    inventory = _developer_of(version.name, root)
+    path = root() / INVENTORY
+    models = documents.record(path).get("models", []) if path.is_file() else []
+    of_model = (each for each in models if each.get("name") == version.name)
+    inventory = ",".join(str(each.get("developer", "")) for each in of_model)
     if not inventory:
         yield f"{INVENTORY} names no developer of {version.name}"
     trainer = version.tags.get("git_trainer", "")
@@ -80,27 +73,16 @@ def contradictions(version: Version, record: dict[str, Any], root: Path) -> Iter
         yield f"the validation of {record['date']} has {record['decision']} this version"
 
 
-def _developer_of(model: str, root: Path) -> str:
-    """Read whom the inventory names as the developer of the model."""
-    path = root / INVENTORY
-    entries = documents.record(path).get("models", []) if path.is_file() else []
-    return ",".join(str(e.get("developer", "")) for e in entries if e.get("name") == model)
-
-
-@dataclass(frozen=True)
-class ReleasedVersion:
-    """The version that a release was made of."""
-
-    name: str
-    version: str
-    tags: Mapping[str, str]
-
-
 def released_version(manifest: Mapping[str, Any]) -> ReleasedVersion:
     """Take the version out of the manifest of a verified release."""
     tags = {name: str(value) for name, value in manifest.items() if isinstance(value, str)}
     tags["source_hash"] = source_hash.of_files(manifest.get("files", {}))
     return ReleasedVersion(str(manifest["model"]), str(manifest["version"]), tags)
+
+
+def of_release(folder: Path, release: str) -> ReleasedVersion:
+    """Return the version that a release of an environment was made of; raises BundleError."""
+    return released_version(bundle.read_manifest(release_folders.bundle(folder, release)))
 
 
 def objections(
@@ -118,7 +100,7 @@ def objections(
     reasons = record_objections(version)
     if is_signed():
         return reasons or list(_signed_objections(version, verdict, answered))
-    if signed_approval.in_history(signatures.signers_file(current().root)):
+    if signed_approval.in_history(signatures.signers_file(root())):
         reasons.append(
             f"{signatures.SIGNERS} was deleted, and approvals were signed here: restore it"
         )
@@ -132,7 +114,7 @@ def withdrawal_objections(version: Version) -> list[str]:
 
 def is_signed() -> bool:
     """Return whether approvals are signed here; a team of one has no second key."""
-    return signatures.signers_file(current().root).is_file()
+    return signatures.signers_file(root()).is_file()
 
 
 def record_objections(version: Version) -> list[str]:
@@ -144,17 +126,17 @@ def record_objections(version: Version) -> list[str]:
     if len(paths) > 1:
         both = " and ".join(path.name for path in paths)
         return [f"{both} in {RECORDS} are records of one version: keep one"]
-    faults = list(check_record(paths[0], read_schema("validation", current().root), current().root))
-    if faults:
-        return [str(fault) for fault in faults]
-    return list(contradictions(version, documents.record(paths[0]), current().root))
+    schema = read_schema("validation", root())
+    if faults := list(check_record(paths[0], schema, root())):
+        return list(map(str, faults))
+    return list(_contradictions(version, documents.record(paths[0])))
 
 
 def record_paths(version: Version) -> list[Path]:
     """Find the files that claim to be the record of this version."""
-    stem = current().root / RECORDS / f"{version.name}-{version.version}"
-    paths = (stem.parent / f"{stem.name}{ending}" for ending in (".yaml", ".yml", ".md"))
-    return [path for path in paths if path.is_file()]
+    name = f"{version.name}-{version.version}"
+    paths = (root() / RECORDS / f"{name}{ending}" for ending in (".yaml", ".yml", ".md"))
+    return list(filter(Path.is_file, paths))
 
 
 def root() -> Path:
@@ -164,7 +146,7 @@ def root() -> Path:
 
 def approval_path(version: Version) -> Path:
     """Name the file of a version's signed approval."""
-    return current().root / RECORDS / f"{version.name}-{version.version}.approval.json"
+    return root() / RECORDS / f"{version.name}-{version.version}.approval.json"
 
 
 def made_of(version: Version) -> dict[str, str]:
@@ -177,9 +159,9 @@ def made_of(version: Version) -> dict[str, str]:
         from rung_ops import contract  # neither is needed by a service
         from rung_ops.tracking import model_bytes  # brings MLflow, which takes seconds
 
-        tags["model_hash"] = model_bytes.digest(cast("ModelVersion", version))
+        tags["model_hash"] = model_bytes.digest(version)
         commit = tags.get("git_commit", "")
-        tags["source_hash"] = source_hash.of_commit(current().root, commit, contract.package())
+        tags["source_hash"] = source_hash.of_commit(root(), commit, contract.package())
     return {name: tags.get(name, "") for name in bound_facts.MADE_OF}
 
 
@@ -192,7 +174,7 @@ def _signed_objections(
         yield from withdrawal_objections(version)
         return
     try:
-        signed, validator = signed_approval.read(path, current().root)
+        signed, validator = signed_approval.read(path, root())
     except SignatureError as error:
         yield str(error)
         return
@@ -205,8 +187,8 @@ def _signed_objections(
     if not now["source_hash"]:
         del now["source_hash"]  # a clone without the commit, which person_objections() speaks of
     if not answered:
-        now |= signed_approval.decided_by(record, current().root)
-        yield from signed_approval.other_terms(signed, current().root)
+        now |= signed_approval.decided_by(record, root())
+        yield from signed_approval.other_terms(signed, root())
     yield from bound_facts.changed(signed, now, None if answered else verdict)
     yield from person_objections(version, validator, answered)
 
@@ -221,7 +203,7 @@ def person_objections(version: Version, validator: str, answered: bool = False) 
             objection: a rollback must work there, and the history was asked before.
     """
     (record,) = record_paths(version)
-    together = signatures.same_person(current().root)
+    together = signatures.same_person(root())
     named = documents.record(record)["validator"]
     me = developers.known_by([validator], together)
     if not me & developers.marks(str(named["email"])):
@@ -232,15 +214,14 @@ def person_objections(version: Version, validator: str, answered: bool = False) 
     every = [each for each, _ in approved]
     by_others = [each for each, by in approved if not developers.known_by([by], together) & me]
     try:
-        developed = developers.commits(commit, by_others, current().root)
-        made = (
-            developed if by_others == every else developers.commits(commit, every, current().root)
-        )
+        developed = made = developers.commits(commit, by_others, root())
+        if by_others != every:
+            made = developers.commits(commit, every, root())
     except MissingFactError as error:
         if not answered:
             yield str(error)
         return
-    terms = plan.approval_terms(current().root)
+    terms = plan.approval_terms(root())
     for each in developed:
         if developers.known_by(each.people, together) & me:
             yield f"{validator} developed the model (commit {each.id[:10]}), and cannot validate it"
@@ -256,11 +237,11 @@ def person_objections(version: Version, validator: str, answered: bool = False) 
 
 def _approved_commits(version: Version) -> Iterator[tuple[str, str]]:
     """List the commits of the model's other versions that were approved, each with who signed."""
-    for path in sorted((current().root / RECORDS).glob(f"{version.name}-*.approval.json")):
+    for path in sorted((root() / RECORDS).glob(f"{version.name}-*.approval.json")):
         if path == approval_path(version):
             continue
         try:
-            signed, by = signed_approval.read(path, current().root)
+            signed, by = signed_approval.read(path, root())
         except SignatureError:
             continue
         is_own = path.name == f"{signed.get('model')}-{signed.get('version')}.approval.json"
@@ -275,7 +256,7 @@ def approval_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
     record = documents.record(path)
     facts = {
         "record": shown(path),
-        "record_hash": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "record_hash": bound_facts.file_hash(path),
         "validator": f"{record['validator']['name']} <{record['validator']['email']}>",
         "validated": str(record["date"]),
     }
@@ -283,10 +264,10 @@ def approval_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
         return facts | {
             "signed_by": "nobody: in a team of one there is no second key",
             bound_facts.HOOKS: bound_facts.hooks_of_service(),
-            bound_facts.OTHER_HOOKS: plan.approval_terms(current().root).hooks,
+            bound_facts.OTHER_HOOKS: plan.approval_terms(root()).hooks,
         }
     signed = approval_path(version)
-    content, signer = signed_approval.read(signed, current().root)
+    content, signer = signed_approval.read(signed, root())
     text = signed.read_bytes()
     return facts | {
         "signed_by": signer,

@@ -7,13 +7,13 @@ note is a commit without files; its message names a line's number and hash.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from rung_governance.approval import anchors, plan, signed_approval
-from rung_ops.errors import OpsError
 from rung_ops.project import current
 from rung_ops.system import git
+from rung_ops.system.git import GitError
 
 BRANCH = "audit-log"
 SECONDS = 30  # for a remote to answer
@@ -21,12 +21,7 @@ SECONDS = 30  # for a remote to answer
 NOTE = re.compile(r"(\d+):([0-9a-f]{64}) \[skip ci\]")
 
 
-class WitnessError(OpsError):
-    """The remote does not answer, or does not take the note."""
-
-
-@dataclass(frozen=True)
-class Note:
+class Note(NamedTuple):
     """What was noted: that the log had so many lines, the last with this hash; when and by whom."""
 
     lines: int
@@ -40,7 +35,7 @@ def remote() -> str | None:
     wanted = plan.approval_terms().witness
     try:
         known = _git("remote").split()
-    except WitnessError:
+    except GitError:
         return None
     return wanted if wanted in known else None
 
@@ -56,30 +51,19 @@ def compared(folder: Path) -> tuple[list[str], str]:
     why = f"there is no remote {name}"
     try:
         if _tip("HEAD") and not signed_approval.is_as_committed(plan.path()):
-            raise WitnessError("the plan, which names them, is not as it is committed")
+            raise GitError("the plan, which names them, is not as it is committed")
         if remote() == name:
             return problems(folder, name), ""
         if name == plan.NO_WITNESS or not _tip(kept):
             return [], ""
-    except WitnessError as error:
+    except GitError as error:
         why = str(error)
     seen = list(_unfitting(folder, name, kept)) if _tip(kept) else []
     return seen, f"the notes at {name}: {why}"
 
 
 def problems(folder: Path, name: str) -> list[str]:
-    """Hold the log of an environment against every note of it.
-
-    Args:
-        folder: the environment's.
-        name: of the remote.
-
-    Returns:
-        What does not fit, each a sentence.
-
-    Raises:
-        WitnessError: the remote does not answer.
-    """
+    """Say where the log of an environment does not fit the notes at a remote, which has to answer."""
     branch, kept = _names(folder)
     before, now = _tip(kept), _fetched(name, branch)
     if before and (not now or not _contains(now, before)):
@@ -94,12 +78,7 @@ def problems(folder: Path, name: str) -> list[str]:
 def note(folder: Path, by: str) -> str:
     """Note the last signed line of an environment's log at the remote, unless it is there.
 
-    Args:
-        folder: the environment's.
-        by: who does it.
-
-    Returns:
-        Why it is not noted; empty when it is, or where there is no remote to note it at.
+    Return why it is not noted; empty when it is, or where there is no remote to note it at.
     """
     name, last = remote(), anchors.last(folder)
     if name is None or last is None or not last.head:
@@ -111,7 +90,7 @@ def note(folder: Path, by: str) -> str:
                 break
             _push(folder, name, f"{last.lines}:{last.head} [skip ci]", by)
             return ""
-        except WitnessError as error:
+        except GitError as error:
             why = str(error)
     return (
         f"The audit log of {folder.name} is not noted at {name}: {why}. Until it is, no one knows "
@@ -146,11 +125,7 @@ def _push(folder: Path, name: str, message: str, by: str) -> None:
         return
     empty = _git("hash-object", "-t", "tree", "-w", "--stdin")
     person = {"NAME": by, "EMAIL": f"{BRANCH}@{folder.name}.invalid"}
-    who = {
-        f"GIT_{role}_{key}": value
-        for role in ("AUTHOR", "COMMITTER")
-        for key, value in person.items()
-    }
+    who = {f"GIT_{role}_{key}": person[key] for role in ("AUTHOR", "COMMITTER") for key in person}
     made = _git("commit-tree", empty, *(("-p", tip) if tip else ()), "-m", message, **who)
     _git("push", "--quiet", "--no-verify", name, f"{made}:refs/heads/{branch}")
     _git("update-ref", kept, made)
@@ -173,23 +148,18 @@ def _names(folder: Path) -> tuple[str, str]:
 def _tip(kept: str) -> str:
     try:
         return _git("rev-parse", "--quiet", "--verify", kept)
-    except WitnessError:
+    except GitError:
         return ""
 
 
 def _contains(tip: str, before: str) -> bool:
     try:
         _git("merge-base", "--is-ancestor", before, tip)
-    except WitnessError:
+    except GitError:
         return False
     return True
 
 
 def _git(*arguments: str, **variables: str) -> str:
-    quiet = {"GIT_TERMINAL_PROMPT": "0"}
-    try:
-        return git.output(
-            current().root, *arguments, variables=quiet | variables, seconds=SECONDS
-        ).strip()
-    except git.GitError as error:
-        raise WitnessError(str(error)) from error
+    variables = {"GIT_TERMINAL_PROMPT": "0"} | variables
+    return git.output(current().root, *arguments, variables=variables, seconds=SECONDS).strip()

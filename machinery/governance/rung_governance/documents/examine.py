@@ -5,7 +5,6 @@ version, a person's statement, or missing. Written as reports/examination.html f
 examination.json for programs.
 """
 
-import hashlib
 import json
 import sys
 import tomllib
@@ -21,7 +20,8 @@ import click
 
 from rung_governance import example_text
 from rung_governance.approval import audit, readiness, validation
-from rung_governance.documents import inventory, records
+from rung_governance.approval.bound_facts import MissingFactError, file_hash
+from rung_governance.documents import inventory, provenance, records
 from rung_governance.documents.file_parts import version_of
 from rung_governance.record_check import Problem
 from rung_ops.command import verb
@@ -38,26 +38,17 @@ WRITTEN = {".md", ".yaml"}  # by people
 
 @dataclass(frozen=True)
 class Evidence:
-    """The evidence of a control.
+    """The evidence of a control."""
 
-    Attributes:
-        status: RUN, STATEMENT, MISSING, or OUTSIDE of any repository.
-        shown_by: what shows it, or what is missing.
-    """
-
-    status: str
-    shown_by: str
+    status: str  # RUN, STATEMENT, MISSING, or OUTSIDE of any repository
+    shown_by: str  # what shows it, or what is missing
 
 
 @dataclass(frozen=True)
 class Examined:
-    """A version that is examined, and the facts that all of its controls share.
+    """A version that is examined, and the facts that all of its controls share."""
 
-    Attributes:
-        version: of the model.
-    """
-
-    version: str
+    version: str  # of the model
 
     @cached_property
     def examples(self) -> Counter[str]:
@@ -72,31 +63,28 @@ class Examined:
 
 def evidence_of(control: dict[str, Any], examined: Examined) -> Evidence:
     """Look for the evidence of a control."""
-    return LOOK[control["kind"]](control["artefact"], examined)
+    try:
+        return LOOK[control["kind"]](control["artefact"], examined)
+    except MissingFactError as error:
+        return Evidence(MISSING, str(error))
 
 
 def _document(artefact: str, examined: Examined) -> Evidence:
-    path = next(
-        (
-            each / artefact
-            for each in (current().root, current().repository)
-            if (each / artefact).is_file()
-        ),
-        None,
-    )
+    places = (folder / artefact for folder in (current().root, current().repository))
+    path = next(filter(Path.is_file, places), None)
     if path is None:
         return Evidence(MISSING, f"{artefact} is missing")
-    if places := examined.examples[artefact]:
-        return Evidence(MISSING, f"{counted(places, 'place')} of the example, or not written yet")
+    if number := examined.examples[artefact]:
+        return Evidence(MISSING, f"{counted(number, 'place')} of the example, or not written yet")
     if faults := [each for each in examined.problems if each.file == artefact]:
         return Evidence(MISSING, str(faults[0]))
     commits = dict(_commits(path))
     by_rung = dict(_commits(current().repository / ANSWERS))
     if commits.keys() <= by_rung.keys() and commits and path.suffix in WRITTEN:
         return Evidence(MISSING, "as generated: no commit since says that somebody has written it")
-    who = next((who for commit, who in commits.items() if commit not in by_rung), "")
-    who = who or next(iter(commits.values()), "not committed")
-    return Evidence(STATEMENT, f"{who}; SHA-256 {_sha256(path)}")
+    by_people = (who for commit, who in commits.items() if commit not in by_rung)
+    who = next(by_people, next(iter(commits.values()), "not committed"))
+    return Evidence(STATEMENT, f"{who}; SHA-256 {file_hash(path)}")
 
 
 def _commits(path: Path) -> Iterator[tuple[str, str]]:
@@ -119,39 +107,25 @@ def _report(artefact: str, examined: Examined) -> Evidence:
         made = str(_json(run).get("version", "")) if run.is_file() else ""
     if made != version:
         return Evidence(MISSING, f"{artefact} is of version {made or 'unknown'}, not of {version}")
-    return Evidence(RUN, f"of version {version}; SHA-256 {_sha256(path)}")
+    return Evidence(RUN, f"of version {version}; SHA-256 {file_hash(path)}")
 
 
 def _approval(artefact: str, examined: Examined) -> Evidence:
-    from rung_ops.tracking import registry  # brings MLflow, which takes seconds
-
-    version = examined.version
-    try:
-        registered = registry.version(version)
-    except registry.MlflowException as error:
-        return Evidence(MISSING, registry.reason_of(error))
-    if objections := [*validation.objections(registered), *readiness.objections(registered)]:
+    version = provenance.registered(examined.version)
+    if objections := [*validation.objections(version), *readiness.objections(version)]:
         return Evidence(MISSING, objections[0])
-    facts = validation.approval_of(
-        {"model": registered.name, "version": version, **registered.tags}
-    )
+    about = {"model": version.name, "version": examined.version}
+    facts = validation.approval_of(about | version.tags)
     # What a person judged is a statement; a signature proves who said it.
-    return Evidence(
-        STATEMENT, f"{facts['validator']}, {facts['validated']}; key: {facts['signed_by']}"
-    )
+    who = f"{facts['validator']}, {facts['validated']}; key: {facts['signed_by']}"
+    return Evidence(STATEMENT, who)
 
 
 def _lineage(artefact: str, examined: Examined) -> Evidence:
-    from rung_ops.tracking import registry
-
     version = examined.version
-    try:
-        tags = registry.version(version).tags
-    except registry.MlflowException as error:
-        return Evidence(MISSING, registry.reason_of(error))
-    if missing := [
-        name for name in ("git_commit", "data_hash", "params_hash") if not tags.get(name)
-    ]:
+    tags = provenance.registered(version).tags
+    needed = ("git_commit", "data_hash", "params_hash")
+    if missing := [name for name in needed if not tags.get(name)]:
         return Evidence(MISSING, f"version {version} has no {', '.join(missing)}")
     if tags.get("git_dirty") == "true":
         return Evidence(MISSING, f"version {version} was made from files that were not committed")
@@ -171,10 +145,8 @@ def _monitor(artefact: str, examined: Examined) -> Evidence:
     path = current().root / artefact
     if not path.is_file():
         return Evidence(MISSING, "production was not checked from here")
-    result = _json(path)
-    return Evidence(
-        RUN, f"{counted(len(result.get('problems', [])), 'problem')}; SHA-256 {_sha256(path)}"
-    )
+    number = len(_json(path).get("problems", []))
+    return Evidence(RUN, f"{counted(number, 'problem')}; SHA-256 {file_hash(path)}")
 
 
 def _organisation(artefact: str, examined: Examined) -> Evidence:
@@ -187,10 +159,6 @@ def _json(path: Path) -> dict[str, Any]:
     except ValueError:
         return {}
     return data if isinstance(data, dict) else {}
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 LOOK: dict[str, Callable[[str, Examined], Evidence]] = {
@@ -227,15 +195,10 @@ def examine(version: str, today: date) -> dict[str, Any]:
     examined = Examined(version)
     controls: dict[str, dict[str, str]] = {}
     for name, control in requirements["controls"].items():
-        evidence = evidence_of(control, examined)
-        owner = control["owner"]
-        who = f"{owner}: {people[owner]}" if people.get(owner) else owner
-        controls[name] = {
-            **control,
-            "owner": who,
-            "status": evidence.status,
-            "found": evidence.shown_by,
-        }
+        evidence, owner = evidence_of(control, examined), control["owner"]
+        owner = f"{owner}: {people[owner]}" if people.get(owner) else owner
+        found = {"status": evidence.status, "found": evidence.shown_by}
+        controls[name] = {**control, "owner": owner, **found}
     for source in requirements["sources"]:
         for requirement in source["requirements"]:
             statuses = {controls[name]["status"] for name in requirement["controls"]}
@@ -250,11 +213,6 @@ def examine(version: str, today: date) -> dict[str, Any]:
         "controls": controls,
         "sources": requirements["sources"],
     }
-
-
-def page(examined: dict[str, Any]) -> str:
-    """Write an examination as a page of HTML that needs nothing else."""
-    return html.render(LAYOUT, **examined)
 
 
 def _people() -> dict[str, str]:
@@ -278,11 +236,8 @@ def main(version: str) -> int:
     """
     examined = examine(version_of(version), date.today())
     current().reports.mkdir(parents=True, exist_ok=True)
-    for_people, data = (
-        current().reports / "examination.html",
-        current().reports / "examination.json",
-    )
-    for_people.write_text(page(examined), encoding="utf-8")
+    for_people, data = (current().reports / f"examination.{end}" for end in ("html", "json"))
+    for_people.write_text(html.render(LAYOUT, **examined), encoding="utf-8")
     data.write_text(json.dumps(examined, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for control in examined["controls"].values():
         if control["status"] == MISSING:

@@ -27,7 +27,9 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Write rows as a table; a value that a row lacks leaves its cell empty."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     lines = [f"|{'|'.join(_words(name) for name in names)}|", f"|{'|'.join('-' for _ in names)}|"]
-    lines += [f"|{'|'.join(_cell(row.get(name)) for name in names)}|" for row in rows]
+    for row in rows:
+        cells = ("" if row.get(n) is None else _text(row[n]).replace("|", r"\|") for n in names)
+        lines.append(f"|{'|'.join(cells)}|")
     return "\n".join(lines)
 
 
@@ -69,20 +71,15 @@ def _lines(content: Any, depth: int = 0) -> Iterator[str]:
 
 
 def _tabular(content: Any) -> bool:
-    return (
-        isinstance(content, list)
-        and bool(content)
-        and all(isinstance(row, Mapping) for row in content)
-        and all(
-            _plain(value) and len(_text(value)) <= WIDEST for r in content for value in r.values()
-        )
-    )
+    if not isinstance(content, list) or not all(isinstance(row, Mapping) for row in content):
+        return False
+    values = [value for row in content for value in row.values()]
+    return bool(content) and all(_plain(each) and len(_text(each)) <= WIDEST for each in values)
 
 
 def _plain(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(not isinstance(each, list | Mapping) for each in value)
-    return not isinstance(value, Mapping)
+    inner = value if isinstance(value, list) else []
+    return not isinstance(value, Mapping) and not any(isinstance(v, list | Mapping) for v in inner)
 
 
 def _text(value: Any) -> str:
@@ -96,10 +93,6 @@ def _text(value: Any) -> str:
     return printable(" ".join(str(value).split()))
 
 
-def _cell(value: Any) -> str:
-    return "" if value is None else _text(value).replace("|", r"\|")
-
-
 def _words(name: Any) -> str:
     """Write a field's name as words; `model.max_iter` is a name of something else, and stays."""
     return f"`{name}`" if "." in str(name) else str(name).replace("_", " ")
@@ -110,67 +103,51 @@ PIPELINE = "`uv run poe pipeline` makes it"
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a section.
+    """A part of a section."""
 
-    Attributes:
-        title: its heading.
-        take: makes its text, for a version of the model; raises MissingFactError.
-        files: what it is taken from, below the project.
-    """
-
-    title: str
-    take: Callable[[str], str]
-    files: tuple[str, ...] = ()
+    title: str  # its heading
+    take: Callable[[str], str]  # makes its text, for a version; raises MissingFactError
+    file: str = ""  # what it is taken from, below the project, if it is a file
 
 
-def document(path: str) -> Callable[[str], str]:
+def document(title: str, file: str) -> Part:
     """Take a Markdown document as it is, below the headings of the technical file."""
 
     def take(version: str) -> str:
-        if not (current().root / path).is_file():
-            raise MissingFactError(f"{path} is missing: write it")
-        text = documents.FRONT_MATTER.sub("", documents.text_of(current().root / path))
+        if not (current().root / file).is_file():
+            raise MissingFactError(f"{file} is missing: write it")
+        text = documents.FRONT_MATTER.sub("", documents.text_of(current().root / file))
         return demoted(re.sub(r"\A\s*# .*\n", "", text).strip(), 2)
 
-    return take
+    return Part(title, take, file)
 
 
-def record(name: str, *keys: str) -> Callable[[str], str]:
-    """Take a YAML record of governance/, or the fields of it that are named."""
-
-    def take(version: str) -> str:
-        path = current().root / f"governance/{name}.yaml"
-        if not path.is_file():
-            raise MissingFactError(f"governance/{name}.yaml is missing: write it")
-        fields = documents.record(path)
-        chosen = [fields[key] for key in keys if key in fields]
-        return "\n\n".join(map(written, chosen)) if keys else written(fields)
-
-    return take
-
-
-def report(name: str, write: Callable[[Any], str] = model_card.figures) -> Callable[[str], str]:
-    """Take a report of the last run, provided that it was the run of this version.
-
-    Args:
-        name: of its file.
-        write: makes text of its content.
-    """
+def record(title: str, name: str, *keys: str) -> Part:
+    """Take the fields of a YAML record of governance/ that are named."""
+    file = f"governance/{name}.yaml"
 
     def take(version: str) -> str:
-        _of_this_version(version)
-        path = current().reports / name
-        if not path.is_file():
-            raise MissingFactError(f"{shown(path)} is missing: {PIPELINE}")
-        return write(read_json(path))
+        if not (current().root / file).is_file():
+            raise MissingFactError(f"{file} is missing: write it")
+        fields = documents.record(current().root / file)
+        return "\n\n".join(written(fields[key]) for key in keys if key in fields)
 
-    return take
+    return Part(title, take, file)
 
 
-def version_here() -> str:
-    """Name the version that the reports here are of; empty if nothing has run."""
-    run = current().reports / "run.json"
-    return str(read_json(run)["version"]) if run.is_file() else ""
+def report(title: str, name: str, write: Callable[[Any], str] = model_card.figures) -> Part:
+    """Take a report of the last run, provided that it was the run of this version."""
+
+    def take(version: str) -> str:
+        made = str(read_json(current().reports / "run.json").get("version"))
+        if made != version:
+            raise MissingFactError(
+                f"the reports here are those of version {made}, not of {version}: check out its "
+                "commit, and `uv run dvc repro --all-pipelines`"
+            )
+        return write(read_json(current().reports / name))
+
+    return Part(title, take, f"reports/{name}")
 
 
 def version_of(named: str) -> str:
@@ -180,8 +157,9 @@ def version_of(named: str) -> str:
         registry.NoVersionError: the registry has no such version.
         MissingFactError: there is no version yet.
     """
-    here = version_here()
-    version = _number(named) if named not in ("", here) else here
+    run = current().reports / "run.json"
+    here = str(read_json(run)["version"]) if run.is_file() else ""
+    version = here if named in ("", here) else _number(named)
     if not version:
         raise MissingFactError("There is no version yet: `uv run poe pipeline` makes the first.")
     return version
@@ -200,24 +178,10 @@ def _number(named: str) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Read a report.
-
-    Raises:
-        MissingFactError: it is damaged.
-    """
+    """Read a report; raise MissingFactError if it is missing or damaged."""
+    if not path.is_file():
+        raise MissingFactError(f"{shown(path)} is missing: {PIPELINE}")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise MissingFactError(f"{shown(path)} is not JSON: {PIPELINE} again") from error
-
-
-def _of_this_version(version: str) -> None:
-    run = current().reports / "run.json"
-    if not run.is_file():
-        raise MissingFactError(f"{shown(run)} is missing: {PIPELINE}")
-    made = str(read_json(run).get("version"))
-    if made != version:
-        raise MissingFactError(
-            f"the reports here are those of version {made}, not of {version}: check out its "
-            "commit, and `uv run dvc repro --all-pipelines`"
-        )

@@ -18,12 +18,19 @@ GENERATED = "Take the field out: `poe technical-file` and `poe examine` write it
 
 def facts() -> dict[str, str]:
     """Tell status, validations, rows, features and last change, as far as they are known here."""
+    path, status = (
+        current().root / INVENTORY,
+        "in development: nothing answers in production from here",
+    )
+    if answers := serving():
+        status = f"in use: version {answers[0]} answers in production since {answers[1]}"
+    changed = git.run(path.parent, "log", "-1", "--format=%as, by %an", "--", path.name)
     known = {
-        "status": _status(),
+        "status": status,
         "validations": "; ".join(_validations()) or "none",
         "rows": _rows(),
         "features": _features(),
-        "entry last changed": _changed(current().root / INVENTORY),
+        "entry last changed": changed.stdout.strip(),
     }
     return {name: text for name, text in known.items() if text}
 
@@ -64,16 +71,11 @@ def contradictions(root: Path) -> Iterator[Problem]:
 
 
 def _of_entry(entry: dict[str, Any], place: str) -> Iterator[Problem]:
-    answers = serving()
-    if answers:
+    if answers := serving():
         in_production = f"version {answers[0]} answers in production since {answers[1]}"
         if entry.get("status", "in use") != "in use":
-            yield Problem(
-                INVENTORY,
-                f"{place}.status",
-                f"is {entry['status']}, and {in_production}",
-                GENERATED,
-            )
+            wrong = f"is {entry['status']}, and {in_production}"
+            yield Problem(INVENTORY, f"{place}.status", wrong, GENERATED)
         if NOT_IN_USE.search(str(entry.get("actual_use", ""))):
             wrong = f"says that it is not in use, and {in_production}"
             yield Problem(INVENTORY, f"{place}.actual_use", wrong, "Say how it is used today.")
@@ -83,13 +85,6 @@ def _of_entry(entry: dict[str, Any], place: str) -> Iterator[Problem]:
     if isinstance(done, list) and sorted(map(str, done)) != days:
         wrong = f"lists {', '.join(map(str, done)) or 'none'}; {RECORDS} has {', '.join(days) or 'none'}"
         yield Problem(INVENTORY, f"{place}.validation.done", wrong, GENERATED)
-
-
-def _status() -> str:
-    in_use = serving()
-    if in_use:
-        return f"in use: version {in_use[0]} answers in production since {in_use[1]}"
-    return "in development: nothing answers in production from here"
 
 
 def _validations() -> list[str]:
@@ -128,8 +123,3 @@ def _features() -> str:
 
     names = pl.read_parquet(current().test).head(1).select(contract.FEATURES).columns
     return f"{len(names)}: {', '.join(names)}"
-
-
-def _changed(path: Path) -> str:
-    last_commit = git.run(path.parent, "log", "-1", "--format=%as, by %an", "--", path.name)
-    return last_commit.stdout.strip()

@@ -22,12 +22,12 @@ from rung_ops.system import git
 
 def independent_validation(version: str) -> str:
     """Take the dated record of the independent validation, with its validator's name."""
-    stem = f"{validation.RECORDS}/{project_name()}-{version}"
-    paths = [current().root / f"{stem}{ending}" for ending in (".yaml", ".yml", ".md")]
-    records = [path for path in paths if path.is_file()]
+    name = project_name()
+    records = validation.record_paths(validation.ReleasedVersion(name, version, {}))
     if not records:
         raise MissingFactError(
-            f"{stem}.yaml is missing: there is no validation of version {version}"
+            f"{validation.RECORDS}/{name}-{version}.yaml is missing: there is no validation of "
+            f"version {version}"
         )
     return file_parts.written(documents.record(records[0]))
 
@@ -35,18 +35,16 @@ def independent_validation(version: str) -> str:
 def lineage(version: str) -> str:
     """Tell commit, data, parameters and figures of the version, and the way back to them."""
     tell = importlib.import_module("rung_ops.release.lineage")  # brings MLflow, which takes seconds
-    described = tell.describe(_registered(version))
-    people = _developers(_tags(version).get("git_commit", ""))
+    described = tell.describe(registered(version))
+    people = _developers(registered(version).tags.get("git_commit", ""))
     return f"```\n{described}\n```\n\nDeveloped by (all commits that made its files): {people}."
 
 
 def packages(version: str) -> str:
     """List what the model is made with, as its commit has locked it."""
     text = _committed(version, current().repository, "pyproject.toml")
-    names = [
-        re.split(r"[^\w.-]", line, maxsplit=1)[0]
-        for line in tomllib.loads(text)["project"]["dependencies"]
-    ]
+    lines = tomllib.loads(text)["project"]["dependencies"]
+    names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines]
     lock = _committed(version, current().repository, "uv.lock")
     locked = {each["name"]: each.get("version") for each in tomllib.loads(lock).get("package", [])}
     rows = [
@@ -61,8 +59,7 @@ def parameters(version: str) -> str:
     """Show every number that changes a result, as the version was made with it."""
     text = _committed(version, current().root, "params.toml")
     digest = hashlib.sha256(text.encode()).hexdigest()
-    recorded = _tags(version).get("params_hash", digest)
-    if recorded != digest:
+    if registered(version).tags.get("params_hash", digest) != digest:
         raise MissingFactError(
             f"version {version} was made with another params.toml than its commit has, so with "
             "which is unknown: commit, and train again"
@@ -73,14 +70,13 @@ def parameters(version: str) -> str:
 def source(version: str) -> str:
     """Show how the model is built, in the words and code of its commit."""
     folder = f"src/{contract.package()}"
-    texts = [
-        _committed(version, current().root, f"{folder}/{name}")
-        for name in ("model.py", "features.py")
-    ]
+    files = (f"{folder}/{name}" for name in ("model.py", "features.py"))
+    texts = [_committed(version, current().root, file) for file in files]
     return "\n\n".join(f"```python\n{text.strip()}\n```" for text in texts)
 
 
-def _registered(version: str) -> Any:
+def registered(version: str) -> Any:
+    """Return a version of the registry; raise MissingFactError if that does not tell it."""
     registry = importlib.import_module("rung_ops.tracking.registry")  # brings MLflow
     try:
         return registry.version(version)
@@ -88,13 +84,9 @@ def _registered(version: str) -> Any:
         raise MissingFactError(registry.reason_of(error)) from error
 
 
-def _tags(version: str) -> dict[str, str]:
-    return dict(_registered(version).tags)
-
-
 def _committed(version: str, folder: Path, path: str) -> str:
     """Read a file as the commit has it that a version was made from, not as it is today."""
-    commit = _tags(version).get("git_commit", "")
+    commit = registered(version).tags.get("git_commit", "")
     try:
         content = git.content(folder, "show", f"{commit}:./{path}", variables=source_hash.PLAIN)
         return content.decode()
@@ -123,27 +115,23 @@ def inputs(version: str) -> str:
 
     dataset = importlib.import_module(contract.Row.__module__)
     rows = pl.read_parquet(current().test)
-    declared = contract.ENTITY_FEATURES
-    described = contract_file.contract(
-        dataset, rows.select(contract.FEATURES), rows, "", None, declared
+    features, declared = rows.select(contract.FEATURES), contract.ENTITY_FEATURES
+    described = contract_file.contract(dataset, features, rows, "", None, declared)
+    columns = contract.Row.to_schema().columns
+    personal = {name for name in columns if (columns[name].metadata or {}).get("personal")}
+    return file_parts.table(
+        [
+            {
+                "column": column["name"],
+                "type": column["dtype"],
+                "allowed": _allowed(column),
+                "unit": column["unit"],
+                "personal": "yes" if column["name"] in personal else "",
+                "meaning": column["description"],
+            }
+            for column in described["columns"]
+        ]
     )
-    personal = {
-        name
-        for name, column in contract.Row.to_schema().columns.items()
-        if (column.metadata or {}).get("personal")
-    }
-    listed = [
-        {
-            "column": column["name"],
-            "type": column["dtype"],
-            "allowed": _allowed(column),
-            "unit": column["unit"],
-            "personal": "yes" if column["name"] in personal else "",
-            "meaning": column["description"],
-        }
-        for column in described["columns"]
-    ]
-    return file_parts.table(listed)
 
 
 def inventory_entry(version: str) -> str:

@@ -34,10 +34,9 @@ from rung_ops.tracking.store_address import SQLITE, tracking_uri
 # Each document that exists must have a heading with each of these words, and text below it.
 HEADINGS = {
     "docs/model_card.md": "use, out of scope, factors, metrics, data, ethic, caveats",
-    "docs/datasheet.md": (
-        "motivation, composition, collection, preprocessing, uses, distribution, maintenance"
-    ),
-    "docs/privacy.md": ("purpose, personal data, necessity, risks, safeguards, retention, rights"),
+    "docs/datasheet.md": "motivation, composition, collection, preprocessing, uses, distribution, "
+    "maintenance",
+    "docs/privacy.md": "purpose, personal data, necessity, risks, safeguards, retention, rights",
 }
 
 
@@ -61,10 +60,8 @@ def _record_problems(root: Path) -> Iterator[Problem]:
             files = (f for f in folder.iterdir() if f.suffix in {".yaml", ".yml", ".md"})
             for file in sorted(f for f in files if f.name != "README.md"):
                 yield from check_record(file, schema, root)
-        elif (file := folder.with_suffix(".yaml")).is_file():
-            yield from check_record(file, schema, root)
-        elif (file := folder.with_suffix(".md")).is_file():
-            yield from check_record(file, schema, root)
+        elif single := list(filter(Path.is_file, map(folder.with_suffix, (".yaml", ".md")))):
+            yield from check_record(single[0], schema, root)
         else:
             remedy = str(schema.get("description", "Write it."))
             yield Problem(f"governance/{name}.yaml", "", "is missing", remedy)
@@ -111,7 +108,7 @@ def _privacy_problems(root: Path) -> Iterator[Problem]:
     written = documents.text_of(file)
     for name, column in contract.Row.to_schema().columns.items():
         if (column.metadata or {}).get("personal") and f"`{name}`" not in written:
-            wrong = f"dataset.py marks `{name}` as personal, and nothing is said of it here"
+            wrong = f"dataset.py marks `{name}` as personal, and this record does not mention it"
             yield Problem("docs/privacy.md", "", wrong, f"Say why `{name}` is needed.")
 
 
@@ -139,20 +136,13 @@ def plan_mismatches() -> list[str]:
 
 
 def champion_problems() -> tuple[list[Problem], str]:
-    """Check the registry's champion.
-
-    Returns:
-        Its problems, and why it was not checked, empty if it was.
-    """
-    if not (
-        current().repository / "ops/gate.toml"
-    ).is_file():  # the registry comes with a later rung
+    """Check the registry's champion."""
+    if not (current().repository / "ops/gate.toml").is_file():  # which comes with a later rung
         return [], ""
     objections, unchecked = champion_objections()
-    problems = [
-        Problem("the registry", "alias champion", each, CHAMPION_REMEDY) for each in objections
-    ]
-    return problems, unchecked
+    remedy = f"Bring the record ({validation.RECORDS}/README.md), or take the alias champion away."
+    place = ("the registry", "alias champion")
+    return [Problem(*place, each, remedy) for each in objections], unchecked
 
 
 def of_a_model() -> list[str]:
@@ -175,8 +165,8 @@ NAMES = sorted(path.stem for path in SCHEMAS.glob("*.json"))
     "--schema",
     type=click.Choice(NAMES),
     metavar="NAME",
-    help="print the JSON schema of a record: a copy of it in governance/schemas/NAME.json takes "
-    f"the place of the library's; one of {', '.join(NAMES)}",
+    help="print the JSON schema of a record; a copy in governance/schemas/NAME.json replaces it; "
+    f"one of {', '.join(NAMES)}",
 )
 def main(schema: str | None) -> int:
     """Check that all governance records and documents exist and are complete."""
@@ -200,42 +190,29 @@ def main(schema: str | None) -> int:
     return 1 if all_problems else 0
 
 
-CHAMPION_REMEDY = (
-    f"Bring the record ({validation.RECORDS}/README.md), or take the alias champion away."
-)
 PATIENCE = 2.0  # seconds for a server to answer; `poe check` waits for it
-LATER = "Run `uv run poe records` where it can be reached."
 
 
 def champion_objections() -> tuple[list[str], str]:
-    """List why the champion is not approved.
-
-    Returns:
-        The objections, and why the check was skipped; both empty where all is well.
-    """
+    """List why the champion is not approved."""
     uri = tracking_uri()
     # MLflow takes seconds to import: not where there is no registry.
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
         return [], ""
     if uri.startswith("http") and (error := _connection_error(uri)):
         return [], _skipped(f"The MLflow server at {uri} does not answer: {error}.")
+    from rung_governance.approval import registry_champion
     from rung_ops.tracking import registry, server_check
 
     if server_check.is_server(uri) and (wrong := server_check.problem(uri, PATIENCE)):
         return [], _skipped(wrong)
     try:
         with server_check.server_errors(lambda: uri, ""):
-            return _of_the_champion(), ""
+            number = registry_champion.champion()
+            version = registry.version(number) if number else None
+            return validation.objections(version, answered=True) if version else [], ""
     except registry.ServerDownError as down:
         return [], _skipped(str(down))
-
-
-def _of_the_champion() -> list[str]:
-    from rung_governance.approval import registry_champion
-    from rung_ops.tracking import registry
-
-    number = registry_champion.champion()
-    return validation.objections(registry.version(number), answered=True) if number else []
 
 
 def _connection_error(uri: str) -> str:
@@ -250,4 +227,5 @@ def _connection_error(uri: str) -> str:
 
 
 def _skipped(why: str) -> str:
-    return f"The champion's approval was not checked. {why.strip()} {LATER}"
+    later = "Run `uv run poe records` where it can be reached."
+    return f"The champion's approval was not checked. {why.strip()} {later}"

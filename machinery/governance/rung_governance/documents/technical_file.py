@@ -1,10 +1,9 @@
 """The technical file of a version, assembled by `poe technical-file [VERSION]`.
 
 The team writes the prose in governance/technical_file; below each of its sections comes what the
-repository holds. Whatever is missing is named, and the exit code is then 1.
+repository holds, or that it is missing.
 """
 
-import hashlib
 import sys
 import tomllib
 from dataclasses import dataclass
@@ -16,17 +15,10 @@ import click
 
 from rung_governance import example_text
 from rung_governance.approval import overrides
-from rung_governance.approval.bound_facts import MissingFactError
+from rung_governance.approval.bound_facts import MissingFactError, file_hash
 from rung_governance.approval.overrides import OVERRIDE, Overrides
 from rung_governance.documents import file_parts, inventory, provenance
-from rung_governance.documents.file_parts import (
-    Part,
-    document,
-    read_json,
-    record,
-    report,
-    version_of,
-)
+from rung_governance.documents.file_parts import Part, document, read_json, record, report
 from rung_governance.record_check import check_record, read_schema
 from rung_ops.command import verb
 from rung_ops.model.target import MULTICLASS, QUANTILE
@@ -38,12 +30,12 @@ from rung_ops.training import model_card
 
 def served(version: str) -> str:
     """List what production has served, and what people did about it."""
+    folder = release_folders.environment(release_folders.PRODUCTION)
     try:
-        events = state.events(release_folders.environment(release_folders.PRODUCTION))
+        events = state.events(folder)
     except state.StateError as error:
         raise MissingFactError(str(error)) from error
     # Overrides are about single persons; they are counted, as the monitor counts them.
-    folder = release_folders.environment(release_folders.PRODUCTION)
     entries = sum(event["event"] == OVERRIDE for event in events)
     overruled = Overrides(folder).count()
     rows = [
@@ -76,11 +68,7 @@ def monitored(version: str) -> str:
 
 
 def groups_compared(fairness: dict[str, Any]) -> str:
-    """Say by what groups are compared, which the kind of problem decides.
-
-    Args:
-        fairness: content of reports/fairness.json.
-    """
+    """Say by what groups are compared, which the kind of problem decides."""
     task = fairness.get("task")
     if task == "classification":
         by = (
@@ -104,84 +92,45 @@ def groups_compared(fairness: dict[str, Any]) -> str:
 
 SECTIONS: dict[int, tuple[Part, ...]] = {
     1: (
-        Part("The use case", document("docs/use_case.md"), ("docs/use_case.md",)),
-        Part(
-            "The entry in the inventory",
-            record("model_inventory", "models"),
-            ("governance/model_inventory.yaml",),
-        ),
+        document("The use case", "docs/use_case.md"),
+        record("The entry in the inventory", "model_inventory", "models"),
         Part("What is known of it", provenance.inventory_entry),
-        Part("Instructions for use", document("docs/model_card.md"), ("docs/model_card.md",)),
+        document("Instructions for use", "docs/model_card.md"),
         Part("This version", provenance.lineage),
     ),
     2: (
         Part("Source", provenance.source),
         Part("Parameters", provenance.parameters),
         Part("Packages", provenance.packages),
-        Part("Data", document("docs/datasheet.md"), ("docs/datasheet.md",)),
-        Part(
-            "Checks of the data",
-            report("validation.json"),
-            ("reports/validation.json",),
-        ),
-        Part("Personal data", document("docs/privacy.md"), ("docs/privacy.md",)),
-        Part("Human oversight", document("governance/oversight.md"), ("governance/oversight.md",)),
-        Part(
-            "Changes that are foreseen",
-            record("change_control_plan", "modifications"),
-            ("governance/change_control_plan.yaml",),
-        ),
+        document("Data", "docs/datasheet.md"),
+        report("Checks of the data", "validation.json"),
+        document("Personal data", "docs/privacy.md"),
+        document("Human oversight", "governance/oversight.md"),
+        record("Changes that are foreseen", "change_control_plan", "modifications"),
         Part("Independent validation", provenance.independent_validation),
     ),
     3: (
-        Part("Scores on rows kept back", report("metrics.json"), ("reports/metrics.json",)),
-        Part("By slice", report("slices.json"), ("reports/slices.json",)),
-        Part("By group", report("fairness.json"), ("reports/fairness.json",)),
-        Part(
-            "What predictions rest on",
-            report("explanations.json"),
-            ("reports/explanations.json",),
-        ),
+        report("Scores on rows kept back", "metrics.json"),
+        report("By slice", "slices.json"),
+        report("By group", "fairness.json"),
+        report("What predictions rest on", "explanations.json"),
         Part("What is put in", provenance.inputs),
     ),
     4: (
-        Part("Against the simplest model", report("comparison.json"), ("reports/comparison.json",)),
-        Part(
-            "How groups are compared",
-            report("fairness.json", groups_compared),
-            ("reports/fairness.json",),
-        ),
-        Part(
-            "Bounds",
-            record("change_control_plan", "protocol"),
-            ("governance/change_control_plan.yaml",),
-        ),
+        report("Against the simplest model", "comparison.json"),
+        report("How groups are compared", "fairness.json", groups_compared),
+        record("Bounds", "change_control_plan", "protocol"),
     ),
     5: (
-        Part(
-            "The risk register",
-            record("risk_register", "risks"),
-            ("governance/risk_register.yaml",),
-        ),
-        Part(
-            "Impact of changes",
-            record("change_control_plan", "impact"),
-            ("governance/change_control_plan.yaml",),
-        ),
+        record("The risk register", "risk_register", "risks"),
+        record("Impact of changes", "change_control_plan", "impact"),
     ),
-    6: (
-        Part("Versions", provenance.versions),
-        Part("What production served", served),
-    ),
+    6: (Part("Versions", provenance.versions), Part("What production served", served)),
     7: (),
     8: (),
     9: (
-        Part(
-            "The plan",
-            record("monitoring_plan", "system", "metrics", "incidents"),
-            ("governance/monitoring_plan.yaml",),
-        ),
-        Part("Retention of logs", record("retention", "logs"), ("governance/retention.yaml",)),
+        record("The plan", "monitoring_plan", "system", "metrics", "incidents"),
+        record("Retention of logs", "retention", "logs"),
         Part("The last look", monitored),
     ),
 }
@@ -197,34 +146,22 @@ def output_file() -> Path:
     return current().reports / "technical_file.md"
 
 
-SCHEMA = "technical_file"
 LAW = Path(__file__).with_name("law.toml")  # where the document does not say
 
 
 @dataclass(frozen=True)
 class Assembled:
-    """A technical file.
+    """A technical file."""
 
-    Attributes:
-        text: Markdown.
-        missing: what it lacks, each with its section.
-    """
-
-    text: str
-    missing: list[str]
+    text: str  # Markdown
+    missing: list[str]  # what it lacks, each with its section
 
 
 def assemble(version: str, today: date) -> Assembled:
-    """Put the technical file together.
-
-    Args:
-        version: of the model, as the registry numbers it.
-        today: the day that it is dated with.
-    """
+    """Put the technical file together."""
     missing = _faults()
-    prose = documents.text_of(prose_file()) if prose_file().is_file() else ""
-    front = documents.record(prose_file()) if prose_file().is_file() and not missing else {}
-    sections = documents.sections(prose)
+    sections = documents.sections(documents.text_of(prose_file()) if prose_file().is_file() else "")
+    front = {} if missing else documents.record(prose_file())
     body: list[str] = []
     for number, parts in SECTIONS.items():
         title = next((each for each in sections if each.startswith(f"{number}. ")), "")
@@ -253,10 +190,9 @@ def assemble(version: str, today: date) -> Assembled:
 
 def _completeness(missing: list[str]) -> list[str]:
     if not missing:
-        facts = inventory.facts()
         return [
             "Every part is here that the repository can show. Whether it is true is for people to say.",
-            f"The model is {facts['status']}.",
+            f"The model is {inventory.facts()['status']}.",
             "",
         ]
     return ["**This file is not complete:**", "", *(f"- {each}" for each in missing), ""]
@@ -265,10 +201,8 @@ def _completeness(missing: list[str]) -> list[str]:
 def _faults() -> list[str]:
     if not prose_file().is_file():
         return [f"{shown(prose_file())}: is missing: write the nine sections"]
-    return [
-        str(each)
-        for each in check_record(prose_file(), read_schema(SCHEMA, current().root), current().root)
-    ]
+    schema = read_schema("technical_file", current().root)
+    return list(map(str, check_record(prose_file(), schema, current().root)))
 
 
 def _taken(part: Part, version: str) -> tuple[str, str]:
@@ -282,23 +216,11 @@ def _taken(part: Part, version: str) -> tuple[str, str]:
 
 def _sources(part: Part) -> list[str]:
     # What models share is at the top: the packages and their lock.
-    there = [
-        (
-            name,
-            next(
-                path
-                for path in (current().root / name, current().repository / name)
-                if path.is_file()
-            ),
-        )
-        for name in part.files
-        if (current().root / name).is_file() or (current().repository / name).is_file()
-    ]
-    hashed = [
-        f"`{name}` (SHA-256 `{hashlib.sha256(path.read_bytes()).hexdigest()}`)"
-        for name, path in there
-    ]
-    return [f"From {', '.join(hashed)}:", ""] if hashed else []
+    for folder in (current().root, current().repository):
+        path = folder / part.file
+        if path.is_file():
+            return [f"From `{part.file}` (SHA-256 `{file_hash(path)}`):", ""]
+    return []
 
 
 def _law(duties: list[dict[str, Any]], today: date) -> list[str]:
@@ -321,7 +243,7 @@ def main(version: str) -> int:
 
     VERSION is its number or alias; that of the last run by default.
     """
-    made = assemble(version_of(version), date.today())
+    made = assemble(file_parts.version_of(version), date.today())
     output_file().parent.mkdir(parents=True, exist_ok=True)
     output_file().write_text(made.text, encoding="utf-8")
     for each in made.missing:

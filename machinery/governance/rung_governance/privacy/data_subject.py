@@ -22,25 +22,17 @@ ID_COLUMNS = ("id", "prediction_id")
 
 @dataclass(frozen=True)
 class Subject:
-    """A person, as identified by rows.
+    """A person, as identified by rows."""
 
-    Attributes:
-        columns: value by column, as text; a row belongs to it where all of them hold.
-        ids: of predictions.
-        rows: whole rows of the contract without the target; equal rows belong to it in tables whose
-            rows have no id of a prediction.
-    """
-
+    # value by column, as text; a row belongs to it where all of them hold
     columns: Mapping[str, str] = field(default_factory=dict)
-    ids: frozenset[str] = frozenset()
+    ids: frozenset[str] = frozenset()  # of predictions
+    # whole rows of the contract without the target; equal rows belong to it in tables whose
+    # rows have no id of a prediction
     rows: pl.DataFrame | None = None
 
     def having(self, log: pl.DataFrame) -> "Subject":
-        """Add the ids and rows of its predictions.
-
-        Args:
-            log: its rows of the prediction log.
-        """
+        """Add the ids and rows of its predictions, those of a prediction log."""
         ids = self.ids | set(log["id"].to_list())
         rows = typed(log["row"].struct.unnest())
         known = [each for each in (self.rows, rows) if each is not None and each.height]
@@ -56,15 +48,14 @@ class Subject:
         Returns:
             True for its rows, shape (n_rows,).
         """
-        matches = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
+        matches = _all_rows(frame, False)
         for name in ID_COLUMNS:
             if self.ids and name in frame.columns:
-                matches |= (
-                    frame[name].cast(pl.String, strict=False).is_in(list(self.ids)).fill_null(False)
-                )
+                ids = frame[name].cast(pl.String, strict=False)
+                matches |= ids.is_in(list(self.ids)).fill_null(False)
         inner = frame["row"].struct.unnest() if _is_log(frame) else frame
         if self.columns and set(self.columns) <= set(inner.columns):
-            held = pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True)
+            held = _all_rows(frame, True)
             for name, text in self.columns.items():
                 held &= _equal(inner[name], text)
             matches |= held
@@ -76,8 +67,12 @@ class Subject:
         """Tell which rows of a table are equal to one of its rows, shape (n_rows,)."""
         rows = typed(frame) if self.rows is not None else None
         if rows is None or self.rows is None:
-            return pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
-        return _among(rows, self.rows)
+            return _all_rows(frame, False)
+        marked = self.rows.unique().with_columns(pl.lit(True).alias("is one of them"))
+        joined = rows.join(
+            marked, on=rows.columns, how="left", nulls_equal=True, maintain_order="left"
+        )
+        return joined["is one of them"].fill_null(False)
 
 
 def typed(frame: pl.DataFrame) -> pl.DataFrame | None:
@@ -106,10 +101,8 @@ def _is_log(frame: pl.DataFrame) -> bool:
     return isinstance(frame.schema.get("row"), pl.Struct)
 
 
-def _among(rows: pl.DataFrame, known: pl.DataFrame) -> pl.Series:
-    marked = known.unique().with_columns(pl.lit(True).alias("is one of them"))
-    joined = rows.join(marked, on=rows.columns, how="left", nulls_equal=True, maintain_order="left")
-    return joined["is one of them"].fill_null(False)
+def _all_rows(frame: pl.DataFrame, value: bool) -> pl.Series:
+    return pl.repeat(value, frame.height, dtype=pl.Boolean, eager=True)
 
 
 def _equal(values: pl.Series, text: str) -> pl.Series:
@@ -129,25 +122,12 @@ def _equal(values: pl.Series, text: str) -> pl.Series:
             values = values.cast(pl.String, strict=False)
         return (values == wanted).fill_null(False)
     except (ValueError, KeyError, OverflowError, pl.exceptions.PolarsError):
-        return pl.repeat(False, len(values), dtype=pl.Boolean, eager=True)
+        return _all_rows(values.to_frame(), False)
 
 
 SUFFIXES = (".parquet", ".csv")
 # Folders of a project without rows of people, or with a search of their own (versions).
 PASSED_OVER = {".git", ".venv", ".dvc", ".cache", "vendor", "node_modules", "__pycache__", ".keys"}
-
-
-@dataclass(frozen=True)
-class FileRows:
-    """A file with rows of the person.
-
-    Attributes:
-        path: of the file.
-        rows: of the person, in it.
-    """
-
-    path: Path
-    rows: int
 
 
 class UnreadableTableError(OpsError):
@@ -162,15 +142,7 @@ def files(folder: Path) -> Iterator[Path]:
 
 
 def read(path: Path, kind: str = "") -> pl.DataFrame:
-    """Read a table, of CSV as text alone: what is not taken out stays as it was written.
-
-    Args:
-        path: of the file.
-        kind: the suffix that says how to read it, where the file has another.
-
-    Raises:
-        UnreadableTableError: it cannot be read.
-    """
+    """Read a table, of CSV as text alone: what is not taken out stays as it was written."""
     try:
         if (kind or path.suffix) == ".csv":
             return pl.read_csv(path, infer_schema=False)
@@ -180,11 +152,7 @@ def read(path: Path, kind: str = "") -> pl.DataFrame:
 
 
 def count(path: Path, subject: Subject, kind: str = "") -> int:
-    """Count the rows of a person in a table.
-
-    Raises:
-        UnreadableTableError: it cannot be read.
-    """
+    """Count the rows of a person in a table."""
     return int(subject.mask(read(path, kind)).sum())
 
 
@@ -192,10 +160,6 @@ def take_out(path: Path, subject: Subject) -> int:
     """Rewrite a table without the rows of a person; return how many there were.
 
     The file keeps its name, its columns and its mode. A reader finds the old one or the new one.
-
-    Raises:
-        UnreadableTableError: it cannot be read.
-        OSError: it cannot be written; it stays as it was.
     """
     frame = read(path)
     mask = subject.mask(frame)

@@ -1,8 +1,7 @@
 """The erasure of a person's rows: `poe erase ID` lists them, `--yes` erases them.
 
 A person is named by ids of predictions, by the value of the contract's key if that is one column, or
-by values of columns: `customer=4711`. The audit log keeps that it was done, with a keyed hash in place
-of the id. The part that runs code of the project runs in a process without keys.
+by values of columns: `customer=4711`. The audit log keeps a keyed hash in place of the id.
 """
 
 import hashlib
@@ -27,7 +26,6 @@ from rung_ops.data import dvc
 from rung_ops.errors import StageError
 from rung_ops.project import current, keyless, release_folders
 from rung_ops.project.paths import shown
-from rung_ops.release import state
 from rung_ops.system import git, key_names, locks
 from rung_ops.system.printable import counted
 
@@ -36,15 +34,9 @@ PURPOSE = b"rung: whose rows were erased"  # so that the signing key makes a has
 
 
 def pseudonym(named: Sequence[str]) -> str:
-    """Hash what names a person with the audit log's key: only its holder can tell whether an id is it.
-
-    Raises:
-        keys.AuditKeyError: the key is missing.
-    """
+    """Hash what names a person with the audit log's key: only its holder can tell whether an id is it."""
     private = keys.private_key().private_bytes(
-        serialization.Encoding.DER,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     own = hmac.digest(private, PURPOSE, hashlib.sha256)
     return hmac.new(own, "\n".join(sorted(named)).encode(), hashlib.sha256).hexdigest()
@@ -92,23 +84,20 @@ def main(who: tuple[str, ...], yes: bool, reason: str, by: str) -> int:
         return 1
     written = [Path(path) for path in result["written"]]
     failed = result["failed"] + _commit([path for path in written if _is_versioned(path)])
-    try:
-        problems = audit.record(
-            release_folders.environment(release_folders.PRODUCTION),
-            ERASED,
-            by,
-            person=person,
-            reason=reason,
-            files=len(written),
-            rows=result["rows"],
-            versions=result["versions"],
-            unreached=[*result["unreached"], *failed],
-        )
-    except (OSError, locks.LockTimeoutError, state.StateError) as error:
-        problems = [f"The record could not be written: {error}"]
-    print(
-        f"\nErased: {counted(len(written), 'file')} rewritten. The audit log has it as {person[:16]}."
+    problems = audit.attempt(
+        release_folders.environment(release_folders.PRODUCTION),
+        ERASED,
+        by,
+        "The record could not be written",
+        person=person,
+        reason=reason,
+        files=len(written),
+        rows=result["rows"],
+        versions=result["versions"],
+        unreached=[*result["unreached"], *failed],
     )
+    rewritten = f"{counted(len(written), 'file')} rewritten"
+    print(f"\nErased: {rewritten}. The audit log has it as {person[:16]}.")
     for each in [*failed, *problems]:
         print(each, file=sys.stderr)
     return 1 if failed or problems else 0
@@ -132,9 +121,6 @@ def handle(named: Sequence[str], erases: bool) -> dict[str, Any]:
     Returns:
         For the record: rows (their number), versions, unreached; and with `erases` written (paths)
         and failed.
-
-    Raises:
-        ErasureError: it is not clear who is meant, or what was named cannot be read.
     """
     try:
         subject = subject_of(named)
@@ -143,11 +129,16 @@ def handle(named: Sequence[str], erases: bool) -> dict[str, Any]:
         raise ErasureError(str(error)) from error
     folder = release_folders.environment(release_folders.PRODUCTION)
     overruled = result.subject.ids & set(Overrides(folder).count())
-    unreached = [*result.unreached, *_overrides(len(overruled))]
+    unreached = list(result.unreached)
+    if overruled:
+        unreached.append(
+            f"The audit log keeps {counted(len(overruled), 'override')} of its predictions: id, "
+            "decision, reason. It cannot be changed, and holds no row."
+        )
     _show(result, unreached)
     written, failed = erase(result, overruled) if erases else ([], [])
     return {
-        "rows": sum(each.rows for each in result.files),
+        "rows": sum(rows for _, rows in result.files),
         "versions": [version.md5 for version, _ in result.old.holding],
         "unreached": unreached,
         "written": [str(path) for path in written],
@@ -156,14 +147,7 @@ def handle(named: Sequence[str], erases: bool) -> dict[str, Any]:
 
 
 def subject_of(named: Sequence[str]) -> Subject:
-    """Read whose rows are meant.
-
-    Args:
-        named: ids, or `COLUMN=VALUE` that all have to hold.
-
-    Raises:
-        ValueError: it is neither; the message says what to type.
-    """
+    """Read whose rows are meant; raise ValueError with what to type."""
     row = contract.Row.to_schema()
     split = [each.partition("=") for each in named]
     # An id may end with signs such as `==`.
@@ -182,30 +166,26 @@ def subject_of(named: Sequence[str]) -> Subject:
 
 
 def erase(result: FoundRows, overruled: frozenset[str]) -> tuple[list[Path], list[str]]:
-    """Take the rows out of what can be reached.
-
-    Args:
-        result: where they are.
-        overruled: ids of predictions that the audit log has overrides of.
-
-    Returns:
-        The files that were rewritten, and what failed, in sentences.
-    """
-    failed = _note_overrides(overruled)
+    """Take the rows out of what can be reached; return the files rewritten, and what failed."""
+    failed = []
+    try:  # before the rows go
+        overrides.note_erased(release_folders.environment(release_folders.PRODUCTION), overruled)
+    except OSError as error:
+        failed.append(f"`poe monitor` will call overrides of its predictions unknown: {error}")
     written, unread = _log(result)
     failed += unread
-    for each in result.files:
-        if each.path in written or _is_log(each.path):
+    for path, _ in result.files:
+        if path in written or _is_log(path):
             continue
         try:
-            data_subject.take_out(each.path, result.subject)
-            written.append(each.path)
+            data_subject.take_out(path, result.subject)
+            written.append(path)
         except (OSError, UnreadableTableError) as error:
-            failed.append(f"{shown(each.path)}: {error}")
+            failed.append(f"{shown(path)}: {error}")
     folder = personal_rows.cache()
     for version, _ in result.old.holding:
         try:
-            personal_rows.forget(version, folder)
+            (folder / version.stored).unlink(missing_ok=True)
         except OSError as error:
             failed.append(f"{version.path}, {version.stored} in the local cache: {error}")
     return written, failed
@@ -236,35 +216,14 @@ def _log(result: FoundRows) -> tuple[list[Path], list[str]]:
     return written, failed
 
 
-def _note_overrides(overruled: frozenset[str]) -> list[str]:
-    """Note before the rows go which overrides lose their prediction; return what failed."""
-    try:
-        overrides.note_erased(release_folders.environment(release_folders.PRODUCTION), overruled)
-    except OSError as error:
-        return [f"`poe monitor` will call overrides of its predictions unknown: {error}"]
-    return []
-
-
-def _overrides(number: int) -> list[str]:
-    if not number:
-        return []
-    return [
-        f"The audit log keeps {counted(number, 'override')} of its predictions: id, decision, reason. It "
-        "cannot be changed, and holds no row."
-    ]
-
-
 def _show(result: FoundRows, unreached: list[str]) -> None:
-    many = len(result.subject.ids)
-    print(
-        f"{counted(result.searched, 'table')} searched; {counted(many, 'id')} of predictions known."
-    )
-    for each in result.files:
-        print(f"  {shown(each.path)}: {counted(each.rows, 'row')}")
+    known = f"{counted(len(result.subject.ids), 'id')} of predictions known"
+    print(f"{counted(result.searched, 'table')} searched; {known}.")
+    for path, rows in result.files:
+        print(f"  {shown(path)}: {counted(rows, 'row')}")
     for version, rows in result.old.holding:
-        print(
-            f"  {version.path}, version {version.stored} in the local cache: {counted(rows, 'row')}"
-        )
+        kept = f"version {version.stored} in the local cache"
+        print(f"  {version.path}, {kept}: {counted(rows, 'row')}")
     if not result.files and not result.old.holding:
         print("  No row was found.")
     print("Not reached:")

@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 import yaml
 
 from rung_governance.privacy import data_subject
-from rung_governance.privacy.data_subject import FileRows, Subject, UnreadableTableError
+from rung_governance.privacy.data_subject import Subject, UnreadableTableError
 from rung_ops import prediction_log
 from rung_ops.contract import raw_file
 from rung_ops.data import dvc
@@ -25,12 +26,13 @@ from rung_ops.system import git
 from rung_ops.system.printable import counted
 
 MD5 = re.compile(r"[0-9a-f]{32}")
-RECORDS = ("*.dvc", "*dvc.lock")
+RECORDS = (".dvc", "dvc.lock")  # ends of their names
 USER = re.compile(r"//[^/]*@")
+SHOWN = 5  # ids that are named
+RUNS = ("mlartifacts", "mlruns")
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(NamedTuple):
     """A file of some version: its name then, and the name of its content in cache and remote."""
 
     path: str
@@ -44,15 +46,9 @@ class Version:
 
 @dataclass
 class SearchedVersions:
-    """The result of a search of the versions.
+    """The versions by what a search found: their rows, that they are not here, or not readable."""
 
-    Attributes:
-        holding: versions with rows of the person, in the local cache, with their number.
-        elsewhere: versions that are not in the local cache.
-        unreadable: versions in it that cannot be read as a table.
-    """
-
-    holding: list[tuple[Version, int]] = field(default_factory=list)
+    holding: list[tuple[Version, int]] = field(default_factory=list)  # in the local cache
     elsewhere: list[Version] = field(default_factory=list)
     unreadable: list[Version] = field(default_factory=list)
 
@@ -60,66 +56,36 @@ class SearchedVersions:
 def cache() -> Path:
     """Find the local cache of DVC."""
     done = dvc.run(current().root, "cache", "dir")
-    named = done.stdout.strip()
-    return (
-        (current().root / named)
-        if done.returncode == 0 and named
-        else current().root / ".dvc/cache"
-    )
+    named = done.stdout.strip() if done.returncode == 0 else ""
+    return current().root / (named or ".dvc/cache")
 
 
 def remotes() -> dict[str, str]:
     """Find DVC's remotes: names and addresses, without the user and password that one may have."""
     # As `dvc remote list` breaks its lines at the width of a terminal.
-    listed = (
-        line.partition("=")
-        for line in dvc.run(current().root, "config", "--list").stdout.splitlines()
-    )
-    return {
-        key.removeprefix("remote.").removesuffix(".url"): USER.sub("//", address)
-        for key, _, address in listed
-        if key.startswith("remote.") and key.endswith(".url")
-    }
+    lines = dvc.run(current().root, "config", "--list").stdout.splitlines()
+    listed = (re.fullmatch(r"remote\.(.*?)\.url=(.*)", line) for line in lines)
+    return {each[1]: USER.sub("//", each[2]) for each in listed if each}
 
 
 def search_versions(subject: Subject, folder: Path) -> SearchedVersions:
-    """Search the versions of all commits, and of the current files.
-
-    Args:
-        subject: whose rows.
-        folder: DVC's local cache.
-    """
+    """Search the versions of all commits, and of the current files."""
     searched = SearchedVersions()
     # Once each, though a run of MLflow keeps a copy of the records that it was made by.
-    once = {
-        each.md5: each for each in sorted(_all(folder), key=lambda each: each.path, reverse=True)
-    }
-    for version in sorted(once.values(), key=lambda each: (each.path, each.md5)):
-        path = folder / version.stored
+    once = {each.md5: each for each in sorted(_all(folder), reverse=True)}
+    for version in sorted(once.values()):
+        path, kind = folder / version.stored, Path(version.path).suffix
         if version.md5.endswith(".dir") or not path.is_file():
             searched.elsewhere.append(version)
             continue
-        kind = Path(version.path).suffix
         try:
-            rows = (
-                data_subject.count(path, subject, kind) if kind in data_subject.SUFFIXES else None
-            )
+            if kind not in data_subject.SUFFIXES:
+                raise UnreadableTableError
+            if rows := data_subject.count(path, subject, kind):
+                searched.holding.append((version, rows))
         except UnreadableTableError:
-            rows = None
-        if rows is None:
             searched.unreadable.append(version)
-        if rows:
-            searched.holding.append((version, rows))
     return searched
-
-
-def forget(version: Version, folder: Path) -> None:
-    """Delete a version from the local cache.
-
-    Raises:
-        OSError: it cannot be deleted.
-    """
-    (folder / version.stored).unlink(missing_ok=True)
 
 
 def _all(folder: Path) -> set[Version]:
@@ -146,16 +112,16 @@ def _members(version: Version, folder: Path) -> Iterator[Version]:
 
 def _records() -> Iterator[tuple[str, str]]:
     """Read every version of DVC's records, of all commits and of the working tree, with its path."""
-    named = (f":(glob)**/{name}" for name in RECORDS)
+    named = (f":(glob)**/*{end}" for end in RECORDS)
     listed = git.run(current().root, "rev-list", "--all", "--objects", "--", *named)
     for line in listed.stdout.splitlines():
         blob, _, path = line.partition(" ")
-        if path.endswith((".dvc", "dvc.lock")):
+        if path.endswith(RECORDS):
             yield path, git.run(current().root, "cat-file", "blob", blob).stdout
     for file in current().root.rglob("*"):
-        is_record = file.suffix == ".dvc" or file.name == "dvc.lock"
         inside = file.relative_to(current().root)
-        if is_record and file.is_file() and not data_subject.PASSED_OVER & set(inside.parts):
+        passed_over = data_subject.PASSED_OVER & set(inside.parts)
+        if file.name.endswith(RECORDS) and file.is_file() and not passed_over:
             yield inside.as_posix(), file.read_text(encoding="utf-8")
 
 
@@ -176,26 +142,17 @@ def _outputs(record: str, text: str) -> Iterator[Version]:
                 yield Version(path, each["md5"])
 
 
-SHOWN = 5  # ids that are named
-RUNS = ("mlartifacts", "mlruns")
-
-
 @dataclass
 class FoundRows:
-    """Where the rows of a person are.
+    """Where the rows of a person are."""
 
-    Attributes:
-        subject: the person, with the ids and rows of its predictions.
-        files: that can be rewritten.
-        old: versions of the data.
-        searched: number of tables that were read.
-        unreached: where rows are, or may be, that this cannot take out; sentences.
-    """
-
-    subject: Subject
-    files: list[FileRows] = field(default_factory=list)
-    old: SearchedVersions = field(default_factory=SearchedVersions)
-    searched: int = 0
+    subject: Subject  # the person, with the ids and rows of its predictions
+    files: list[tuple[Path, int]] = field(
+        default_factory=list
+    )  # that can be rewritten, rows of each
+    old: SearchedVersions = field(default_factory=SearchedVersions)  # versions of the data
+    searched: int = 0  # number of tables that were read
+    # where rows are, or may be, that this cannot take out; sentences
     unreached: list[str] = field(default_factory=list)
 
 
@@ -216,21 +173,19 @@ def _predictions() -> Iterator[pl.DataFrame]:
 
 
 def widened(subject: Subject) -> Subject:
-    """Add the ids and the rows of its predictions to what is known of a person.
-
-    Raises:
-        UnreadableTableError: a file of the log cannot be read.
-    """
-    for log in [log.filter(subject.mask(log)) for log in _predictions()]:
-        if log.height:
-            subject = subject.having(log)
+    """Add the ids and the rows of its predictions to what is known of a person."""
+    of_person = [log.filter(subject.mask(log)) for log in _predictions()]
+    for log in filter(len, of_person):
+        subject = subject.having(log)
     return subject
 
 
 def search(subject: Subject) -> FoundRows:
     """Look for the rows of a person in log, outcomes, data, reports, releases, runs and versions."""
     result = FoundRows(widened(subject))
-    tracked, named = _in_git(), set[Path]()
+    listed = git.run(current().root, "ls-files", "-z", errors="surrogateescape").stdout
+    tracked = {current().root / name for name in listed.split("\0") if name}
+    named = set[Path]()
     for path in _tables():
         try:
             rows = data_subject.count(path, result.subject)
@@ -244,7 +199,7 @@ def search(subject: Subject) -> FoundRows:
         if reason := _out_of_reach(path, tracked):
             result.unreached.append(f"{shown(path)}, {counted(rows, 'row')}: {reason}")
         else:
-            result.files.append(FileRows(path, rows))
+            result.files.append((path, rows))
     result.unreached += _raw(result, tracked, named) + _alike(result.subject)
     result.old = search_versions(result.subject, cache())
     result.unreached += _of_versions(result.old) + _beyond()
@@ -253,17 +208,13 @@ def search(subject: Subject) -> FoundRows:
 
 def _tables() -> Iterator[Path]:
     """List the tables of the project, and of the folders that variables have moved elsewhere."""
-    folders = [current().root, logs(), outcomes.outcomes_folder(), placed("RELEASES", "releases")]
-    moved = [each for each in folders[1:] if not each.resolve().is_relative_to(current().root)]
-    yield from (
-        path for path in data_subject.files(current().root) if not _is_of_another_model(path)
-    )
-    for folder in moved:
-        yield from data_subject.files(folder)
-
-
-def _is_of_another_model(path: Path) -> bool:
-    return any(path.is_relative_to(current().root / folder) for folder in others())
+    root, of_others = current().root, [current().root / each for each in others()]
+    for path in data_subject.files(root):
+        if not any(path.is_relative_to(each) for each in of_others):
+            yield path
+    for folder in (logs(), outcomes.outcomes_folder(), placed("RELEASES", "releases")):
+        if not folder.resolve().is_relative_to(root):
+            yield from data_subject.files(folder)
 
 
 def _out_of_reach(path: Path, tracked: set[Path]) -> str:
@@ -351,8 +302,3 @@ def _beyond() -> list[str]:
             )
     unreached += [f"The model in {folder}: run this there." for folder in others()]
     return unreached
-
-
-def _in_git() -> set[Path]:
-    listed = git.run(current().root, "ls-files", "-z", errors="surrogateescape").stdout
-    return {current().root / name for name in listed.split("\0") if name}

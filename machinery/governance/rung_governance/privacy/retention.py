@@ -21,8 +21,6 @@ from rung_ops.errors import SettingsError
 from rung_ops.monitoring import outcomes
 from rung_ops.project import documents, release_folders
 from rung_ops.project.paths import placed, shared, shown
-from rung_ops.release import state
-from rung_ops.system import locks
 
 RECORD = "governance/retention.yaml"
 DELETED = "retention"  # the event in the audit log
@@ -38,11 +36,7 @@ class Overdue:
 
 
 def overdue(today: date) -> list[Overdue]:
-    """List what the record wants deleted by a day.
-
-    Raises:
-        SettingsError: the record cannot be used.
-    """
+    """List what the record wants deleted by a day."""
     past_due: list[Overdue] = []
     for kind, days in _kept():
         last = today - timedelta(days=days)
@@ -52,11 +46,7 @@ def overdue(today: date) -> list[Overdue]:
 
 
 def delete(past_due: list[Overdue], by: str) -> list[str]:
-    """Delete what is overdue, and write into the audit log of production what it was.
-
-    Returns:
-        What could not be deleted or recorded, in sentences.
-    """
+    """Delete what is overdue, and write into the audit log of production what it was."""
     problems, gone = [], []
     for each in past_due:
         try:
@@ -70,12 +60,9 @@ def delete(past_due: list[Overdue], by: str) -> list[str]:
         return problems
     listed = [shown(each.path) for each in gone]
     days = sorted({each.days for each in gone})
-    try:
-        folder = release_folders.environment(release_folders.PRODUCTION)
-        problems += audit.record(folder, DELETED, by, deleted=listed, days=days)
-    except (OSError, locks.LockTimeoutError, state.StateError) as error:
-        problems.append(f"That {', '.join(listed)} was deleted is not in the audit log: {error}")
-    return problems
+    folder = release_folders.environment(release_folders.PRODUCTION)
+    otherwise = f"That {', '.join(listed)} was deleted is not in the audit log"
+    return problems + audit.attempt(folder, DELETED, by, otherwise, deleted=listed, days=days)
 
 
 def apply(by: str, now: datetime) -> list[str]:
@@ -83,10 +70,6 @@ def apply(by: str, now: datetime) -> list[str]:
 
     Without the key of the audit log nothing is deleted, as an unsigned line would leave all that
     follow unsigned too.
-
-    Args:
-        by: who does it, for the audit log.
-        now: the time, with a time zone.
     """
     try:
         past_due = overdue(now.astimezone(UTC).date())

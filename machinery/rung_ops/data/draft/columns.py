@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from rung_ops.contract import RESERVED
 from rung_ops.data.draft.table import DraftError, Table, quoted
 
 MOST_LISTED = 20  # texts that Row lists; of more, any is taken
@@ -19,24 +20,11 @@ LONGEST_LISTED = 60  # characters
 LONGEST_NAME = 50  # of a column in Row
 LEAST_ROWS = 30  # with a target: fewer neither train a model nor judge one
 GIVEN_AWAY = 0.9999  # the correlation from which on a column is the target in other words
-# Names that would hide what dataset.py uses, or what pandera's model has.
+# Names that would hide what dataset.py uses, or what pandera's model has, and those of Rung.
 TAKEN = {
-    *(
-        "Annotated",
-        "Config",
-        "Path",
-        "Row",
-        "bool",
-        "cs",
-        "float",
-        "int",
-        "load",
-        "pa",
-        "pl",
-        "str",
-    ),
-    *("empty", "example", "get_metadata", "pandas", "strategy", "to_json_schema", "to_schema"),
-    *("to_yaml", "validate"),
+    *RESERVED,
+    *"Annotated Config Path Row bool cs float int load pa pl str".split(),
+    *"empty example get_metadata pandas strategy to_json_schema to_schema to_yaml validate".split(),
 }
 TRUTHS = {"true": "false", "yes": "no", "y": "n", "t": "f", "ja": "nein", "oui": "non"}
 WHOLE = re.compile(r"[+-]?\d{1,18}\Z")
@@ -68,62 +56,40 @@ NUMBER, TRUTH, CLASS = "a number", "true or false", "a class"
 
 @dataclass
 class Column:
-    """A column of the file, and of Row.
-
-    Attributes:
-        raw: its name in the file.
-        name: its name in Row.
-        values: in the type of Row.
-        read: what makes them of what the file has, as Python with @ for that.
-        rules: arguments of pandera's Field, as Python.
-        why: what was found in the file.
-        feature: what the model sees of it, as Python; empty for nothing.
-        hidden: why the model does not see it.
-        is_category: whether the feature is a text that the model needs encoded.
-    """
+    """A column of the file, and of Row."""
 
     raw: str
     name: str
     values: pl.Series
-    read: str = "@"
-    rules: dict[str, str] = field(default_factory=dict)
-    why: list[str] = field(default_factory=list)
-    feature: str = ""
-    hidden: str = ""
-    is_category: bool = False
+    read: str = "@"  # what makes them of what the file has, as Python with @ for that
+    rules: dict[str, str] = field(default_factory=dict)  # arguments of pandera's Field, as Python
+    why: list[str] = field(default_factory=list)  # what was found in the file
+    feature: str = ""  # what the model sees of it, as Python; empty for nothing
+    hidden: str = ""  # why the model does not see it
+    is_category: bool = False  # whether the feature is a text that the model needs encoded
 
     @property
     def annotation(self) -> str:
         """The type, as Row writes it."""
         kind = self.values.dtype
         if isinstance(kind, pl.Datetime):
-            zone = kind.time_zone
-            return (
-                f"Annotated[pl.Datetime, {quoted('us')}, {quoted(zone)}]" if zone else "pl.Datetime"
-            )
+            if kind.time_zone is None:
+                return "pl.Datetime"
+            return f"Annotated[pl.Datetime, {quoted('us')}, {quoted(kind.time_zone)}]"
         names = {pl.Boolean: "bool", pl.Float64: "float", pl.String: "str", pl.Date: "pl.Date"}
         return names.get(type(kind), "pl.Int64")
 
 
 @dataclass(frozen=True)
 class Columns:
-    """All columns of a table.
-
-    Attributes:
-        columns: in the order of the file, the target included.
-        target: the column to predict.
-        kind: NUMBER, TRUTH or CLASS.
-        time: the column that orders the rows, or None.
-        identity: the column that identifies a row, or None.
-        left_out: the columns of the file that are not in Row, and why.
-    """
+    """All columns of a table."""
 
     columns: list[Column]
     target: Column
-    kind: str
-    time: Column | None
-    identity: Column | None
-    left_out: list[str]
+    kind: str  # NUMBER, TRUTH or CLASS
+    time: Column | None  # the column that orders the rows, or None
+    identity: Column | None  # the column that identifies a row, or None
+    left_out: list[str]  # the columns of the file that are not in Row, and why
 
     @property
     def seen(self) -> list[Column]:
@@ -132,11 +98,7 @@ class Columns:
 
 
 def infer(table: Table, target: str) -> Columns:
-    """Infer what the columns are.
-
-    Raises:
-        DraftError: the target cannot be predicted, or there is nothing to predict it from.
-    """
+    """Infer what the columns are."""
     frame = table.frame
     _check_target(table, target)
     decimal_comma = _has_decimal_comma(table)
@@ -336,11 +298,7 @@ def _formats(values: pl.Series, forms: Sequence[str], method: str, more: str) ->
 
 
 def _judged(table: Table, aim: Column) -> str:
-    """Return the kind of the target, and make its values those of Row.
-
-    Raises:
-        DraftError: no model can predict it.
-    """
+    """Return the kind of the target, and make its values those of Row."""
     known = aim.values.drop_nulls()
     different = sorted(known.unique().to_list())
     what = f"{table.name}: `{aim.raw}`"
@@ -359,8 +317,7 @@ def _judged(table: Table, aim: Column) -> str:
         return TRUTH
     if aim.values.dtype.is_numeric():
         if len(different) > 2 or not all(float(value).is_integer() for value in different):
-            few = aim.values.dtype.is_integer() and len(different) <= MOST_LISTED
-            if few:
+            if aim.values.dtype.is_integer() and len(different) <= MOST_LISTED:
                 aim.why.append("if these are classes, let load() give them names")
             return NUMBER
         # Text or number in the file: true is the higher one.
@@ -414,9 +371,8 @@ def _describe(column: Column, *, is_target: bool) -> None:
     high: Any = known.max()
     found = []
     if values.dtype.is_numeric():
-        found = [
-            f"{low:,} to {high:,}" if values.dtype.is_integer() else f"{low:,.6g} to {high:,.6g}"
-        ]
+        form = "," if values.dtype.is_integer() else ",.6g"
+        found = [f"{low:{form}} to {high:{form}}"]
         rules |= {"ge": "0"} if low >= 0 else {"ge": f"-{_roomy(-low)}"}
         if not is_target:
             rules["le"] = _roomy(high) if high > 0 else "0"
@@ -461,7 +417,10 @@ def _hidden(column: Column, aim: Column, identity: Column | None) -> str:
         different = values.drop_nulls().n_unique()
         if different > min(MOST_CATEGORIES, values.len() / 2):
             return f"with {different:,} different texts it is no category"
-        return "it is what is predicted" if _tells(column, aim) else ""
+        # Each text stands for one value of the target, and there are as many of both.
+        pairs = pl.DataFrame({"a": values, "b": aim.values}).drop_nulls().unique()
+        told = pairs.height == pairs["a"].n_unique() == pairs["b"].n_unique()
+        return "it is what is predicted" if told else ""
     if values.dtype.is_numeric() or values.dtype == pl.Boolean:
         return "it gives the target away" if _is_nearly(values, aim.values) else ""
     return ""
@@ -476,12 +435,6 @@ def _is_nearly(values: pl.Series, target: pl.Series) -> bool:
         return False
     found = pairs.select(pl.corr("a", "b")).item()
     return found is not None and abs(found) > GIVEN_AWAY
-
-
-def _tells(column: Column, aim: Column) -> bool:
-    """Say whether each text stands for one value of the target, and there are as many of both."""
-    pairs = pl.DataFrame({"a": column.values, "b": aim.values}).drop_nulls().unique()
-    return pairs.height == pairs["a"].n_unique() == pairs["b"].n_unique()
 
 
 def _choose_feature(column: Column, time: Column | None) -> None:

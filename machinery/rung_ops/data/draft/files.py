@@ -1,16 +1,24 @@
-"""The text of a project's own files, as drafted from the columns of a table."""
+"""The verb `rung-ops draft`: the text of a project's own files, drafted from the columns of a table."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
-from rung_ops.data.draft import models
+import click
+
+from rung_ops.command import verb
+from rung_ops.data.draft import columns as inferred
+from rung_ops.data.draft import models, networks
+from rung_ops.data.draft import table as read_table
 from rung_ops.data.draft.columns import DRAFTED, TRUTH, Column, Columns
 from rung_ops.data.draft.models import Model
-from rung_ops.data.draft.table import Table, quoted
+from rung_ops.data.draft.table import DraftError, Table, quoted
+from rung_ops.project import current
+from rung_ops.project.paths import package_name
 from rung_ops.settings import toml_value
 
 WIDTH = 96  # of comments
@@ -51,10 +59,12 @@ WINDOW = 'window = "all" # or "6 months", or "half-life 6 months": older rows wi
 def write(root: Path, package: str, table: Table, columns: Columns, model: Model) -> list[str]:
     """Write the drafts over the example; return their paths, relative to the project."""
     source, sample = root / "src" / package, root / "data/sample"
+    if model.network:
+        networks.adapt(columns)
     texts = {
         source / "dataset.py": dataset(table, columns),
         source / "features.py": features(columns),
-        source / "model.py": models.text(model, columns),
+        **{source / f"{name}.py": t for name, t in models.modules(model, columns).items()},
         root / "params.toml": params(columns, model),
         root / "docs/use_case.md": USE_CASE.format(
             target=columns.target.name, file=table.name, metric=model.scores[0]
@@ -84,13 +94,9 @@ def dataset(table: Table, columns: Columns) -> str:
     """Return the text of dataset.py."""
     target, time, identity = columns.target, columns.time, columns.identity
     annotated = any(column.annotation.startswith("Annotated") for column in columns.columns)
-    rows = table.frame.height
-    unordered = (
-        "No column has a time for every row, so a random share of the rows judges the model."
-    )
-    ordered = (
-        "It orders the rows: the model learns from the earlier ones, and the later ones judge it."
-    )
+    order = "No column has a time for every row, so a random share of the rows judges the model."
+    if time:
+        order = "It orders the rows: the model learns from the earlier ones, and the later ones judge it."
     long = any(len(quoted(column.raw)) > LONGEST for column in columns.columns)
     name = _plain(table.name)[:30]
     lines = [
@@ -103,10 +109,10 @@ def dataset(table: Table, columns: Columns) -> str:
         "",
         _comment(f"Predicted, as {columns.kind}: {'; '.join(target.why)}."),
         f"TARGET: str = {quoted(target.name)}",
-        _comment(ordered if time else unordered),
+        _comment(order),
         f"TIME: str | None = {quoted(time.name) if time else None}",
         "\n\nclass Row(pa.DataFrameModel):",
-        f'    """One of the {rows:,} rows of {name}."""\n',
+        f'    """One of the {table.frame.height:,} rows of {name}."""\n',
     ]
     for column in columns.columns:
         rules = column.rules | {"description": quoted(_plain(column.raw)[:LONGEST])}
@@ -130,12 +136,9 @@ def _load(table: Table, columns: Columns) -> str:
     read: dict[str, list[str]] = {}
     for column in columns.columns:
         if column is not columns.target and column.read != "@":
-            # coalesce() takes one column.
-            key = (
-                column.read
-                if column.read.count("@") == 1
-                else column.read.replace("@", _col(column))
-            )
+            key = column.read
+            if key.count("@") > 1:  # coalesce() takes one column
+                key = key.replace("@", f"pl.col({quoted(column.name)})")
             read.setdefault(key, []).append(column.name)
     made = [
         key.replace("@", f"pl.col({', '.join(map(quoted, names))})") for key, names in read.items()
@@ -158,15 +161,10 @@ def _load(table: Table, columns: Columns) -> str:
     )
 
 
-def _col(column: Column) -> str:
-    return f"pl.col({quoted(column.name)})"
-
-
 def _plain(text: str) -> str:
     """Return a text that may stand in a docstring or a description."""
-    return (
-        "".join(sign for sign in text if sign.isprintable()).replace("\\", "/").replace('"""', "'")
-    )
+    printed = "".join(sign for sign in text if sign.isprintable())
+    return printed.replace("\\", "/").replace('"""', "'")
 
 
 def features(columns: Columns) -> str:
@@ -186,10 +184,11 @@ def params(columns: Columns, model: Model) -> str:
     """Return the text of params.toml."""
     settings = "".join(f"{name} = {toml_value(value)}\n" for name, value in model.settings.items())
     listed = [c.name for c in columns.seen if "isin" in c.rules]
+    share = (
+        "the last quarter of the rows by time" if columns.time else "of the rows, drawn at random"
+    )
     return PARAMS.format(
-        share="the last quarter of the rows by time"
-        if columns.time
-        else "of the rows, drawn at random",
+        share=share,
         window=WINDOW if columns.time else "",
         settings=settings,
         metric=quoted(model.scores[0]),
@@ -223,19 +222,43 @@ def _row(column: Column) -> str:
 
 def summary(table: Table, columns: Columns, model: Model, written: Iterable[str]) -> str:
     """Return what was inferred, a line each."""
-    name = model.name
-    time = (
-        columns.time.name if columns.time else "none: a random share of the rows judges the model"
-    )
+    time = "none: a random share of the rows judges the model"
+    note = f" ({model.note})" if model.note else ""
     lines = [
         f"{table.name}: {table.frame.height:,} rows. {table.form}.",
         f"  target    {columns.target.name}: {columns.kind} ({'; '.join(columns.target.why)})",
-        f"  time      {time}",
+        f"  time      {columns.time.name if columns.time else time}",
         f"  columns   {len(columns.columns)} in Row, of which the model sees {len(columns.seen)}",
         *(f"  left out  {c.name}: {c.hidden}" for c in columns.columns if c.hidden),
         *(f"  left out  {reason}" for reason in columns.left_out),
-        f"  model     {name}, compared by {model.scores[0]}"
-        + (f" ({model.note})" if model.note else ""),
+        f"  model     {model.name}, compared by {model.scores[0]}{note}",
         f"Drafts, yours to correct: {', '.join(written)}.",
     ]
     return "\n".join(_plain(line) for line in lines)
+
+
+@verb("rung-ops draft")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--target", default="", metavar="COLUMN", help="the column to predict")
+@click.option("--model", default="", metavar="CLASS", help="such as sklearn.linear_model.Ridge")
+@click.option("--settings", default="{}", metavar="JSON", help="the arguments of its class")
+@click.option("--metric", "metrics", multiple=True, help="a function of sklearn.metrics")
+@click.option("--replace", is_flag=True, help="replace the files that are there")
+def main(
+    file: Path, target: str, model: str, settings: str, metrics: tuple[str, ...], replace: bool
+) -> int:
+    """Draft dataset.py, features.py, model.py and params.toml from a FILE of rows."""
+    project = current()
+    mine = f"src/{package_name()}/dataset.py"
+    if (project.root / mine).exists() and not replace:
+        raise DraftError(
+            f"{mine} is there. Commit your work, then add `--replace`: it "
+            "replaces dataset.py, features.py, model.py, params.toml, docs/use_case.md and all of "
+            "data/sample."
+        )
+    rows = read_table.read(file)
+    found = inferred.infer(rows, target)
+    chosen = models.choose(found, model, json.loads(settings), metrics)
+    written = write(project.root, package_name(), rows, found, chosen)
+    print(summary(rows, found, chosen, written))
+    return 0

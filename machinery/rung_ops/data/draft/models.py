@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rung_ops.data.draft import networks
 from rung_ops.data.draft.columns import CLASS, DRAFTED, NUMBER, TRUTH, Columns
+from rung_ops.data.draft.networks import Network
 from rung_ops.data.draft.table import quoted
 
 TREES = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
@@ -15,39 +17,25 @@ TOLD = {
     "lightgbm": ("collections.OrderedDict", "lightgbm.basic.Booster", "lightgbm.sklearn.{name}"),
     "xgboost": ("xgboost.core.Booster", "xgboost.sklearn.{name}"),
 }
-TREE_NAMES = (
-    "RandomForest",
-    "ExtraTree",
-    "GradientBoosting",
-    "DecisionTree",
-    "AdaBoost",
-    "Bagging",
-)
+TREE_NAMES = tuple("RandomForest ExtraTree GradientBoosting DecisionTree AdaBoost Bagging".split())
 BEARS_GAPS = ("HistGradientBoosting", "LGBM", "XGB")  # and features of any size
-CLASSIFIERS = {
-    *(
-        "LogisticRegression",
-        "LogisticRegressionCV",
-        "GaussianNB",
-        "BernoulliNB",
-        "SVC",
-        "LinearSVC",
-    ),
-    *("LinearDiscriminantAnalysis", "QuadraticDiscriminantAnalysis", "Perceptron"),
-}
-REGRESSORS = {
-    *("LinearRegression", "Ridge", "RidgeCV", "Lasso", "LassoCV", "ElasticNet", "ElasticNetCV"),
-    *("BayesianRidge", "SVR", "LinearSVR", "KernelRidge"),
-}
-WITHOUT_PROBABILITY = {
-    *("LinearSVC", "Perceptron", "RidgeClassifier", "RidgeClassifierCV", "SGDClassifier", "SVC"),
-    "PassiveAggressiveClassifier",
-}
-WITHOUT_SEED = {
-    *("LinearRegression", "GaussianNB", "BernoulliNB", "SVR", "RidgeCV", "BayesianRidge"),
-    *("LinearDiscriminantAnalysis", "QuadraticDiscriminantAnalysis", "KernelRidge"),
-    *("KNeighborsClassifier", "KNeighborsRegressor", "ElasticNetCV", "RidgeClassifierCV"),
-}
+CLASSIFIERS = set(
+    "LogisticRegression LogisticRegressionCV GaussianNB BernoulliNB SVC LinearSVC Perceptron "
+    "LinearDiscriminantAnalysis QuadraticDiscriminantAnalysis".split()
+)
+REGRESSORS = set(
+    "LinearRegression Ridge RidgeCV Lasso LassoCV ElasticNet ElasticNetCV BayesianRidge SVR "
+    "LinearSVR KernelRidge".split()
+)
+WITHOUT_PROBABILITY = set(
+    "LinearSVC Perceptron RidgeClassifier RidgeClassifierCV SGDClassifier SVC "
+    "PassiveAggressiveClassifier".split()
+)
+WITHOUT_SEED = set(
+    "LinearRegression GaussianNB BernoulliNB SVR RidgeCV BayesianRidge LinearDiscriminantAnalysis "
+    "QuadraticDiscriminantAnalysis KernelRidge KNeighborsClassifier KNeighborsRegressor "
+    "ElasticNetCV RidgeClassifierCV".split()
+)
 HOMES = {
     "CalibratedClassifierCV": "sklearn.calibration",
     "ColumnTransformer": "sklearn.compose",
@@ -99,23 +87,15 @@ OLD_NAMES = {"mean_squared_error": "root_mean_squared_error"}
 
 @dataclass(frozen=True)
 class Model:
-    """A model to draft model.py with.
-
-    Attributes:
-        module: that its class is imported from.
-        name: of its class.
-        settings: its arguments, for params.toml.
-        scores: what score() returns; the first one decides.
-        kind: of the target.
-        note: why it is not the class that the code used; empty if it is.
-    """
+    """A model to draft model.py with."""
 
     module: str
     name: str
-    settings: Mapping[str, Any]
-    scores: Sequence[str]
+    settings: Mapping[str, Any]  # its arguments, for params.toml
+    scores: Sequence[str]  # what score() returns; the first one decides
     kind: str
-    note: str = ""
+    note: str = ""  # why it is not the class that the code used; empty if it is
+    network: Network | None = None
 
     @property
     def higher_is_better(self) -> bool:
@@ -126,20 +106,17 @@ class Model:
 def choose(
     columns: Columns, path: str, settings: Mapping[str, Any], metrics: Sequence[str]
 ) -> Model:
-    """Choose the model.
-
-    Args:
-        columns: what is predicted, and from how many rows.
-        path: module and name of the class that the code used; empty for none.
-        settings: its arguments.
-        metrics: the functions of sklearn.metrics that the code used.
-    """
+    """Choose the class at `path`, with its settings and metrics, or boosted trees where it does not fit."""
     scores = list(DEFAULT[columns.kind])
     functions = {entry[0]: score for score, entry in SCORES[columns.kind].items()}
     used = [functions.get(OLD_NAMES.get(name, name)) for name in metrics]
     scores = list(dict.fromkeys([*filter(None, used), *scores]))
     module, _, name = path.rpartition(".")
-    note = _unfit(module, name, columns.kind) if path else ""
+    network = networks.taken(name, settings, columns) if module == "torch" else None
+    if isinstance(network, Network):
+        settings = {**network.settings, "device": "cpu"}
+        return Model(module, name, settings, scores, columns.kind, network=network)
+    note = network or (_unfit(module, name, columns.kind) if path else "")
     if path and not note:
         # Modules of scikit-learn below these, such as sklearn.ensemble._forest, are private.
         public = ".".join(part for part in module.split(".") if not part.startswith("_"))
@@ -171,23 +148,37 @@ def _unfit(module: str, name: str, kind: str) -> str:
     return ""
 
 
-def text(model: Model, columns: Columns) -> str:
-    """Return the text of model.py."""
-    categories = [column.name for column in columns.seen if column.is_category]
-    build, score = _build(model, categories), _score(model, columns)
-    homes = HOMES | {model.name: model.module}
+def modules(model: Model, columns: Columns) -> dict[str, str]:
+    """Return the texts of model.py, and of the modules that it imports, by name."""
+    if model.network is None:
+        return {"model": _text(model, columns)}
+    score = _score(model, columns)
+    imports = _imports(model, score, {})
+    return networks.texts(model.name, model.network, model.kind, score, imports)
+
+
+def _imports(model: Model, code: str, others: Mapping[str, str]) -> str:
+    """Return the lines that import what the code calls."""
+    homes = {**HOMES, **others}
     homes |= {function: "sklearn.metrics" for function, _, _ in SCORES[model.kind].values()}
     imports: dict[str, set[str]] = {}
     for name, module in homes.items():
-        if re.search(rf"\b{name}\(|-> {name}:", build + score):
+        if re.search(rf"\b{name}\(|-> {name}:", code):
             imports.setdefault(module, set()).add(name)
-    lines = [
+    lines = (
         f"from {at} import {', '.join(sorted(names))}" for at, names in sorted(imports.items())
-    ]
+    )
+    return "\n".join(lines)
+
+
+def _text(model: Model, columns: Columns) -> str:
+    categories = [column.name for column in columns.seen if column.is_category]
+    build, score = _build(model, categories), _score(model, columns)
+    imports = _imports(model, build + score, {model.name: model.module})
     parts = [
         f'"""The model: {model.name}, and how it is scored.\n\n{DRAFTED}\n"""',
         "from collections.abc import Mapping\nfrom typing import Any",
-        "\n".join(["import numpy as np", *lines]),
+        f"import numpy as np\n{imports}",
     ]
     if model.note:
         parts.append(f"# Not the model of your code: {model.note}.")

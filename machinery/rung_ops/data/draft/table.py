@@ -28,29 +28,17 @@ class DraftError(OpsError):
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a file.
+    """The rows of a file."""
 
-    Attributes:
-        name: of the file, as it is kept in data/sample.
-        content: its bytes, unpacked.
-        frame: its rows; of a text file every value is a text.
-        form: how it is written, in words.
-        reader: the call that reads such a file, as Python; `path` is the file's path.
-    """
-
-    name: str
-    content: bytes
+    name: str  # of the file, as it is kept in data/sample
+    content: bytes  # its bytes, unpacked
     frame: pl.DataFrame
-    form: str
-    reader: str
+    form: str  # how it is written, in words
+    reader: str  # the call that reads such a file, as Python; `path` is the file's path
 
 
 def read(path: Path) -> Table:
-    """Read a file of rows.
-
-    Raises:
-        DraftError: it is too large, of another format, or no table.
-    """
+    """Read a file of rows."""
     try:
         content = path.read_bytes()
         name = path.name
@@ -67,7 +55,11 @@ def read(path: Path) -> Table:
             "of them in data/incoming."
         )
     if content[:4] == b"PAR1":
-        return _parquet(path, content, name)
+        try:
+            frame = pl.read_parquet(content)
+        except pl.exceptions.PolarsError as error:
+            raise DraftError(f"{path} cannot be read as Parquet: {error}.") from error
+        return Table(name, content, frame, "Parquet", "pl.read_parquet(path)")
     if content[:4] == b"PK\x03\x04" or content[:4] == b"\xd0\xcf\x11\xe0":
         raise DraftError(f"{path} is a workbook. Save the sheet as CSV, and give that file.")
     if b"\0" in content[:4_000] and content[:2] not in (b"\xff\xfe", b"\xfe\xff"):
@@ -75,14 +67,6 @@ def read(path: Path) -> Table:
     if Path(name).suffix.lower() not in TEXT:
         raise DraftError(f"{path} is neither CSV nor Parquet. Give a file of one of these formats.")
     return _text(path, content, name if Path(name).suffix else f"{name}.csv")
-
-
-def _parquet(path: Path, content: bytes, name: str) -> Table:
-    try:
-        frame = pl.read_parquet(content)
-    except pl.exceptions.PolarsError as error:
-        raise DraftError(f"{path} cannot be read as Parquet: {error}.") from error
-    return Table(name, content, frame, "Parquet", "pl.read_parquet(path)")
 
 
 def _text(path: Path, content: bytes, name: str) -> Table:

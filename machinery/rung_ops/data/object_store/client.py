@@ -17,13 +17,6 @@ import botocore.exceptions as raised
 import botocore.session
 import polars as pl
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,
-    IncompleteReadError,
-    NoCredentialsError,
-)
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
@@ -110,12 +103,7 @@ LOGGED_OUT = (
 
 
 def store_error(error: Exception, where: str) -> ObjectStoreError:
-    """Say in words what botocore or the system raised.
-
-    Args:
-        error: from a request to the store, or from writing what it sent.
-        where: what was asked for, as `s3://bucket/key at ENDPOINT`.
-    """
+    """Say in words what botocore or the system raised about `s3://bucket/key at ENDPOINT`."""
     what, remedy = _cause(error)
     return ObjectStoreError(f"{where}: {what}.", remedy)
 
@@ -159,35 +147,23 @@ def _cause(error: Exception) -> tuple[str, str]:
 
 
 # botocore is what DVC asks the store with: what lets one in lets the other in.
-RAISED = (BotoCoreError, ClientError, ResponseParserError, ValueError)
+RAISED = (raised.BotoCoreError, raised.ClientError, ResponseParserError, ValueError)
 SOME_REGION = "us-east-1"  # requests are signed for a region, also where a store has none
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object that the project takes.
+    """One object that the project takes."""
 
-    Attributes:
-        key: its name in the bucket.
-        name: its path below data/incoming: the key without the prefix.
-        size: bytes.
-        etag: changes when the content does.
-        modified: when it was last written.
-    """
-
-    key: str
-    name: str
+    key: str  # its name in the bucket
+    name: str  # its path below data/incoming: the key without the prefix
     size: int
-    etag: str
+    etag: str  # changes when the content does
     modified: datetime
 
 
 def client(settings: Settings) -> Any:
-    """Make a client; the credentials are those of the environment.
-
-    Raises:
-        ObjectStoreError: the settings are invalid.
-    """
+    """Make a client; the credentials are those of the environment."""
     config = Config(
         connect_timeout=10,  # seconds
         read_timeout=30,
@@ -206,21 +182,6 @@ def client(settings: Settings) -> Any:
         raise store_error(error, settings.location()) from error
 
 
-def credentials(settings: Settings) -> Any:
-    """Find the credentials that the client uses: access_key, secret_key and token.
-
-    Raises:
-        ObjectStoreError: there are none.
-    """
-    try:
-        credentials = botocore.session.get_session().get_credentials()
-        if credentials is None:
-            raise NoCredentialsError
-        return credentials.get_frozen_credentials()
-    except RAISED as error:
-        raise store_error(error, settings.location()) from error
-
-
 def region() -> str:
     """Name the region that requests are signed for."""
     region = os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
@@ -228,11 +189,7 @@ def region() -> str:
 
 
 def listed(client: Any, settings: Settings) -> tuple[list[StoredObject], list[str]]:
-    """List what the project takes, by key; and the keys that cannot name a raw file here.
-
-    Raises:
-        ObjectStoreError: the store cannot be asked, or says no.
-    """
+    """List what the project takes, by key; and the keys that cannot name a raw file here."""
     stored: list[StoredObject] = []
     unfit: list[str] = []
     try:
@@ -247,14 +204,9 @@ def listed(client: Any, settings: Settings) -> tuple[list[StoredObject], list[st
                 if not fits(name):
                     unfit.append(entry["Key"])
                     continue
+                etag = entry["ETag"].strip('"')
                 stored.append(
-                    StoredObject(
-                        key=entry["Key"],
-                        name=name,
-                        size=entry["Size"],
-                        etag=entry["ETag"].strip('"'),
-                        modified=entry["LastModified"],
-                    )
+                    StoredObject(entry["Key"], name, entry["Size"], etag, entry["LastModified"])
                 )
     except RAISED as error:
         raise store_error(error, settings.location()) from error
@@ -262,10 +214,7 @@ def listed(client: Any, settings: Settings) -> tuple[list[StoredObject], list[st
 
 
 def fits(name: str) -> bool:
-    """Tell whether a key below the prefix can be a raw file's path below data/incoming.
-
-    A key may be any text: it must not lead out of the folder, nor pass for what is beside data.
-    """
+    """Tell whether a key below the prefix, which may be any text, can name a raw file."""
     parts = name.split("/")
     plain = name.isprintable() and "\\" not in name and ":" not in name
     hidden = any(not part or part.startswith(".") or part != part.strip() for part in parts)
@@ -280,11 +229,7 @@ ALL_OF_IT = 200  # what a store answers that sends no parts
 
 
 def fetch(client: Any, settings: Settings, stored: StoredObject, draft: Path) -> None:
-    """Write an object to a draft, going on with what the draft holds.
-
-    Raises:
-        ObjectStoreError: it could not be fetched. The draft is kept where another try can go on with it.
-    """
+    """Write an object to a draft, going on with what the draft holds."""
     where = settings.location(stored.key)
     try:
         _room(stored.size, draft)
@@ -310,7 +255,9 @@ def _receive(client: Any, settings: Settings, stored: StoredObject, written: Bin
     plain = bool(MD5.fullmatch(stored.etag))
     tries = 0
     while (have := written.tell()) < stored.size:
-        broken: Exception = IncompleteReadError(actual_bytes=have, expected_bytes=stored.size)
+        broken: Exception = raised.IncompleteReadError(
+            actual_bytes=have, expected_bytes=stored.size
+        )
         try:
             answer = client.get_object(
                 Bucket=settings.bucket,
@@ -330,7 +277,7 @@ def _receive(client: Any, settings: Settings, stored: StoredObject, written: Bin
             with closing(answer["Body"]) as body:
                 for piece in iter(lambda: body.read(PIECE), b""):
                     written.write(piece)
-        except (*BROKEN_OFF, ConnectionError) as error:
+        except (*BROKEN_OFF, raised.ConnectionError) as error:
             broken = error
         written.flush()
         if written.tell() < stored.size:
@@ -354,24 +301,17 @@ def _room(size: int, draft: Path) -> None:
 
 def _may_go_on(error: Exception) -> bool:
     """Tell whether another try can use what has arrived: the object is still the same."""
-    if isinstance(error, ClientError):
+    if isinstance(error, raised.ClientError):
         return error.response.get("Error", {}).get("Code") not in ("PreconditionFailed", "412")
     # Some of botocore's are an OSError, too.
-    return isinstance(error, (*BROKEN_OFF, BotoCoreError)) or not isinstance(error, OSError)
+    return isinstance(error, (*BROKEN_OFF, raised.BotoCoreError)) or not isinstance(error, OSError)
 
 
 RETRIES = 6
 
 
 def narrow(settings: Settings, stored: StoredObject, draft: Path) -> None:
-    """Write the columns and rows of a table to a draft; the table is never whole in memory or here.
-
-    Of a Parquet file only the columns that are needed travel, and no group of rows that cannot
-    hold one that is asked for.
-
-    Raises:
-        ObjectStoreError: it could not be read, has no such column, or could not be written.
-    """
+    """Write the columns and rows of a table to a draft; the table is never whole in memory or here."""
     where = settings.location(stored.key)
     draft.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -389,21 +329,21 @@ def narrow(settings: Settings, stored: StoredObject, draft: Path) -> None:
 
 def _scanned(settings: Settings, stored: StoredObject) -> pl.LazyFrame:
     url = f"s3://{settings.bucket}/{stored.key}"
-    options = _options(settings)
+    how: Any = {"storage_options": _options(settings), "credential_provider": None, "glob": False}
     if Path(stored.name).suffix == ".parquet":
-        return pl.scan_parquet(url, storage_options=options, credential_provider=None, glob=False)
-    return pl.scan_csv(
-        url,
-        storage_options=options,
-        credential_provider=None,
-        glob=False,
-        try_parse_dates=True,
-    )
+        return pl.scan_parquet(url, **how)
+    return pl.scan_csv(url, try_parse_dates=True, **how)
 
 
 def _options(settings: Settings) -> dict[str, Any]:
     """Give Polars the address and the credentials that botocore finds."""
-    found = credentials(settings)
+    try:
+        found = botocore.session.get_session().get_credentials()
+        if found is None:
+            raise raised.NoCredentialsError
+        found = found.get_frozen_credentials()
+    except RAISED as error:
+        raise store_error(error, settings.location()) from error
     options = {
         "aws_access_key_id": found.access_key,
         "aws_secret_access_key": found.secret_key,
@@ -439,19 +379,18 @@ def dvc_config() -> Path:
     return current().repository / ".dvc/config"
 
 
-S3 = "s3://"
-
-
 def remote_advice() -> str:
     """Ask the remote of .dvc/config, as DVC did, and say what is wrong and what to do."""
     try:
         remote = _remote()
-        if remote is not None:
-            _ask_remote(remote)
+        if remote is None:
+            return "Look at the remote in .dvc/config: everybody must reach it."
+        try:
+            client(remote).list_objects_v2(Bucket=remote.bucket, Prefix=remote.root, MaxKeys=1)
+        except RAISED as error:
+            raise store_error(error, remote.location()) from error
     except ObjectStoreError as error:
         return str(error)
-    if remote is None:
-        return "Look at the remote in .dvc/config: everybody must reach it."
     return (
         f"{remote.location()} answers. Either the key may not read and write there (s3:GetObject, "
         "s3:PutObject), or the versions were never sent from where the files are."
@@ -467,14 +406,7 @@ def _remote() -> Settings | None:
         url = remote["url"]
     except (Malformed, KeyError, UnicodeDecodeError) as error:
         raise ObjectStoreError(f".dvc/config: names no remote ({error}). Fix it.") from error
-    if not url.startswith(S3):
+    if not url.startswith("s3://"):
         return None
-    bucket, _, prefix = url.removeprefix(S3).partition("/")
+    bucket, _, prefix = url.removeprefix("s3://").partition("/")
     return Settings(remote.get("endpointurl", ""), bucket, prefix.strip("/"))
-
-
-def _ask_remote(remote: Settings) -> None:
-    try:
-        client(remote).list_objects_v2(Bucket=remote.bucket, Prefix=remote.root, MaxKeys=1)
-    except RAISED as error:
-        raise store_error(error, remote.location()) from error

@@ -35,23 +35,15 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the raw data is, and what of it is taken.
+    """Where the raw data is, and what of it is taken."""
 
-    Attributes:
-        endpoint: address of an S3-compatible store; empty for AWS.
-        bucket: its name.
-        prefix: what all keys of raw files begin with, without slashes at its ends.
-        files: patterns of keys below the prefix; `*` stands for folders, too.
-        columns: of each table; all where there are none.
-        rows: an SQL condition on the columns; all rows where it is empty.
-    """
-
-    endpoint: str
+    endpoint: str  # address of an S3-compatible store; empty for AWS
     bucket: str
-    prefix: str
+    prefix: str  # what all keys of raw files begin with, without slashes at its ends
+    # Patterns of keys below the prefix; `*` stands for folders, too.
     files: tuple[str, ...] = ("*",)
-    columns: tuple[str, ...] = ()
-    rows: str = ""
+    columns: tuple[str, ...] = ()  # of each table; all where there are none
+    rows: str = ""  # an SQL condition on the columns; all rows where it is empty
 
     @property
     def root(self) -> str:
@@ -80,11 +72,7 @@ def settings_file() -> Path:
 
 
 def read(path: Path | None = None) -> Settings:
-    """Read ops/store.toml.
-
-    Raises:
-        SettingsError: it names no bucket, is not valid TOML, or has an unknown name or a wrong value.
-    """
+    """Read ops/store.toml."""
     path = path or settings_file()
     file = settings.read(path, _File)
     if not file.store.bucket.strip():

@@ -2,36 +2,34 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from rung_ops.contract.raw_file import UnreadableFileError, read
+from rung_ops.contract.raw_file import read
 from rung_ops.contract.row_checks import inspect_labelled
 from rung_ops.data.warehouse.query import Query
 from rung_ops.data.warehouse.settings import Address, WarehouseError
-from rung_ops.data.warehouse.source import BATCH, Ends, Rows, column_in, full_disk
+from rung_ops.data.warehouse.source import BATCH, Ends, Rows, column_in, writing
 from rung_ops.project import current
 from rung_ops.project.paths import raw_files_in, shown
-from rung_ops.system import atomic
 
-MEMORY = "1GB"  # what sorts and joins may take; beyond that DuckDB works on the disk
-# Nothing is fetched from the network in the middle of a query.
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "memory_limit": MEMORY,
-    "autoinstall_known_extensions": False,
+    "memory_limit": "1GB",  # of sorts and joins; beyond that DuckDB works on the disk
+    "autoinstall_known_extensions": False,  # nothing is fetched in the middle of a query
 }
 FAILED = (duckdb.Error, pa.ArrowInvalid, pa.ArrowException)
 
 
+@dataclass(frozen=True)
 class Embedded:
     """An open file of DuckDB."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, address: Address) -> None:
-        self.connection = connection
-        self.address = address
+    connection: duckdb.DuckDBPyConnection
+    address: Address
 
     def now(self) -> datetime:
         """Read the clock of this machine, which is the warehouse's too."""
@@ -63,11 +61,7 @@ class Embedded:
 
 @contextmanager
 def connect(address: Address) -> Iterator[Embedded]:
-    """Open the file, to read.
-
-    Raises:
-        WarehouseError: it is missing, is not a DuckDB file, or another process writes it.
-    """
+    """Open the file, to read."""
     assert address.file is not None
     if not address.file.is_file():
         raise WarehouseError(f"{address.shown} does not exist: fix WAREHOUSE_URL.")
@@ -108,35 +102,18 @@ def _first_line(error: Exception) -> str:
 
 
 def fill_sample(file: Path) -> None:
-    """Make the file: a table for each file of data/sample, of its name, with the columns of Row.
-
-    Raises:
-        WarehouseError: a file of the sample cannot be read, or breaks Row; or there is none.
-    """
+    """Make the file: a table for each file of data/sample, of its name, with the columns of Row."""
     files = raw_files_in(current().sample)
     if not files:
         raise WarehouseError(
             "WAREHOUSE_URL is not set, and data/sample has no rows to make a warehouse of: set it, "
             "in the environment or in .env."
         )
-    try:
-        with atomic.writing(file) as draft, duckdb.connect(draft) as connection:
-            for path in files:
-                _table(connection, path)
-    except (OSError, duckdb.IOException) as error:
-        full = full_disk(OSError(*error.args), shown(file))
-        if full is None:
-            raise
-        raise full from None
-
-
-def _table(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    try:
-        rows, problems, _ = inspect_labelled(read(path), shown(path))
-    except UnreadableFileError as error:
-        raise WarehouseError(str(error)) from error
-    if problems:
-        raise WarehouseError(f"{problems[0]}. Fix data/sample, or set WAREHOUSE_URL.")
-    connection.register("rows", rows.to_arrow())
-    name = path.stem.replace('"', '""')
-    connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM rows')
+    with writing(file, (OSError, duckdb.Error)) as draft, duckdb.connect(draft) as connection:
+        for path in files:
+            rows, problems, _ = inspect_labelled(read(path), shown(path))
+            if problems:
+                raise WarehouseError(f"{problems[0]}. Fix data/sample, or set WAREHOUSE_URL.")
+            connection.register("rows", rows.to_arrow())
+            name = path.stem.replace('"', '""')
+            connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM rows')

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,6 +65,7 @@ KNOWN_ERRORS = (
 CODES = {
     "42601": "Fix the query: it is not valid SQL.",
     "42P01": "The query names a table that does not exist, or that the user may not see: fix it.",
+    UNDEFINED_COLUMN: "Fix the query.",
     "42883": "The query calls an unknown function, or compares types that do not match: fix it.",
     "42P18": "Say of which type a parameter is, such as `$since::timestamp`.",
     "42501": "Ask the administrator of the warehouse for the right to read this (GRANT SELECT).",
@@ -79,12 +81,12 @@ CODES = {
 OTHERWISE = "Fix the query, or WAREHOUSE_URL."
 
 
+@dataclass(frozen=True)
 class PostgreSQL:
     """An open connection to PostgreSQL."""
 
-    def __init__(self, connection: Any, address: Address) -> None:
-        self.connection = connection
-        self.address = address
+    connection: Any
+    address: Address
 
     def now(self) -> datetime:
         """Read the server's clock."""
@@ -132,11 +134,7 @@ class PostgreSQL:
 
 @contextmanager
 def connect(address: Address) -> Iterator[PostgreSQL]:
-    """Connect.
-
-    Raises:
-        WarehouseError: access is denied.
-    """
+    """Connect."""
     try:
         connection = dbapi.connect(address.url)
     except Error as error:
@@ -149,27 +147,14 @@ def connect(address: Address) -> Iterator[PostgreSQL]:
 
 def warehouse_error(error: Error, address: Address, query: Query | None = None) -> WarehouseError:
     """Put an error of the driver into words, without the password."""
-    message = address.scrub(first_lines(str(error)))
+    # Without the query, which is known.
+    lines = str(error).split("Query was:")[0].splitlines()
+    message = printable(" ".join(filter(None, map(str.strip, lines))))
+    message = address.scrub(re.sub(r"\A[A-Z_]+: (\[libpq\] )?", "", message).rstrip(".?"))
     code = getattr(error, "sqlstate", None)
     where = f", asked for {shown(query.file)}" if query else ""
     gone = column_in(message) if code == UNDEFINED_COLUMN else None
-    return WarehouseError(f"{address.shown}{where}: {message}. {advice(message, code)}", gone)
-
-
-def advice(message: str, code: str | None = None) -> str:
-    """Say what to do about an error of PostgreSQL.
-
-    Args:
-        message: its message.
-        code: its SQLSTATE, where there is one.
-    """
-    if code in CODES:
-        return CODES[code]
-    return next((words for part, words in KNOWN_ERRORS if part in message), OTHERWISE)
-
-
-def first_lines(message: str) -> str:
-    """Shorten a driver's message to what a person reads: without the query, which is known."""
-    lines = [line.strip() for line in message.split("Query was:")[0].splitlines()]
-    text = printable(" ".join(line for line in lines if line))
-    return re.sub(r"\A[A-Z_]+: (\[libpq\] )?", "", text).rstrip(".?")
+    known = next((words for part, words in KNOWN_ERRORS if part in message), OTHERWISE)
+    return WarehouseError(
+        f"{address.shown}{where}: {message}. {CODES.get(code or '', known)}", gone
+    )

@@ -1,28 +1,36 @@
-"""What is new in the warehouse, as one file for each window, or the whole as one file."""
+"""Say what was taken from the warehouse, `poe data`, or take what is new, `poe data pull`.
 
-import hashlib
+That is one file for each window, or the whole as one file.
+"""
+
+import filecmp
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rung_ops import contract
-from rung_ops.data.warehouse import query
+from rung_ops.command import verb
+from rung_ops.data.warehouse import query, settings
 from rung_ops.data.warehouse.query import Query, Window
 from rung_ops.data.warehouse.settings import Address, Settings, WarehouseError
-from rung_ops.data.warehouse.source import Ends, Rows, Source, full_disk
+from rung_ops.data.warehouse.source import Ends, Rows, Source, writing
 from rung_ops.model.columns import time_zone
+from rung_ops.project import current
 from rung_ops.project.paths import shown
-from rung_ops.system import atomic, locks
-from rung_ops.system.printable import printable
+from rung_ops.system import locks
+from rung_ops.system.printable import counted, printable
 
 Types = dict[str, pl.DataType]
 
@@ -39,8 +47,7 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
     return pa.schema([pa.field(field.name, _plain_type(field.type)) for field in schema])
 
 
-def cast_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Bring a batch to the types of plain()."""
+def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     columns = [
         (column.storage if isinstance(column, pa.ExtensionArray) else column).cast(field.type)
         for column, field in zip(batch.columns, schema, strict=True)
@@ -56,17 +63,9 @@ def column_types(schema: pa.Schema) -> Types:
 
 
 def column_differences(
-    actual: Types, wanted: Types, before: Types, before_in: str, watermark: str | None
+    actual: Types, wanted: Types, before: Types, before_in: str, watermark: str
 ) -> list[str]:
-    """Name the columns that are not what they should be; their order does not matter.
-
-    Args:
-        actual: what the warehouse gives.
-        wanted: the columns of Row.
-        before: the columns of the window before; empty if there is none.
-        before_in: its file.
-        watermark: a column that Row need not have.
-    """
+    """Name the columns that differ from Row or from the file before; their order does not matter."""
     differing = []
     for name in wanted | before:
         if name not in actual:
@@ -104,13 +103,11 @@ def _plain_type(dtype: pa.DataType) -> pa.DataType:
 def _fits(actual: pl.DataType, wanted: pl.DataType) -> bool:
     if time_zone(actual) and not time_zone(wanted):
         return False
-    # What the types say; whether each value survives is for quality.py to tell, row by row.
-    kinds: tuple[Callable[[pl.DataType], bool], ...] = (
-        lambda dtype: dtype.is_numeric(),
-        lambda dtype: dtype in (pl.Date, pl.Datetime),
-        lambda dtype: dtype in (pl.String, pl.Categorical, pl.Enum),
-    )
-    return actual == wanted or any(kind(actual) and kind(wanted) for kind in kinds)
+    # What the types say; whether each value survives is for `poe validate` to tell.
+    if actual == wanted or (actual.is_numeric() and wanted.is_numeric()):
+        return True
+    kinds = ((pl.Date, pl.Datetime), (pl.String, pl.Categorical, pl.Enum))
+    return any(actual in kind and wanted in kind for kind in kinds)
 
 
 NOTE = b"rung.warehouse"  # the key of a note in a file's metadata
@@ -118,11 +115,7 @@ NOTE = b"rung.warehouse"  # the key of a note in a file's metadata
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Be the only one that takes rows; what a killed one left half written goes first.
-
-    Raises:
-        WarehouseError: another process is at it.
-    """
+    """Be the only one that takes rows; what a killed one left half written goes first."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = locks.try_lock(folder.with_name(f".{folder.name}.tmp"))  # git passes it over
     if lock is None:
@@ -135,33 +128,16 @@ def alone(folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def write_rows(
-    target: Path, rows: Rows, note: dict[str, Any], watermark: str | None, ends: Ends
-) -> int:
-    """Write rows to a file, batch by batch; no file where there are none.
-
-    Args:
-        target: the file; one that is there is replaced, unless it has the same content.
-        rows: from a warehouse.
-        note: what to remember of them.
-        watermark: the column whose values must lie between the ends, where the rows have it.
-        ends: since and until.
-
-    Returns:
-        The number of rows written: 0 if there are none, or the file has the same ones.
-
-    Raises:
-        WarehouseError: the disk is full, a row is outside the window, or there are no rows at
-            all where all were asked for.
-    """
+def write_rows(target: Path, rows: Rows, note: dict[str, Any], watermark: str, ends: Ends) -> int:
+    """Write rows to a file, unless it holds the same; return their number, 0 if nothing was written."""
     schema = plain_schema(rows.schema)
     count = 0
     try:
         noted = schema.with_metadata({NOTE: json.dumps(note, sort_keys=True)})
-        with atomic.writing(target) as draft:
+        with writing(target) as draft:
             with pq.ParquetWriter(draft, noted, compression="zstd") as file:
                 for batch in rows.batches:
-                    typed = cast_batch(batch, schema)
+                    typed = _cast(batch, schema)
                     _stay_between(typed, watermark, ends, target.name)
                     file.write_batch(typed)
                     count += typed.num_rows
@@ -170,7 +146,7 @@ def write_rows(
                     f"The query gives no rows: {target.name} was left as it is. Look at the table, "
                     "and at queries/rows.sql."
                 )
-            if target.exists() and _hash(draft) == _hash(target):
+            if target.exists() and filecmp.cmp(draft, target, shallow=False):
                 count = 0
             if not count:
                 draft.unlink()
@@ -179,11 +155,6 @@ def write_rows(
             f"{target.name}: a value does not fit its column ({error}). Cast it in "
             "queries/rows.sql."
         ) from None
-    except OSError as error:
-        full = full_disk(error, shown(target))
-        if full is None:
-            raise
-        raise full from None
     return count
 
 
@@ -193,7 +164,7 @@ def note_of(path: Path) -> dict[str, Any]:
     return dict(json.loads(note))
 
 
-def _stay_between(batch: pa.RecordBatch, watermark: str | None, ends: Ends, name: str) -> None:
+def _stay_between(batch: pa.RecordBatch, watermark: str, ends: Ends, name: str) -> None:
     if ends is None or watermark not in batch.schema.names:
         return
     moments = batch.column(watermark)
@@ -209,11 +180,6 @@ def _stay_between(batch: pa.RecordBatch, watermark: str | None, ends: Ends, name
             f"{name}: the query gives rows outside the window, which would count twice: write "
             f"`where {watermark} >= $since and {watermark} < $until` into queries/rows.sql."
         )
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 SNAPSHOT = "all-rows.parquet"  # the file of a project without a watermark
@@ -234,17 +200,18 @@ class Pull:
 
     def windows(self) -> int:
         """Take every window that is over and was not taken; return the number of rows."""
-        limit = self.source.now() - self.settings.lag
-        done = query.taken(self.folder)
+        limit = (self.source.now() - timedelta(hours=self.settings.lag_hours)).date()
+        size = timedelta(days=self.settings.window_days)
         rows = 0
-        for run in query.waiting(done, self.settings.first, limit, self.settings.window):
+        for run in query.waiting(query.taken(self.folder), self.settings.first, limit, size):
             empty = 0
             for window in run:
                 came = self._take(self.folder / window.file_name, window.ends, f"{window}: ")
                 rows += came
                 empty = 0 if came else empty + 1
                 # After 1, 2, 4, ... empty ones in a row: is there anything at all further on?
-                if empty and empty & (empty - 1) == 0 and not self._more(window, run[-1]):
+                rest = Window(window.until, run[-1].until)
+                if empty and empty & (empty - 1) == 0 and not self._holds_any(rest):
                     break
         return rows
 
@@ -252,73 +219,63 @@ class Pull:
         """Take all rows; return their number."""
         return self._take(self.folder / SNAPSHOT, None, "")
 
-    def _more(self, window: Window, last: Window) -> bool:
-        rest = Window(window.until, last.until)
+    def _holds_any(self, rest: Window) -> bool:
         return rest.since < rest.until and self.source.holds_any(self.query, rest.ends)
 
     def _take(self, target: Path, ends: Ends, words: str) -> int:
         try:
             with self.source.rows(self.query, ends) as rows:
                 self._refuse_others(rows)
-                came = write_rows(target, rows, self._note(), self.settings.watermark, ends)
+                # Nothing that differs between two machines: the same rows make the same file.
+                note = {"query": self.query.hash, "sample": self.address.is_sample}
+                came = write_rows(target, rows, note, self.settings.watermark, ends)
         except WarehouseError as error:
             raise self._explained(error) from None
         if came:
             self.say(f"{words}{came:,} rows: {shown(target)}")
         return came
 
-    def _note(self) -> dict[str, Any]:
-        # Nothing that differs between two machines: the same rows make the same file.
-        return {"query": self.query.hash, "sample": self.address.is_sample}
-
     def _refuse_others(self, rows: Rows) -> None:
         actual = column_types(plain_schema(rows.schema))
         if len(actual) != len(rows.schema):
             raise WarehouseError(f"{shown(self.query.file)} gives two columns of one name.")
-        last = last_here(self.folder)
-        before = column_types(pq.read_schema(last)) if last else {}
-        wrong = column_differences(
-            actual, row_types(), before, last.name if last else "", self.settings.watermark
-        )
+        before, name = self._before()
+        wrong = column_differences(actual, row_types(), before, name, self.settings.watermark)
         if wrong:
             raise WarehouseError("\n".join([*map(printable, wrong), MEANT]))
 
     def _explained(self, error: WarehouseError) -> WarehouseError:
         """Say what a column was that the query asks for and the warehouse no longer has."""
-        last = last_here(self.folder)
-        before = column_types(pq.read_schema(last)) if last else {}
+        before, name = self._before()
         if error.gone is None or error.gone not in row_types() | before:
             return error
-        gone = column_gone(error.gone, row_types(), before, last.name if last else "")
+        gone = column_gone(error.gone, row_types(), before, name)
         return WarehouseError("\n".join([str(error), gone, MEANT]))
 
+    def _before(self) -> tuple[Types, str]:
+        """Read the columns of the file taken last, and its name."""
+        last = last_here(self.folder)
+        return (column_types(pq.read_schema(last)), last.name) if last else ({}, "")
 
-def pull(settings: Settings, address: Address, folder: Path, say: Say = print) -> int:
-    """Take what is new; return the number of rows.
 
-    Raises:
-        WarehouseError: the warehouse says no, or gives what must not be mixed with what is here.
-    """
-    asked = query.read(settings.query, settings.watermark)
+def pull(says: Settings, address: Address, folder: Path, say: Say = print) -> int:
+    """Take what is new; return the number of rows."""
+    asked = query.read(says.query, says.watermark)
     with alone(folder):
-        refuse_to_mix(settings, address, folder)
+        refuse_to_mix(says, address, folder)
         if address.is_sample and address.file is not None and not address.file.exists():
             from rung_ops.data.warehouse.duckdb import fill_sample
 
             fill_sample(address.file)
             say(f"filled {address.shown} from data/sample, as WAREHOUSE_URL is not set")
         with connected(address) as source:
-            under_way = Pull(source, address, asked, settings, folder, say)
+            under_way = Pull(source, address, asked, says, folder, say)
             return under_way.windows() if asked.windowed else under_way.snapshot()
 
 
 @contextmanager
 def connected(address: Address) -> Iterator[Source]:
-    """Connect to the warehouse at an address.
-
-    Raises:
-        WarehouseError: there is no driver, or access is denied.
-    """
+    """Connect to the warehouse at an address."""
     # Imported here: a project has the drivers of both, but only one is used at a time.
     try:
         if address.file is None:
@@ -337,15 +294,11 @@ def connected(address: Address) -> Iterator[Source]:
         yield source
 
 
-def refuse_to_mix(settings: Settings, address: Address, folder: Path) -> None:
-    """Refuse where what is here is of another kind than what would come.
-
-    Raises:
-        WarehouseError: it is.
-    """
+def refuse_to_mix(says: Settings, address: Address, folder: Path) -> None:
+    """Refuse where what is here is of another kind than what would come."""
     done = query.taken(folder)
     snapshots = [path for path in (folder / SNAPSHOT, folder / f"{SNAPSHOT}.dvc") if path.exists()]
-    if (settings.watermark and snapshots) or (not settings.watermark and done):
+    if (says.watermark and snapshots) or (not says.watermark and done):
         other = SNAPSHOT if snapshots else done[0].file_name
         raise WarehouseError(
             f"{shown(folder / other)} was taken {'without' if snapshots else 'with'} a watermark, and "
@@ -379,3 +332,46 @@ def row_types() -> dict[str, Any]:
 
 def _start_over(folder: Path) -> str:
     return f"To start again, delete the folder {shown(folder)}, and pull."
+
+
+def describe(says: Settings, where: Address, folder: Path) -> list[str]:
+    """Say what is here; nothing is asked of the warehouse."""
+    asked = query.read(says.query, says.watermark)
+    unset = ": the sample's own, as WAREHOUSE_URL is not set" if where.is_sample else ""
+    lines = [f"warehouse  {where.shown}{unset}", f"query      {shown(asked.file)}"]
+    done = query.taken(folder)
+    names = [window.file_name for window in done] if says.watermark else [SNAPSHOT]
+    here = [folder / name for name in names if (folder / name).exists()]
+    away = [name for name in names if (folder / f"{name}.dvc").exists()]
+    away = [name for name in away if folder / name not in here]
+    counts = {path: pq.read_metadata(path).num_rows for path in here}
+    lines += [f"  {path.name:32} {count:>12,} rows" for path, count in counts.items()]
+    lines += [f"  {name:32} versioned, not here: `uv run poe pull`" for name in away]
+    if says.watermark:
+        day = done[-1].until if done else says.first
+        lines.append(f"watermark  {says.watermark} < {day}, in UTC")
+    lines.append(f"rows       {sum(counts.values()):,} in {counted(len(here), 'file')}")
+    if not here and not away:
+        lines.append("Nothing was taken yet: `uv run poe data pull`.")
+    others = Counter(note_of(path).get("query") == asked.hash for path in here)[False]
+    if others:
+        lines.append(
+            f"Taken by another text of {shown(asked.file)}: {counted(others, 'file')}. Where that "
+            "matters, delete them together with their .dvc files, and pull: they are taken again."
+        )
+    return lines
+
+
+@verb("poe data")
+@click.argument(
+    "action", metavar="[list|pull]", type=click.Choice(["list", "pull"]), default="list"
+)
+def main(action: str) -> int:
+    """Say what was taken from the warehouse, or take what is new."""
+    says, where = settings.read(), settings.read_address()
+    if action == "list":
+        print("\n".join(describe(says, where, current().warehouse)))
+        return 0
+    rows = pull(says, where, current().warehouse)
+    print(f"{counted(rows, 'row')} taken" if rows else "There is nothing new.")
+    return 0

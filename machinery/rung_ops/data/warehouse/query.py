@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from rung_ops.data.warehouse.settings import WarehouseError
+from rung_ops.project import current
 from rung_ops.project.paths import shown
 
 PARAMETERS = ("since", "until")
@@ -28,31 +29,17 @@ APART = re.compile(
 
 @dataclass(frozen=True)
 class Query:
-    """A query as the drivers take it.
-
-    Attributes:
-        file: where it was read.
-        sql: the text, with $1 and $2 for `since` and `until`, without a semicolon at its end.
-        windowed: it has the two parameters.
-        hash: of the text without comments and layout; another one is another query.
-    """
+    """A query as the drivers take it."""
 
     file: Path
-    sql: str
-    windowed: bool
-    hash: str
+    sql: str  # the text, with $1 and $2 for `since` and `until`, without a semicolon at its end
+    windowed: bool  # it has the two parameters
+    hash: str  # of the text without comments and layout; another one is another query
 
 
-def read(file: Path, watermark: str | None) -> Query:
-    """Read a query.
-
-    Args:
-        file: the SQL file.
-        watermark: as in ops/warehouse.toml; a query has parameters if and only if it is there.
-
-    Raises:
-        WarehouseError: it is missing or empty, or its parameters are not those there are.
-    """
+def read(name: str | Path, watermark: str) -> Query:
+    """Read a query, which must have both parameters if there is a watermark, and otherwise none."""
+    file = current().root / name
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -76,12 +63,6 @@ def read(file: Path, watermark: str | None) -> Query:
     sql = APART.sub(numbered, text).strip().rstrip("; \n\t")
     if not sql:
         raise WarehouseError(f"{shown(file)} holds no query.")
-    _check(file, names, watermark)
-    tidy = " ".join(sql.split())
-    return Query(file, sql, bool(names), hashlib.sha256(tidy.encode()).hexdigest())
-
-
-def _check(file: Path, names: set[str], watermark: str | None) -> None:
     missing = [f"${name}" for name in PARAMETERS if name not in names]
     if watermark and missing:
         raise WarehouseError(
@@ -94,6 +75,8 @@ def _check(file: Path, names: set[str], watermark: str | None) -> None:
             f"{shown(file)} asks for a window, and `watermark` in ops/warehouse.toml is empty: name "
             "the column there, or take $since and $until out of the query."
         )
+    tidy = " ".join(sql.split())
+    return Query(file, sql, bool(names), hashlib.sha256(tidy.encode()).hexdigest())
 
 
 NAME = re.compile(r"(\d{4}-\d\d-\d\d)--(\d{4}-\d\d-\d\d)\.parquet(?:\.dvc)?\Z")
@@ -101,15 +84,10 @@ NAME = re.compile(r"(\d{4}-\d\d-\d\d)--(\d{4}-\d\d-\d\d)\.parquet(?:\.dvc)?\Z")
 
 @dataclass(frozen=True, order=True)
 class Window:
-    """Days in a row, in UTC.
-
-    Attributes:
-        since: its first day.
-        until: the first day after it.
-    """
+    """Days in a row, in UTC."""
 
     since: date
-    until: date
+    until: date  # the first day after it
 
     def __str__(self) -> str:
         return f"{self.since} up to {self.until}"
@@ -126,11 +104,7 @@ class Window:
 
 
 def taken(folder: Path) -> list[Window]:
-    """List the windows that were taken, the earliest first.
-
-    Raises:
-        WarehouseError: two of them have days in common.
-    """
+    """List the windows that were taken, the earliest first; refuse two that have days in common."""
     names = [NAME.match(path.name) for path in folder.glob("*.parquet*")]
     windows = sorted({Window(*map(date.fromisoformat, name.groups())) for name in names if name})
     for earlier, later in pairwise(windows):
@@ -143,30 +117,20 @@ def taken(folder: Path) -> list[Window]:
 
 
 def waiting(
-    done: list[Window], first: date, limit: datetime, size: timedelta
+    done: list[Window], first: date, limit: date, size: timedelta
 ) -> Iterator[list[Window]]:
-    """List the windows that were not taken and are over, in runs without a break.
-
-    Args:
-        done: from taken().
-        first: the first day of all.
-        limit: rows after this moment may still come or change.
-        size: length of a window. One is shorter where the next that was taken begins.
-    """
+    """List the windows before `limit` that were not taken, in runs without a break."""
     day = first
     for window in done:
         if day < window.since:
-            yield list(_cut(day, window.since, size, whole=False))
+            yield list(_cut(day, window.since, size))
         day = max(day, window.until)
-    yield list(_cut(day, limit.date(), size, whole=True))
+    whole = (limit - day) // size * size  # the last window waits until it is over
+    yield list(_cut(day, day + whole, size))
 
 
-def _cut(since: date, until: date, size: timedelta, whole: bool) -> Iterator[Window]:
+def _cut(since: date, until: date, size: timedelta) -> Iterator[Window]:
     while since < until:
-        end = since + size
-        if end > until:
-            if whole:
-                return
-            end = until
+        end = min(since + size, until)
         yield Window(since, end)
         since = end

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
@@ -29,42 +29,21 @@ SECRET = {"password", "sslpassword"}
 
 
 class WarehouseError(OpsError):
-    """Rows cannot be taken; the message says why and what to do.
-
-    Attributes:
-        gone: the column that the query asks for and the warehouse does not have, where that is why.
-    """
+    """Rows cannot be taken; `gone` names a column that the warehouse no longer has, if that is why."""
 
     def __init__(self, message: str, gone: str | None = None) -> None:
         super().__init__(message)
         self.gone = gone
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How rows are taken, as in ops/warehouse.toml."""
+
     query: str
-    watermark: str
-    first: date
+    watermark: str  # the column that says when a row came; empty if each pull takes all rows
+    first: date  # the first day of the first window; unused without a watermark
     window_days: Annotated[int, msgspec.Meta(ge=1)]
-    lag_hours: Annotated[int, msgspec.Meta(ge=0)]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How rows are taken.
-
-    Attributes:
-        query: the SQL file.
-        watermark: the column that says when a row came; None if each pull takes all rows.
-        first: the first day of the first window; unused without a watermark.
-        window: length of a window, in whole days.
-        lag: how long rows may still come or change.
-    """
-
-    query: Path
-    watermark: str | None
-    first: date
-    window: timedelta
-    lag: timedelta
+    lag_hours: Annotated[int, msgspec.Meta(ge=0)]  # how long rows may still come or change
 
 
 def settings_file() -> Path:
@@ -72,55 +51,22 @@ def settings_file() -> Path:
     return current().root / "ops/warehouse.toml"
 
 
-def taken_folder() -> Path:
-    """Return the folder of the rows that were taken from a warehouse."""
-    return current().warehouse
-
-
-def sample_warehouse() -> Path:
-    """Return the path of the warehouse that the sample is in."""
-    return current().root / "data/warehouse.duckdb"
-
-
-def read(file: Path | None = None, root: Path | None = None) -> Settings:
-    """Read ops/warehouse.toml.
-
-    Args:
-        file: the settings.
-        root: the folder that `query` is relative to.
-
-    Raises:
-        SettingsError: it is missing, is not valid TOML, or has an unknown name or a wrong value.
-    """
+def read(file: Path | None = None) -> Settings:
+    """Read ops/warehouse.toml."""
     file = settings_file() if file is None else file
-    root = current().root if root is None else root
     if not file.is_file():
         raise SettingsError(f"{shown(file)} is missing: take it back from git.")
-    content = settings.read(file, _File)
-    return Settings(
-        query=root / content.query,
-        watermark=content.watermark or None,
-        first=content.first,
-        window=timedelta(days=content.window_days),
-        lag=timedelta(hours=content.lag_hours),
-    )
+    return settings.read(file, Settings)
 
 
 @dataclass(frozen=True)
 class Address:
-    """A warehouse's address.
+    """A warehouse's address."""
 
-    Attributes:
-        shown: how to speak of it: without what is secret.
-        url: the whole, for PostgreSQL's driver; never to be printed.
-        file: DuckDB's file; None for PostgreSQL.
-        is_sample: it is the sample's own, as WAREHOUSE_URL is not set.
-    """
-
-    shown: str
-    url: str = field(default="", repr=False)
-    file: Path | None = None
-    is_sample: bool = False
+    shown: str  # how to speak of it: without what is secret
+    url: str = field(default="", repr=False)  # for PostgreSQL's driver; never to be printed
+    file: Path | None = None  # DuckDB's file; None for PostgreSQL
+    is_sample: bool = False  # it is the sample's own, as WAREHOUSE_URL is not set
 
     def scrub(self, message: str) -> str:
         """Remove the password from a text."""
@@ -134,15 +80,11 @@ class Address:
 
 
 def read_address() -> Address:
-    """Read WAREHOUSE_URL; unset or empty it means the sample's own warehouse.
-
-    Raises:
-        WarehouseError: no driver reads such an address. The message does not repeat it, as it
-            holds a password.
-    """
+    """Read WAREHOUSE_URL; unset it means the sample's own. Errors repeat nothing of it: its password."""
     url = os.environ.get(VARIABLE, "").strip()
     if url in ("", UNSET):
-        return Address(shown(sample_warehouse()), file=sample_warehouse(), is_sample=True)
+        file = current().root / "data/warehouse.duckdb"
+        return Address(shown(file), file=file, is_sample=True)
     scheme = url.partition(":")[0].lower()
     if scheme == "duckdb":
         file = current().root / unquote(urlsplit(url).path)

@@ -1,17 +1,19 @@
 """What is asked of a warehouse, whichever it is."""
 
-import errno
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from typing import Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 
 from rung_ops.data.warehouse.query import Query
 from rung_ops.data.warehouse.settings import WarehouseError
+from rung_ops.project.paths import shown
+from rung_ops.system import atomic
+from rung_ops.system.files import is_full
 
 AGAIN = "What was taken stays; `uv run poe data pull` goes on where this one stopped."
 BATCH = 32_768  # rows in memory at a time
@@ -19,17 +21,11 @@ BATCH = 32_768  # rows in memory at a time
 Ends = tuple[datetime, datetime] | None  # since and until, in UTC without a zone; None for all rows
 
 
-@dataclass(frozen=True)
-class Rows:
-    """The answer to a query, as it comes in.
-
-    Attributes:
-        schema: its columns, known before the first row.
-        batches: at most BATCH rows each.
-    """
+class Rows(NamedTuple):
+    """The answer to a query, as it comes in: `schema` is known before the first row."""
 
     schema: pa.Schema
-    batches: Iterator[pa.RecordBatch]
+    batches: Iterator[pa.RecordBatch]  # of at most BATCH rows
 
 
 class Source(Protocol):
@@ -51,8 +47,18 @@ def column_in(message: str) -> str | None:
     return match[1] if match else None
 
 
-def full_disk(error: OSError, where: str) -> WarehouseError | None:
-    """Say that a disk is full; None for an error of another kind."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT) and "No space left" not in str(error):
-        return None
-    return WarehouseError(f"The disk is full, and {where} was not written. Make room. {AGAIN}")
+@contextmanager
+def writing(file: Path, errors: tuple[type[Exception], ...] = (OSError,)) -> Iterator[Path]:
+    """Write a file whole or not at all, and say so where the disk is full; yields its draft.
+
+    `errors` are those of the writer that may mean it; a warehouse's own speak of its own disk.
+    """
+    try:
+        with atomic.writing(file) as draft:
+            yield draft
+    except errors as error:
+        if not is_full(error) and "No space left" not in str(error):
+            raise
+        raise WarehouseError(
+            f"The disk is full, and {shown(file)} was not written. Make room. {AGAIN}"
+        ) from None

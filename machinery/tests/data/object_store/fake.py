@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -32,6 +33,11 @@ class FakeStore:
         self._server = _Server(self)
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def write_settings(self, folder: Path, take: str = "") -> None:
+        """Write store.toml of a project whose data is here."""
+        where = f'endpoint = "{self.endpoint}"\nbucket = "data"\nprefix = "raw"'
+        (folder / "store.toml").write_text(f"[store]\n{where}\n[take]\n{take}\n")
 
     def close(self) -> None:
         """Stop."""

@@ -1,7 +1,6 @@
 """What the store has comes here whole, once, and under its name; what is here stays."""
 
 import errno
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +9,10 @@ import pytest
 
 from machinery.tests.data.object_store.fake import FakeStore
 from machinery.tests.projects import moved
-from rung_ops.data.object_store import client, command, pull, settings
+from rung_ops.data.object_store import client, pull
 from rung_ops.data.object_store.client import fits
 
 CONTENT = bytes(range(256)) * 40
-
-
-@pytest.fixture
-def store() -> Iterator[FakeStore]:
-    made = FakeStore()
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -28,18 +20,8 @@ def incoming(store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     folder = tmp_path / "incoming"
     moved(monkeypatch, incoming=folder)
     monkeypatch.setattr(pull, "record_file", lambda: tmp_path / "store.lock")
-    monkeypatch.setattr(settings, "settings_file", lambda: tmp_path / "store.toml")
     monkeypatch.setattr(client, "PAUSE", 0.0)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    write_settings(tmp_path, store)
     return folder
-
-
-def write_settings(folder: Path, store: FakeStore, take: str = "") -> None:
-    (folder / "store.toml").write_text(
-        f'[store]\nendpoint = "{store.endpoint}"\nbucket = "data"\nprefix = "raw"\n[take]\n{take}\n'
-    )
 
 
 def names(folder: Path) -> list[str]:
@@ -52,58 +34,43 @@ def test_a_pull_fetches_what_is_new_and_then_nothing(
 ) -> None:
     store.objects = {"raw/2026/a.csv": CONTENT, "raw/b.csv": b"b"}
 
-    assert command.main(["pull"]) == 0
+    assert pull.main(["pull"]) == 0
     assert (incoming / "2026/a.csv").read_bytes() == CONTENT
     assert (incoming / "2026/.gitignore").read_text() == "/a.csv\n"
     store.asked.clear()
-    assert command.main(["pull"]) == 0
+    assert pull.main(["pull"]) == 0
     assert store.asked == []
-    assert command.main([]) == 0
+    assert pull.main([]) == 0
     assert "nothing to fetch" in capsys.readouterr().out
 
 
 def test_what_changed_in_the_store_is_fetched_again(store: FakeStore, incoming: Path) -> None:
     store.objects = {"raw/a.csv": b"old"}
-    command.main(["pull"])
+    pull.main(["pull"])
     store.objects = {"raw/a.csv": b"new"}
 
-    assert command.main(["pull"]) == 0
+    assert pull.main(["pull"]) == 0
 
     assert (incoming / "a.csv").read_bytes() == b"new"
 
 
-def test_a_cut_line_is_taken_up_where_it_broke(store: FakeStore, incoming: Path) -> None:
-    store.objects = {"raw/a.csv": CONTENT}
-    store.cuts = [1000, 0, 3000]
-
-    assert command.main(["pull"]) == 0
-
-    assert store.asked == [0, 1000, 1000, 4000]
-    assert (incoming / "a.csv").read_bytes() == CONTENT
-
-
-def test_a_line_that_is_cut_within_the_headers_costs_nothing_of_what_came(
-    store: FakeStore, incoming: Path
+@pytest.mark.parametrize(
+    ("cuts", "torn", "parts", "asked"),
+    [
+        ([1000, 0, 3000], 0, True, [0, 1000, 1000, 4000]),
+        ([1000], 2, True, [0, 1000, 1000, 1000]),  # within the headers
+        ([1000], 0, False, [0, 1000]),  # all of it comes again
+    ],
+)
+def test_a_cut_line_is_taken_up_where_it_broke(
+    store: FakeStore, incoming: Path, cuts: list[int], torn: int, parts: bool, asked: list[int]
 ) -> None:
     store.objects = {"raw/a.csv": CONTENT}
-    store.cuts = [1000]
-    store.torn = 2
+    store.cuts, store.torn, store.parts = cuts, torn, parts
 
-    assert command.main(["pull"]) == 0
+    assert pull.main(["pull"]) == 0
 
-    assert store.asked == [0, 1000, 1000, 1000]
-    assert (incoming / "a.csv").read_bytes() == CONTENT
-
-
-def test_a_store_that_sends_no_parts_sends_all_of_it_again(
-    store: FakeStore, incoming: Path
-) -> None:
-    store.objects = {"raw/a.csv": CONTENT}
-    store.cuts = [1000]
-    store.parts = False
-
-    assert command.main(["pull"]) == 0
-
+    assert store.asked == asked
     assert (incoming / "a.csv").read_bytes() == CONTENT
 
 
@@ -113,13 +80,13 @@ def test_a_line_that_stays_cut_leaves_no_file_and_keeps_what_came(
     store.objects = {"raw/a.csv": CONTENT}
     store.cuts = [1000] + [0] * client.TRIES
 
-    assert command.main(["pull"]) == 1
+    assert pull.main(["pull"]) == 1
 
     output = capsys.readouterr().err
     assert "s3://data/raw/a.csv" in output and "broke off" in output and "goes on" in output
     assert not (incoming / "a.csv").exists()
     store.asked.clear()
-    assert command.main(["pull"]) == 0
+    assert pull.main(["pull"]) == 0
     assert store.asked == [1000]
     assert (incoming / "a.csv").read_bytes() == CONTENT
 
@@ -130,7 +97,7 @@ def test_what_arrives_otherwise_than_listed_is_refused(
     store.objects = {"raw/a.csv": CONTENT}
     store.etags = {"raw/a.csv": "0" * 32}
 
-    assert command.main(["pull"]) == 1
+    assert pull.main(["pull"]) == 1
 
     assert "is not what the store lists" in capsys.readouterr().err
     assert names(incoming) == []
@@ -142,7 +109,7 @@ def test_an_object_of_several_parts_has_an_etag_of_its_own(
     store.objects = {"raw/a.csv": CONTENT}
     store.etags = {"raw/a.csv": f"{'0' * 32}-7"}
 
-    assert command.main(["pull"]) == 0
+    assert pull.main(["pull"]) == 0
 
     assert (incoming / "a.csv").read_bytes() == CONTENT
 
@@ -155,7 +122,7 @@ def test_a_file_of_the_user_is_not_overwritten(
     (incoming / "a.csv").write_bytes(b"mine, and mine")
     (incoming / "same.csv").write_bytes(b"same")
 
-    assert command.main(["pull"]) == 1
+    assert pull.main(["pull"]) == 1
 
     assert "a.csv: not fetched" in capsys.readouterr().err
     assert (incoming / "a.csv").read_bytes() == b"mine, and mine"
@@ -174,7 +141,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(
     store.objects = {"raw/a.csv": CONTENT}
     monkeypatch.setattr("rung_ops.system.atomic.os.fsync", full)
 
-    assert command.main(["pull"]) == 1
+    assert pull.main(["pull"]) == 1
 
     output = capsys.readouterr().err
     assert "the disk is full" in output and "Make room" in output
@@ -184,15 +151,15 @@ def test_a_full_disk_is_named_and_leaves_nothing(
 def test_a_kill_between_record_and_file_is_made_good(store: FakeStore, incoming: Path) -> None:
     """The old file has the size that the record tells of the new one."""
     store.objects = {"raw/a.csv": b"old"}
-    command.main(["pull"])
+    pull.main(["pull"])
     store.objects = {"raw/a.csv": b"new"}
-    command.main(["pull"])
+    pull.main(["pull"])
     path = incoming / "a.csv"
     etag = store.etag("raw/a.csv").strip('"')
     path.rename(pull.draft_of(path, etag))
     path.write_bytes(b"old")
 
-    assert command.main(["pull"]) == 0
+    assert pull.main(["pull"]) == 0
 
     assert path.read_bytes() == b"new"
     assert not pull.draft_of(path, etag).exists()
@@ -203,7 +170,7 @@ def test_two_pulls_at_once_are_one_too_many(
 ) -> None:
     store.objects = {"raw/a.csv": CONTENT}
     with pull.alone():
-        assert command.main(["pull"]) == 1
+        assert pull.main(["pull"]) == 1
 
     assert "another `poe data pull`" in capsys.readouterr().err
 
@@ -225,9 +192,9 @@ def test_of_a_table_the_columns_and_rows_that_are_wanted_arrive(
     pl.DataFrame({"a": [1, 2, 3], "b": [4, 5, 6], "c": [7, 8, 9]}).write_csv(table)
     monkeypatch.setattr(client, "_scanned", lambda *_: pl.scan_csv(table))
     store.objects = {"raw/a.csv": table.read_bytes(), "raw/b.data": b"as it is"}
-    write_settings(tmp_path, store, 'columns = ["c", "a"]\nrows = "b > 4"')
+    store.write_settings(tmp_path, 'columns = ["c", "a"]\nrows = "b > 4"')
 
-    assert command.main(["pull"]) == 0
+    assert pull.main(["pull"]) == 0
 
     assert pl.read_parquet(incoming / "a.csv.parquet").to_dict(as_series=False) == {
         "c": [8, 9],
@@ -247,9 +214,9 @@ def test_a_column_that_is_not_there_is_named(
     table = pl.LazyFrame({"a": [1]})
     monkeypatch.setattr(client, "_scanned", lambda *_: table)
     store.objects = {"raw/a.csv": b"a\n1\n"}
-    write_settings(tmp_path, store, 'columns = ["b"]')
+    store.write_settings(tmp_path, 'columns = ["b"]')
 
-    assert command.main(["pull"]) == 1
+    assert pull.main(["pull"]) == 1
 
     output = capsys.readouterr().err
     assert '"b"' in output and "store.toml" in output

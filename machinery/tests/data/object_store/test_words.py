@@ -1,29 +1,16 @@
 """Every error of the store says what, where and what to do."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import botocore.exceptions as raised
 import pytest
 
 from machinery.tests.data.object_store.fake import FakeStore
-from rung_ops.data.object_store import client, command, settings
+from rung_ops.data.object_store import client, pull, settings
 from rung_ops.data.object_store.client import store_error
 from rung_ops.errors import SettingsError
 
 UNSAID = "never-to-be-printed"
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStore]:
-    made = FakeStore()
-    path = tmp_path / "store.toml"
-    path.write_text(f'[store]\nendpoint = "{made.endpoint}"\nbucket = "data"\nprefix = "raw"\n')
-    monkeypatch.setattr(settings, "settings_file", lambda: path)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", UNSAID)
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize(
@@ -50,7 +37,7 @@ def test_what_the_store_refuses_is_put_into_words(
 ) -> None:
     store.says = status, code
 
-    assert command.main([]) == 1
+    assert pull.main([]) == 1
 
     output = capsys.readouterr().err
     assert f"s3://data/raw/ at {store.endpoint}: " in output

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
@@ -31,7 +31,7 @@ class Shop:
 
     place: Path
     now: datetime = NOW
-    watermark: str | None = "sold"
+    watermark: str = "sold"
     window: int = 1
     lag: int = 0
     is_sample: bool = False
@@ -57,9 +57,8 @@ class Shop:
 
     def pull(self) -> int:
         """Take what is new; return the number of rows."""
-        days, hours = timedelta(days=self.window), timedelta(hours=self.lag)
-        query = self.place / "rows.sql"
-        settings = Settings(query, self.watermark, date(2024, 1, 1), days, hours)
+        query = str(self.place / "rows.sql")
+        settings = Settings(query, self.watermark, date(2024, 1, 1), self.window, self.lag)
         file = self.place / "shop.duckdb"
         address = Address("the shop", file=file, is_sample=self.is_sample)
         return pull.pull(settings, address, self.folder, self.printed.append)

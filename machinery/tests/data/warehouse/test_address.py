@@ -1,10 +1,11 @@
 """A warehouse is spoken of without its password."""
 
 import pytest
+from adbc_driver_manager import AdbcStatusCode, ProgrammingError
 
-from rung_ops.data.warehouse import pull
+from rung_ops.data.warehouse import postgresql, pull
 from rung_ops.data.warehouse import settings as address
-from rung_ops.data.warehouse.settings import WarehouseError
+from rung_ops.data.warehouse.settings import Address, WarehouseError
 from rung_ops.project import current
 
 PASSWORD = "Tr0ub4dor"  # pragma: allowlist secret
@@ -92,3 +93,12 @@ def test_a_server_that_does_not_answer_is_reported_with_what_to_do(
             pass
 
     assert PASSWORD not in str(refused.value)
+
+
+def test_a_column_that_postgresql_does_not_have_is_a_matter_of_the_query() -> None:
+    says = 'Failed to prepare query: ERROR:  column "cost" does not exist'
+    error = ProgrammingError(says, status_code=AdbcStatusCode.INVALID_ARGUMENT, sqlstate="42703")
+
+    reported = postgresql.warehouse_error(error, Address("the shop"))
+
+    assert (str(reported), reported.gone) == (f"the shop: {says}. Fix the query.", "cost")

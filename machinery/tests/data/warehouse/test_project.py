@@ -1,13 +1,12 @@
 """The project's own settings and query can be read, and its sample makes a warehouse."""
 
-from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from rung_ops import contract
-from rung_ops.data.warehouse import command, query, settings
+from rung_ops.data.warehouse import pull, query, settings
 from rung_ops.data.warehouse.duckdb import fill_sample
 from rung_ops.data.warehouse.settings import Address
 from rung_ops.errors import SettingsError
@@ -34,10 +33,10 @@ def test_the_settings_and_the_query_fit() -> None:
 
 def test_the_settings_are_read(tmp_path: Path) -> None:
     (tmp_path / "warehouse.toml").write_text(GOOD)
-    says = settings.read(tmp_path / "warehouse.toml", tmp_path)
+    says = settings.read(tmp_path / "warehouse.toml")
 
-    assert (says.watermark, says.query) == ("at", tmp_path / "rows.sql")
-    assert (says.window, says.lag) == (timedelta(days=7), timedelta(hours=12))
+    assert (says.watermark, says.query) == ("at", "rows.sql")
+    assert (says.window_days, says.lag_hours) == (7, 12)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,7 @@ def test_settings_that_cannot_be_are_named(
     (tmp_path / "warehouse.toml").write_text(GOOD.replace(before, after))
 
     with pytest.raises(SettingsError, match=arguments):
-        settings.read(tmp_path / "warehouse.toml", tmp_path)
+        settings.read(tmp_path / "warehouse.toml")
 
 
 def test_each_file_of_the_sample_becomes_a_table(tmp_path: Path) -> None:
@@ -77,13 +76,14 @@ def test_each_file_of_the_sample_becomes_a_table(tmp_path: Path) -> None:
 
 
 def test_what_is_here_is_reported_without_asking_the_warehouse(tmp_path: Path) -> None:
-    (tmp_path / "warehouse.toml").write_text(GOOD)
-    (tmp_path / "rows.sql").write_text("SELECT 1 WHERE at >= $since AND at < $until")
-    says = settings.read(tmp_path / "warehouse.toml", tmp_path)
+    query = tmp_path / "rows.sql"
+    query.write_text("SELECT 1 WHERE at >= $since AND at < $until")
+    (tmp_path / "warehouse.toml").write_text(GOOD.replace("rows.sql", str(query)))
+    says = settings.read(tmp_path / "warehouse.toml")
     nowhere = Address("nowhere", file=tmp_path / "nothing.duckdb")
     (tmp_path / "2024-01-01--2024-01-08.parquet.dvc").touch()
 
-    lines = command.describe(says, nowhere, tmp_path)
+    lines = pull.describe(says, nowhere, tmp_path)
 
     assert "watermark  at < 2024-01-08, in UTC" in lines
     assert any("2024-01-01--2024-01-08.parquet" in line and "not here" in line for line in lines)

@@ -1,9 +1,11 @@
 """Every row is taken once, whatever happens in the middle."""
 
 import errno
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -11,6 +13,7 @@ from machinery.tests.data.warehouse.conftest import QUERY, Shop
 from machinery.tests.projects import moved
 from rung_ops.data.warehouse import duckdb, pull
 from rung_ops.data.warehouse.settings import WarehouseError
+from rung_ops.data.warehouse.source import Rows
 from rung_ops.project import paths
 
 
@@ -141,6 +144,19 @@ def test_a_full_disk_leaves_nothing_half_written_and_the_next_pull_goes_on(
     assert shop.pull() == 1
 
 
+def test_a_full_disk_of_the_warehouse_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    class FullError(Exception):
+        """As of a warehouse's driver."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        raise FullError('could not write to file "pgsql_tmp/1": No space left on device')
+        yield
+
+    rows = Rows(pa.schema({"n": pa.int64()}), batches())
+    with pytest.raises(FullError):
+        pull.write_rows(tmp_path / "a.parquet", rows, {}, "n", None)
+
+
 def test_two_pulls_at_a_time_are_refused(shop: Shop) -> None:
     with pull.alone(shop.folder), pytest.raises(WarehouseError, match="Another pull"):
         shop.pull()
@@ -168,7 +184,7 @@ def test_rows_of_the_sample_are_not_mixed_with_others(shop: Shop) -> None:
 
 
 def test_without_a_watermark_all_rows_are_replaced_when_they_change(shop: Shop) -> None:
-    shop.watermark = None
+    shop.watermark = ""
     shop.ask("SELECT * FROM sales ORDER BY ALL")
     shop.sell("2024-01-01 10:00:00")
 

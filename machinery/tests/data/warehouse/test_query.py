@@ -43,12 +43,12 @@ def test_only_the_parameters_are_translated(file: Path, text: str, sql: str) -> 
         ("SELECT 1 WHERE at >= $since", "at", r"does not use \$until"),
         ("SELECT 1 WHERE at >= '$since' AND at < $until", "at", r"does not use \$since"),
         (f"SELECT $password WHERE {ENDS}", "at", r"unknown parameter `\$password`"),
-        (f"SELECT 1 WHERE {ENDS}", None, "`watermark` in ops/warehouse.toml is empty"),
-        ("-- nothing", None, "holds no query"),
+        (f"SELECT 1 WHERE {ENDS}", "", "`watermark` in ops/warehouse.toml is empty"),
+        ("-- nothing", "", "holds no query"),
     ],
 )
 def test_parameters_that_do_not_fit_are_refused(
-    file: Path, text: str, watermark: str | None, arguments: str
+    file: Path, text: str, watermark: str, arguments: str
 ) -> None:
     file.write_text(text)
 
@@ -58,7 +58,7 @@ def test_parameters_that_do_not_fit_are_refused(
 
 def test_comments_and_layout_make_no_other_query(file: Path) -> None:
     file.write_text("SELECT 1 -- one\nFROM sales")
-    one = query.read(file, None)
+    one = query.read(file, "")
     file.write_text("-- the sales\nSELECT 1\n  FROM sales;")
 
-    assert query.read(file, None).hash == one.hash
+    assert query.read(file, "").hash == one.hash

@@ -15,30 +15,21 @@ QUANTILES: tuple[float, ...] = ()
 
 
 class Row(pa.DataFrameModel):
-    """One hour of a station."""
-
     hour: pl.Datetime = pa.Field(description="Its beginning")
     station: str = pa.Field(isin=["north", "south"], description="Where")
     rain: float = pa.Field(ge=0, description="Rain that is expected")
     bikes: float = pa.Field(description="Bikes that were taken")
 
     class Config:
-        """No two rows are of the same hour of a station."""
-
         unique = ["hour", "station"]
 
 
 class RowWithOrigin(Row):
-    """One hour of a station, as it was predicted at a time."""
-
     made: pl.Datetime = pa.Field(description="When the forecast is made")
 
     class Config:
-        """No two rows are of the same forecast."""
-
         unique = ["made", "hour", "station"]
 
 
 def load(path: Path) -> pl.DataFrame:
-    """Read one raw file."""
     return pl.read_parquet(path)

@@ -12,7 +12,6 @@ from sklearn.preprocessing import OneHotEncoder
 
 
 def build(params: Mapping[str, Any]) -> Pipeline:
-    """Make an untrained model."""
     names = OneHotEncoder(handle_unknown="ignore")
     columns = ColumnTransformer(
         [("names", names, ["station", "hour_of_day"]), ("numbers", "passthrough", ["rain"])]

@@ -10,8 +10,6 @@ TIME: str | None = "handed_in"
 
 
 class Row(pa.DataFrameModel):
-    """One parcel."""
-
     parcel: str = pa.Field(description="Its number")
     handed_in: pl.Datetime = pa.Field(description="When it was handed in")
     service: str = pa.Field(isin=["standard", "express"], description="What was paid for")
@@ -20,13 +18,10 @@ class Row(pa.DataFrameModel):
     outcome: str = pa.Field(isin=["on time", "late", "lost & found"], description="How it went")
 
     class Config:
-        """No two rows are of the same parcel."""
-
         unique = ["parcel"]
 
 
 def load(path: Path) -> pl.DataFrame:
-    """Read one raw file, CSV or Parquet."""
     if path.suffix == ".parquet":
         return pl.read_parquet(path)
     return pl.read_csv(path, try_parse_dates=True)

@@ -15,7 +15,6 @@ CLASSES = [0, 1, 2]
 
 
 def build(params: Mapping[str, Any]) -> Pipeline:
-    """Make an untrained model."""
     numbers = make_pipeline(SimpleImputer(), StandardScaler())
     columns = ColumnTransformer(
         [

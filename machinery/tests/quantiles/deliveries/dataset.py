@@ -11,8 +11,6 @@ TIME: str | None = "planned"
 
 
 class Row(pa.DataFrameModel):
-    """One delivery."""
-
     delivery: str = pa.Field(description="Its number")
     planned: pl.Datetime = pa.Field(description="When it is to begin")
     vehicle: str = pa.Field(isin=["bike", "van"], description="What brings it")
@@ -21,13 +19,8 @@ class Row(pa.DataFrameModel):
     minutes: float = pa.Field(ge=0, description="How long it took")
 
     class Config:
-        """No two rows are of the same delivery."""
-
         unique = ["delivery"]
 
 
 def load(path: Path) -> pl.DataFrame:
-    """Read one raw file, CSV or Parquet."""
-    if path.suffix == ".parquet":
-        return pl.read_parquet(path)
-    return pl.read_csv(path, try_parse_dates=True)
+    return pl.read_parquet(path)

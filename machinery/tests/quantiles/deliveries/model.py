@@ -17,7 +17,6 @@ from .dataset import QUANTILES
 
 
 def build(params: Mapping[str, Any]) -> Pipeline:
-    """Make an untrained model."""
     columns = ColumnTransformer(
         [
             ("vehicle", OneHotEncoder(handle_unknown="ignore"), ["vehicle"]),

@@ -11,6 +11,7 @@ import pytest
 import requests
 from mlflow.exceptions import MlflowException, RestException
 
+from machinery.tests.conftest import RunVerb
 from machinery.tests.tracking.server.conftest import policy
 from rung_ops.tracking import registry, server, server_check, store_address
 
@@ -94,16 +95,25 @@ def test_who_does_not_catch_it_ends_with_the_message(free_port: int) -> None:
     assert "does not answer" in str(ended.value.code)
 
 
+WELL = json.dumps({"experiments": []})
+FAILED = requests.HTTPError("Server Error")
+# Where its store refuses a file, the server may close the connection before it has read it.
+RESET = requests.ConnectionError("Connection reset by peer")
+DENIED = RestException({"error_code": "PERMISSION_DENIED", "message": "not yours"})
+
+
 @pytest.mark.parametrize(
-    ("status", "text", "message"),
+    ("status", "text", "raised", "message"),
     [
-        (401, "Who are you", "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
-        (503, "no database", "503: no database"),
-        (200, json.dumps({"experiments": []}), "check its artifact store"),
+        (401, "Who are you", FAILED, "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+        (503, "no database", FAILED, "503: no database"),
+        (200, WELL, FAILED, "check its artifact store"),
+        (200, WELL, RESET, "reset by peer. Its database works, so check its artifact store"),
+        (200, WELL, DENIED, "MLFLOW_TRACKING_USERNAME"),
     ],
 )
 def test_a_failure_in_the_middle_says_which_part_failed(
-    answering: Answering, status: int, text: str, message: str
+    answering: Answering, status: int, text: str, raised: Exception, message: str
 ) -> None:
     uri = answering(status, text)
 
@@ -111,37 +121,10 @@ def test_a_failure_in_the_middle_says_which_part_failed(
         pytest.raises(server_check.ServerDownError) as ended,
         server_check.server_errors(lambda: uri, "Again."),
     ):
-        raise requests.HTTPError("Server Error")
+        raise raised
 
     reported = str(ended.value.code)
     assert uri in reported and message in reported and reported.endswith("Again.")
-
-
-def test_a_server_that_runs_and_ends_an_upload_points_at_its_artifact_store(
-    answering: Answering,
-) -> None:
-    """Where its store refuses a file, the server may close the connection before it has read it."""
-    uri = answering(200, json.dumps({"experiments": []}))
-
-    with (
-        pytest.raises(server_check.ServerDownError) as ended,
-        server_check.server_errors(lambda: uri, "Again."),
-    ):
-        raise requests.ConnectionError("Connection reset by peer")
-
-    assert "reset by peer. Its database works, so check its artifact" in str(ended.value.code)
-
-
-def test_what_a_person_may_not_do_is_a_matter_of_credentials(answering: Answering) -> None:
-    uri = answering(200, json.dumps({"experiments": []}))
-
-    with (
-        pytest.raises(server_check.ServerDownError) as ended,
-        server_check.server_errors(lambda: uri, "Again."),
-    ):
-        raise RestException({"error_code": "PERMISSION_DENIED", "message": "not yours"})
-
-    assert "MLFLOW_TRACKING_USERNAME" in str(ended.value.code)
 
 
 def test_a_version_that_does_not_exist_is_no_failure_of_the_server() -> None:
@@ -162,22 +145,18 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> 
     assert store_address.tracking_uri() == "http://two.example.org"
 
 
-def test_training_stops_before_it_starts(
-    free_port: int, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("when_down", "code", "message"),
+    [("stop", 1, "Nothing was trained"), ("continue", 0, "Training continues")],
+)
+def test_the_file_says_whether_training_starts_without_the_server(
+    free_port: int, run_verb: RunVerb, when_down: str, code: int, message: str
 ) -> None:
-    policy(store_address.settings_file(), f"http://127.0.0.1:{free_port}")
+    policy(store_address.settings_file(), f"http://127.0.0.1:{free_port}", when_down)
 
-    assert server.check_ready([]) == 1
-    assert "Nothing was trained" in capsys.readouterr().err
+    ended, output = run_verb(server.check_ready)
 
-
-def test_training_continues_if_the_file_says_so(
-    free_port: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    policy(store_address.settings_file(), f"http://127.0.0.1:{free_port}", "continue")
-
-    assert server.check_ready([]) == 0
-    assert "Training continues" in capsys.readouterr().err
+    assert (ended, message in output) == (code, True)
 
 
 def test_a_run_is_recorded_here_and_marked(tmp_path: Path, free_port: int) -> None:

@@ -1,7 +1,8 @@
 """The training loop, and the way from a network of PyTorch to ONNX."""
 
-import io
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,15 @@ def trained(features: np.ndarray, truth: np.ndarray, params: Mapping[str, Any]) 
 
 
 def _onnx(network: nn.Module, example: torch.Tensor) -> bytes:
-    file = io.BytesIO()
-    names = {"input_names": ["features"], "output_names": ["tonnes"]}
-    any_number = {"features": {0: "rows"}, "tonnes": {0: "rows"}}
-    torch.onnx.export(network, (example,), file, dynamic_axes=any_number, dynamo=False, **names)
-    return file.getvalue()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "network.onnx")
+        torch.onnx.export(
+            network,
+            (example,),
+            file,
+            input_names=["features"],
+            output_names=["tonnes"],
+            dynamic_axes={"features": {0: "rows"}, "tonnes": {0: "rows"}},  # any number
+            dynamo=False,
+        )
+        return file.read_bytes()

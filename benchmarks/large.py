@@ -1,0 +1,294 @@
+"""Measure the stages of a project on rung 2 on millions of rows: CPU, wall time, peak memory."""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from page import publish
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "large"
+STAGES = ("ingest", "validate", "split", "train", "evaluate")
+SCORED = "predict"
+START = datetime.datetime(2020, 1, 1)
+SOURCES = {
+    "dataset.py": '''"""Orders, twenty columns."""
+
+from pathlib import Path
+
+import pandera.polars as pa
+import polars as pl
+
+TARGET: str = "returned"
+TIME: str | None = "at"
+
+
+class Row(pa.DataFrameModel):
+    """One order."""
+
+    order: pl.Int64 = pa.Field(ge=0)
+    at: pl.Datetime
+    shop: str = pa.Field(isin=[f"shop {number}" for number in range(40)])
+    country: str = pa.Field(str_matches=r"^[A-Z]{2}$")
+    channel: str = pa.Field(isin=["app", "phone", "web"])
+    product: str = pa.Field(str_length={"min_value": 2, "max_value": 12})
+    items: pl.Int16 = pa.Field(ge=1, le=500)
+    visits: pl.Int32 = pa.Field(ge=0)
+    age: pl.Int16 = pa.Field(ge=18, le=120)
+    distance: pl.Int32 = pa.Field(ge=0, le=20_000)
+    orders: pl.Int32 = pa.Field(ge=0)
+    returns: pl.Int32 = pa.Field(ge=0)
+    price: float = pa.Field(ge=0)
+    discount: float = pa.Field(ge=0, le=1)
+    weight: float = pa.Field(gt=0, nullable=True)
+    rating: float = pa.Field(ge=0, le=5, nullable=True)
+    seconds: float = pa.Field(ge=0)
+    balance: float
+    score: float = pa.Field(ge=0, le=1)
+    returned: bool
+
+    class Config:
+        """An order is there once."""
+
+        unique = ["order"]
+
+
+def load(path: Path) -> pl.LazyFrame:
+    """Read one raw file."""
+    return pl.scan_parquet(path)
+''',
+    "features.py": '''"""What the model sees."""
+
+import polars as pl
+
+FEATURES: list[pl.Expr] = [
+    pl.col("channel").replace_strict({"app": 0, "phone": 1, "web": 2}, return_dtype=pl.Int8),
+    pl.col("items", "visits", "age", "distance", "orders", "returns"),
+    pl.col("price", "discount", "weight", "rating", "seconds", "balance", "score"),
+    pl.col("at").dt.hour().alias("hour"),
+]
+''',
+    "model.py": '''"""The model."""
+
+from typing import Any
+
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+
+TRUSTED: list[str] = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+
+
+def build(params: Any) -> HistGradientBoostingClassifier:
+    """Make an untrained model."""
+    return HistGradientBoostingClassifier(max_iter=20, random_state=params["seed"])
+
+
+def score(truth: Any, predicted: Any) -> dict[str, float]:
+    """Score predictions."""
+    return {"auc": float(roc_auc_score(truth, predicted))}
+''',
+}
+PARAMS = """seed = 7
+
+[split]
+test_share = 0.2
+{split}
+
+[model]
+
+[score]
+metric = "auc"
+higher_is_better = true
+
+[report]
+slices = ["channel"]
+"""
+PAGE = """<!-- large -->
+## Millions of rows
+
+The stages of a project on rung 2 on generated rows of twenty columns, in Parquet parts of {part:,} rows, each stage in a
+process of its own. Memory is the largest resident set, with pages of files that are mapped. `predict` scores one part.
+[split] of params.toml: {split}. {date}, {machine}; Python {python}, polars {polars}.
+
+|Rows|Stage|CPU s|Wall s|Peak GB|Before: CPU s|Wall s|Peak GB|
+|-:|-|-:|-:|-:|-:|-:|-:|
+{lines}
+
+Made by `uv run --group machinery python benchmarks/large.py FOLDER --write docs/benchmarks.md`; the columns "before"
+by `--before`, with a checkout of an earlier version.
+<!-- /large -->
+"""
+
+
+class Cost(NamedTuple):
+    """What a process took; None where it failed."""
+
+    cpu: float
+    wall: float
+    peak: float  # GB
+
+
+def rows(first: int, number: int, interval: datetime.timedelta) -> pl.DataFrame:
+    """Generate rows; the number of the first is the seed."""
+    random = np.random.default_rng([7, first])
+    order = np.arange(first, first + number)
+    score = random.random(number)
+    text = {
+        "shop": [f"shop {value}" for value in range(40)],
+        "country": ["AT", "CH", "DE", "FR", "IT", "NL", "PL", "SE"],
+        "channel": ["app", "phone", "web"],
+        "product": [f"p{value:05}" for value in range(2_000)],
+    }
+    drawn = {
+        name: pl.Series(values).gather(random.integers(0, len(values), number))
+        for name, values in text.items()
+    }
+    return pl.DataFrame(
+        {
+            "order": order,
+            "at": pl.Series(order, dtype=pl.Int64) * int(interval / datetime.timedelta.resolution),
+            **drawn,
+            "items": random.integers(1, 20, number, dtype=np.int16),
+            "visits": random.integers(0, 1_000, number, dtype=np.int32),
+            "age": random.integers(18, 90, number, dtype=np.int16),
+            "distance": random.integers(0, 2_000, number, dtype=np.int32),
+            "orders": random.integers(0, 300, number, dtype=np.int32),
+            "returns": random.integers(0, 50, number, dtype=np.int32),
+            "price": random.gamma(2.0, 30.0, number).round(2),
+            "discount": random.random(number).round(2),
+            "weight": random.gamma(2.0, 1.0, number) + 0.01,
+            "rating": (random.random(number) * 5).round(1),
+            "seconds": random.gamma(1.0, 60.0, number).round(1),
+            "balance": random.normal(0, 100, number).round(2),
+            "score": score,
+            "returned": random.random(number) < 0.1 + 0.4 * score,
+        }
+    ).with_columns(at=pl.lit(START) + pl.duration(microseconds="at"))
+
+
+def generate(folder: Path, number: int, part: int) -> None:
+    """Write rows as parts, in order of time."""
+    interval = datetime.timedelta(days=730) / number
+    for first in range(0, number, part):
+        frame = rows(first, min(part, number - first), interval)
+        frame.write_parquet(folder / f"part-{first // part:04}.parquet")
+
+
+def project(folder: Path, split: str) -> Path:
+    """Render a project on rung 2, and put this model into it."""
+    made = folder / "project"
+    if made.exists():
+        return made
+    answers = ("--defaults", "--level", "2", "--use-case", "velocity")
+    template = ("--template", str(ROOT), "--template-version", "HEAD")
+    home = os.environ | {"HOME": str(folder)}  # rung notes there which templates are trusted
+    subprocess.run(
+        ["rung", "new", made, *answers, "--data", f"package={PACKAGE}", *template],
+        check=True,
+        env=home,
+    )
+    for name, text in SOURCES.items():
+        (made / "src" / PACKAGE / name).write_text(text, "utf-8")
+    shutil.rmtree(made / "data/sample")
+    (made / "data/sample").mkdir()
+    return made
+
+
+def measured(library: Path, made: Path, *words: str) -> Cost | None:
+    """Run a verb of a library in the project; return what it cost."""
+    python = os.pathsep.join([str(library / "machinery"), str(made / "src")])
+    start = time.perf_counter()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "rung_ops", *words],
+        cwd=made,
+        env=os.environ | {"PYTHONPATH": python},
+        stdout=subprocess.DEVNULL,
+    )
+    _, status, used = os.wait4(child.pid, 0)
+    wall = time.perf_counter() - start
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        return None
+    return Cost(used.ru_utime + used.ru_stime, wall, used.ru_maxrss / 1e6)
+
+
+def run(library: Path, made: Path, part: Path) -> dict[str, Cost | None]:
+    """Measure all stages."""
+    costs = {}
+    for stage in STAGES:
+        costs[stage] = measured(library, made, "stage", f"pipeline/{stage}.py")
+        print(f"  {stage}: {costs[stage]}", file=sys.stderr)
+    costs[SCORED] = measured(library, made, "predict", str(part), "reports/scored.parquet")
+    print(f"  {SCORED}: {costs[SCORED]}", file=sys.stderr)
+    return costs
+
+
+def cells(cost: Cost | None) -> str:
+    """Write a cost as three cells of a table."""
+    return "-|-|-" if cost is None else f"{cost.cpu:.1f}|{cost.wall:.1f}|{cost.peak:.2f}"
+
+
+def main() -> None:
+    """Measure, and print the section or write it into a page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="room for the rows: 400 MB for each million")
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    parser.add_argument("--part", type=int, default=5_000_000, help="rows of a raw file")
+    parser.add_argument("--split", default="test_rows = 1_000_000\ntrain_rows = 2_000_000")
+    parser.add_argument("--library", type=Path, default=ROOT, help="a checkout to measure")
+    parser.add_argument("--before", type=Path, help="figures of an earlier version, from --figures")
+    parser.add_argument("--figures", type=Path, help="write the figures as JSON, too")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this page")
+    options = parser.parse_args()
+    before = json.loads(options.before.read_text()) if options.before else {}
+    figures: dict[str, dict[str, Cost | None]] = {}
+    options.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="large-", dir=options.folder) as room:
+        made = project(Path(room), options.split)
+        (made / "params.toml").write_text(PARAMS.format(split=options.split), "utf-8")
+        for number in options.rows:
+            parts = made / "data/incoming/orders"
+            shutil.rmtree(parts, ignore_errors=True)
+            parts.mkdir()
+            # In a process of its own: a child's peak is at least that of the process that starts it.
+            made_rows = get_context("spawn").Process(
+                target=generate, args=(parts, number, options.part)
+            )
+            made_rows.start()
+            made_rows.join()
+            print(f"{number:,} rows", file=sys.stderr)
+            figures[str(number)] = run(options.library, made, min(parts.iterdir()))
+    if options.figures:
+        options.figures.write_text(json.dumps(figures, indent=2))
+    lines = []
+    for number, costs in figures.items():
+        for stage, cost in costs.items():
+            old = before.get(number, {}).get(stage)
+            earlier = cells(Cost(*old) if old else None)
+            lines.append(f"|{int(number):,}|{stage}|{cells(cost)}|{earlier}|")
+    page = PAGE.format(
+        part=options.part,
+        split=", ".join(f"`{line}`" for line in options.split.splitlines()) or "no limits",
+        date=f"{datetime.date.today():%d %B %Y}",
+        machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        python=platform.python_version(),
+        polars=pl.__version__,
+        lines="\n".join(lines),
+    )
+    publish(page, "large", options.write)
+
+
+if __name__ == "__main__":
+    main()
