@@ -75,7 +75,7 @@ def test_without_a_terminal_what_is_missing_is_named() -> None:
         (["--format", "pdf"], "There is no format `pdf`. Give one of text, json, markdown, html."),
         (["--harm", "5"], "`harm`: '5' is not an answer"),
         (["--start", "7"], "`start`: 7 is not a rung"),
-        (["--game", "chess"], "`game`: 'chess' is not one of"),
+        (["--game", "chess"], "`use_case`: 'chess' is not one of"),
         (["--start", "high"], "`--start`: Input should be a valid integer"),
         (["--answers", "none.yml"], "The answers file none.yml cannot be read"),
         (["--write", "nowhere"], "nowhere is not a folder"),
