@@ -26,7 +26,7 @@ from recovery.simulation import Year, settings, simulate
 from recovery.streams import CHANGE, CONCEPTS, KINDS
 
 RATES = (27, 300, 5_000)
-SEEDS = {27: 20, 300: 20, 5_000: 3}  # years of each kind and stream, by rows in a day
+SEEDS = {27: 12, 300: 4, 5_000: 2}  # years of each kind and stream, by rows in a day
 LATER = (2, 3, 6)  # months after the change at which what was won back is read
 
 
