@@ -35,7 +35,7 @@ IMPORTANCE_ROWS = 4_000
 REPEATS = 3
 HEIGHT = 3.8  # of a plot, in inches
 BINS = 10  # of a calibration
-CALIBRATION = {
+CALIBRATION: dict[str, Any] = {
     **dict.fromkeys(("predicted", "observed", "low", "high"), pl.Float64),
     "rows": pl.Int64,
 }
@@ -70,7 +70,8 @@ def calibration(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
     )
     deviations = NormalDist().inv_cdf((1 + LEVEL) / 2)
     pairs = bins.select("events", "rows").iter_rows()
-    low, high = zip(*(wilson_interval(*pair, deviations) for pair in pairs), strict=True)
+    ends = [wilson_interval(events, rows, deviations) for events, rows in pairs]
+    low, high = zip(*ends, strict=True)
     return bins.select(
         "predicted",
         pl.Series("low", low),
@@ -348,9 +349,7 @@ def calibration_by_class(
 ) -> pl.DataFrame:
     """Compute the bins of calibration() for each class that has rows and is not the only one."""
     tables = [
-        calibration(truth == code, predicted[:, code]).select(
-            pl.lit(name).alias("class"), pl.all()
-        )
+        calibration(truth == code, predicted[:, code]).select(pl.lit(name).alias("class"), pl.all())
         for code, name in enumerate(names)
         if 0 < (truth == code).sum() < len(truth)
     ]
