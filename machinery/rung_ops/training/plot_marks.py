@@ -101,7 +101,7 @@ def _points(axes: Axes, artist: Any, places: Any, error: Any) -> Iterator[Mark]:
             words = [_words(axes.xaxis, x), _words(axes.yaxis, y)]
             if not _has_numbers(axes.yaxis):
                 words.reverse()
-            yield ((x, y), (x, y)), _named(artist, ", ".join(words) + ranges[at])
+            yield ((x, y), (x, y)), _named(error or artist, ", ".join(words) + ranges[at])
 
 
 def _bars(axes: Axes, bars: BarContainer) -> Iterator[Mark]:
