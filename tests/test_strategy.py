@@ -587,7 +587,7 @@ def test_no_target_of_a_dangerous_case_is_below_its_duties() -> None:
         (
             {"harm": ("legal-or-safety",), "decisions": ("team",)},
             Choice(),
-            "nobody outside the team",
+            "no one outside the team",
         ),
         ({"experience": ("expert",), "delivery": ("none",)}, Choice(), "yet it has no CI"),
         ({}, Choice(target=4), "the target, rung 4, is above the north star, rung 2"),

@@ -99,7 +99,9 @@ def test_an_unreachable_registry_is_not_an_approval(desk: Desk) -> None:
     assert objection.startswith("whether it is approved is not known here: ")
 
 
-@pytest.mark.tried("Score a file with `uv run poe predict` while stopped", "refused")
+@pytest.mark.tried(
+    "Score a file while stopped, also after the stop was edited out of `state.json`", "refused"
+)
 def test_while_production_is_stopped_nothing_is_scored(desk: Desk, tmp_path: Path) -> None:
     approved(desk)
     folder = tmp_path / "releases/production"
@@ -110,7 +112,7 @@ def test_while_production_is_stopped_nothing_is_scored(desk: Desk, tmp_path: Pat
         batch.log_predictions(SCORED)
 
 
-@pytest.mark.tried("Score a file after a stop was edited out of `state.json`", "refused")
+@pytest.mark.tried("Score a file while stopped, also after the stop was edited out of `state.json`")
 def test_a_stop_that_was_edited_away_holds_for_files_too(desk: Desk, production: Path) -> None:
     approved(desk)
     with audit.signed(production):

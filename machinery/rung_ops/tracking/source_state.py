@@ -34,7 +34,7 @@ def origin() -> dict[str, str]:
     try:
         commit = _git("rev-parse", "HEAD")
         author = _git("show", "--no-patch", "--format=%an <%ae>", "HEAD")
-        # Without the lock it does not write the index anew, for which a full disk has no room.
+        # Without the lock git does not rewrite the index, for which a full disk has no room.
         changed = _git(
             "--no-optional-locks", "status", "--porcelain", "--no-renames", "-z", "--", "."
         )
