@@ -60,6 +60,7 @@ def answers_file(folder: Path, text: str) -> Path:
         ({"domain": "ships, shipping"}, {"domain": ("ships", "logistics")}),
         ({"domain": "press, Broadcast, media"}, {"domain": ("media",)}),
         ({"domain": "content moderation"}, {"domain": ("moderation",)}),
+        ({"domain": "roads, avalanches"}, {"domain": ("public-works",)}),
         ({"domain": "customs, pricing"}, {"domain": ("public-services", "customer-experience")}),
         ({"domain": "drones, railway"}, {"domain": ("aviation", "critical-infrastructure")}),
     ],
@@ -445,6 +446,7 @@ def test_the_summary_says_what_is_owed_before_use_and_why() -> None:
 
     assert "risk-register, human-oversight, fairness-assessment" in words
     assert "ask a lawyer" in words
+    assert "Law covered: of the EU and the US, and some of" in words
     assert (
         "GDPR, Art. 22 and 35, from 25 May 2018" in words and "required of the controller" in words
     )
