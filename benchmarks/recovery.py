@@ -76,7 +76,7 @@ def cases(options: argparse.Namespace) -> Iterator[tuple[str, str, int, int]]:
     for rate in options.rates:
         for kind in options.kinds:
             for stream in options.streams:
-                for seed in range(options.seeds or SEEDS[rate]):
+                for seed in range(options.seeds or SEEDS.get(rate, 20)):
                     yield kind, stream, rate, seed
 
 
@@ -190,7 +190,7 @@ def main() -> None:
             if options.decisions:
                 print(*found.decisions, *(str(f) for f in found.figures), sep="\n")
             kind, stream, rate = case
-            if len(done[case]) == (options.seeds or SEEDS[rate]):
+            if len(done[case]) == (options.seeds or SEEDS.get(rate, 20)):
                 result = {"kind": kind, "stream": stream, "rate": rate} | summary(done[case])
                 results.append(result)
                 line = json.dumps(result)

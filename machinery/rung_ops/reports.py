@@ -128,13 +128,17 @@ def verdicts() -> Iterator[dict[str, Any]]:
     files = [*kept.glob("*.json"), *gate_rules.verdict_folder().glob("*.json")]
     given = [_json(path) for path in (*files, gate_rules.verdict_file())]
     given.sort(key=lambda each: str(each.get("at")))
-    found = {name_of(each["challenger"]): each for each in given if each.get("challenger")}
-    newest = sorted(found.items(), key=lambda item: str(item[1].get("at")), reverse=True)
-    for name, verdict in newest[:MOST_VERSIONS]:
-        yield _verdict(name, verdict)
+    # A store on this machine and that of CI count versions on their own.
+    found = {_verdict_id(each["challenger"]): each for each in given if each.get("challenger")}
+    newest = sorted(found.values(), key=lambda each: str(each.get("at")), reverse=True)
+    return map(_verdict, newest[:MOST_VERSIONS])
 
 
-def _verdict(name: str, verdict: dict[str, Any]) -> dict[str, Any]:
+def _verdict_id(challenger: dict[str, Any]) -> str:
+    return f"verdict-{challenger.get('run_id') or challenger.get('version', '')}"
+
+
+def _verdict(verdict: dict[str, Any]) -> dict[str, Any]:
     figures = verdict.get("figures") or {}
     rows = []
     for role in ("champion", "baseline"):
@@ -145,9 +149,8 @@ def _verdict(name: str, verdict: dict[str, Any]) -> dict[str, Any]:
             rows.append({"challenger": figures["challenger"], "rows": figures["rows"], **other})
             rows[-1]["name"] = label
     return {
-        "name": name,
-        "id": f"verdict-{verdict['challenger'].get('version', '')}",
-        "run": verdict["challenger"].get("run_id", ""),
+        "name": name_of(verdict["challenger"]),
+        "id": _verdict_id(verdict["challenger"]),
         "promote": verdict.get("promote"),
         "reasons": [*verdict.get("reasons", ()), *verdict.get("awaits", ())],
         "notes": verdict.get("notes", ()),

@@ -179,7 +179,7 @@ def ask_user(
         name = asked[position]
         if name == METRIC:
             print(f"\n{ASK_METRIC}", file=shown)
-            prompt = f"     in your own words [Enter: {metric or 'not known yet'}] "
+            prompt = "     in your own words [Enter: not known yet] "
             reply = _reply(prompt, METRIC_WHY, lambda line: _metric(line, ""), typed, shown)
             if reply and reply != BACK:
                 metric = reply

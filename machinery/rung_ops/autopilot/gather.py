@@ -126,14 +126,16 @@ def _trial(state: State, passes: Sequence[Record]) -> Trial | None:
     for arm, tried in arms(state):
         deployed = journal.ended(passes, "deploy")
         since = [at for at, detail in deployed if detail["release"] == tried.release]
-        since = since or [
-            datetime.fromisoformat(event["at"])  # a person started it
-            for event in _history()
-            if event["event"] in ("shadow", "canary")
-            and event["detail"].get("release") == tried.release
-        ]
-        return Trial(tried.release, arm, since[-1])
+        return Trial(tried.release, arm, since[-1] if since else _started(tried.release))
     return None
+
+
+def _started(release: str) -> datetime:
+    """Return when the trial of a release that a person deployed began: its shadow's start, if any."""
+    theirs = [event for event in _history() if event["detail"].get("release") == release]
+    ways = [event for event in theirs if event["event"] in ("shadow", "canary")]
+    shadows = [event for event in ways if event["event"] == "shadow"]
+    return datetime.fromisoformat((shadows or ways)[-1]["at"])
 
 
 def _judged(trial: Trial | None, serving: str, known: pl.DataFrame, policy: Policy) -> Trial | None:

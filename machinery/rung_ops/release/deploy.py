@@ -70,8 +70,11 @@ def gate_objections(manifest: dict[str, Any], state: State, awaited: bool = Fals
 def keep_verdict(folder: Path, release: str) -> None:
     """Copy the gate's verdict on a release to its environment: in CI reports/ ends with the run."""
     kept = release_folders.verdicts(folder) / f"{release}.json"
-    kept.parent.mkdir(exist_ok=True)
-    atomic.write(kept, gate_rules.verdict_file().read_bytes())
+    try:
+        with locks.locked(kept.parent):
+            atomic.write(kept, gate_rules.verdict_file().read_bytes())
+    except OSError as error:
+        print(f"`poe reports` will lack the verdict on {release}: {error}", file=sys.stderr)
 
 
 DRAFT = ".draft"

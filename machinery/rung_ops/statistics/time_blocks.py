@@ -10,7 +10,8 @@ from rung_ops.model.entity_feature import ticks
 from rung_ops.statistics.jackknife import NotComparableError, dealt
 
 LEAST = 10  # of fewer blocks the spread says little
-# Student's t holds for these, too (Ibragimov and Müller 2010, JBES 28(4)), but sees large losses only.
+# Student's t holds for so few equal blocks (Ibragimov and Müller 2010, JBES 28(4)), but sees large losses
+# only. Here rows are pooled: blocks of very different sizes err more often (docs/benchmarks.md).
 FEW = 4
 MOST = 20  # shorter ones would be too alike; docs/gate.md has the rates of errors
 

@@ -218,7 +218,9 @@ def origin_in_words(event: str, commit: str, is_dirty: bool, data: str) -> Marku
     """Say what happened now, at which commit, with which data; without data that is left out."""
     words = Markup("{} {:%Y-%m-%d %H:%M} UTC. ").format(event, datetime.now(UTC))
     changed = ", with uncommitted changes" if is_dirty else ""
-    words += Markup("Commit <code>{}</code>{}").format(commit, changed) if commit else "No commit"
+    words += (
+        Markup("Commit <code>{}</code>{}").format(commit, changed) if commit else "Commit not known"
+    )
     return words + (Markup("; hash of the data <code>{}</code>.").format(data) if data else ".")
 
 

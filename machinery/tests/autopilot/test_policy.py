@@ -66,7 +66,7 @@ def test_without_rules_nothing_is_done(tmp_path: Path) -> None:
 def test_a_canary_is_not_ended_before_its_stages_are_over(rules: Path) -> None:
     if read_policy() is None:
         pytest.skip("a person promotes here")
-    shorter = changed(rules, "patience_days = 14", "patience_days = 10")
+    shorter = changed(rules, "patience_days = 15", "patience_days = 10")
 
     with pytest.raises(SettingsError, match=r"patience_days is 10, .* may take 12 days"):
         policy.read(shorter)

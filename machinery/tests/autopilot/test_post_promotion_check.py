@@ -281,3 +281,18 @@ def test_figures_without_those_of_a_worker_that_ended_are_not_compared(tmp_path:
     first, second = readings
     assert first and second and first["answered"] == 520
     assert post_promotion_check.rate([first, second], NEW) == post_promotion_check.Rate(0, 0)
+
+
+def test_a_trial_that_a_person_began_counts_from_its_shadow(
+    production: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
+    state.roll_back(production, "Ada")
+    state.shadow(production, "v3-c", 1.0, "Ada")
+    state.canary(production, "v3-c", "service")
+    record = {"at": NOW.isoformat(), "steps": []}
+
+    trial = gather.gather(record, state.read(production), [], policy.read()).trial
+
+    (began,) = (each["at"] for each in state.events(production) if each["event"] == "shadow")
+    assert trial == Trial("v3-c", "canary", datetime.fromisoformat(began))

@@ -81,7 +81,7 @@ def test_the_report_says_what_it_was_made_from_unless_dvc_restores_it_in_other_c
 
     assert "poe reports" in restored
     assert not re.search(r"UTC|Commit <code>", restored), "its hash in dvc.lock would change"
-    assert "No commit." in (report() / "report").read_text()
+    assert "Commit not known." in (report() / "report").read_text()
     rows.write_text("rows")
     ada = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
     for words in (["init"], ["add", "--all"], [*ada, "commit", "--message=Start"]):
