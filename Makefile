@@ -49,6 +49,9 @@ lint: $(UV)
 	@$(UV) run --quiet ruff check .
 # Private modules of others are not imported, and text has its encoding: rules that Ruff has as a preview.
 	@$(UV) run --quiet ruff check --quiet --preview --select PLC2701,PLW1514 generator machinery/rung_ops
+# Text in a link's place would be what `rung eject` writes over a user's file.
+	@! find templates/ejected -type f ! -name .gitignore ! -name .gitattributes | \
+	  sed 's|\(.*\)/\(.*\)|\1/\2 must be a link: ln -sf ../project/\2 \1/\2|' | grep .
 # What the checks of a project would find after minutes.
 	@$(UV) run --quiet ruff check --quiet --isolated --line-length 100 --select E501,F templates/project
 	@$(UV) run --quiet ruff format --check .

@@ -7,6 +7,7 @@
 
 `main(["--rows", "5"])` parses, runs and returns the exit code; without arguments it takes those of
 the process. Help, completion, unknown options and wrong types are click's, the same for every verb.
+A verb without options may be a plain function that returns the exit code.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The preconditions of a climb: everything that could be lost is in a commit (decision 19)."""
+"""The preconditions of a climb: everything that could be lost is in a commit (decision 19, consequence)."""
 
 import os
 import re

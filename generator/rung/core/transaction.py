@@ -1,4 +1,4 @@
-"""Apply a commit to branch, index and work tree at once: old or new, never a mix (decision 19).
+"""Apply a commit to branch, index and work tree at once: old or new, never a mix (decision 19, crashes).
 
 The new commit is stored under a ref, then git fast-forwards to it, then the ref is deleted. If Rung
 or git is killed in between, the next command finds the ref. Where HEAD has not moved yet, it removes
@@ -57,8 +57,8 @@ UNDO = "git reset --keep HEAD~1"  # undoes the last commit, and keeps edits
 ON_NO_BRANCH = "HEAD is detached, so a commit is on no branch: `git switch -c NAME` makes one."
 MEND = "Change what the message above names, then run the command again."
 
-Version = tuple[str, str]  # mode and id of a file's content, as git prints them
-Changes = dict[str, tuple[Version, Version]]  # before and after, by path
+Blob = tuple[str, str]  # mode and id of a file's content, as git prints them
+Changes = dict[str, tuple[Blob, Blob]]  # before and after, by path
 
 
 def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
@@ -349,20 +349,28 @@ def recover(top: Path, *, killed: bool = True) -> Recovered | None:
 def _take_back(top: Path, before: str, pending: str) -> Recovered:
     """Undo what an interrupted fast-forward has written, and nothing else.
 
+    Of each file that the climb changes:
+
+        on disk is                            it was there before  the climb adds it
+        the old content                       left                 -
+        no file                               restored             left
+        the new content, or a part of either  removed, restored    removed
+        other content                         left: the user's     left: the user's
+
     If this is killed as well, half of an old file may be on disk; the next command goes on.
     """
     changes = _changes(top, "diff-tree", "-r", before, pending)
     staged = _changes(top, "diff-index", "--cached", before)
     staged = {path: change for path, change in staged.items() if changes.get(path) == change}
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
-        was = {path: version for path, (version, _) in changes.items()}
-        will_be = {path: version for path, (_, version) in changes.items()}
+        was = {path: blob for path, (blob, _) in changes.items()}
+        will_be = {path: blob for path, (_, blob) in changes.items()}
         old = _index(top, was, Path(scratch) / "old")
         new = _index(top, will_be, Path(scratch) / "new")
         unlike_old, unlike_new = _unlike(top, old), _unlike(top, new)
         remove, restore, yours = [], [], []
-        for path, versions in sorted(changes.items()):
-            is_old, is_new = (mode != NOTHING for mode, _ in versions)
+        for path, blobs in sorted(changes.items()):
+            is_old, is_new = (mode != NOTHING for mode, _ in blobs)
             if is_old and path not in unlike_old:
                 continue
             if not _is_file(top, path):
@@ -400,14 +408,14 @@ def _changes(top: Path, command: str, *arguments: str) -> Changes:
     return changes
 
 
-def _index(top: Path, versions: dict[str, Version], file: Path) -> dict[str, str]:
+def _index(top: Path, blobs: dict[str, Blob], file: Path) -> dict[str, str]:
     """Make an index of some files; return the variable that names it.
 
     It has no times, so git compares contents: a file that was written again within a second, at
     the same size, has the times and the size that the user's index knows.
     """
     extra = {"GIT_INDEX_FILE": str(file)}
-    present = {path: version for path, version in versions.items() if version[0] != NOTHING}
+    present = {path: blob for path, blob in blobs.items() if blob[0] != NOTHING}
     lines = (f"{mode} {oid} 0\t{path}\0" for path, (mode, oid) in present.items())
     arguments = ("update-index", "-z", "--index-info")
     git.run(top, *arguments, settings=SETTINGS, stdin="".join(lines), extra=extra)

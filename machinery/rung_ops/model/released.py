@@ -123,8 +123,16 @@ def load(
     predictor = predictor_of(files, manifest)
     declared = source_import.entity_features_of(files, manifest["package"])
     scoring = Release(
-        *(folder.name, files, manifest, contract, schema, features, predictor, _documents(files)),
-        *(declared, kind_in(contract)),
+        id=folder.name,
+        files=files,
+        manifest=manifest,
+        contract=contract,
+        schema=schema,
+        features=features,
+        predictor=predictor,
+        documents=_documents(files),
+        entity_features=declared,
+        kind=kind_in(contract),
     )
     seconds, rows = _check(scoring, promised, limits or Limits())
     try:

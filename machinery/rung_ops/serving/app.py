@@ -166,7 +166,7 @@ class App:
             service.batcher.admit(rows, is_large=True)
             decoded = {served: await self._gently(layout.in_steps(served.reader, body, most))}
             canary = service.held.canary
-            if canary is not None and service.alike:
+            if canary is not None and service.canary_has_same_columns:
                 decoded[canary] = decoded[served]
             elif canary is not None:
                 with contextlib.suppress(Refusal):
@@ -193,7 +193,7 @@ class App:
         if service.held.canary is not None:
             key = key or served.reader.key(rows) or identity
             canary = service.arm(key)
-            if canary is not None and not service.alike:
+            if canary is not None and not service.canary_has_same_columns:
                 try:
                     rows = read(canary)
                 except Refusal:  # the caller cannot know the other columns of a canary

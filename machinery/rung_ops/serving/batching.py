@@ -44,8 +44,20 @@ class Job:
     """The rows of one request."""
 
     __slots__ = (
-        *("served", "identity", "key", "is_single", "rows", "table", "height", "arrived", "future"),
-        *("predictions", "defaults", "explained", "reasons", "handed_out"),
+        "served",
+        "identity",
+        "key",
+        "is_single",
+        "rows",
+        "table",
+        "height",
+        "arrived",
+        "future",
+        "predictions",
+        "defaults",
+        "explained",
+        "reasons",
+        "handed_out",
     )
 
     def __init__(

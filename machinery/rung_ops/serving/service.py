@@ -28,6 +28,7 @@ from rung_ops.serving.shadow import Offer
 # Seconds after draining in which it ends, with `drain_seconds` of 1 within the 10 that platforms give;
 # and those of them for what the shadow scores, and for the rows that are not written yet.
 CLOSE, SHADOW_CLOSE, LOG_CLOSE = 8.0, 0.5, 5.0
+UNWRITTEN = ""  # in place of the history line of a stop that is not written down yet
 
 
 class Service:
@@ -53,14 +54,13 @@ class Service:
         self.held = HeldReleases()  # the releases in memory; replaced as a whole
         self.draining = False  # it is stopping, and still answers requests
         self._closes = math.inf  # monotonic seconds at which it has to have ended
-        # By the history line of the stop; "" before there is one.
-        self._halts: dict[str, Stopped] = {}
+        self._halts: dict[str, Stopped] = {}  # by the hash of the stop's line, or UNWRITTEN
         self.hooks = hooks
         self.batcher = Batcher(limits, self._record, hooks.scorer())
         self.reasons = reasons  # when and how predictions are explained
         self.explainer = Explainer(reasons, self._log_explained)
         self._arms = TrafficSplit()
-        self.alike = True  # the canary asks for the same columns as the serving release
+        self.canary_has_same_columns = True  # as the serving release
         self._identities = map((secrets.token_hex(6) + "-{:x}").format, itertools.count(1))
         metrics.follow(log=log, queued=lambda: self.batcher.waiting)
         self._report_status()
@@ -80,7 +80,7 @@ class Service:
     @property
     def halts(self) -> dict[str, Stopped]:
         """Return the stops that this process accepted, by the hash of their lines in the history."""
-        return {line: stopped for line, stopped in self._halts.items() if line}
+        return {line: stopped for line, stopped in self._halts.items() if line != UNWRITTEN}
 
     def identity(self) -> str:
         """Make an id that no other request has, of this process or another."""
@@ -93,7 +93,8 @@ class Service:
         self.held = held
         self._arms = TrafficSplit() if held.canary is None else self.rollout.arms(held.state)
         if held.canary is not None and held.serving is not None:
-            self.alike = held.canary.reader.columns == held.serving.reader.columns
+            columns = held.serving.reader.columns
+            self.canary_has_same_columns = held.canary.reader.columns == columns
         lookups = [loaded.lookup for loaded in (held.serving, held.canary) if loaded is not None]
         online = next((lookup.online for lookup in lookups if lookup is not None), None)
         self.metrics.follow(shadow=held.shadow, lookups=online.metrics if online else None)
@@ -101,15 +102,15 @@ class Service:
             self.log.other_times = online.times.by_day
         self._report_status()
 
-    def halt(self, stopped: Stopped, line: str = "") -> None:
+    def halt(self, stopped: Stopped, line: str = UNWRITTEN) -> None:
         """Refuse all requests, whatever the environment's state says, until end_halt() of the line.
 
-        `line`: hash of the stop's line in the history; empty while it is not written down.
+        `line`: hash of the stop's line in the history.
         """
         self._halts[line] = stopped
         self._report_status()
 
-    def end_halt(self, line: str = "") -> None:
+    def end_halt(self, line: str = UNWRITTEN) -> None:
         """Refuse no longer because of the stop with this line."""
         self._halts.pop(line, None)
         self._report_status()
@@ -184,8 +185,12 @@ class Service:
             heights = [stop - start for _, start, stop in scored.parts]
             held.shadow.offer(
                 Offer(
-                    *(batch.ids, batch.rows, batch.predictions),
-                    *(heights, batch.defaults, batch.sent),
+                    ids=batch.ids,
+                    rows=batch.rows,
+                    predictions=batch.predictions,
+                    heights=heights,
+                    defaults=batch.defaults,
+                    sent=batch.sent,
                 )
             )
 
@@ -201,8 +206,17 @@ def _batch(scored: Scored, reasons: list[list[Reason]] | None = None) -> Batch:
     if sent is None and served.lookup is not None:
         sent = [[] for _ in ids]  # all files of a release have the same columns
     return Batch(
-        *(now(), ids, served.release.id, served.arm, scored.rows, scored.features),
-        *(scored.predictions, scored.defaults(), reasons, served.release.kind, sent),
+        time=now(),
+        ids=ids,
+        release=served.release.id,
+        arm=served.arm,
+        rows=scored.rows,
+        features=scored.features,
+        predictions=scored.predictions,
+        defaults=scored.defaults(),
+        reasons=reasons,
+        kind=served.release.kind,
+        sent=sent,
     )
 
 

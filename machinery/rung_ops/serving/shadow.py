@@ -182,8 +182,14 @@ class Shadow:
             end = start + len(offer.ids)
             self._log.add(
                 Batch(
-                    *(now(), offer.ids, self.release.id, "shadow", rows[start:end]),
-                    *(features[start:end], predictions[start:end], offer.defaults),
+                    time=now(),
+                    ids=offer.ids,
+                    release=self.release.id,
+                    arm="shadow",
+                    rows=rows[start:end],
+                    features=features[start:end],
+                    predictions=predictions[start:end],
+                    defaults=offer.defaults,
                     kind=self.release.kind,
                     sent=offer.sent,
                 )

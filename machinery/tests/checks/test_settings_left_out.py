@@ -34,6 +34,7 @@ def test_each_setting_is_in_the_file_or_on_the_page_with_its_default(name: str) 
     assert more.keys() <= DEFAULTS[name].keys()
     for table, default in DEFAULTS[name].items():
         here, there = written.get(table, {}), more.get(table, {})
-        assert here.keys() | there.keys() == set(default.__struct_fields__)
-        assert not here.keys() & there.keys()
-        assert there == {key: getattr(default, key) for key in there}
+        files = f"[{table}] of templates/project/ops/{name} or docs/generate/more/{name}"
+        assert here.keys() | there.keys() == set(default.__struct_fields__), f"add it to {files}"
+        assert not here.keys() & there.keys(), f"keep it in one place: {files}"
+        assert there == {key: getattr(default, key) for key in there}, f"correct {files}"

@@ -124,8 +124,7 @@ def _counted(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _groups(rung: Level, game: str) -> list[tuple[str, ...]]:
-    only_governance = rung.keystones.get(game, ()) if game == "governance" else ()
-    return [*rung.keystones.get("both", ()), *only_governance]
+    return [*rung.keystones.get("both", ()), *rung.keystones.get(game, ())]
 
 
 def _met(group: Sequence[str], findings: Mapping[str, Finding]) -> bool:

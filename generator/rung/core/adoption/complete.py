@@ -1,6 +1,6 @@
 """Complete the files that a repository shares with Rung: entries are added, nothing else changes.
 
-Not by the merge by key, which needs a render as the base: tomlkit adds keys to tables (decision 19).
+Not by the merge by key, which needs a render as the base: tomlkit adds keys to tables (decision 19, keys).
 """
 
 import re

@@ -1,6 +1,6 @@
 """Check that the answers file matches the files that were rendered.
 
-After a level was written in by hand, its files would count as deleted, and never appear (decision 19).
+After a level was written in by hand, its files would count as deleted, and never appear (decision 19, trees).
 """
 
 import os

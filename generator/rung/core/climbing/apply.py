@@ -1,4 +1,4 @@
-"""Apply a plan: check the new state, then commit on the current branch or a new one (decision 19)."""
+"""Apply a plan: check the new state, then commit on the current branch or a new one."""
 
 import itertools
 import os

@@ -1,6 +1,6 @@
 """Prepare a plan: render the template with old and new answers, merge both with the project.
 
-All of it happens in a temporary repository, so a plan is exactly what a climb applies (decision 19).
+All of it happens in a temporary repository, so a plan is exactly what a climb applies (decision 19, trees).
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """A requested change, the plan of a climb for it, and a plan in a file: data, from which nothing is printed.
 
-A saved plan is applied only while HEAD, template, answers and outcome are the same (decision 19).
+A saved plan is applied only while HEAD, template, answers and outcome are the same.
 """
 
 import contextlib

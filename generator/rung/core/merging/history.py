@@ -1,7 +1,7 @@
 """What Rung once rendered at a path: the merge base for an edited file of a rung that was left.
 
 After the way down and up both sides have such a file; only that render tells the user's changes from
-Rung's (decision 19).
+Rung's (decision 19, trees).
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Merge TOML and YAML key by key, where their lines could not be merged (decision 19).
+"""Merge TOML and YAML key by key, where their lines could not be merged (decision 19, keys).
 
 A settings file is cut into blocks: tables, keys, elements of lists. A block contains its text and
 its comments, and all blocks together are the file, byte for byte. So a merge moves whole lines and

@@ -1,4 +1,4 @@
-"""The three trees of a merge, in which a file gets the same name on all sides first (decision 19)."""
+"""The three trees of a merge, in which a file gets the same name on all sides first (decision 19, renames)."""
 
 import contextlib
 from collections.abc import Collection, Mapping

@@ -73,7 +73,7 @@ def _merged_by_lines(
     """Merge two trees with git; return all files, and the versions of paths in conflict.
 
     Git must not look for renames: it would take a retired file and a similar new one for a rename,
-    and move the user's edit there (decision 19).
+    and move the user's edit there (decision 19, renames).
     """
     root = bench.git("commit-tree", base, "-m", "base", extra=git.SAME_EVERYWHERE).strip()
     sides = [

@@ -1,7 +1,7 @@
 """A temporary git repository beside a project's, in which trees are made, compared and merged.
 
 It reads the project's objects and writes none there, and no hook, filter or merge driver of the project
-runs. `keep` copies the final commit into the project; the rest is deleted with the bench (decision 19).
+runs. `keep` copies the final commit into the project; the rest is deleted with the bench (decision 19, trees).
 """
 
 import contextlib
