@@ -242,6 +242,8 @@ def predictions_of(scored: pl.DataFrame) -> np.ndarray:
 
 def refuse_other_rows(path: Path) -> None:
     """Raise PredictionError for a file of rows without predictions: `poe predict *.csv` names two."""
+    if path.is_dir():
+        raise PredictionError(f"{shown(path)} is a folder: name a file for the output.")
     if not path.is_file() or not path.stat().st_size:
         return
     scan = pl.scan_csv if path.suffix == ".csv" else pl.scan_parquet

@@ -179,7 +179,10 @@ def write_predictions(frame: pl.DataFrame, folder: Path) -> list[Path]:
 
 
 def publish(drafts: Path, folder: Path) -> None:
-    """Bring all files that write() wrote into a folder of drafts to the log's folder, or none."""
+    """Bring all files that write() wrote into a folder of drafts to the log's folder, or none.
+
+    Killed on its way, it leaves those that it has brought.
+    """
     published: list[Path] = []
     try:
         for draft in sorted(drafts.glob("date=*/*.parquet")):
@@ -189,9 +192,9 @@ def publish(drafts: Path, folder: Path) -> None:
             published.append(path)
         for day in {path.parent for path in published}:
             atomic.sync(day)
-    except OSError:
+    except BaseException:  # Ctrl-C, too
         for path in published:
-            path.unlink()
+            path.unlink(missing_ok=True)
         raise
 
 

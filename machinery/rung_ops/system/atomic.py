@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rung_ops.system import locks
@@ -83,7 +83,8 @@ def draft_folder(folder: Path) -> Iterator[Path]:
     """Lend a new folder inside a folder, and remove it afterwards.
 
     Those that killed processes left are removed too: a running one holds the lock of its own, in
-    whatever container it runs.
+    whatever container it runs. One that cannot be removed now is left so, as what was made in it
+    may be in its place already.
     """
     with locks.locked(folder):
         for left in folder.glob(f"{DRAFT_FOLDER}*"):
@@ -96,7 +97,8 @@ def draft_folder(folder: Path) -> Iterator[Path]:
     try:
         yield draft
     finally:
-        with locks.locked(folder):  # or another process would take it for left, and remove it too
+        # Locked, or another process would take it for left, and remove it too.
+        with suppress(OSError, locks.LockTimeoutError), locks.locked(folder):
             os.close(lock)  # Windows removes no file that is open
             shutil.rmtree(draft)
 

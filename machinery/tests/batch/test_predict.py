@@ -103,6 +103,17 @@ def test_the_name_of_the_output_says_its_format(rows: pl.DataFrame, tmp_path: Pa
         assert read(tmp_path / name)["prediction"].len() == rows.height
 
 
+def test_a_folder_is_no_output(
+    rows: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows.write_parquet(tmp_path / "in.parquet")
+    (tmp_path / "out.parquet").mkdir()
+
+    assert predict.main([str(tmp_path / "in.parquet"), str(tmp_path / "out.parquet")]) == 1
+
+    assert "out.parquet is a folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_other_rows_are_not_written_over(
     rows: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str

@@ -1,9 +1,11 @@
 """A file that is written atomically holds the old content or the new one, whenever it is killed."""
 
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -77,3 +79,14 @@ def test_a_private_file_is_never_open_to_others(tmp_path: Path) -> None:
         draft.write_bytes(b"rows")
 
     assert (drafted, path.stat().st_mode & 0o777, path.read_bytes()) == (0o600, 0o600, b"rows")
+
+
+def test_a_draft_that_cannot_be_removed_fails_nothing_and_the_next_removes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, atomic.draft_folder(tmp_path) as left:
+        patch.setattr(shutil, "rmtree", Mock(side_effect=OSError("busy")))
+    assert left.is_dir()
+
+    with atomic.draft_folder(tmp_path):
+        assert not left.exists()

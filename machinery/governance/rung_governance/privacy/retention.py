@@ -21,6 +21,7 @@ from rung_ops.errors import SettingsError
 from rung_ops.monitoring import outcomes
 from rung_ops.project import documents, release_folders
 from rung_ops.project.paths import placed, shared, shown
+from rung_ops.system import atomic
 
 RECORD = "governance/retention.yaml"
 DELETED = "retention"  # the event in the audit log
@@ -104,7 +105,12 @@ def _kept() -> Iterator[tuple[str, int]]:
 
 
 def _predictions() -> Iterator[tuple[Path, date]]:
-    for path in placed("LOGS", "logs").glob("*/predictions/date=*"):
+    logs = placed("LOGS", "logs")
+    # What a killed `poe predict` left is in a draft of the log.
+    for path in [
+        *logs.glob("*/predictions/date=*"),
+        *logs.glob(f"*/predictions/{atomic.DRAFT_FOLDER}*/date=*"),
+    ]:
         try:
             yield path, date.fromisoformat(path.name.removeprefix("date="))
         except ValueError:
