@@ -242,8 +242,6 @@ def predictions_of(scored: pl.DataFrame) -> np.ndarray:
 
 def refuse_other_rows(path: Path) -> None:
     """Raise PredictionError for a file of rows without predictions: `poe predict *.csv` names two."""
-    if path.is_dir():
-        raise PredictionError(f"{shown(path)} is a folder: name a file for the output.")
     if not path.is_file() or not path.stat().st_size:
         return
     scan = pl.scan_csv if path.suffix == ".csv" else pl.scan_parquet
@@ -317,6 +315,8 @@ def in_process(source: Path, output: Path, before_writing: BeforeWriting = uncha
     """Score a file in this process."""
     if source.is_dir():  # only Ray scores one
         raise PredictionError(f"{shown(source)} is a folder: name one of its files.")
+    if output.is_dir():
+        raise PredictionError(f"{shown(output)} is a folder: name a file for the output.")
     if output.suffix not in WRITERS:
         raise PredictionError(
             f"{shown(output)}: got suffix `{output.suffix}`; expected {' or '.join(WRITERS)}."
