@@ -375,7 +375,6 @@ class Net(torch.nn.Module):
 def learn(rows, epochs=50, *, rate=0.02):
     torch.optim.SGD(Net(rows.shape[1]).parameters(), lr=rate)
     torch.nn.CrossEntropyLoss()
-    for epoch in range(1, epochs + 1): pass
 def plot(history, epochs=5): pass
 """
 
@@ -407,7 +406,9 @@ def test_what_a_function_is_called_with_counts_before_its_defaults(
     named: str, call: str, epochs: int, rate: float
 ) -> None:
     code = LEARNING.replace("class Net", f"{named}\nclass Net", 1)
-    for text in (f"{code}{call}\n", code.replace("def learn", f"{call}\ndef learn")):
+    loop = "def steps(epochs):\n    for epoch in range(1, epochs + 1): pass\n"
+    texts = (f"{code}{call}\n", code.replace("def learn", f"{call}\ndef learn"))
+    for text in (*texts, f"{loop}{texts[0]}", f"{texts[0]}{loop}steps({epochs})\n"):
         model = looked_at({"train.py": text}).code.model()
         assert model is not None
         assert (epochs, rate) == (model.settings["epochs"], model.settings["learning_rate"])

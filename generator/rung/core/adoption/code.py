@@ -297,7 +297,11 @@ class _Reader(ast.NodeVisitor):
             usual |= {name: value for name, value in known.items() if value is not None}
         outside = {name: self.constants.get(name) for name in usual}
         self.constants |= usual
+        trained = "optimizer" in self.training
         self.generic_visit(node)
+        if not trained and "optimizer" in self.training and "epochs" not in self.training:
+            for name, value in usual.items():  # its loop may be in a function that it calls
+                self._epochs(name, value)
         self.constants |= outside
 
     def _epochs(self, name: str, value: Any) -> None:
@@ -306,7 +310,8 @@ class _Reader(ast.NodeVisitor):
 
     def visit_For(self, node: ast.For) -> None:
         if isinstance(node.target, ast.Name) and "epoch" in node.target.id.lower():
-            inner = [a for c in ast.walk(node.iter) if isinstance(c, ast.Call) for a in c.args[:2]]
+            calls = (c for c in ast.walk(node.iter) if isinstance(c, ast.Call))
+            inner = (a for call in calls for a in call.args[:2][-1:])
             ends = [a.left if isinstance(a, ast.BinOp) else a for a in inner]  # (1, epochs + 1)
             epochs = [v for v in map(self._value, ends) if type(v) is int]
             self.training |= {"epochs": epochs[-1]} if epochs else {}
