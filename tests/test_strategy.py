@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
 
@@ -312,14 +312,20 @@ def test_for_any_answers_the_roadmap_fits_game_and_target(answers: Answers) -> N
             assert (brought | named | begins).intersection(group)
 
 
-@given(answers=any_answers)
-def test_for_any_answers_nothing_is_built_before_what_it_needs(answers: Answers) -> None:
+@example(persona("doordash", experiments=("online-tests",)), "governance", 4)
+@example(persona("doordash", experiments=("online-tests",)), "velocity", 4)
+@given(any_answers, st.sampled_from(GAMES), st.sampled_from([None, 2, 3, 4]))
+def test_for_any_answers_nothing_is_built_before_what_it_needs(
+    answers: Answers, game: str, target: int | None
+) -> None:
     # Of most domains that are drawn the game is governance, whose steps wait for each other anyway.
     velocity = {"domain": ("search",), "harm": ("revenue",)}
-    steps = assessed({**answers, **velocity}).roadmap.steps
+    steps = assessed({**answers, **velocity}, Choice(game, target=target)).roadmap.steps
     until = {item.capability.id: number for number, step in enumerate(steps) for item in step.to_do}
 
     for number, step in enumerate(steps):
+        if step.block:
+            assert not step.block.needs & {later.name for later in steps[number:]}
         for item in step.to_do if step.block else ():
             assert all(until.get(need, 0) <= number for need in item.capability.needs)
 
@@ -335,12 +341,12 @@ def test_who_retrains_by_itself_works_on_training() -> None:
     assert T in names(assessed_file(PERSONAS / "independent/dubbing.yml"))
 
 
-@pytest.mark.parametrize("domain", ["moderation", "customer-experience"])
+@pytest.mark.parametrize("domain", ["moderation", "fraud", "customer-experience"])
 def test_what_restricts_people_is_not_promoted_by_a_policy(domain: str) -> None:
     game = read(PERSONAS / "independent/game.yml", WEIGHTS).answers
     made = assessed({**game, "domain": ("marketing", domain)}, Choice("velocity", target=4))
     advised = {item.capability.id for step in made.roadmap.steps for item in step.items}
-    refused = domain == "moderation"
+    refused = domain != "customer-experience"
 
     assert ("automated-promotion-policy" in advised) != refused
     assert ("promotion by policy" in {entry.what for entry in made.roadmap.not_yet}) == refused
@@ -366,6 +372,14 @@ def test_the_machines_of_a_device_and_of_a_scheduled_job_are_named(
     )
 
     assert any(advice in each for each in named) if advice else named == []
+
+
+def test_the_machines_named_are_those_for_the_answers_that_count() -> None:
+    ferry = read(PERSONAS / "independent/ferry.yml", WEIGHTS).answers
+    named = phrases.infrastructure(assessed({**ferry, "timing": ("batch",)}))
+
+    assert not any("few devices" in each for each in named)
+    assert any("raise an alarm" in each for each in named)
 
 
 def test_governance_waits_for_its_data_and_its_approvals() -> None:
@@ -502,7 +516,7 @@ def test_nothing_about_people_is_owed_where_no_people_are_judged(
             "health",
             {
                 "MDR (Regulation (EU) 2017/745) Art. 10 and 83, Annex VIII rule 11",
-                "Federal Food, Drug, and Cosmetic Act (US) sections 510(k), 515 and 515C",
+                "Federal Food, Drug, and Cosmetic Act (US) sections 510(k), 513(f)(2), 515 and 515C",
             },
         ),
         ("law-enforcement", {"Law Enforcement Directive (Directive (EU) 2016/680) Art. 11 and 27"}),
@@ -549,6 +563,15 @@ def test_the_law_of_a_product_is_named_and_that_of_another_is_not(domain: str, l
     assert all(duty.article and duty.since and duty.who for duty in of_laws)
     assert made.strategy.game.played == ("governance" if strict else "velocity")
     assert any("counted as harm legal-or-safety" in each for each in made.contradictions) == strict
+
+
+@pytest.mark.parametrize(("harm", "owed"), [("legal-or-safety", True), ("revenue", False)])
+def test_the_safety_of_road_traffic_is_high_risk(harm: str, owed: bool) -> None:
+    made = assessed(persona("churn-team", domain=("public-works",), harm=(harm,)))
+    laws = {duty.law for duty in WEIGHTS.duties_for(made.answers)}
+    items = {item.capability.id for step in made.roadmap.steps for item in step.items}
+
+    assert ("EU AI Act" in laws) == ("technical-file" in items) == owed
 
 
 def test_no_target_of_a_dangerous_case_is_below_its_duties() -> None:

@@ -594,6 +594,8 @@ def test_rows_that_cannot_be_drafted_from_leave_the_example_unless_they_were_nam
         adopting.adopt(folder, template, {}, target="left")
     with pytest.raises(RungError, match="No model `Net` was found"):
         adopting.adopt(folder, template, {}, model="Net")
+    with pytest.raises(RungError, match="`--model` names a class to train on rows: add"):
+        adopting.adopt(repository(tmp_path / "none", {}), template, {}, model="Net")
     assert before == snapshot(folder)
     made = adopt(folder, template)
 

@@ -23,7 +23,11 @@ CI = level_contents.vendors(Source(str(ROOT), "", None))
 
 
 def looked_at(
-    files: dict[str, str], remote: str = "", authors: int = 1, name: str = "late-trains"
+    files: dict[str, str],
+    remote: str = "",
+    authors: int = 1,
+    name: str = "late-trains",
+    model: str = "",
 ) -> Inferred:
     made = Existing(
         name,
@@ -33,7 +37,7 @@ def looked_at(
         authors,
         lambda pattern: [path for path, text in files.items() if re.search(pattern, text)],
     )
-    return infer(made, RESERVED, CI, "github")
+    return infer(made, RESERVED, CI, "github", model)
 
 
 def fact(observed: Inferred, about: str) -> str:
@@ -371,6 +375,7 @@ class Net(torch.nn.Module):
 def learn(rows, epochs=50, *, rate=0.02):
     torch.optim.SGD(Net(rows.shape[1]).parameters(), lr=rate)
     torch.nn.CrossEntropyLoss()
+def plot(history, epochs=5): pass
 """
 
 
@@ -387,6 +392,55 @@ def test_a_file_left_behind_a_name_of_several_columns_and_defaults_of_functions(
     assert "neural.py:3; `--model` takes XGBClassifier" == because
     other = found.code.model("XGBClassifier")
     assert other is not None and other.value == "xgboost.XGBClassifier"
+
+
+@pytest.mark.parametrize(
+    "named, call, epochs, rate",
+    [
+        ("EPOCHS = 100\nRATE = 0.001", "learn(rows, EPOCHS, rate=RATE)", 100, 0.001),
+        ("", "def main():\n    most = 70\n    learn(rows, most)", 70, 0.02),
+        ("EPOCHS = 100", "Learner().learn(rows)\nlearn(*most)", 100, 0.02),
+    ],
+)
+def test_what_a_function_is_called_with_counts_before_its_defaults(
+    named: str, call: str, epochs: int, rate: float
+) -> None:
+    code = LEARNING.replace("class Net", f"{named}\nclass Net", 1)
+    loop = "def steps(epochs):\n    for epoch in range(1, epochs + 1): pass\n"
+    texts = (f"{code}{call}\n", code.replace("def learn", f"{call}\ndef learn"))
+    for text in (*texts, f"{loop}{texts[0]}", f"{texts[0]}{loop}steps({epochs})\n"):
+        model = looked_at({"train.py": text}).code.model()
+        assert model is not None
+        assert (epochs, rate) == (model.settings["epochs"], model.settings["learning_rate"])
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a.ipynb": notebook("import sklearn\ntarget='age'", "target='ill'", "y = frame['ill']")},
+        {"a.py": "import sklearn\ntarget='age'\ntarget='ill'\ny = frame['ill']\n"},
+        {"a.py": "import sklearn\nif short:\n    target='ill'\nelse:\n    target='age'\n"},
+    ],
+)
+def test_a_name_of_several_columns_takes_no_other_target_with_it(files: dict[str, str]) -> None:
+    assert "ill" == looked_at(files).code.targets[0].value
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"train.py": NET, "train_old.py": NET.replace("SIZE: int = 4", "SIZE: int = 4_000")},
+        {"net.py": NET.replace("pd.read_csv", "print"), "backup/all.py": NET},
+    ],
+)
+def test_a_network_left_behind_is_taken_only_by_its_name(files: dict[str, str]) -> None:
+    first, last = files
+    both = files | {last: files[last].replace("class Net", "class OldNet")}
+
+    assert "torch.Net" == fact(looked_at(both), "model")
+    assert "torch.OldNet" == fact(looked_at(both, model="OldNet"), "model")
+    (because,) = (f.because for f in looked_at(files, model="Net").facts if f.about == "model")
+    assert because.startswith(f"{first}:") and f"another Net is in {last}:" in because
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ class Assessment:
     """A strategy with everything it was made from."""
 
     answers: Answers  # the assumed ones among them
+    counted: Answers  # the safe ones in place of those that contradict each other
     assumed: Mapping[str, str]  # for each answer that was assumed, because of what
     choice: Choice
     contradictions: tuple[str, ...]
@@ -75,6 +76,7 @@ def assess(
         project[DOCUMENTS] = "now"
     return Assessment(
         answers=answers,
+        counted=counted,
         assumed={n: because for n, (_, because) in assumed.items() if n not in measured},
         choice=responses.choice,
         contradictions=(*contradictions, *_target_contradictions(strategy)),

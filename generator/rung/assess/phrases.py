@@ -198,7 +198,7 @@ def answered(assessment: Assessment) -> list[tuple[str, str, str]]:
 def infrastructure(assessment: Assessment) -> list[str]:
     """Return what is said of machines."""
     weights = assessment.weights
-    return [a.says for a in weights.infrastructure if weights.hold(a.where, assessment.answers)]
+    return [a.says for a in weights.infrastructure if weights.hold(a.where, assessment.counted)]
 
 
 def commands(assessment: Assessment) -> list[tuple[str, str]]:

@@ -119,7 +119,8 @@ def _after(name: str, need: str, because: str) -> After:
 def _after_needs(steps: Sequence[Step]) -> list[Step]:
     """Move what is to be built behind the step that builds what it needs.
 
-    It moves into that step, or its own step moves if nothing else is to be built there.
+    It moves into that step. If nothing else is to be built in its own step, and no step between waits
+    for that one, its own step moves.
     """
     ordered = list(steps)
     while True:
@@ -135,7 +136,9 @@ def _after_needs(steps: Sequence[Step]) -> list[Step]:
             return ordered
         later, at, item, need = found
         step, other = ordered[at], ordered[later]
-        if step.to_do == (item,) and step.block and other.block:
+        between = (s.block for s in ordered[at + 1 : later] if s.block)
+        free = not any(step.name in block.needs for block in between)
+        if free and step.to_do == (item,) and step.block and other.block:
             because = f"{item.capability.id} needs {need}"
             after = _after(step.name, other.name, because)
             kept = (rule.without(step.name) for rule in other.block.after)

@@ -84,7 +84,7 @@ def adopt(
         preconditions.committed_root(folder)
     reserved, default_ci = (questions[name]["default"] for name in ("reserved_packages", "ci"))
     there = existing.read(folder)
-    inferred = infer(there, reserved, level_contents.vendors(source), default_ci)
+    inferred = infer(there, reserved, level_contents.vendors(source), default_ci, model)
     settings = copier_settings.of_new_projects(questions)
     answers = {**settings, **inferred.answers, "level": 0, **chosen}
     level_contents.refuse_vendor(source, answers)

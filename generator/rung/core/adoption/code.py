@@ -101,6 +101,7 @@ class Code:
         In a notebook the earlier ones were tried first.
         """
         models = [m for m in self.models if name in ("", m.value.rpartition(".")[2])]
+        models = [m for m in models if not LEFT_BEHIND.search(m.path)] or models
         likeliest = [m for m in models if m.path == models[0].path]
         if not likeliest or not likeliest[-1].value.startswith("torch."):
             return likeliest[-1] if likeliest else None
@@ -186,15 +187,26 @@ class _Reader(ast.NodeVisitor):
         self.constants: dict[str, Any] = {}
         self.top: list[ast.stmt] = []
         self.texts: dict[str, list[Place]] = {}  # by name, the columns that it is the text of
+        self.calls: dict[str, list[ast.Call]] = {}  # by function
+        self.assigned: dict[str, Any] = {}  # by name, what it is in the end
 
     def visit_Module(self, node: ast.Module) -> None:
         self.top = node.body
+        for each in ast.walk(node):
+            if isinstance(each, ast.Call):
+                self.calls.setdefault(self._dotted(each.func).rpartition(".")[2], []).append(each)
+            elif isinstance(each, ast.Assign):
+                names = [name.id for name in each.targets if isinstance(name, ast.Name)]
+                self.assigned |= dict.fromkeys(names, self._value(each.value))
         self.generic_visit(node)
         # A name of several columns runs through them, as for plots.
-        several = [
-            p for texts in self.texts.values() if len({p.value for p in texts}) > 1 for p in texts
-        ]
-        self.found.targets[:] = [place for place in self.found.targets if place not in several]
+        several = {
+            id(p)
+            for texts in self.texts.values()
+            if len({p.value for p in texts}) > 1
+            for p in texts
+        }
+        self.found.targets[:] = [p for p in self.found.targets if id(p) not in several]
 
     def _at(self, value: str, node: ast.AST) -> Place:
         line = "" if self.path.endswith(".ipynb") else f":{getattr(node, 'lineno', 0)}"
@@ -276,11 +288,20 @@ class _Reader(ast.NodeVisitor):
         )
         named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
         usual = {a.arg: self._value(v) for a, v in (*values, *named) if v is not None}
+        usual |= {n: self.training.get("epochs", usual[n]) for n in usual if EPOCHS.match(n)}
+        takes = [a.arg for a in places if a.arg not in ("self", "cls")]
+        for call in self.calls.get(node.name, []):
+            passed = dict(zip(takes, call.args, strict=False))
+            passed |= {word.arg: word.value for word in call.keywords if word.arg}
+            known = {name: self._value(v, self.assigned) for name, v in passed.items()}
+            usual |= {name: value for name, value in known.items() if value is not None}
         outside = {name: self.constants.get(name) for name in usual}
         self.constants |= usual
-        for name, value in usual.items():
-            self._epochs(name, value)
+        trained = "optimizer" in self.training
         self.generic_visit(node)
+        if not trained and "optimizer" in self.training and "epochs" not in self.training:
+            for name, value in usual.items():  # its loop may be in a function that it calls
+                self._epochs(name, value)
         self.constants |= outside
 
     def _epochs(self, name: str, value: Any) -> None:
@@ -289,20 +310,29 @@ class _Reader(ast.NodeVisitor):
 
     def visit_For(self, node: ast.For) -> None:
         if isinstance(node.target, ast.Name) and "epoch" in node.target.id.lower():
-            inner = [a for c in ast.walk(node.iter) if isinstance(c, ast.Call) for a in c.args]
-            epochs = [v for v in map(self._value, inner) if type(v) is int]
+            calls = (c for c in ast.walk(node.iter) if isinstance(c, ast.Call))
+            inner = (a for call in calls for a in call.args[:2][-1:])
+            ends = [a.left if isinstance(a, ast.BinOp) else a for a in inner]  # (1, epochs + 1)
+            epochs = [v for v in map(self._value, ends) if type(v) is int]
             self.training |= {"epochs": epochs[-1]} if epochs else {}
         self.generic_visit(node)
 
-    def _value(self, node: ast.expr) -> Any:
-        """Return the number, text or truth that an expression is, or None."""
+    def _value(self, node: ast.expr, otherwise: Mapping[str, Any] | None = None) -> Any:
+        """Return the number, text or truth that an expression is, or None; `otherwise` are further names."""
         if isinstance(node, ast.Name):
-            return self.constants.get(node.id)
+            value = self.constants.get(node.id)
+            return (otherwise or {}).get(node.id) if value is None else value
         try:
             value = ast.literal_eval(node)
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             return None
         return value if isinstance(value, bool | int | float | str) else None
+
+    def visit_If(self, node: ast.If) -> None:
+        before = self.texts
+        self.texts = {} if node.orelse else before  # one or the other, and not both in turn
+        self.generic_visit(node)
+        self.texts = before
 
     def visit_Constant(self, node: ast.Constant) -> None:
         if isinstance(node.value, str) and TABLE.match(node.value):

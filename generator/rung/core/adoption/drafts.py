@@ -36,6 +36,8 @@ def wanted(
     """
     file = rows or (folder / inferred.rows if inferred.rows else None)
     if file is None:
+        if model_class:
+            return None, "`--model` names a class to train on rows: add `--from-file`."
         return None, "" if not target else "`--target` names a column of a file: add `--from-file`."
     shown = rows or inferred.rows
     code = inferred.code

@@ -62,21 +62,28 @@ class Inferred:
 
 
 def infer(
-    existing: Existing, reserved: Collection[str], vendors: Mapping[str, Vendor], default_ci: str
+    existing: Existing,
+    reserved: Collection[str],
+    vendors: Mapping[str, Vendor],
+    default_ci: str,
+    model_class: str = "",
 ) -> Inferred:
-    """Infer the answers from a repository."""
+    """Infer the answers from a repository; `model_class` is the user's."""
     name = _name(existing)
     package, layout, own_package = _package(existing, name.value, reserved)
     described, team = _description(existing, name.value), _team(existing)
     answered = (name, package, described, _ci(existing, vendors, default_ci), team)
     found = reading_code.read(existing)
-    rows, model = _rows(existing, found), found.model()
+    rows, model = _rows(existing, found), found.model(model_class)
     trained = [rows] if rows else []
     if model:
         others = dict.fromkeys(m.value.rpartition(".")[2] for m in found.models)
-        others.pop(model.value.rpartition(".")[2])
+        called = model.value.rpartition(".")[2]
+        others.pop(called)
+        same = (m.where for m in found.models if m.value == model.value and m.path != model.path)
+        another = "".join(f"; another {called} is in {where}" for where in same)
         instead = f"; `--model` takes {', '.join(others)}" if others else ""
-        trained.append(Fact("model", model.value, f"{model.where}{instead}"))
+        trained.append(Fact("model", model.value, f"{model.where}{another}{instead}"))
     if found.metrics:
         names = dict.fromkeys(place.value for place in found.metrics)
         trained.append(Fact("metrics", ", ".join(names), found.metrics[0].where))
