@@ -1,9 +1,7 @@
 """How rung 4 recovers from planted changes: `uv run --group machinery python benchmarks/recovery.py`.
 
 For each kind of target, stream and traffic, years are simulated (recovery/simulation.py) with the settings
-of a new project, and with those of 0.2, which kept the newest quarter for the test, learned from all rows
-before it, and aborted a trial for lack of rows. Prints the tables of docs/benchmarks.md; `--write` puts them
-there.
+of a new project. Prints the tables of docs/benchmarks.md; `--write` puts them there.
 """
 
 import argparse
@@ -28,16 +26,15 @@ from recovery.simulation import Year, settings, simulate
 from recovery.streams import CHANGE, CONCEPTS, KINDS
 
 RATES = (27, 300, 5_000)
-SEEDS = {27: 20, 300: 20, 5_000: 3}  # years of each kind and stream, by rows in a day
-EARLIER = 5  # the most of the settings of 0.2, with which nothing takes over
+SEEDS = {27: 12, 300: 4, 5_000: 2}  # years of each kind and stream, by rows in a day
 LATER = (2, 3, 6)  # months after the change at which what was won back is read
 
 
-def year(case: tuple[str, str, int, bool, int]) -> tuple[tuple[str, str, int, bool], Year]:
+def year(case: tuple[str, str, int, int]) -> tuple[tuple[str, str, int], Year]:
     """Simulate one year."""
     warnings.filterwarnings("ignore")
-    kind, stream, rate, earlier, seed = case
-    return case[:4], simulate(KINDS[kind], stream, rate, seed, settings(earlier))
+    kind, stream, rate, seed = case
+    return case[:3], simulate(KINDS[kind], stream, rate, seed, settings())
 
 
 def summary(years: list[Year]) -> dict[str, Any]:
@@ -74,20 +71,13 @@ def summary(years: list[Year]) -> dict[str, Any]:
     }
 
 
-def cases(options: argparse.Namespace) -> Iterator[tuple[str, str, int, bool, int]]:
+def cases(options: argparse.Namespace) -> Iterator[tuple[str, str, int, int]]:
     """List the years to simulate."""
     for rate in options.rates:
         for kind in options.kinds:
             for stream in options.streams:
-                for earlier in (False, True):
-                    for seed in range(years_of(rate, earlier, options.seeds)):
-                        yield kind, stream, rate, earlier, seed
-
-
-def years_of(rate: int, earlier: bool, seeds: int) -> int:
-    """Return how many years are simulated of a case."""
-    years = seeds or SEEDS.get(rate, 20)
-    return min(years, EARLIER) if earlier else years
+                for seed in range(options.seeds or SEEDS[rate]):
+                    yield kind, stream, rate, seed
 
 
 RECOVERED = (
@@ -116,11 +106,7 @@ def _months(values: list[float | None]) -> str:
 
 def table(results: list[dict[str, Any]], rate: int) -> Iterator[str]:
     """Make the table of one traffic, a line for each stream."""
-    found = {
-        (each["kind"], each["stream"], each["earlier"]): each
-        for each in results
-        if each["rate"] == rate
-    }
+    found = {(each["kind"], each["stream"]): each for each in results if each["rate"] == rate}
     yield f"{rate:,} rows a day:"
     yield ""
     yield (
@@ -130,7 +116,7 @@ def table(results: list[dict[str, Any]], rate: int) -> Iterator[str]:
     )
     yield "|-" * 3 + "|-:" * (len(KINDS) + 3) + "|"
     for stream in CONCEPTS:
-        now = [found.get((kind, stream, False)) for kind in KINDS]
+        now = [found.get((kind, stream)) for kind in KINDS]
         ran = [each for each in now if each]
         if not ran:
             continue
@@ -148,10 +134,7 @@ def section(results: list[dict[str, Any]]) -> str:
     """Make the section of docs/benchmarks.md."""
     rates = sorted({each["rate"] for each in results})
     years = {
-        rate: sorted(
-            {each["years"] for each in results if each["rate"] == rate and not each["earlier"]}
-        )
-        for rate in rates
+        rate: sorted({each["years"] for each in results if each["rate"] == rate}) for rate in rates
     }
     counts = "; ".join(
         f"{', '.join(map(str, years[rate]))} at {rate:,} rows a day" for rate in rates
@@ -200,20 +183,15 @@ def main() -> None:
         publish(section([json.loads(line) for line in lines]), "recovery", options.write)
         return
     results = []
-    done: dict[tuple[str, str, int, bool], list[Year]] = {}
+    done: dict[tuple[str, str, int], list[Year]] = {}
     with multiprocessing.Pool(options.processes) as pool:
         for case, found in pool.imap(year, list(cases(options)), chunksize=1):
             done.setdefault(case, []).append(found)
             if options.decisions:
                 print(*found.decisions, *(str(f) for f in found.figures), sep="\n")
-            kind, stream, rate, earlier = case
-            if len(done[case]) == years_of(rate, earlier, options.seeds):
-                result = {
-                    "kind": kind,
-                    "stream": stream,
-                    "rate": rate,
-                    "earlier": earlier,
-                } | summary(done[case])
+            kind, stream, rate = case
+            if len(done[case]) == (options.seeds or SEEDS[rate]):
+                result = {"kind": kind, "stream": stream, "rate": rate} | summary(done[case])
                 results.append(result)
                 line = json.dumps(result)
                 print(line, flush=True)

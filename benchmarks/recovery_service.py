@@ -160,7 +160,7 @@ def main() -> None:
     for stream in options.streams:
         for seed in range(options.seeds):
             timeline = replayed(folder, stream, seed)
-            year = simulate(KIND, stream, RATE, seed, settings(earlier=False))
+            year = simulate(KIND, stream, RATE, seed, settings())
             lines += compared(stream, seed, year, timeline)
             print("\n".join(lines[-20:]), flush=True)
     lines += [

@@ -123,7 +123,7 @@ def tried(metric: str, mean: float, spread: float, rate: float, seed: int) -> tu
     """
     draws = np.random.default_rng([seed, round(rate), round(-mean * 1000), round(spread * 1000)])
     judged, served = draws.normal(mean, spread, 2)
-    rules = settings(earlier=False)
+    rules = settings()
     gate = rules.gate
     return (
         passes_gate(CASES[metric][0](judged, ROWS, draws), metric, gate, seed),

@@ -13,7 +13,7 @@ from rung.assess import page as strategy_page
 from rung.check.review.review import review
 from rung.errors import RungError
 from tests import asking
-from tests.command import RUNG, git, rung
+from tests.command import RUNG, git, rung, typing
 from tests.test_strategy import PERSONAS, WEIGHTS
 
 
@@ -167,6 +167,33 @@ def test_a_link_out_of_the_project_is_not_followed(tmp_path: Path, link: str) ->
     with pytest.raises(RungError, match="is a link that leaves"):
         strategy_page.write(project, "# New\n")
     assert [] == list(outside.iterdir())
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_on_a_terminal_a_question_is_explained_and_one_can_go_back(columns: int) -> None:
+    known = [f"--{name}=1" for name in WEIGHTS.questions if name not in ("pace", "size")]
+    with typing(RUNG, "assess", *known, "--format", "json", columns=columns) as typist:
+        typist.type("", "[Enter: 1] ")
+        typist.type("<\r", "[Enter: 1] ")  # nothing is before the first question
+        typist.type("?\r", "[Enter: 1] ")
+        typist.type("3\r", "[Enter: 0] ")
+        typist.type("<\r", "[Enter: 3] ")  # what was typed is offered
+        typist.type("2\r", "[Enter: 0] ")
+        typist.type("1\r", "not known yet] ")
+        typist.type("?\r", "not known yet] ")
+        typist.type("<\r", "[Enter: 1] ")
+        typist.type("\r", "not known yet] ")
+        typist.type("late trains\r")
+
+    shown, _, answers = typist.seen.replace("\r", "").partition("\n{")
+    assert typist.process.returncode == 0, typist.seen
+    assert max(map(len, shown.splitlines())) <= columns
+    assert WEIGHTS.questions["pace"].why in " ".join(shown.split())
+    result = json.loads("{" + answers)
+    assert "late trains" == result["impact_metric"]
+    pace, size = WEIGHTS.questions["pace"], WEIGHTS.questions["size"]
+    assert pace.answers[2].name == result["answers"]["pace"]
+    assert size.answers[1].name == result["answers"]["size"]
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,18 @@ MISSED: dict[str, tuple[dict[str, str], str, str]] = {
         {CI: "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n    - name: 'Build #1' # it's\n      run: docker build -t x .\n", "Dockerfile": "FROM python\nCOPY train.py .\n", "train.py": "model.fit(x)\n"},
         "container-image", "automated",
     ),
+    "a training by a method of a class of its own": (
+        {"ml/train.py": "import plac\n\n\ndef train(file):\n    parser.train_model(rows, epochs=3)\n"},
+        "scripted-training", "automated",
+    ),
+    "a prediction by a function of the script": (
+        {"predict.py": "def predict_img(net):\n    return net(img)\n\n\nnet.load_state_dict(torch.load(file))\npredict_img(net)\n"},
+        "scoring-entrypoint", "used",
+    ),
+    "a deployment to Okteto": (
+        {CI: RUN.format("okteto deploy --wait"), "api.py": "app = FastAPI()\n"},
+        "automated-model-deployment", "used",
+    ),
     "a comparison of two measures": (
         {"gate.py": "def main():\n    new_model_mse = mse(a)\n    if new_model_mse < production_model_mse:\n        deploy()\n"},
         "model-quality-gate", "used",

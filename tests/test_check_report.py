@@ -9,6 +9,7 @@ import pytest
 from rung.check.report import facts, markdown, page, text
 from rung.check.review.advice import WORDS, Advice
 from rung.check.review.content import load_examples
+from rung.check.review.rating import rate
 from rung.check.review.review import Review, review
 from rung.levels.ladder import EFFORTS
 from tests.command import git
@@ -254,6 +255,40 @@ def test_a_notebook_that_trains_nothing_is_not_to_be_made_a_script(tmp_path: Pat
     steps = {one.finding.capability.id: one.change for one in look(tmp_path, files).rating.blockers}
     assert "`ml/train.py`" in steps["unit-tests"]
     assert "filter.ipynb" not in " ".join(steps.values())
+
+
+def test_a_test_is_of_functions_and_not_of_a_notebook_where_there_are_any(tmp_path: Path) -> None:
+    cell = '{"cells": [{"cell_type": "code", "source": ["model.fit(x)"]}]}'
+    files = ML | {
+        "look.ipynb": cell,
+        "fake/make.py": "def make(): ...\n",
+        "src/util.py": "def cut(): ...\n",
+    }
+    steps = {one.finding.capability.id: one.change for one in look(tmp_path, files).rating.blockers}
+
+    assert "Call a function of `src/util.py` with" in steps["unit-tests"]
+    assert "`look.ipynb`" in steps["scripted-training"]
+
+
+def test_what_takes_a_month_is_asked_only_where_less_does_not_suffice(tmp_path: Path) -> None:
+    findings = look(tmp_path, ML).findings
+    trained = {
+        name: replace(found, tier="automated") if found.rung("velocity") in (0, 1, 2) else found
+        for name, found in findings.items()
+    }
+    hard = {
+        name: replace(found, applies=found.capability.effort == "a month")
+        if found.rung("velocity") == 3
+        else found
+        for name, found in trained.items()
+    }
+
+    asked, all_asked = (
+        {one.finding.capability.effort for one in rate(LADDER, each, "velocity", ml=True).blockers}
+        for each in (trained, hard)
+    )
+    assert "a week" in asked and "a month" not in asked
+    assert "a month" in all_asked
 
 
 def test_a_project_of_rung_is_told_what_a_climb_brings(tmp_path: Path) -> None:

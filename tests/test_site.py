@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from itertools import product
+from itertools import accumulate, product
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from rung.cli import app
 from tests import site_links
 from tests.command import git
 from tests.conftest import ROOT
-from tests.product.browser import opened
+from tests.product.browser import QUIET, opened
 from tests.product.conftest import environment, tool
 from tests.product.test_pages import SCHEMES, WIDTHS, look, serious
 
@@ -85,6 +85,17 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_search_answers_without_a_server(site: Path, tmp_path: Path) -> None:
+    options = (*QUIET, f"--user-data-dir={tmp_path}", "--virtual-time-budget=5000", "--dump-dom")
+    page = f"file://{site}/index.html?q=rollback"
+    done = subprocess.run(
+        [tool("chromium"), *options, page], capture_output=True, text=True, timeout=300, check=True
+    )
+
+    assert "md-search-result__item" in done.stdout
+
+
+@pytest.mark.slow
 def test_lists_and_tables_are_rendered_as_such(site: Path) -> None:
     """Markdown of GitHub takes a list or a table without an empty line before it; the site does not."""
     raw = re.compile(r"(^|\n)([-*] |\d+\. |\|)")
@@ -102,7 +113,7 @@ def test_lists_and_tables_are_rendered_as_such(site: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "width", "scheme"),
     [
-        *(("", width, scheme) for width, scheme in product(WIDTHS, SCHEMES)),
+        *(("index", width, scheme) for width, scheme in product(WIDTHS, SCHEMES)),
         ("settings", 400, "light"),
     ],
 )
@@ -110,7 +121,7 @@ def test_a_page_fits_and_has_nothing_that_axe_finds_serious(
     site: Path, tmp_path: Path, name: str, width: int, scheme: str
 ) -> None:
     """Its styles are put into the page, which may then load nothing; its scripts are left out."""
-    page = site / name / "index.html"
+    page = site / f"{name}.html"
     text = page.read_text("utf-8")
     text = re.sub(r"<script\b.*?</script>", "", text, flags=re.DOTALL)
     palette = {"light": "default", "dark": "slate"}[scheme]
@@ -150,6 +161,16 @@ if (line.getBoundingClientRect().bottom > picture.getBoundingClientRect().bottom
     assert title
     assert title[1].startswith(animated)
     assert ("not shown" in title[1]) == (not options), "only at rest its end is there at once"
+
+
+@pytest.mark.parametrize("picture", sorted(ROOT.glob("docs/*.svg")), ids=lambda path: path.name)
+def test_the_styles_of_a_picture_close_each_block_once(picture: Path) -> None:
+    """A browser drops the rule after a brace too many: its shapes are black."""
+    styles = "".join(re.findall(r"<style>(.*?)</style>", picture.read_text("utf-8"), re.DOTALL))
+    depth = list(accumulate({"{": 1, "}": -1}.get(character, 0) for character in styles))
+
+    assert min(depth, default=0) >= 0
+    assert depth[-1:] in ([], [0])
 
 
 def test_the_index_of_decisions_names_each_that_holds_and_the_archive_the_others() -> None:

@@ -33,7 +33,6 @@ from rung_ops.training import estimator, rolling_origin
 from rung_ops.training.window import Window
 
 OPS = Path(__file__).resolve().parents[2] / "templates/project/ops"
-OLD = {"limits": {"least_new_rows": 1000, "most": 6}, "refused": {"new_rows": 2000}}  # of 0.2
 SHARE = 0.25  # test_share of a new project
 REFERENCE = 10_000  # rows that a release keeps for the monitor
 TRUTH = 20_000  # rows by which the truth about two models is known
@@ -43,33 +42,19 @@ SHOWN = 0.05
 
 @dataclass(frozen=True)
 class Settings:
-    """What a project has in ops/ and params.toml.
-
-    Attributes:
-        autopilot, gate, rollout: the policies.
-        chooses: whether a training chooses its window and its judging rows.
-        refits: whether a version that passed is fitted again on all rows.
-        in_time: whether a stage of a trial ends by time; if not, it is aborted for lack of rows.
-    """
+    """What a project has in ops/."""
 
     autopilot: Autopilot
     gate: Rules
     rollout: rollout.Policy
-    chooses: bool = True
-    refits: bool = True
-    in_time: bool = True
 
 
-def settings(earlier: bool) -> Settings:
-    """Read the settings of a new project, or change them to those of 0.2."""
-    content = files.toml(OPS / "autopilot.toml")
-    if earlier:
-        for table, values in OLD.items():
-            content[table] |= values
-    autopilot = files.converted(content, Autopilot, "autopilot.toml:")
+def settings() -> Settings:
+    """Read the settings of a new project."""
+    autopilot = files.read(OPS / "autopilot.toml", Autopilot)
     gate = files.read(OPS / "gate.toml", Rules, "gate")
     trial = files.read(OPS / "rollout.toml", rollout.Policy)
-    return Settings(autopilot, gate, trial, *[not earlier] * 3)
+    return Settings(autopilot, gate, trial)
 
 
 @dataclass
@@ -223,7 +208,9 @@ class Simulation:
         least = post_promotion_check.least_on_trial(policy)
         for day in range(1, math.ceil(days)):
             known = self._known(month + day / MONTH.days).filter(pl.col("month") >= month)
-            if known.height >= least and self._is_worse(release, self.serving, known, policy.level):
+            if known.height < least:
+                continue
+            if self._is_worse(release, self.serving, known, policy.level, time_blocks.FEW):
                 return True
         return False
 
@@ -318,7 +305,14 @@ class Simulation:
             "compared on the same rows",
         )
 
-    def _is_worse(self, new: Release, old: Release, rows: pl.DataFrame, level: float) -> bool:
+    def _is_worse(
+        self,
+        new: Release,
+        old: Release,
+        rows: pl.DataFrame,
+        level: float,
+        blocks: int = time_blocks.LEAST,
+    ) -> bool:
         truth = rows["y"].to_numpy()
         ours, theirs = (self.kind.predict(each.model, rows) for each in (new, old))
 
@@ -328,13 +322,11 @@ class Simulation:
             )
 
         try:
-            group = time_blocks.groups(rows, self.seed, jackknife.GROUPS)
+            group = time_blocks.groups(rows, self.seed, jackknife.GROUPS, blocks)
         except jackknife.NotComparableError:
             return False
         estimate, half = post_promotion_check.interval(gain, group, level)
-        # In 0.2 any certain loss was enough.
-        margin = self._margin(self.kind.figure(truth, theirs)) if self.settings.chooses else 0.0
-        return estimate + half < -margin
+        return estimate + half < -self._margin(self.kind.figure(truth, theirs))
 
     def _margin(self, figure: float) -> float:
         """Return the loss that the gate allows against a figure, of which greater is better."""
@@ -358,10 +350,8 @@ class Simulation:
     ) -> Release:
         judged = self.kind.fit(learn, window.weights(learn))
         figure = self._figure(judge, self.kind.predict(judged, judge))
-        model, used = judged, learn
-        if self.settings.refits:
-            used = window.select(rows)
-            model = self.kind.fit(used, window.weights(used))
+        used = window.select(rows)
+        model = self.kind.fit(used, window.weights(used))
         sampled = used if used.height <= REFERENCE else used.sample(REFERENCE, seed=self.seed)
         reference = _with_predictions(self.kind, model, sampled)
         if since := since_change(reference, sampled["time"]):
@@ -369,8 +359,7 @@ class Simulation:
             sampled = newer.sample(min(newer.height, REFERENCE), seed=self.seed)
             reference = _with_predictions(self.kind, model, sampled)
         newest = float(used["month"].max())  # type: ignore[arg-type]
-        until = now if self.settings.refits else newest
-        return Release(model, until, newest, reference, figure)
+        return Release(model, now, newest, reference, figure)
 
     def _train(self, now: int, changed: bool) -> str:
         self.year.trainings += 1
@@ -378,41 +367,29 @@ class Simulation:
         self.collected = now
         rows = self._known(now).sort("time")
         newer = rows.filter(pl.col("month") > self.serving.learned)
-        size = round(rows.height * SHARE)
-        if self.settings.chooses:
-            recent = rows.filter(pl.col("month") >= now - 1).height if changed else None
-            size = judging_rows(
-                rows.height, newer.height, recent, self.settings.gate.min_rows, SHARE
-            )
+        recent = rows.filter(pl.col("month") >= now - 1).height if changed else None
+        size = judging_rows(rows.height, newer.height, recent, self.settings.gate.min_rows, SHARE)
         learn, judge = rows[:-size], rows[-size:]
-        window = Window()
-        if self.settings.chooses:
-            window = rolling_origin.choose(
-                learn,
-                size,
-                lambda known, weights, block: self.kind.predict(
-                    self.kind.fit(known, weights), block
-                ),
-                self.kind.figure,
-                seed=self.seed,
-            ).window
-            learn = window.select(learn, judge["time"].min())  # type: ignore[arg-type]
+        window = rolling_origin.choose(
+            learn,
+            size,
+            lambda known, weights, block: self.kind.predict(self.kind.fit(known, weights), block),
+            self.kind.figure,
+            seed=self.seed,
+        ).window
+        learn = window.select(learn, judge["time"].min())  # type: ignore[arg-type]
         release = self._release(learn, judge, rows, window, now)
         challenger = self.kind.predict(self.kind.fit(learn, window.weights(learn)), judge)
         if not self._passes_gate(judge, challenger):
             self.set_back = now
             return f"{window}, the gate refused it"
         days = self._trial_days()
-        if days is None:
-            self.set_back = now
-            return f"{window}, aborted for lack of rows"
         self.waiting = release, days
         return f"{window}, takes over after {days:.1f} days"
 
     def _passes_gate(self, judge: pl.DataFrame, challenger: np.ndarray) -> bool:
-        if self.settings.refits:
-            kept = (judge["month"] > self.serving.learned).to_numpy()
-            judge, challenger = judge.filter(kept), challenger[kept]
+        kept = (judge["month"] > self.serving.learned).to_numpy()
+        judge, challenger = judge.filter(kept), challenger[kept]
         sign = 1 if self.kind.higher_is_better else -1
         try:
             group = time_blocks.groups(judge, self.seed, paired_test.GROUPS)
@@ -429,16 +406,10 @@ class Simulation:
             seed=self.seed,
         ).promote
 
-    def _trial_days(self) -> float | None:
+    def _trial_days(self) -> float:
         rate = self.world.rate
         stages = rollout.planned_stages(self.settings.rollout, rollout.Traffic(rate, rate))
-        if self.settings.in_time:
-            return sum(stage.seconds for stage in stages) / rollout.DAY
-        waits = [stage.wanted / stage.rate * rollout.DAY for stage in stages]
-        lacking = any(
-            wait > stage.settings.enough_seconds for wait, stage in zip(waits, stages, strict=True)
-        )
-        return None if lacking else sum(waits) / rollout.DAY
+        return sum(stage.seconds for stage in stages) / rollout.DAY
 
 
 def _moment(month: float) -> Any:

@@ -87,15 +87,15 @@ def _of(name: str, asked: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 def _settings(asked: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "## Settings"
     yield ""
-    yield "Never asked: set them by `-d`, or as [defaults of your projects](platform.md#a-houses-defaults)."
+    yield "Never asked: set them by `-d`, or as [defaults of your projects](platform.md#a-houses-defaults),"
+    yield "where most are explained; for the others see [infrastructure](infrastructure.md)."
     yield ""
-    yield "|Setting|Default|Question|"
+    yield "|Setting|Default|Answers|"
     yield "|-|-|-|"
     for name, question in asked.items():
         if is_setting(question):
             choices = ", ".join(f"`{answer}`" for answer in _choices(name, question))
-            text = " ".join(question["help"].split()) + (f" {choices}" if choices else "")
-            yield f"|`{name}`|{default(question, asked)}|{text}|"
+            yield f"|`{name}`|{default(question, asked)}|{choices}|"
     yield ""
 
 

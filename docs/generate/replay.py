@@ -48,8 +48,8 @@ def _styles() -> str:
     rules: list[str] = []
     for layout, begin, end in LAYOUTS:
         after = layout.read_text("utf-8").partition(f"{begin}\n")[2]
-        rules += re.split(r"\n(?=\S)", after.partition(f"{end}\n")[0])
-    return "\n".join(rule.rstrip("\n") for rule in rules if rule.startswith((*RULES, "}")))
+        rules += re.split(r"\n(?=[^\s}])", after.partition(f"{end}\n")[0])
+    return "\n".join(rule.rstrip("\n") for rule in rules if rule.startswith(RULES))
 
 
 def _legend(timeline: dict[str, Any]) -> str:

@@ -124,10 +124,11 @@ def versions() -> tuple[list[dict[str, Any]], bool]:
 
 def verdicts() -> Iterator[dict[str, Any]]:
     """Describe the last verdict of the gate on each version, the newest first."""
-    files = [gate_rules.verdict_file(), *gate_rules.verdict_folder().glob("*.json")]
-    found = {
-        name_of(each["challenger"]): each for each in map(_json, files) if each.get("challenger")
-    }
+    kept = release_folders.verdicts(release_folders.environment(release_folders.PRODUCTION))
+    files = [*kept.glob("*.json"), *gate_rules.verdict_folder().glob("*.json")]
+    given = [_json(path) for path in (*files, gate_rules.verdict_file())]
+    given.sort(key=lambda each: str(each.get("at")))
+    found = {name_of(each["challenger"]): each for each in given if each.get("challenger")}
     newest = sorted(found.items(), key=lambda item: str(item[1].get("at")), reverse=True)
     for name, verdict in newest[:MOST_VERSIONS]:
         yield _verdict(name, verdict)

@@ -504,7 +504,9 @@ def test_the_entries_that_come_later_are_those_of_an_adoption_at_once(
     files = TRAINS | {
         "train.py": TRAINS["train.py"] + code,
         "pyproject.toml": "[tool.black]\n",
-        "requirements.txt": "excel==3.1+cpu\n" + "xgboost==2.0\n" * (code == XGBOOST),
+        "requirements.txt": "excel==3.1+cpu\n"
+        + "triton==2.1\nnvidia-nccl-cu12==2.18\n" * ("training" in modules)
+        + "xgboost==2.0\n" * (code == XGBOOST),
     }
     once, late = (repository(tmp_path / name / "late", files) for name in ("once", "twice"))
 
@@ -590,6 +592,8 @@ def test_rows_that_cannot_be_drafted_from_leave_the_example_unless_they_were_nam
 
     with pytest.raises(RungError, match="uv is missing"):
         adopting.adopt(folder, template, {}, target="left")
+    with pytest.raises(RungError, match="No model `Net` was found"):
+        adopting.adopt(folder, template, {}, model="Net")
     assert before == snapshot(folder)
     made = adopt(folder, template)
 

@@ -278,13 +278,11 @@ def test_rows_target_and_model_are_those_of_the_code(
     settings: dict[str, object],
 ) -> None:
     observed = looked_at(files)
-    code = observed.code
+    code, found = observed.code, observed.code.model()
 
     assert rows == observed.rows
     assert target == next((place.value for place in (*code.targets, *code.dropped)), None)
-    assert (model, settings) == (
-        (code.model.value, code.model.settings) if code.model else (None, {})
-    )
+    assert (model, settings) == ((found.value, found.settings) if found else (None, {}))
 
 
 NET = """
@@ -344,7 +342,7 @@ def test_a_network_comes_with_all_that_it_is_made_of_and_how_it_is_trained(
 ) -> None:
     other = "import torch\nNet(9)\ntorch.nn.MSELoss()\nclass Net(torch.nn.Module): pass\n"
     files = {"net.py": NET, "helpers.py": "", "train.py": script, "zoo.py": other}
-    model = looked_at(files).code.model
+    model = looked_at(files).code.model()
 
     assert model is not None and model.value == "torch.Net"
     assert "@final\nclass Part" in model.settings["source"]
@@ -355,8 +353,40 @@ def test_a_network_comes_with_all_that_it_is_made_of_and_how_it_is_trained(
     assert model.settings.get("batch_size") in (64, 128) and "momentum" not in model.settings
     assert "read_csv" not in model.settings["source"]
     assert {"places": places, "names": names} == model.settings["called"]
-    needs = looked_at({**files, "net.py": NET.replace("F.relu", "unused")}).code.model
+    needs = looked_at({**files, "net.py": NET.replace("F.relu", "unused")}).code.model()
     assert needs is not None and needs.settings["lacks"] == "from helpers import unused"
+
+
+MAIN = """
+import pandas as pd
+frame = pd.read_csv("rows.csv")
+target = "age"; plot(target)
+target = "sex"; plot(target)
+y = frame["ill"]
+"""
+LEARNING = """
+import torch
+class Net(torch.nn.Module):
+    def __init__(self, n_inputs): pass
+def learn(rows, epochs=50, *, rate=0.02):
+    torch.optim.SGD(Net(rows.shape[1]).parameters(), lr=rate)
+    torch.nn.CrossEntropyLoss()
+"""
+
+
+def test_a_file_left_behind_a_name_of_several_columns_and_defaults_of_functions() -> None:
+    left_behind = "from xgboost import XGBClassifier\nXGBClassifier().fit(X, frame.age)\n"
+    files = {"a_backup.py": left_behind, "main.py": MAIN, "neural.py": LEARNING, "rows.csv": ""}
+    found = looked_at(files)
+    model = found.code.model()
+
+    assert "ill" == found.code.targets[0].value
+    assert model is not None and model.value == "torch.Net"
+    assert (50, 0.02) == (model.settings["epochs"], model.settings["learning_rate"])
+    (because,) = (fact.because for fact in found.facts if fact.about == "model")
+    assert "neural.py:3; `--model` takes XGBClassifier" == because
+    other = found.code.model("XGBClassifier")
+    assert other is not None and other.value == "xgboost.XGBClassifier"
 
 
 @pytest.mark.parametrize(
@@ -370,7 +400,7 @@ def test_a_network_comes_with_all_that_it_is_made_of_and_how_it_is_trained(
     ],
 )
 def test_a_network_that_cannot_be_copied_needs_its_file(code: str, lacks: str) -> None:
-    model = looked_at({"net.py": f"from torch import nn\n{code}"}).code.model
+    model = looked_at({"net.py": f"from torch import nn\n{code}"}).code.model()
 
     assert model is not None and lacks == model.settings["lacks"]
     assert 0 < len(model.settings["source"]) <= 20_000

@@ -1,7 +1,7 @@
 """The answers to the strategy's questions: from a file, options and the user, or else assumed."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
@@ -17,6 +17,7 @@ from rung.system import terminal
 LARGEST = 1_000_000  # bytes; all answers take some hundred
 WIDTH = 88
 METRIC = "impact_metric"  # its name in files, and the question of `rung new` that takes it
+BACK = "<"  # typed alone, it returns to the question before
 ASK_METRIC = "Which number of the business is the model to move?"
 METRIC_WHY = (
     "A rung says how a model is run, not what it is worth. The number that its owner watches, and how "
@@ -65,8 +66,9 @@ def gather(
                 f"Answer them with `--answers FILE` or with options such as `--{unanswered[0]} 1`, "
                 "or add `--defaults` to have them assumed."
             )
-        answers = ask_user(unanswered, answers, weights, sys.stdin, sys.stderr)
-        metric = metric or ask_metric(sys.stdin, sys.stderr)
+        answers, metric = ask_user(
+            unanswered, answers, weights, sys.stdin, sys.stderr, metric=metric
+        )
     decided = {name: value for name, value in vars(choice).items() if value is not None}
     return Responses(answers, replace(filed.choice, **decided), metric)
 
@@ -152,40 +154,42 @@ def assume(answers: Answers, weights: Weights) -> dict[str, tuple[tuple[str, ...
 
 
 def ask_user(
-    names: Sequence[str], answers: Answers, weights: Weights, typed: TextIO, shown: TextIO
-) -> dict[str, tuple[str, ...]]:
-    """Ask the questions of these names; return their answers, and the earlier ones.
+    names: Sequence[str],
+    answers: Answers,
+    weights: Weights,
+    typed: TextIO,
+    shown: TextIO,
+    *,
+    metric: str,
+) -> tuple[dict[str, tuple[str, ...]], str]:
+    """Ask the questions of these names, and for the impact metric where there is none.
 
     A question that is answered with Enter alone is left unanswered; what is assumed then is shown.
+
+    Returns:
+        The answers, with the earlier ones, and the impact metric, empty if it is not known.
 
     Raises:
         RungError: The input ended before the last question.
     """
-    known = dict(answers)
-    for number, name in enumerate(names, start=1):
-        question = weights.questions[name]
-        part = question.part.replace("_", " ")
-        lines = [f"\n{number}/{len(names)} {part}: {question.ask}", *_fold(question.why, " " * 5)]
-        for index, answer in enumerate(question.answers):
-            lines += _fold(f"{index}  {answer.says}", " " * 5, " " * 8)
-        print("\n".join(lines), file=shown)
-        assumed, _ = assume(known, weights)[name]
-        numbers = [i for i, a in enumerate(question.answers) if {*assumed} & {a.name, *a.domains}]
-        reply = _reply(question, ", ".join(map(str, numbers)), weights, typed, shown)
-        if reply is not None:
-            known[name] = reply
-    return known
-
-
-def ask_metric(typed: TextIO, shown: TextIO) -> str:
-    """Ask which number of the business the model is to move; return nothing if it is not known."""
-    print(f"\n{ASK_METRIC}", *_fold(METRIC_WHY, " " * 5), sep="\n", file=shown)
-    while True:
-        print("     in your own words [Enter: not known yet] ", end="", file=shown, flush=True)
-        try:
-            return _metric(typed.readline().strip(), "")
-        except RungError as error:
-            print(f"     {error}", file=shown)
+    print(terminal.KEYS, file=shown)
+    known, position = dict(answers), 0
+    asked = [*names, *([] if metric else [METRIC])]
+    while position < len(asked):
+        name = asked[position]
+        if name == METRIC:
+            print(f"\n{ASK_METRIC}", file=shown)
+            prompt = f"     in your own words [Enter: {metric or 'not known yet'}] "
+            reply = _reply(prompt, METRIC_WHY, lambda line: _metric(line, ""), typed, shown)
+            if reply and reply != BACK:
+                metric = reply
+        else:
+            number = f"{position + 1}/{len(names)}"
+            reply = _ask(number, weights.questions[name], known, weights, typed, shown)
+            if reply and reply != BACK:
+                known[name] = reply
+        position = max(0, position - 1) if reply == BACK else position + 1
+    return known, metric
 
 
 def form(weights: Weights) -> str:
@@ -270,25 +274,47 @@ def _fits(rule: Assumption, known: Answers, weights: Weights) -> bool:
     return all(set(answers.get(name, ())) <= set(names) for name, names in rule.where.items())
 
 
-def _reply(
-    question: Question, assumed: str, weights: Weights, typed: TextIO, shown: TextIO
-) -> tuple[str, ...] | None:
-    """Ask until the answer is understood; return None where it is left to be assumed."""
+def _ask(
+    number: str, question: Question, known: Answers, weights: Weights, typed: TextIO, shown: TextIO
+) -> Any:
+    part = question.part.replace("_", " ")
+    lines = ["", *_fold(f"{number} {part}: {question.ask}", "", " " * 5)]
+    for index, answer in enumerate(question.answers):
+        lines += _fold(f"{index}  {answer.says}", " " * 5, " " * 8)
+    print("\n".join(lines), file=shown)
+    offered = known.get(question.id) or assume(known, weights)[question.id][0]
+    numbers = [i for i, a in enumerate(question.answers) if {*offered} & {a.name, *a.domains}]
     several = ", or several with commas between" if question.several else ""
+    prompt = f"     0 to 3{several} [Enter: {', '.join(map(str, numbers))}] "
+
+    def understood(line: str) -> tuple[str, ...]:
+        return understand({question.id: line}, weights)[question.id] if line else ()
+
+    reply = _reply(prompt, f"{question.why} {_choices(question)}", understood, typed, shown)
+    if reply is None:
+        raise RungError(
+            f"The input ended at the question `{question.id}`.\n"
+            "Answer it, or add `--defaults` to have the rest assumed."
+        )
+    return reply
+
+
+def _reply(
+    prompt: str, why: str, understood: Callable[[str], Any], typed: TextIO, shown: TextIO
+) -> Any:
+    """Ask until a line is understood, or is BACK; explain at a `?`; return None where the input ended."""
     while True:
-        print(f"     0 to 3{several} [Enter: {assumed}] ", end="", file=shown, flush=True)
+        print(prompt, end="", file=shown, flush=True)
         line = typed.readline()
-        if not line:
-            raise RungError(
-                f"The input ended at the question `{question.id}`.\n"
-                "Answer it, or add `--defaults` to have the rest assumed."
-            )
-        if not line.strip():
-            return None
-        try:
-            return understand({question.id: line.strip()}, weights)[question.id]
-        except RungError as error:
-            print(f"     {error}", file=shown)
+        text, message = line.strip(), why
+        if not line or text == BACK:
+            return text or None
+        if text != "?":
+            try:
+                return understood(text)
+            except RungError as error:
+                message = str(error)
+        print(*_fold(message, " " * 5), sep="\n", file=shown)
 
 
 def _fold(text: str, first: str, further: str | None = None) -> list[str]:

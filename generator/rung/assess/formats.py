@@ -45,6 +45,9 @@ def _summary(assessment: Assessment) -> Iterator[str]:
             yield "Required before use (a reminder, not legal advice):"
             yield from _fold(*(f"- {reason}." for reason in phrases.reasons(step)), indent=2)
             yield from _fold(f"which requires {owed}." if owed else "", indent=2)
+    yield from _fold(f"Law covered: {assessment.weights.covers}")
+    for advice in phrases.infrastructure(assessment):
+        yield from _fold(f"Machines: {advice}")
     for tie in phrases.ties(assessment):
         yield from _fold(f"A tie: {tie}.")
     if rest := [f"{phrases.step_title(step)} (Q{step.quarter})" for step in steps[FIRST:]]:
@@ -135,6 +138,8 @@ def _data(assessment: Assessment) -> dict[str, Any]:
             {**to_builtins(duty), "classified": duty.classified(assessment.answers)}
             for duty in assessment.weights.duties_for(assessment.answers)
         ],
+        "law_covered": assessment.weights.covers,
+        "infrastructure": phrases.infrastructure(assessment),
         "game": {
             "name": game.name,
             "played": game.played,

@@ -195,6 +195,12 @@ def answered(assessment: Assessment) -> list[tuple[str, str, str]]:
     return rows
 
 
+def infrastructure(assessment: Assessment) -> list[str]:
+    """Return what is said of machines."""
+    weights = assessment.weights
+    return [a.says for a in weights.infrastructure if weights.hold(a.where, assessment.answers)]
+
+
 def commands(assessment: Assessment) -> list[tuple[str, str]]:
     """Return the commands of the roadmap, each with what it adds."""
     start, target = assessment.strategy.start.level, assessment.strategy.target.level

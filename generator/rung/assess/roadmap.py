@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import msgspec
+
 from rung.assess.strategy import Block, Scan, Strategy
-from rung.assess.weights import Answers, Duty, Tasks, Unwanted, Weights
+from rung.assess.weights import After, Answers, Duty, Tasks, Unwanted, Weights
 from rung.levels.ladder import TIERS, Capability, Level
 
 # What is known of a capability.
@@ -109,6 +111,47 @@ class Roadmap:
         return any(i.records and not i.brought for step in self.steps for i in step.to_do)
 
 
+def _after(name: str, need: str, because: str) -> After:
+    rule = {"block": name, "needs": [need], "where": "always", "because": because}
+    return msgspec.convert(rule, After)
+
+
+def _after_needs(steps: Sequence[Step]) -> list[Step]:
+    """Move what is to be built behind the step that builds what it needs.
+
+    It moves into that step, or its own step moves if nothing else is to be built there.
+    """
+    ordered = list(steps)
+    while True:
+        places = {item.capability.id: at for at, step in enumerate(ordered) for item in step.to_do}
+        early = (
+            (places[need], at, item, need)
+            for at, step in enumerate(ordered)
+            for item in step.to_do
+            for need in item.capability.needs
+            if places.get(need, at) > at
+        )
+        if (found := next(early, None)) is None:
+            return ordered
+        later, at, item, need = found
+        step, other = ordered[at], ordered[later]
+        if step.to_do == (item,) and step.block and other.block:
+            because = f"{item.capability.id} needs {need}"
+            after = _after(step.name, other.name, because)
+            kept = (rule.without(step.name) for rule in other.block.after)
+            other = replace(other, block=replace(other.block, after=tuple(filter(None, kept))))
+            step = replace(step, block=replace(step.block, after=(*step.block.after, after)))
+            ordered[later] = other
+            ordered.insert(later, ordered.pop(at))
+            ordered[later] = step
+        else:
+            ordered[at] = replace(step, items=tuple(i for i in step.items if i != item))
+            asks, _, reason = item.because
+            moved = replace(item, because=(asks, f"it needs {need}", reason))
+            items = sorted((*other.items, moved), key=lambda item: item.rung)
+            ordered[later] = replace(other, items=tuple(items))
+
+
 @dataclass(frozen=True)
 class Planner:
     """Turns a strategy into a roadmap."""
@@ -143,7 +186,7 @@ class Planner:
             first.append(self._tasks(ALIGNMENT, *alignment))
         owed = {item.capability.id for step in first for item in step.items}
         blocks = [self._block(block, owed) for block in self.strategy.order]
-        done = [step for step in blocks if step.to_do]
+        done = [step for step in _after_needs(blocks) if step.to_do]
         if not done:  # the best of the others that has something to do before the target
             left = sorted(self.strategy.left, key=lambda block: -block.priority)
             done = [step for block in left if (step := self._block(block, owed)).to_do][:1]

@@ -167,16 +167,17 @@ def successful_mlops(
     """
     shares = Shares(weights, {**use_case, **culture, **technology, **people})
     game = game_of(shares, choice.game)
-    blocks = _watched(
-        [_block(name, shares, scan if measured else None) for name in weights.worth], shares
-    )
     start = _start(shares, scan).unless(choice.start)
     north = _north(shares, game)
+    target = _target(shares, start, north).unless(choice.target)
+    blocks = _watched(
+        [_block(name, shares, scan if measured else None, target) for name in weights.worth], shares
+    )
     return Strategy(
         game=game,
         adoption=shares.adoption,
         start=start,
-        target=_target(shares, start, north).unless(choice.target),
+        target=target,
         north=north,
         order=_ordered(blocks, shares, game),
         left=tuple(block for block in blocks if not block.kept),
@@ -292,7 +293,7 @@ def _owes_records(shares: Shares) -> bool:
     return any(duty.ask for duty in shares.weights.duties_for(shares.answers))
 
 
-def _block(name: BlockName, shares: Shares, scan: Scan | None) -> Block:
+def _block(name: BlockName, shares: Shares, scan: Scan | None, target: Rung) -> Block:
     keep = shares.weights.keep
     worth = shares.sum(shares.weights.worth[name])
     gap, gap_because = _gap(name, shares, scan)
@@ -305,6 +306,8 @@ def _block(name: BlockName, shares: Shares, scan: Scan | None) -> Block:
         because = (
             f"its priority, {priority:.2f}, {'reaches' if kept else 'is below'} {keep.priority}"
         )
+        if not kept and target.level == 4 and name in keep.rung_4:
+            kept, because = True, "rung 4 retrains by itself"
     return Block(name, worth, gap, gap_because, priority, kept, because)
 
 

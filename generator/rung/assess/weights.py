@@ -154,6 +154,7 @@ class Duties(Record, frozen=True):
     """Everything in levels/duties.yml."""
 
     checked: str
+    covers: str
     duties: tuple[Duty, ...]
 
 
@@ -181,6 +182,11 @@ class After(Record, frozen=True):
     where: Literal["always", "online", "governance", "weak_ci"]
     because: str
 
+    def without(self, name: str) -> "After | None":
+        """Return the rule without a block; None if no other is left."""
+        needs = tuple(need for need in self.needs if need != name)
+        return replace(self, needs=needs) if needs else None
+
 
 class Increment(Record, frozen=True):
     """A rung more, where every share of a mapping of `any` is reached."""
@@ -198,10 +204,11 @@ class Games(Record, frozen=True):
 
 
 class Keep(Record, frozen=True):
-    """From which priority a block is worked on, and from which gap the foundation is."""
+    """From which priority a block is worked on, from which gap the foundation, and those of rung 4."""
 
     priority: float = field(name="from")
     foundation_gap: float
+    rung_4: tuple[Block, ...]
 
 
 class Start(Record, frozen=True):
@@ -246,6 +253,13 @@ class Unwanted(Record, frozen=True):
     because: str
 
 
+class Advice(Record, frozen=True):
+    """What is said where the answers of `where` hold."""
+
+    where: Answers
+    says: str
+
+
 class Weights(Record, frozen=True):
     """Everything in levels/strategy.yml; each field is explained there."""
 
@@ -263,6 +277,7 @@ class Weights(Record, frozen=True):
     early: Mapping[str, int]
     by_hand: tuple[str, ...]
     unwanted: Mapping[str, Unwanted]
+    infrastructure: tuple[Advice, ...]
     governance: tuple[Term, ...]
     games: Games
     adoption: tuple[Term, ...]
@@ -276,6 +291,7 @@ class Weights(Record, frozen=True):
     north: North
     target: Target
     duties: tuple[Duty, ...] = ()  # of their own file
+    covers: str = ""  # whose law that file covers
 
     def __post_init__(self) -> None:
         """Tell the questions their names; refuse names of anything that does not exist."""
@@ -303,6 +319,8 @@ class Weights(Record, frozen=True):
             self._require_answers(rule.take, "take")
         for unwanted in self.unwanted.values():
             self._require_answers(unwanted.where, "unwanted.where")
+        for advice in self.infrastructure:
+            self._require_answers(advice.where, "infrastructure.where")
         for answers in self.apart.any:
             self._require_answers(answers, "apart.any")
         for duty in self.duties:
@@ -333,9 +351,9 @@ def load(folder: Path) -> Weights:
     """Read strategy.yml and duties.yml of the folder `levels`."""
     weights = _read(folder / "strategy.yml", Weights)
     path = folder / "duties.yml"
-    duties = _read(path, Duties).duties
+    read = _read(path, Duties)
     try:
-        return replace(weights, duties=duties)
+        return replace(weights, duties=read.duties, covers=read.covers)
     except ValueError as error:
         raise _wrong(path, error) from error
 

@@ -81,7 +81,7 @@ def requested(request: Request, folder: Path, push: Callable[[], str] | None) ->
     known.sort(key=lambda each: not each["state"].lower().startswith("open"))
     state = known[0]["state"].lower() if known else ""
     text = ("--title", request.title, program.body, request.body)
-    # Nobody wants it; a request of another title, such as for a newer version, is another one.
+    # The team closed it; one of another title, such as for a newer version, is a new request.
     if state == "closed" and (push is None or known[0]["title"].endswith(request.title)):
         return "left alone", f"{known[0][program.url]} was closed"
     if state.startswith("open"):

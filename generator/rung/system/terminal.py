@@ -7,6 +7,7 @@ import sys
 import textwrap
 from typing import TextIO
 
+KEYS = "`?` explains a question, `<` returns to the one before."  # of an interview
 BOLD, RED, GREEN, YELLOW = 1, 31, 32, 33
 COLOURS = {"+": GREEN, "-": RED, "~": YELLOW, "!": YELLOW}  # by the sign that a line begins with
 SIGN = re.compile(r"  ([-+~!.=*])\+? ")

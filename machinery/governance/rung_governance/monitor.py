@@ -1,8 +1,8 @@
 """The monitor under governance: predictions against the monitoring plan (`poe monitor`).
 
 It does what rung_ops.monitoring.observation does, with the limits of the plan in place of those of
-ops/monitor.toml. Besides, it judges overrides: many mean that the model is wrong, very few that nobody
-reviews. The check runs code of the release, so it runs in a process without the key that signs.
+ops/monitor.toml. Besides, it judges overrides: many mean that the model is wrong, very few that predictions
+are not reviewed. The check runs code of the release, so it runs in a process without the key that signs.
 """
 
 import re

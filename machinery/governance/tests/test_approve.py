@@ -167,7 +167,7 @@ def text(path: str) -> Callable[[Desk, Any], None]:
     ],
 )
 @pytest.mark.tried(
-    "Approve, then change model, data, commit, `params.toml`, record, plan or `ops/gate.toml`",
+    "Approve, then change model, data, commit, `params.toml`, record, plan, verdict or `ops/gate.toml`",
     "the approval is void; the refusal says which changed",
 )
 def test_an_approval_is_void_when_what_it_binds_changes(
@@ -204,7 +204,9 @@ def test_an_edited_tag_of_the_registry_is_found(desk: Desk, approved: Any, name:
     assert f"names {name}" in validation.objections(registry.version(str(approved.version)))[0]
 
 
-@pytest.mark.tried("Promote on another verdict than the approved one", "the approval is void")
+@pytest.mark.tried(
+    "Approve, then change model, data, commit, `params.toml`, record, plan, verdict or `ops/gate.toml`",
+)
 def test_another_verdict_makes_it_void(desk: Desk, approved: Any) -> None:
     facts = signed_approval.verdict_facts(asdict(PASSED))
 
@@ -220,7 +222,10 @@ def test_a_plan_that_changes_later_does_not_stop_what_answers(desk: Desk, approv
 
 
 @pytest.mark.parametrize("file", ["approval.json", "approval.json.sig"])
-@pytest.mark.tried("Edit a signed approval", "its signature does not count")
+@pytest.mark.tried(
+    "Use an edited approval, another version's, or one past its date",
+    "refused",
+)
 def test_an_edited_approval_does_not_count(desk: Desk, approved: Any, file: str) -> None:
     path = validation.approval_path(approved)
     path = path.with_name(path.name.replace("approval.json", file))
@@ -230,7 +235,7 @@ def test_an_edited_approval_does_not_count(desk: Desk, approved: Any, file: str)
     assert "is not of a key that" in objection
 
 
-@pytest.mark.tried("Take another version's approval", "it does not count: it is about other bytes")
+@pytest.mark.tried("Use an edited approval, another version's, or one past its date")
 def test_the_approval_of_another_version_does_not_serve(desk: Desk, approved: Any) -> None:
     other = desk.version()
     desk.record(other)
@@ -243,7 +248,7 @@ def test_the_approval_of_another_version_does_not_serve(desk: Desk, approved: An
     assert f"approves of {approved.name} {approved.version}" in objections[0]
 
 
-@pytest.mark.tried("Use an approval past its date", "refused")
+@pytest.mark.tried("Use an edited approval, another version's, or one past its date")
 def test_it_expires_after_the_days_of_the_plan(desk: Desk, approved: Any) -> None:
     today = datetime.now(UTC).date()
     signed = json.loads(validation.approval_path(approved).read_text())
@@ -299,7 +304,8 @@ def test_a_withdrawn_version_is_not_approved_nor_released(
 
 
 @pytest.mark.tried(
-    "Delete the file of a withdrawal", "it still counts: git and the log remember it"
+    "Delete the file of a withdrawal, or leave it out of a merge",
+    "it still counts: git and the log remember it",
 )
 def test_a_withdrawal_whose_file_is_deleted_still_counts(desk: Desk, approved: Any) -> None:
     withdraw(desk, approved)
@@ -313,10 +319,7 @@ def test_a_withdrawal_whose_file_is_deleted_still_counts(desk: Desk, approved: A
 
 
 @pytest.mark.parametrize("way", ["a merge", "git replace"])
-@pytest.mark.tried(
-    "Leave the file of a withdrawal out of a merge, or hide its commit by `git replace`",
-    "it still counts",
-)
+@pytest.mark.tried("Delete the file of a withdrawal, or leave it out of a merge")
 def test_history_remembers_a_file_that_is_hidden(desk: Desk, way: str) -> None:
     before = desk.git("rev-parse", "HEAD")
     withdrawal = desk.commit(VERA, {"governance/withdrawal.json": "{}"})

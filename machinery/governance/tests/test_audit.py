@@ -111,7 +111,7 @@ TAMPERED: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 @pytest.mark.parametrize("change", TAMPERED.values(), ids=TAMPERED.keys())
 @pytest.mark.tried(
     "Change, remove or add a line of the audit log without its key",
-    "`poe audit-log` names the line",
+    "`poe audit-log` and `poe monitor` name the line",
 )
 def test_what_is_done_to_the_log_without_the_key_is_found_also_afterwards(
     log: Path, change: Callable[[list[bytes]], list[bytes]], refusal: Refusal

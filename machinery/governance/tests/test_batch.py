@@ -1,7 +1,7 @@
 """Files are scored as the approval allows: not while stopped, and not as if approved."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +13,7 @@ from machinery.tests.projects import moved
 from rung_governance.approval import anchors, approve, audit, batch, plan
 from rung_governance.approval.plan import ApprovalTerms
 from rung_ops import contract
-from rung_ops.batch import predict_logged
+from rung_ops.batch import predict, predict_logged
 from rung_ops.batch.predict import PredictionError
 from rung_ops.release import state
 from rung_ops.training import refit
@@ -23,17 +23,21 @@ STOPPED = "Olga stopped the model at .*: refuses everybody"
 
 
 @pytest.fixture(autouse=True)
-def asked_anew(desk: Desk, monkeypatch: Patch) -> Iterator[None]:
-    """Nothing is known of an earlier test, and the log takes everything."""
-    batch.objections.cache_clear()
-    monkeypatch.setattr(predict_logged, "log_predictions", lambda scored: scored)
+def logged_by_a_stand_in(desk: Desk, monkeypatch: Patch) -> None:
+    """The log takes everything."""
+    monkeypatch.setattr(predict_logged, "log_predictions", predict.unchanged)
     monkeypatch.setattr(predict_logged, "release", lambda: "v1-9f86d081")
     model = desk.folder.parent / "model.skops"
     moved(monkeypatch, batch, refit, root=desk.folder, model_file=model)
     monkeypatch.setattr(contract, "package", lambda: "credit")
     batch.current().model_file.write_text(MODEL)
-    yield
-    batch.objections.cache_clear()
+
+
+def scored_and_logged(stops: Callable[[], object] = lambda: None) -> pl.DataFrame:
+    with batch.log_predictions() as log:
+        logged = log(SCORED)
+        stops()
+    return logged
 
 
 def approved(desk: Desk) -> str:
@@ -44,7 +48,7 @@ def approved(desk: Desk) -> str:
 
 def test_an_approved_model_scores_and_nothing_is_marked(desk: Desk) -> None:
     approved(desk)
-    assert batch.log_predictions(SCORED).equals(SCORED)
+    assert scored_and_logged().equals(SCORED)
 
 
 @pytest.mark.tried(
@@ -69,7 +73,7 @@ def test_a_withdrawn_model_marks_each_row(desk: Desk, capsys: Capture) -> None:
     number = approved(desk)
     assert approve.main([number, "--key", desk.key(VERA), "--withdraw", "it leans on age"]) == 0
 
-    (mark,) = batch.log_predictions(SCORED)[batch.NOT_APPROVED].unique()
+    (mark,) = scored_and_logged()[batch.NOT_APPROVED].unique()
 
     assert "withdrawn" in mark and "it leans on age" in mark
     assert "The model is not approved" in capsys.readouterr().err
@@ -85,7 +89,7 @@ def test_if_the_plan_says_so_an_unapproved_model_scores_nothing(
     monkeypatch.setattr(plan, "approval_terms", lambda: ApprovalTerms(refuses_batch=True))
 
     with pytest.raises(PredictionError, match="Nothing was scored. The model is not approved"):
-        batch.log_predictions(SCORED)
+        scored_and_logged()
 
 
 def test_the_plan_says_whether_files_are_refused_or_marked(desk: Desk) -> None:
@@ -99,7 +103,9 @@ def test_an_unreachable_registry_is_not_an_approval(desk: Desk) -> None:
     assert objection.startswith("whether it is approved is not known here: ")
 
 
-@pytest.mark.tried("Score a file with `uv run poe predict` while stopped", "refused")
+@pytest.mark.tried(
+    "Score a file while stopped, also after the stop was edited out of `state.json`", "refused"
+)
 def test_while_production_is_stopped_nothing_is_scored(desk: Desk, tmp_path: Path) -> None:
     approved(desk)
     folder = tmp_path / "releases/production"
@@ -107,10 +113,19 @@ def test_while_production_is_stopped_nothing_is_scored(desk: Desk, tmp_path: Pat
     state.stop(folder, "Olga", "refuses everybody")
 
     with pytest.raises(PredictionError, match=STOPPED):
-        batch.log_predictions(SCORED)
+        scored_and_logged()
 
 
-@pytest.mark.tried("Score a file after a stop was edited out of `state.json`", "refused")
+def test_a_stop_during_the_scoring_counts(desk: Desk, production: Path) -> None:
+    approved(desk)
+    with audit.signed(production):
+        state.serve(production, "v1-abcdef01-abcdef", "Ada")
+
+    with pytest.raises(PredictionError, match=f"Nothing was logged or written: {STOPPED}"):
+        scored_and_logged(lambda: state.stop(production, "Olga", "refuses everybody"))
+
+
+@pytest.mark.tried("Score a file while stopped, also after the stop was edited out of `state.json`")
 def test_a_stop_that_was_edited_away_holds_for_files_too(desk: Desk, production: Path) -> None:
     approved(desk)
     with audit.signed(production):
@@ -120,10 +135,10 @@ def test_a_stop_that_was_edited_away_holds_for_files_too(desk: Desk, production:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"stopped": None}))
 
     with pytest.raises(PredictionError, match=STOPPED):
-        batch.log_predictions(SCORED)
+        scored_and_logged()
     path.unlink()
     with pytest.raises(PredictionError, match=STOPPED):
-        batch.log_predictions(SCORED)
+        scored_and_logged()
 
 
 def test_if_a_stop_cannot_be_determined_nothing_is_scored(desk: Desk, production: Path) -> None:
@@ -132,8 +147,10 @@ def test_if_a_stop_cannot_be_determined_nothing_is_scored(desk: Desk, production
         state.serve(production, "v1-abcdef01-abcdef", "Ada")
     (production / anchors.ANCHORS).write_text("{}\n")
 
-    with pytest.raises(PredictionError, match="Nothing was scored. The audit log cannot be relied"):
-        batch.log_predictions(SCORED)
+    with pytest.raises(
+        PredictionError, match="Nothing was logged or written. The audit log cannot be relied"
+    ):
+        scored_and_logged()
 
 
 def test_without_a_registry_the_approval_that_an_image_carries_counts(
@@ -141,7 +158,7 @@ def test_without_a_registry_the_approval_that_an_image_carries_counts(
 ) -> None:
     monkeypatch.setattr(batch.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(batch, "carried_objections", lambda: iter(["it has expired"]))
-    (mark,) = batch.log_predictions(SCORED)[batch.NOT_APPROVED].unique()
+    (mark,) = scored_and_logged()[batch.NOT_APPROVED].unique()
     assert mark == "it has expired"
 
 

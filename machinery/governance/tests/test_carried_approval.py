@@ -70,7 +70,7 @@ def test_a_model_with_a_signed_approval_is_approved(sign: Callable[..., Path]) -
 
 
 @pytest.mark.tried(
-    "Score a file in an image with a model without a signed approval in it",
+    "Score a file in an image without a signed approval, or with one that no longer holds",
     "refused, or marked in each row",
 )
 def test_a_model_that_no_approval_names_is_not(image: Path, sign: Callable[..., Path]) -> None:
@@ -87,7 +87,7 @@ def test_a_model_that_no_approval_names_is_not(image: Path, sign: Callable[..., 
 
 
 @pytest.mark.tried(
-    "Score a file in that image with an approval that expired or was withdrawn", "the same"
+    "Score a file in an image without a signed approval, or with one that no longer holds"
 )
 def test_what_has_expired_or_was_withdrawn_is_not(
     image: Path, production: Path, sign: Callable[..., Path]

@@ -243,8 +243,8 @@ def test_an_encrypted_log_is_checked(
 
 
 @pytest.mark.tried(
-    "Add a line to the audit log without its key",
-    "`poe monitor` and `poe audit-log` name the line",
+    "Change, remove or add a line of the audit log without its key",
+    "`poe audit-log` and `poe monitor` name the line",
 )
 def test_an_unsigned_line_is_named(monitored: Monitored, capsys: Capture) -> None:
     monitored.predict(20)

@@ -22,6 +22,7 @@ from rung_ops import contract
 from rung_ops.autopilot.decide import Trial, Verdict
 from rung_ops.autopilot.labelled_rows import ARM, PREDICTION, RELEASE, TIME
 from rung_ops.autopilot.policy import Rollback
+from rung_ops.contract import forecast
 from rung_ops.gate import rules
 from rung_ops.model import released as serving_release
 from rung_ops.model import source_import
@@ -36,8 +37,7 @@ from rung_ops.statistics.intervals import wilson_interval
 from rung_ops.statistics.jackknife import GROUPS, NotComparableError, half_width
 from rung_ops.training import estimator
 
-# Five in each group of the jackknife.
-LEAST_ON_TRIAL = 100
+IN_GROUP = 5  # outcomes in each group of the jackknife
 
 
 def verdict(
@@ -68,23 +68,26 @@ def verdict(
 def on_trial(trial: Trial, serving: str, answers: pl.DataFrame, policy: Rollback) -> Verdict | None:
     """Compare the release on trial with the serving one, by outcomes since its trial began.
 
-    It may have learned from a world that has passed since: the gate has seen older rows.
+    It may have learned from a world that has passed since: the gate has seen older rows. The outcomes of a
+    forecast count from its TIME, as those of the first horizon were predicted before the trial.
 
     Returns:
         None where too few outcomes are known yet.
     """
     if answers.is_empty():
         return None
-    since = (pl.col(RELEASE) == serving) & (pl.col(TIME) >= trial.since)
-    rows = answers.filter(since)
+    rows = answers.filter(pl.col(RELEASE) == serving)
+    times = forecast.known_at(rows) if forecast.declared() else rows[TIME]
+    rows = rows.filter(times.dt.convert_time_zone("UTC") >= trial.since)
     if rows.height < least_on_trial(policy):
         return None
-    return _of_quality(serving, trial.release, rows, policy)
+    return _of_quality(serving, trial.release, rows, policy, time_blocks.FEW)
 
 
 def least_on_trial(policy: Rollback) -> int:
     """Return how many outcomes judge a release on trial; with little traffic it has no more."""
-    return max(1, min(policy.least_rows, LEAST_ON_TRIAL))
+    groups = time_blocks.FEW if forecast.declared() else GROUPS
+    return max(1, min(policy.least_rows, IN_GROUP * groups))
 
 
 def predecessor(state: State) -> str | None:
@@ -113,7 +116,9 @@ def _of_errors(
     )
 
 
-def _of_quality(before: str, now: str, own: pl.DataFrame, policy: Rollback) -> Verdict:
+def _of_quality(
+    before: str, now: str, own: pl.DataFrame, policy: Rollback, blocks: int = time_blocks.LEAST
+) -> Verdict:
     """Compare two releases on rows that one of them answered."""
     folder = release_folders.environment(release_folders.PRODUCTION)
     answered_by = own[RELEASE][0]
@@ -138,7 +143,7 @@ def _of_quality(before: str, now: str, own: pl.DataFrame, policy: Rollback) -> V
         return float(sign * (figure - contract.score(actual[chosen], earlier[chosen])[metric]))
 
     try:
-        group = time_blocks.groups(own, settings["seed"], GROUPS)
+        group = time_blocks.groups(own, settings["seed"], GROUPS, blocks)
     except NotComparableError as error:
         return Verdict(False, f"{now} is not compared: {error}")
     estimate, half = interval(gain, group, policy.level)

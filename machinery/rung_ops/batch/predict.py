@@ -4,7 +4,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -254,20 +254,37 @@ def refuse_other_rows(path: Path) -> None:
     )
 
 
-def write(scored: pl.LazyFrame, path: Path) -> None:
+# Lends what maps blocks of scored rows to the rows that are written. Both raise PredictionError if
+# nothing may be written. It ends before the output gets its name.
+BeforeWriting = Callable[[], AbstractContextManager[Callable[[pl.DataFrame], pl.DataFrame]]]
+
+
+@contextmanager
+def unchanged() -> Iterator[Callable[[pl.DataFrame], pl.DataFrame]]:
+    """Lend what writes scored rows as they are."""
+    yield lambda scored: scored
+
+
+def write(
+    blocks: Iterable[pl.DataFrame], path: Path, before_writing: BeforeWriting = unchanged
+) -> None:
     """Write scored rows atomically, in the format of the file's suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with atomic.writing(path) as draft:
-            text = [AS_TEXT] if path.suffix == ".csv" else []
+    with (
+        atomic.writing(path) as draft,
+        before_writing() as changed,
+        streamed(map(changed, blocks)) as scored,
+    ):
+        text = [AS_TEXT] if path.suffix == ".csv" else []
+        try:
             WRITERS[path.suffix](scored.with_columns(text), draft)
-    except pl.exceptions.PolarsError as error:
-        if is_full(error):
-            raise
-        raise PredictionError(
-            f"{shown(path)} cannot be written as {path.suffix} ({printable(str(error))}); "
-            "name a .parquet file."
-        ) from error
+        except pl.exceptions.PolarsError as error:
+            if is_full(error):
+                raise
+            raise PredictionError(
+                f"{shown(path)} cannot be written as {path.suffix} ({printable(str(error))}); "
+                "name a .parquet file."
+            ) from error
 
 
 class Result(NamedTuple):
@@ -290,13 +307,11 @@ def left_out(path: Path, rows: int) -> list[str]:
     return [text] if held > rows else []
 
 
-# Maps scored rows to the rows that are written. Raises PredictionError if nothing may be written.
-BeforeWriting = Callable[[pl.DataFrame], pl.DataFrame]
 # Scores rows into an output: in this process, or on Ray.
-Backend = Callable[[Path, Path, BeforeWriting | None], Result]
+Backend = Callable[[Path, Path, BeforeWriting], Result]
 
 
-def in_process(source: Path, output: Path, before_writing: BeforeWriting | None) -> Result:
+def in_process(source: Path, output: Path, before_writing: BeforeWriting = unchanged) -> Result:
     """Score a file in this process."""
     if source.is_dir():  # only Ray scores one
         raise PredictionError(f"{shown(source)} is a folder: name one of its files.")
@@ -312,8 +327,7 @@ def in_process(source: Path, output: Path, before_writing: BeforeWriting | None)
         parts = _until_all_are_scored(scoring, Path(folder) / "scored.parquet")
         missing = dict(sorted(scoring.missing.items()))
         refuse_missing(missing, scoring.rows - scoring.bad)
-        with streamed(map(before_writing, parts) if before_writing else parts) as scored:
-            write(scored, output)
+        write(parts, output, before_writing)
     moments = pl.concat(scoring.moments)
     notes = [*left_out(source, scoring.rows), *beyond_events(moments, events)]
     return Result(scoring.rows, scoring.bad, scoring.inspection.problems, missing, notes)
@@ -332,7 +346,7 @@ def _until_all_are_scored(scoring: Scoring, scratch: Path) -> Iterable[pl.DataFr
 def command(
     arguments: list[str] | None,
     backend: Backend,
-    before_writing: BeforeWriting | None = None,
+    before_writing: BeforeWriting = unchanged,
     rows: str = "rows to score, in a file that load() reads",
 ) -> int:
     """Run a verb that scores: parse its arguments, score by a backend, say what came of it."""
@@ -361,6 +375,6 @@ def command(
     return scored(arguments)
 
 
-def main(arguments: list[str] | None = None, before_writing: BeforeWriting | None = None) -> int:
+def main(arguments: list[str] | None = None, before_writing: BeforeWriting = unchanged) -> int:
     """Score a file; return the exit code."""
     return command(arguments, in_process, before_writing)

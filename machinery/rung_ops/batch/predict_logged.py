@@ -4,6 +4,9 @@ import hashlib
 import importlib
 import json
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import polars as pl
 
@@ -20,6 +23,7 @@ from rung_ops.model.target import PREDICTION
 from rung_ops.prediction_log import sealed
 from rung_ops.project import current, service_settings
 from rung_ops.project.paths import shown
+from rung_ops.system import atomic
 from rung_ops.system.files import md5
 from rung_ops.system.printable import counted
 from rung_ops.training import estimator, refit
@@ -29,11 +33,12 @@ ARM = "batch"
 CHUNK = 50_000  # rows written at a time, to limit memory
 
 
-def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
-    """Write predictions of score() to the log, before they are written to the output.
+@contextmanager
+def log_predictions() -> Iterator[Callable[[pl.DataFrame], pl.DataFrame]]:
+    """Lend a function that logs predictions of score(), a block of rows at a time.
 
-    Returns:
-        The rows with the column PREDICTION_ID, null for rows without a prediction.
+    Where the block of code ends, the log has all of them; where it raises, none. The function returns
+    its rows with the column PREDICTION_ID, null for rows without a prediction.
 
     Raises:
         PredictionError: the log could not be written, so no prediction may be used; or it has to be
@@ -43,18 +48,26 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
         sealed.require(service_settings.log_settings().encrypted)
     except sealed.SealedError as error:
         raise PredictionError(f"Nothing was scored. {error}") from error
-    batch, folder = uuid.uuid4().hex, prediction_log.folder(ENVIRONMENT)
-    number = pl.int_range(1, scored.height + 1, dtype=pl.Int64)
-    identity = pl.format("{}-{}", pl.lit(batch), number)
-    named = scored.with_columns(
-        pl.when(pl.col(PREDICTION).is_not_null()).then(identity).alias(PREDICTION_ID)
+    folder, writer, model = (
+        prediction_log.folder(ENVIRONMENT),
+        prediction_log.writer_name(),
+        release(),
     )
-    good = named.filter(pl.col(PREDICTION_ID).is_not_null())
-    model, time = release(), prediction_log.now()
-    try:
+    batch, time = uuid.uuid4().hex, prediction_log.now()
+    seen = logged = files = 0
+
+    def log(scored: pl.DataFrame) -> pl.DataFrame:
+        nonlocal seen, logged, files
+        number = pl.int_range(seen + 1, seen + 1 + scored.height, dtype=pl.Int64)
+        seen += scored.height
+        identity = pl.format("{}-{}", pl.lit(batch), number)
+        named = scored.with_columns(
+            pl.when(pl.col(PREDICTION).is_not_null()).then(identity).alias(PREDICTION_ID)
+        )
+        good = named.filter(pl.col(PREDICTION_ID).is_not_null())
         typed = _typed(good) if good.height else good  # at once: it reads the events of entities
         for part, rows in zip(good.iter_slices(CHUNK), typed.iter_slices(CHUNK), strict=True):
-            logged = prediction_log.Batch(
+            batch_of_log = prediction_log.Batch(
                 time=time,
                 ids=part[PREDICTION_ID].to_list(),
                 release=model,
@@ -65,14 +78,35 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
                 defaults=part[DEFAULTS_USED].to_list(),
                 kind=estimator.kind(),
             )
-            prediction_log.write_predictions(prediction_log.assemble([logged]), folder)
+            files += 1
+            with _refused(folder):
+                prediction_log.write(
+                    prediction_log.assemble([batch_of_log]), drafts, writer, files, files
+                )
+        logged += good.height
+        return named
+
+    with ExitStack() as stack:
+        with _refused(folder):
+            atomic.private_folder(folder)
+            drafts = stack.enter_context(atomic.draft_folder(folder))
+        yield log
+        with _refused(folder):
+            prediction_log.publish(drafts, folder)
+    print(f"{counted(logged, 'prediction')} of {model} logged: {shown(folder)}")
+
+
+@contextmanager
+def _refused(folder: Path) -> Iterator[None]:
+    """Refuse all predictions where the log cannot be written."""
+    try:
+        yield
     except OSError as error:
         raise PredictionError(
             f"{shown(folder)} cannot be written ({error}). Predictions that are not logged may not "
-            "be used, so nothing was written. Free disk space, or set LOGS to another folder."
+            "be used, so nothing was logged or written. Free disk space, or set LOGS to another "
+            "folder, and score the file again."
         ) from error
-    print(f"{counted(good.height, 'prediction')} of {model} logged: {shown(folder)}")
-    return named
 
 
 def release() -> str:

@@ -128,6 +128,22 @@ def stage_outputs(root: Path) -> set[str]:
     return {path for path in outputs if path not in (".", ".gitignore") and path[:2] != ".."}
 
 
+def checkout(root: Path) -> tuple[str, bool]:
+    """Return the commit, 40 hex digits, and whether files that no stage writes differ from it.
+
+    Raises:
+        GitError: there is no commit.
+    """
+    commit = git.output(root, "rev-parse", "HEAD")
+    # Without the lock git does not rewrite the index, for which a full disk has no room.
+    options = ("--porcelain", "--no-renames", "-z", "--", ".")
+    changed = git.output(root, "--no-optional-locks", "status", *options)
+    above = git.output(root, "rev-parse", "--show-prefix")
+    files = [entry[3:].removeprefix(above) for entry in changed.split("\0") if entry]
+    outputs = stage_outputs(root)
+    return commit, not all(is_stage_output(path, outputs) for path in files)
+
+
 def is_stage_output(path: str, known: set[str]) -> bool:
     """Tell whether a file is one of those that stage_outputs() names, or is in a folder of them."""
     return any(str(part) in known for part in (Path(path), *Path(path).parents))

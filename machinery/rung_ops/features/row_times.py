@@ -41,7 +41,7 @@ class RowTime(NamedTuple):
     def differs(self, rows: pl.DataFrame, as_of: int) -> np.ndarray:
         """Tell which rows need another time than the store has, shape (n_rows,).
 
-        A row whose time is missing does, as nobody knows what it needs.
+        A row whose time is missing does, as what it needs is unknown.
         """
         ahead = self.needed(rows) - self.stored(rows, as_of)
         differs = (ahead > self.older) | (ahead < -self.newer)

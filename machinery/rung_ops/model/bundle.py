@@ -1,6 +1,6 @@
 """The bundle of a release: a folder of files with a manifest of their hashes.
 
-Whoever can write to the folder of releases may replace a file between its verification and its use.
+Anyone who can write to the folder of releases may replace a file between its verification and its use.
 So nothing of a verified release is used by its path: ReleaseFiles.read() and copy() hash the very
 bytes that they return.
 """

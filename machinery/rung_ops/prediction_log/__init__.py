@@ -13,6 +13,7 @@ they are encrypted (`sealed`). `log_parts` says how they are named and merged.
 """
 
 import hashlib
+import os
 import secrets
 import time
 from collections import defaultdict
@@ -175,6 +176,23 @@ def write_predictions(frame: pl.DataFrame, folder: Path) -> list[Path]:
     writer = writer_name()
     days = frame.group_by(pl.col("time").dt.date(), maintain_order=True)
     return [write(day, folder, writer, n, n).path for n, (_, day) in enumerate(days, 1)]
+
+
+def publish(drafts: Path, folder: Path) -> None:
+    """Bring all files that write() wrote into a folder of drafts to the log's folder, or none."""
+    published: list[Path] = []
+    try:
+        for draft in sorted(drafts.glob("date=*/*.parquet")):
+            path = folder / draft.relative_to(drafts)
+            atomic.private_folder(path.parent)
+            os.replace(draft, path)
+            published.append(path)
+        for day in {path.parent for path in published}:
+            atomic.sync(day)
+    except OSError:
+        for path in published:
+            path.unlink()
+        raise
 
 
 def read(

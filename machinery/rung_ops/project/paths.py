@@ -42,7 +42,7 @@ def raw_files() -> list[Path]:
 def links_in_incoming() -> list[Path]:
     """List the links in data/incoming that are not DVC's own, in a fixed order.
 
-    Whoever delivers data may put one there that leads to any file of this machine.
+    A delivery of data may contain one that leads to any file of this machine.
     """
     links = [path for path in current().incoming.rglob("*") if path.is_symlink()]
     return sorted(p for p in links if not DVC_OBJECT.fullmatch(p.resolve().as_posix()))

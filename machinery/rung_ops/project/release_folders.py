@@ -68,6 +68,11 @@ def bundle(folder: Path, release: str) -> Path:
     return folder / "bundles" / release
 
 
+def verdicts(folder: Path) -> Path:
+    """Return the path of the verdicts of the gate that an environment keeps."""
+    return folder / "verdicts"
+
+
 def public_key() -> Path:
     """Return the path of the key that verifies releases: $RELEASE_KEY, or release.pub.
 

@@ -117,7 +117,7 @@ def shared(environment: dict[str, str] | None = None) -> Iterator[None]:
             )
         except OSError as error:
             raise keyless.CandidateError(f"{words[0]} cannot be run: {error}") from error
-        listener.close()  # once that process has ended, nobody waits for it
+        listener.close()  # once that process has ended, no connection comes
         os.environ[SOCKET] = address
         try:
             yield
@@ -177,7 +177,7 @@ def serve(descriptor: int, run: Callable[[list[str]], int]) -> int:
                 break
             connection, _ = listener.accept()
             held[:] = listener, connection
-            with connection, suppress(ConnectionError):  # whoever asked may have been killed
+            with connection, suppress(ConnectionError):  # the caller may have been killed
                 _, streams, _, _ = socket.recv_fds(connection, 1, 3)
                 job = json.loads(connection.makefile("rb").readline())
                 code = _code(Path(job["folder"]))

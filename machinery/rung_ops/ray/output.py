@@ -47,8 +47,8 @@ def parts(folder: Path) -> list[Path]:
     return sorted(folder.glob(PART))
 
 
-def finish(folder: Path, output: Path) -> None:
-    """Replace the output by the parts, joined to one file if it ends in .parquet or .csv."""
+def joined(folder: Path, output: Path) -> Path:
+    """Return the parts in a folder, joined to one file if the output ends in .parquet or .csv."""
     if output.suffix in (".parquet", ".csv"):
         joined = folder / "joined"
         rows = pl.scan_parquet(parts(folder))
@@ -62,12 +62,19 @@ def finish(folder: Path, output: Path) -> None:
                 f"{shown(output)}: the files have different columns ({error}); name a folder as "
                 "output to keep them"
             ) from error
-        atomic.put(joined, output)
-        return
+        return joined
     done = folder / "done"
     done.mkdir()
     for part in parts(folder):
         part.rename(done / part.name)
+    return done
+
+
+def put(done: Path, output: Path) -> None:
+    """Replace the output by what joined() returned."""
+    if done.is_file():
+        atomic.put(done, output)
+        return
     if output.exists():
-        output.rename(folder / "before")
+        output.rename(done.with_name("before"))
     done.rename(output)

@@ -23,6 +23,7 @@ from rung_ops.batch.predict import (
     left_out,
     refuse_missing,
     schema,
+    unchanged,
 )
 from rung_ops.contract.row_checks import SHOWN, Problem
 from rung_ops.project.paths import shown
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 def run(
     source: Path,
     target: Path,
-    before_writing: BeforeWriting | None = None,
+    before_writing: BeforeWriting = unchanged,
     chosen: Settings | None = None,
 ) -> Result:
     """Score on Ray, by default with the settings of ops/ray.toml."""
@@ -61,10 +62,11 @@ def run(
             missing.update(result.missing)
         refuse_missing(missing, rows - bad)
         try:
-            if before_writing is not None:
-                for part in output.parts(folder):
-                    before_writing(pl.read_parquet(part)).write_parquet(part)
-            output.finish(folder, target)
+            with before_writing() as changed:
+                for part in output.parts(folder) if before_writing is not unchanged else ():
+                    changed(pl.read_parquet(part)).write_parquet(part)
+                done = output.joined(folder, target)
+            output.put(done, target)
         except OSError as error:
             raise PredictionError(f"{connect.explain(error)} Nothing was written.") from error
     results.sort(key=lambda result: result.number)
@@ -153,6 +155,6 @@ def _problems(results: "list[BlockResult]", of_files: list[Block]) -> list[Probl
     return list(joined.values())
 
 
-def main(arguments: list[str] | None = None, before_writing: BeforeWriting | None = None) -> int:
+def main(arguments: list[str] | None = None, before_writing: BeforeWriting = unchanged) -> int:
     """Score on Ray; return the exit code."""
     return command(arguments, run, before_writing, "a file that load() reads, or a folder of them")

@@ -67,6 +67,13 @@ def gate_objections(manifest: dict[str, Any], state: State, awaited: bool = Fals
         yield f"the gate did not compare it with {state.serving}, which is served now; {remedy}"
 
 
+def keep_verdict(folder: Path, release: str) -> None:
+    """Copy the gate's verdict on a release to its environment: in CI reports/ ends with the run."""
+    kept = release_folders.verdicts(folder) / f"{release}.json"
+    kept.parent.mkdir(exist_ok=True)
+    atomic.write(kept, gate_rules.verdict_file().read_bytes())
+
+
 DRAFT = ".draft"
 
 
@@ -350,6 +357,8 @@ def _deploy(
             raise state.ChangeRefusedError("\n- ".join([NOT_PASSED, *reasons]))
         if reasons:
             state.note(folder, "without_gate", by, release=release, reason=without_gate)
+        else:
+            keep_verdict(folder, release)
     rules = read_policy()
     plan = rollout.plan(rules, traffic, passed_gate=not reasons) if rules else None
     now = begin(folder, release, by, at_once, before.generation, plan)

@@ -28,7 +28,6 @@ from rung_ops.model.target import MULTICLASS, QUANTILE, finite_rows
 from rung_ops.project import current
 from rung_ops.release import ReleaseError
 from rung_ops.release.to_lightgbm import NotLightGBMError, to_lightgbm
-from rung_ops.release.to_onnx import blame_step, to_onnx
 from rung_ops.training import estimator
 
 # Largest difference of a probability; for regression, in standard deviations of the predictions.
@@ -342,6 +341,8 @@ def _try(
 
 
 def _blame(estimator: Any, features: pl.DataFrame) -> str:
+    from rung_ops.release.to_onnx import blame_step
+
     try:
         return blame_step(estimator, features)
     except Exception as error:  # steps may be custom code, and this only explains
@@ -374,6 +375,10 @@ def write_again(kind: str, folder: Path, estimator: Any, features: pl.DataFrame)
     A format whose bytes differ each time (skops, custom) writes nothing.
     """
     if kind == "onnx":
+        from rung_ops.release.to_onnx import (
+            to_onnx,
+        )  # skl2onnx: the gate, for example, does without
+
         (folder / bundle.ONNX).write_bytes(to_onnx(estimator, features))
     elif kind == "lightgbm":
         booster, encoder = to_lightgbm(estimator, features)

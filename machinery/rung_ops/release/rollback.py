@@ -106,7 +106,7 @@ def rollback_verb(act: Callable[[Path, str, str, str | None], str]) -> Verb:
             try:
                 keyless.guarded(NOTIFY, "production was rolled back", message)
             except OpsError as error:  # the rollback has happened whatever becomes of this
-                print(f"Nobody was notified: {error}", file=sys.stderr)
+                print(f"No notification was sent: {error}", file=sys.stderr)
         print("A running service follows within a second; `uv run poe releases` shows the state.")
         return 0
 

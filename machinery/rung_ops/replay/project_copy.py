@@ -58,7 +58,7 @@ DVC = """[core]
     dir = cache
 """
 
-# Settings that are replaced, as a replay looks at a month at a time, and nobody at the monitor's page of it.
+# Settings that are replaced: a replay looks at a month at a time, and shows no page of the monitor.
 # A project may lack the file.
 SETTINGS: dict[str, dict[str, dict[str, object]]] = {
     "ops/monitor.toml": {"window": {"days": 31}, "outcomes": {"score_days": False}}

@@ -7,7 +7,7 @@
 - Reasons of a prediction: `explaining`.
 - Releases: `watch` follows what `state_reader` reads, loads releases, and swaps them in `service`.
 - Rollout: `rollout` judges canary and shadow, `shadow` compares, `shadow_process` runs code that
-  nobody has approved yet.
+  is not approved yet.
 - Pages: `pages`, `openapi`.
 
 The layer below, `model`, has the release itself: its contract, predictors and reasons.

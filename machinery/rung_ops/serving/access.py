@@ -142,8 +142,8 @@ def guarded(
 ) -> Asgi:
     """Answer with 401 whom an application must not answer; the routes `asking` ask for themselves.
 
-    Routes of `health` are answered by `inner`, the application without the project's middleware, whoever
-    asks. `count` is called with `invalid` or `refused` for each request that is not answered.
+    Routes of `health` are answered by `inner`, the application without the project's middleware, for every
+    caller. `count` is called with `invalid` or `refused` for each request that is not answered.
     """
 
     if not access.asks:

@@ -117,7 +117,7 @@ class Scored(NamedTuple):
     missing: Missing  # as a Table has it, and `sent`
     sent: Missing | None = None
     # Rows whose value the hook before_prediction changed, by column, counted from 0; None where
-    # nobody asked.
+    # reasons were not asked for.
     hooked: Missing | None = None
 
     def defaults(self) -> list[list[str]] | None:

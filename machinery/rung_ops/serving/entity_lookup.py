@@ -161,7 +161,7 @@ class EntityLookup:
         stored = self.online.look_up([(view, self._keys(view, rows, None)) for view in queried])
         series: list[pl.Series] = []
         for view, found in zip(queried, stored, strict=True):
-            # Nobody is answered here, so that nothing can be refused.
+            # No caller is answered here, so nothing can be refused.
             other = _of_another_time(view, rows, None, {}, found.as_of)
             series += self._columns(view, self._timely(view, found.numbers, other), {})
         return rows.with_columns(series)

@@ -198,7 +198,7 @@ class PredictionLog:
         if not self._failing:
             LOG.error("The prediction log cannot be written: %s", error)
         self._failing = True
-        self.failures += 1  # last, as whoever waits for it reads the others
+        self.failures += 1  # last: a thread that waits for it then reads the others
 
 
 def frames(batches: Sequence[Batch]) -> list[tuple[list[Batch], pl.DataFrame | BaseException]]:

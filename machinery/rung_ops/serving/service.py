@@ -74,7 +74,7 @@ class Service:
 
     @property
     def stopped(self) -> Stopped | None:
-        """Return who stopped the model, and why; None if nobody did."""
+        """Return who stopped the model, and why; None if it is not stopped."""
         return next(reversed(self._halts.values()), self.held.state.stopped)
 
     @property

@@ -1,6 +1,6 @@
 """Score the shadow in a separate process, which is given no key and no token.
 
-The shadow may be a release that nobody has approved yet, so its code stays out of the process
+The shadow may be a release that is not approved yet, so its code stays out of the process
 that answers. Requests and answers are frames: a length of eight bytes, then the content.
 """
 

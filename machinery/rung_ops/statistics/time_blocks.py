@@ -10,10 +10,12 @@ from rung_ops.model.entity_feature import ticks
 from rung_ops.statistics.jackknife import NotComparableError, dealt
 
 LEAST = 10  # of fewer blocks the spread says little
+# Student's t holds for these, too (Ibragimov and Müller 2010, JBES 28(4)), but sees large losses only.
+FEW = 4
 MOST = 20  # shorter ones would be too alike; docs/gate.md has the rates of errors
 
 
-def groups(rows: pl.DataFrame, seed: int, most: int) -> np.ndarray:
+def groups(rows: pl.DataFrame, seed: int, most: int, least: int = LEAST) -> np.ndarray:
     """Put rows into groups for jackknife: dealt at random; of a forecast, blocks of time.
 
     Returns:
@@ -21,28 +23,28 @@ def groups(rows: pl.DataFrame, seed: int, most: int) -> np.ndarray:
         one after another. It is at least the longest horizon long, and all have about as many rows.
 
     Raises:
-        NotComparableError: there are fewer than LEAST blocks.
+        NotComparableError: there are fewer than `least` blocks.
     """
     if forecast.declared() is None:
         return dealt(rows.height, seed, most)
     made = forecast.made_at(rows).to_physical().to_numpy()
     longest = forecast.horizons(rows).max() or timedelta()
     assert isinstance(longest, timedelta)
-    return blocks(made, ticks(longest), most)
+    return blocks(made, ticks(longest), most, least)
 
 
-def blocks(made: np.ndarray, longest: int, most: int = MOST) -> np.ndarray:
+def blocks(made: np.ndarray, longest: int, most: int = MOST, least: int = LEAST) -> np.ndarray:
     """Put rows into blocks of time, as groups() does; needs no project.
 
     `made` is when each row is predicted, `longest` the longest horizon, both in microseconds.
     """
     order = np.argsort(made, kind="stable")
     starts = _starts(made[order], longest, len(made) / min(most, MOST))
-    if len(starts) < LEAST:
+    if len(starts) < least:
         horizon = forecast.words(timedelta(microseconds=longest))
         raise NotComparableError(
             f"the {len(made):,} rows make {len(starts)} blocks of time as long as the horizon "
-            f"({horizon}); {LEAST} are needed"
+            f"({horizon}); {least} are needed"
         )
     numbers = np.empty(len(made), dtype=np.int64)
     numbers[order] = np.searchsorted(starts, np.arange(len(made)), side="right") - 1

@@ -36,7 +36,7 @@ def write_and_commit(run_id: str, model: str, version: str) -> None:
     """Write reports/run.json outside the pipeline's stage, and commit it to DVC.
 
     Otherwise DVC would see a changed output and record the run a second time. Where DVC refuses, the file
-    is as it was before, so that whoever tries again finds the same work to do.
+    is as it was before, so that the next try finds the same work to do.
     """
     before = run_file().read_bytes() if run_file().exists() else None
     write(run_id, model, version)

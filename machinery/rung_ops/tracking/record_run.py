@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tomllib
 import warnings
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ from rung_ops.tracking import (
     versions,
 )
 from rung_ops.tracking.source_state import origin
-from rung_ops.training import estimator, refit
+from rung_ops.training import estimator, evaluate, refit
 
 EXAMPLE_ROWS = 5
 SHUFFLED_ROWS = 1_000  # whose values the rows of the example take
@@ -134,11 +133,9 @@ def _with_origin(page: str, tags: dict[str, str]) -> str:
     that only the copy of a version can name the commit. The number of the version and its run are
     others on a server that `poe track-sync` copies it to.
     """
-    changed = ", with uncommitted changes" if tags["git_dirty"] == "true" else ""
-    sentence = Markup(
-        '<p class="lead">Recorded {:%Y-%m-%d %H:%M} UTC. Commit <code>{}</code>{}; hash of the data '
-        "<code>{}</code>.</p>"
-    ).format(datetime.now(UTC), tags["git_commit"], changed, tags["data_hash"])
+    is_dirty = tags["git_dirty"] == "true"
+    words = evaluate.origin_in_words("Recorded", tags["git_commit"], is_dirty, tags["data_hash"])
+    sentence = Markup('<p class="lead">{}</p>').format(words)
     return re.sub(
         r'<p class="lead" id="version">.*?</p>', lambda _: sentence, page, flags=re.DOTALL
     )

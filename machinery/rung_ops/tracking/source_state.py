@@ -32,23 +32,14 @@ def origin() -> dict[str, str]:
         git_trainer where git knows who trains.
     """
     try:
-        commit = _git("rev-parse", "HEAD")
+        commit, is_dirty = dvc.checkout(current().root)
         author = _git("show", "--no-patch", "--format=%an <%ae>", "HEAD")
-        # Without the lock it does not write the index anew, for which a full disk has no room.
-        changed = _git(
-            "--no-optional-locks", "status", "--porcelain", "--no-renames", "-z", "--", "."
-        )
-        above = _git("rev-parse", "--show-prefix")
     except git.GitError as error:
         raise StageError("Commit the project first: a model is traced to a commit.") from error
-    # What the pipeline itself writes does not count as uncommitted.
-    stages = dvc.stage_outputs(current().root)
-    files = [entry[3:].removeprefix(above) for entry in changed.split("\0") if entry]
-    dirty = [path for path in files if not dvc.is_stage_output(path, stages)]
     return {
         "git_commit": commit,
         "git_author": author,
-        "git_dirty": "true" if dirty else "false",
+        "git_dirty": "true" if is_dirty else "false",
         "data_hash": data_hash(),
         "params_hash": params_hash(),
         **_trainer(),

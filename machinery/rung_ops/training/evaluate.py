@@ -4,22 +4,24 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from rung_ops import contract
 from rung_ops.contract import forecast, row_checks
-from rung_ops.data import pipeline_graph
+from rung_ops.data import dvc, pipeline_graph
 from rung_ops.model.columns import rule_words
 from rung_ops.model.target import inside, numbers
 from rung_ops.project import current, hooks
 from rung_ops.project.paths import params, project_description, project_name, shown
 from rung_ops.statistics.intervals import finite
-from rung_ops.system import html
+from rung_ops.system import git, html
 from rung_ops.system.files import md5
 from rung_ops.system.printable import in_column
 from rung_ops.training import baseline, estimator, model_card, plots, refit
@@ -189,6 +191,7 @@ def write_report(
             title=project_name(),
             description=project_description(),
             lead=_lead(model, rows, train),
+            origin=_origin(),
             metric=score["metric"],
             higher=score["higher_is_better"],
             figures=_figures(rows, predicted, metrics, simple),
@@ -209,6 +212,26 @@ def write_report(
     for name, value in metrics.items():
         print(f"{name:>20} {in_column(value, 4)}")
     print(f"Open {shown(current().report)} in a browser.")
+
+
+def origin_in_words(event: str, commit: str, is_dirty: bool, data: str) -> Markup:
+    """Say what happened now, at which commit, with which data; without data that is left out."""
+    words = Markup("{} {:%Y-%m-%d %H:%M} UTC. ").format(event, datetime.now(UTC))
+    changed = ", with uncommitted changes" if is_dirty else ""
+    words += Markup("Commit <code>{}</code>{}").format(commit, changed) if commit else "No commit"
+    return words + (Markup("; hash of the data <code>{}</code>.").format(data) if data else ".")
+
+
+def _origin() -> Markup | None:
+    """Say what the report was made from; None where DVC restores it in another commit, too."""
+    if (current().root / "dvc.yaml").is_file():
+        return None
+    try:
+        commit, is_dirty = dvc.checkout(current().root)
+    except git.GitError:
+        commit, is_dirty = "", False
+    data = md5(current().rows) if current().rows.is_file() else ""
+    return origin_in_words("Not versioned yet; evaluated", commit, is_dirty, data)
 
 
 def _drawn(plot: Plot) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from matplotlib.ticker import LogFormatter, ScalarFormatter
 from rung_ops.system.printable import four_digits
 
 MOST = 100  # marks of a curve: more would lie on each other
-MOST_OF_ALL = 2_500  # marks of a plot: nobody reads more, and the page would be of megabytes
+MOST_OF_ALL = 2_500  # marks of a plot: more are not readable, and the page would take megabytes
 RADIUS = 5  # of a point's shape, in pixels
 COMPARISON = "--"  # the style of lines that the marks are compared with, such as chance
 SHAPE = Markup(
@@ -101,7 +101,7 @@ def _points(axes: Axes, artist: Any, places: Any, error: Any) -> Iterator[Mark]:
             words = [_words(axes.xaxis, x), _words(axes.yaxis, y)]
             if not _has_numbers(axes.yaxis):
                 words.reverse()
-            yield ((x, y), (x, y)), _named(artist, ", ".join(words) + ranges[at])
+            yield ((x, y), (x, y)), _named(error or artist, ", ".join(words) + ranges[at])
 
 
 def _bars(axes: Axes, bars: BarContainer) -> Iterator[Mark]:

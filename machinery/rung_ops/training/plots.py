@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from io import StringIO
+from statistics import NormalDist
 from typing import Any
 
 import matplotlib
@@ -11,7 +12,7 @@ import numpy as np
 import polars as pl
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from sklearn.calibration import calibration_curve
+from matplotlib.lines import Line2D
 from sklearn.metrics import (
     confusion_matrix,
     precision_recall_curve,
@@ -22,10 +23,10 @@ from sklearn.metrics import (
 from rung_ops import contract
 from rung_ops.model.target import inside
 from rung_ops.project.paths import params
-from rung_ops.statistics.intervals import finite
-from rung_ops.system.printable import four_digits, printable
+from rung_ops.statistics.intervals import finite, wilson_interval
+from rung_ops.system.printable import counted, four_digits, printable
 from rung_ops.training import estimator, plot_marks
-from rung_ops.training.slice_scores import MIN_ROWS, slice_columns, sort_key
+from rung_ops.training.slice_scores import LEVEL, MIN_ROWS, slice_columns, sort_key
 
 matplotlib.use("Agg")  # works without a display, as in CI
 
@@ -33,6 +34,11 @@ POINTS = 200  # more points would not change the look of a curve
 IMPORTANCE_ROWS = 4_000
 REPEATS = 3
 HEIGHT = 3.8  # of a plot, in inches
+BINS = 10  # of a calibration
+CALIBRATION: dict[str, Any] = {
+    **dict.fromkeys(("predicted", "observed", "low", "high"), pl.Float64),
+    "rows": pl.Int64,
+}
 PERIODS = 24  # parts of equal size, so that each mean rests on as many rows
 
 
@@ -50,9 +56,29 @@ def precision_recall(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
 
 
 def calibration(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
-    """Compute mean predicted probability and observed share in ten bins of equal size."""
-    observed, mean_predicted = calibration_curve(truth, predicted, n_bins=10, strategy="quantile")
-    return pl.DataFrame({"predicted": mean_predicted, "observed": observed})
+    """Compute mean predicted probability and observed share in BINS of equal size, fewer where many tie.
+
+    Returns:
+        By bin: predicted, observed, low and high (Wilson's interval of the share at LEVEL), rows.
+    """
+    inner = np.quantile(predicted, np.linspace(0, 1, BINS + 1)[1:-1])
+    table = pl.DataFrame({"predicted": predicted, "truth": truth.astype(np.int64)})
+    bins = (
+        table.group_by(pl.Series("bin", np.searchsorted(inner, predicted)))
+        .agg(pl.col("predicted").mean(), events=pl.col("truth").sum(), rows=pl.len())
+        .sort("bin")
+    )
+    deviations = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    pairs = bins.select("events", "rows").iter_rows()
+    ends = [wilson_interval(events, rows, deviations) for events, rows in pairs]
+    low, high = zip(*ends, strict=True)
+    return bins.select(
+        "predicted",
+        pl.Series("low", low),
+        pl.Series("high", high),
+        pl.col("rows").cast(pl.Int64),
+        observed=pl.col("events") / pl.col("rows"),
+    ).select(*CALIBRATION)
 
 
 def residuals(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
@@ -167,11 +193,21 @@ def draw_precision_recall(axes: Axes, table: pl.DataFrame) -> None:
 
 def draw_calibration(axes: Axes, table: pl.DataFrame) -> None:
     """Draw predicted probabilities against observed shares."""
-    top = max(0.05, float(table.select("predicted", "observed").to_numpy().max())) * 1.05
-    axes.plot([0, top], [0, top], **COMPARED, label="perfect")
-    axes.plot(table["predicted"], table["observed"], color=BLUE, marker="o", label="model")
+    top = max(0.05, float(table.select("predicted", "high").to_numpy().max())) * 1.05
+    (perfect,) = axes.plot([0, top], [0, top], **COMPARED, label="perfect")
     axes.set(title="Calibration", xlabel="predicted probability", ylabel="observed share")
-    axes.legend(frameon=False)
+    axes.legend(handles=[perfect, _draw_bins(axes, table, "model", BLUE)], frameon=False)
+
+
+def _draw_bins(axes: Axes, table: pl.DataFrame, name: str, colour: str) -> Line2D:
+    """Draw the bins of calibration() with their intervals; return what stands for them in a legend."""
+    style: Any = {"color": colour, "marker": "o", "markersize": 4, "linestyle": ""}
+    for row in table.iter_rows(named=True):  # a mark for each, as each has other rows
+        share = row["observed"]
+        ends = [[max(0, share - row["low"])], [max(0, row["high"] - share)]]
+        label = f"{name}, {counted(row['rows'], 'row')}"
+        axes.errorbar(row["predicted"], share, yerr=ends, label=label, elinewidth=1, **style)
+    return Line2D([], [], label=name, **style)
 
 
 def draw_residuals(axes: Axes, table: pl.DataFrame) -> None:
@@ -311,16 +347,13 @@ def by_class(truth: np.ndarray, predicted: np.ndarray, names: list[str]) -> pl.D
 def calibration_by_class(
     truth: np.ndarray, predicted: np.ndarray, names: list[str]
 ) -> pl.DataFrame:
-    """Compute mean probability and observed share in bins, of classes with rows of both kinds."""
+    """Compute the bins of calibration() for each class that has rows and is not the only one."""
     tables = [
-        calibration(truth == code, predicted[:, code]).select(
-            pl.lit(name).alias("class"), "predicted", "observed"
-        )
+        calibration(truth == code, predicted[:, code]).select(pl.lit(name).alias("class"), pl.all())
         for code, name in enumerate(names)
         if 0 < (truth == code).sum() < len(truth)
     ]
-    schema = {"class": pl.String, "predicted": pl.Float64, "observed": pl.Float64}
-    return pl.concat(tables) if tables else pl.DataFrame(schema=schema)
+    return pl.concat(tables) if tables else pl.DataFrame(schema={"class": pl.String} | CALIBRATION)
 
 
 def draw_confusion(axes: Axes, table: pl.DataFrame) -> None:
@@ -355,14 +388,13 @@ def draw_by_class(axes: Axes, table: pl.DataFrame) -> None:
 
 def draw_calibration_by_class(axes: Axes, table: pl.DataFrame) -> None:
     """Draw predicted probabilities of each class against observed shares."""
-    axes.plot([0, 1], [0, 1], **COMPARED, label="perfect")
+    handles = axes.plot([0, 1], [0, 1], **COMPARED, label="perfect")
     names = table["class"].unique(maintain_order=True).to_list()[:FEW]
-    for name in names:
+    for number, name in enumerate(names):
         of_class = table.filter(pl.col("class") == name)
-        line = of_class["predicted"], of_class["observed"]
-        axes.plot(*line, marker="o", markersize=3, label=_label(name))
+        handles.append(_draw_bins(axes, of_class, _label(name), f"C{number % 10}"))
     axes.set(title="Calibration by class", xlabel="predicted probability", ylabel="observed share")
-    axes.legend(frameon=False)
+    axes.legend(handles=handles, frameon=False)
 
 
 MAX_SLICES = 20  # slices that a plot has room for; of more the largest ones are drawn

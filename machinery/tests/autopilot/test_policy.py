@@ -68,6 +68,6 @@ def test_a_canary_is_not_ended_before_its_stages_are_over(rules: Path) -> None:
         pytest.skip("a person promotes here")
     shorter = changed(rules, "patience_days = 14", "patience_days = 10")
 
-    with pytest.raises(SettingsError, match=r"patience_days is 10, .* may take 11 days"):
+    with pytest.raises(SettingsError, match=r"patience_days is 10, .* may take 12 days"):
         policy.read(shorter)
     assert policy.read(changed(shorter, "patience_days = 10", "patience_days = 0"))

@@ -164,6 +164,24 @@ def test_a_release_on_trial_is_compared_with_the_one_that_answers(
         assert result.says.startswith(f"{release} is worse than {NEW} was by more than")
 
 
+@pytest.mark.parametrize(("days", "worse"), [(4, True), (3, False)])
+def test_a_forecast_on_trial_is_judged_by_four_horizons_of_outcomes(
+    production: Path, rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, days: int, worse: bool
+) -> None:
+    """A row an hour, answered a day ahead by one that is always right."""
+    monkeypatch.setattr(contract, "HORIZON", timedelta(days=1), raising=False)
+    ahead = pl.lit(timedelta(days=1))
+    hours = pl.datetime_range(NOW, NOW + timedelta(hours=24 * days - 1), "1h", time_zone="UTC")
+    known = rows.head(24 * days).with_columns(hours.alias(TIME) - ahead)
+    clock = rows.schema[contract.TIME]
+    known = known.with_columns((pl.col(TIME) + ahead).cast(clock).alias(contract.TIME))
+    trial = Trial(str(state.read(production).previous[0]), "shadow", NOW)
+
+    result = post_promotion_check.on_trial(trial, NEW, right(known), POLICY)
+
+    assert result and result.worse is worse
+
+
 def test_what_was_rolled_back_is_not_judged_again(
     production: Path, rows: pl.DataFrame, before: np.ndarray
 ) -> None:

@@ -36,7 +36,7 @@ def with_hole(rows: pl.DataFrame) -> pl.DataFrame:
 
 def run(folder: Path, output: str = "out.parquet", log: bool = False) -> int:
     words = [str(folder / name) for name in ("in.parquet", output)]
-    return predict.main(words, before_writing=predict_logged.log_predictions if log else None)
+    return predict.main(words, predict_logged.log_predictions if log else predict.unchanged)
 
 
 def test_every_good_row_is_scored_in_its_place(rows: pl.DataFrame) -> None:
@@ -65,7 +65,7 @@ def test_a_full_disk_is_not_a_fault_of_the_format(
     monkeypatch.setitem(predict.WRITERS, ".parquet", full)
 
     with pytest.raises(pl.exceptions.ComputeError, match="No space left"):
-        predict.write(rows.lazy(), tmp_path / "scored.parquet")
+        predict.write([rows], tmp_path / "scored.parquet")
 
 
 @pytest.mark.parametrize(

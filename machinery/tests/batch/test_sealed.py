@@ -147,10 +147,12 @@ def test_a_model_beside_others_follows_the_setting_of_the_repository(
     (tmp_path / "ops").mkdir()
     (tmp_path / "ops/service.toml").write_text("[log]\nencrypted = true\n", encoding="utf-8")
     moved(monkeypatch, root=tmp_path / "models/second", repository=tmp_path)
-    scored = pl.DataFrame({"prediction": [0.25]})
 
-    with pytest.raises(PredictionError, match="Nothing was scored. `encrypted` under .log."):
-        predict_logged.log_predictions(scored)
+    with (
+        pytest.raises(PredictionError, match="Nothing was scored. `encrypted` under .log."),
+        predict_logged.log_predictions(),
+    ):
+        pass
 
 
 def test_a_variable_that_azure_does_not_have_is_not_a_list_of_keys(

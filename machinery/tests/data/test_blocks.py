@@ -1,7 +1,9 @@
 """What is done in blocks gives what is done with all rows in memory."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,13 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from machinery.tests.projects import moved
-from rung_ops import contract
+from rung_ops import contract, prediction_log
 from rung_ops.batch import predict, predict_logged
 from rung_ops.contract.raw_file import read
 from rung_ops.data import blocks
 from rung_ops.errors import StageError
 from rung_ops.features import point_in_time as entity_features
+from rung_ops.prediction_log import sealed
 from rung_ops.project.paths import raw_files
 from rung_ops.stages import check_rows, validate_rows
 
@@ -135,11 +138,8 @@ def test_an_error_in_a_later_block_is_raised_as_it_is(
         yield pl.DataFrame({predict.DEFAULTS_USED: [["a"]]})
         raise pl.exceptions.ComputeError("no such feature")
 
-    with (
-        pytest.raises(pl.exceptions.ComputeError, match="no such feature"),
-        blocks.streamed(made()) as rows,
-    ):
-        predict.write(rows, tmp_path / f"out{suffix}")
+    with pytest.raises(pl.exceptions.ComputeError, match="no such feature"):
+        predict.write(made(), tmp_path / f"out{suffix}")
 
     assert not list(tmp_path.iterdir())
 
@@ -224,7 +224,7 @@ def test_a_file_is_scored_in_blocks_as_at_once(
     result = predict.in_process(tmp_path / "in.parquet", output, predict_logged.log_predictions)
 
     if suffix == ".csv":
-        predict.write(at_once.lazy(), tmp_path / "expected.csv")
+        predict.write([at_once], tmp_path / "expected.csv")
         expected = pl.read_csv(tmp_path / "expected.csv")
         written = pl.read_csv(output, glob=False)
     else:
@@ -235,3 +235,71 @@ def test_a_file_is_scored_in_blocks_as_at_once(
     assert [(problem.column, problem.what, problem.rows) for problem in result.problems] == named
     assert result.bad == at_once["problem"].drop_nulls().len() > 0
     assert result.rows == ROWS
+
+
+@pytest.fixture
+def in_several_blocks(
+    saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    """The words that score a file of several blocks, which the log takes in parts of 30 rows."""
+    monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
+    moved(monkeypatch, model_file=saved_model)
+    monkeypatch.setattr(blocks, "BYTES", SMALL)
+    monkeypatch.setattr(predict_logged, "CHUNK", 30)
+    sample().drop(contract.TARGET).write_parquet(tmp_path / "in.parquet")
+    return [str(tmp_path / "in.parquet"), str(tmp_path / "out.parquet")]
+
+
+def test_all_blocks_are_logged_as_one_file(
+    in_several_blocks: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict.main(in_several_blocks, predict_logged.log_predictions) == 0
+
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if " logged" in line]
+    assert said.startswith(f"{ROWS} predictions")
+    written = pl.read_parquet(tmp_path / "out.parquet")[predict.PREDICTION_ID]
+    assert sorted(logged()) == sorted(written)
+    assert [name.partition("-")[2] for name in written] == [str(n) for n in range(1, ROWS + 1)]
+
+
+@pytest.mark.parametrize("fails", ["the log", "its last step", "the output"])
+def test_a_failure_midway_leaves_log_and_output_as_they_were(
+    in_several_blocks: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    assert predict.main(in_several_blocks, predict_logged.log_predictions) == 0
+    before, output = logged(), (tmp_path / "out.parquet").read_bytes()
+    full = OSError(28, "No space left on device")
+    published = iter(range(100))
+
+    def full_at_the_end(rows: pl.LazyFrame, draft: Path) -> None:
+        rows.sink_parquet(draft)
+        raise full
+
+    def full_midway(source: Path, target: Path) -> None:
+        if target.suffix == ".parquet" and ".new-" not in str(target) and next(published) == 3:
+            raise full
+        rename(source, target)
+
+    def full_later(frame: pl.DataFrame, path: Path) -> None:
+        if "-00000004" in path.name:
+            raise full
+        write(frame, path)
+
+    rename, write = os.replace, sealed.write
+    if fails == "the output":
+        monkeypatch.setitem(predict.WRITERS, ".parquet", full_at_the_end)
+    elif fails == "the log":
+        monkeypatch.setattr(sealed, "write", full_later)
+    else:
+        monkeypatch.setattr(os, "replace", full_midway)
+    with pytest.raises(OSError, match="No space") if fails == "the output" else nullcontext():
+        assert predict.main(in_several_blocks, predict_logged.log_predictions) == 1
+
+    assert logged() == before
+    assert (tmp_path / "out.parquet").read_bytes() == output
+
+
+def logged() -> list[str]:
+    log = prediction_log.folder(predict_logged.ENVIRONMENT)
+    assert not list(log.glob(".new-*"))
+    return prediction_log.read(log).collect()["id"].to_list()

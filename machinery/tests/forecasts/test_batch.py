@@ -125,7 +125,8 @@ def test_the_log_has_what_was_missing(
 
     monkeypatch.setattr(predict_logged, "shown", str)
     scored = pl.read_parquet(tmp_path / "out.parquet")
-    logged = predict_logged.log_predictions(scored)
+    with predict_logged.log_predictions() as log_rows:
+        logged = log_rows(scored)
 
     log = prediction_log.read(prediction_log.folder(predict_logged.ENVIRONMENT)).collect()
     assert log["defaults_used"].to_list() == logged["defaults_used"].to_list()

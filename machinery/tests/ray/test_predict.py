@@ -160,7 +160,7 @@ def test_a_folder_is_replaced_as_a_whole_and_by_one_run_at_a_time(tmp_path: Path
                 pass
             for number in range(count):
                 pl.DataFrame({"a": [number]}).write_parquet(folder / f"part-{number:06}.parquet")
-            output.finish(folder, target)
+            output.put(output.joined(folder, target), target)
 
     assert [path.name for path in target.iterdir()] == ["part-000000.parquet"]
     assert {path.name for path in tmp_path.iterdir()} == {"scored", ".scored.lock"}
@@ -174,7 +174,7 @@ def test_parts_become_one_csv_file(tmp_path: Path) -> None:
             part.cast({predict.DEFAULTS_USED: pl.List(pl.String)}).write_parquet(
                 folder / f"part-{number}.parquet"
             )
-        output.finish(folder, target)
+        output.put(output.joined(folder, target), target)
 
     assert pl.read_csv(target)[predict.DEFAULTS_USED].to_list() == [None, "rain, wind"]
 

@@ -163,6 +163,16 @@ def test_who_goes_past_the_gate_is_recorded_with_the_reason(
     assert (second["event"], second["detail"]["release"]) == ("serve", FIRST)
 
 
+def test_the_verdict_that_a_release_passed_stays_with_production(
+    first_serves: Path, run_verb: RunVerb
+) -> None:
+    verdict = gate_rules.verdict_file().read_bytes()
+
+    assert 0 == run_verb(deploy.main, "production", SECOND)[0]
+
+    assert verdict == (release_folders.verdicts(first_serves) / f"{SECOND}.json").read_bytes()
+
+
 def tampered(release: Path) -> None:
     path = release / bundle.SOURCE
     source = next(path.rglob("features.py"))

@@ -142,8 +142,20 @@ HOOKS: list[tuple[Callable[[Axes], object], list[str]]] = [
         ),
         (
             plots.draw_calibration,
-            pl.DataFrame({"predicted": [0.25], "observed": [0.2]}),
-            ["model: predicted probability 0.25, observed share 0.2"],
+            plots.calibration(np.tile([1, 0, 0, 0], 25), np.array([0.25] * 100)),
+            [
+                "model, 100 rows: predicted probability 0.25, observed share 0.25 "
+                "(0.1755 to 0.343)"  # 95 % by Wilson
+            ],
+        ),
+        (
+            plots.draw_calibration_by_class,
+            plots.calibration_by_class(np.arange(2), np.eye(2), ["b", "c"]),
+            [
+                f"{name}, 1 row: predicted probability {share}, observed share {share} {ends}"
+                for name in "bc"
+                for share, ends in ((0, "(0 to 0.7935)"), (1, "(0.2065 to 1)"))
+            ],
         ),
         (
             plots.draw_residuals_over_time,

@@ -1,5 +1,6 @@
 """The report has each figure with its interval and its baseline, and what the project's hooks add."""
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from machinery.tests.conftest import Trained
 from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.project import hooks
+from rung_ops.system import git
 from rung_ops.training import baseline, estimator, evaluate
 
 
@@ -67,6 +69,30 @@ def test_the_report_draws_the_pipeline(report: Callable[..., Path]) -> None:
 
     stages = re.findall(r"<g><title>(\w+): .*?</title>", page)
     assert {"ingest", "train", "evaluate", "track"} <= set(stages)
+
+
+def test_the_report_says_what_it_was_made_from_unless_dvc_restores_it_in_other_commits(
+    report: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restored = (report() / "report").read_text()
+    root, rows = tmp_path / "checkout", tmp_path / "checkout/rows"
+    root.mkdir()
+    moved(monkeypatch, evaluate, root=root, rows=rows)
+
+    assert "poe reports" in restored
+    assert not re.search(r"UTC|Commit <code>", restored), "its hash in dvc.lock would change"
+    assert "No commit." in (report() / "report").read_text()
+    rows.write_text("rows")
+    ada = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    for words in (["init"], ["add", "--all"], [*ada, "commit", "--message=Start"]):
+        git.output(root, *words)
+    commit = f"Commit <code>{git.output(root, 'rev-parse', 'HEAD')}</code>"
+    data = f"; hash of the data <code>{hashlib.md5(b'rows').hexdigest()}</code>."
+    page = (report() / "report").read_text()
+    assert re.search(r">Not versioned yet; evaluated \d{4}-\d\d-\d\d \d\d:\d\d UTC\. ", page)
+    assert f"{commit}{data}" in page
+    (root / "params.toml").write_text("")
+    assert f"{commit}, with uncommitted changes{data}" in (report() / "report").read_text()
 
 
 def test_a_figure_of_the_hook_is_in_report_and_metrics(report: Callable[..., Path]) -> None:

@@ -77,6 +77,7 @@ WORDS = frozenset(
         "request",
         "schedule",
         "train",
+        "code",
         "score",
         "service",
         "steps",
@@ -93,6 +94,9 @@ WORDS = frozenset(
 CHANGES = re.compile(r"\bpull_request\b")  # events of GitHub
 SCORES = re.compile(r"scor|predict|infer|deploy|monitor")
 MAX_NOTEBOOKS = 20
+MAX_MODULES = 200
+TESTS = re.compile(r"(^|/)(tests?/|test_|conftest)|_test\.py$|(^|/)setup\.py$")
+FUNCTION = re.compile(r"^def \w", re.MULTILINE)
 CODE = (".py", ".R", ".r")
 DATA = ("**/*.csv", "**/*.parquet", "**/*.json.gz", "**/*.feather")
 
@@ -140,6 +144,7 @@ class Advice:
             "request": request,
             "schedule": schedule,
             "train": _code(train or notebook, "the training script"),
+            "code": _code(train or self._module() or notebook, "the training script"),
             "score": _code(score, "the scoring script"),
             "service": _code(service or score, "the service"),
             "steps": ", ".join(map(_code, steps)) or "the training script",
@@ -194,6 +199,13 @@ class Advice:
         return next(
             (path for path in shown if path.endswith(CODE) and not is_documentation(path)), ""
         )
+
+    def _module(self) -> str:
+        """Return a module with functions, those in src/ first; empty without one."""
+        files = self.content.files
+        paths = sorted(files.find("**/*.py")[:MAX_MODULES], key=lambda p: not p.startswith("src/"))
+        own = (path for path in paths if not is_documentation(path) and not TESTS.search(path))
+        return next((p for p in own if FUNCTION.search(self.content.text(p) or "")), "")
 
     def _runs(self, name: str) -> str:
         """Return the repository's own task that runs a program; empty without one."""

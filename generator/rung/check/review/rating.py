@@ -154,9 +154,15 @@ def _blockers(
                 waiting.append(findings[name])
     if averages[rung.level] < MINIMUM_SCORE:
         reason = f"rung {rung.level} needs {MINIMUM_SCORE:.2f} points on average"
-        for finding in _required(findings, game, rung.level):
-            if not finding.holds:
-                blockers.setdefault(finding.capability.id, Blocker(finding, reason))
+        rest = [
+            Blocker(finding, reason)
+            for finding in _required(findings, game, rung.level)
+            if not finding.holds and finding.capability.id not in blockers
+        ]
+        light = [one for one in rest if _effort(one.finding) < EFFORTS.index("a month")]
+        asked = [one for one in blockers.values() if one.finding.rung(game) == rung.level]
+        enough = sum(one.brings for one in (*asked, *light)) >= _missing(rung, findings, game)[1]
+        blockers |= {one.finding.capability.id: one for one in (light if enough else rest)}
     return _in_order(blockers)
 
 

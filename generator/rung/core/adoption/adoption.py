@@ -70,11 +70,12 @@ def adopt(
     dry_run: bool = False,
     rows: Path | None = None,
     target: str = "",
+    model: str = "",
 ) -> Adoption:
     """Add the files that a repository lacks of a project with its answers, in one commit.
 
-    `chosen` are answers by question; the others are inferred. `rows` and `target` are by default those of
-    the user's code.
+    `chosen` are answers by question; the others are inferred. `rows`, `target` and `model` are by default
+    those of the user's code.
     """
     questions = source.read("levels/questions.yml")
     check_answers(chosen, questions)
@@ -97,13 +98,13 @@ def adopt(
         adoption.example = not any(f"{package}/{name}" in files for name in complete.CONTRACT)
         rendered = bench.files(tree)
         if adoption.example:
-            rendered = _with_drafts(adoption, bench, tree, rows, target, dry_run=dry_run)
+            rendered = _with_drafts(adoption, bench, tree, rows, target, model, dry_run=dry_run)
         planted = rendered_trees.of_the_user(rendered, [source])
         planted |= {path for path in rendered if path.startswith(SAMPLE)}
-        model = adoption.wanted.model if adoption.wanted else ""
+        trained = adoption.wanted.model if adoption.wanted else ""
         if adoption.drafted:  # not always with that model
-            model = complete.trained_by(bench, rendered, package)
-        rendered = complete.with_own(bench, files, rendered, there, model)
+            trained = complete.trained_by(bench, rendered, package)
+        rendered = complete.with_own(bench, files, rendered, there, trained)
         new = _missing(adoption, files, rendered, planted)
         changes = new | _completed_files(adoption, bench, files, rendered, merge=merge)
         if dry_run:
@@ -162,14 +163,15 @@ def _with_drafts(
     tree: str,
     rows: Path | None,
     target: str,
+    model: str,
     *,
     dry_run: bool,
 ) -> dict[str, Entry]:
     """Return a render with drafts in place of the example; raise if the user's own rows give none."""
     rendered = bench.files(tree)
-    found = drafts.wanted(adoption.folder, adoption.inferred, rows, target)
+    found = drafts.wanted(adoption.folder, adoption.inferred, rows, target, model)
     adoption.wanted, adoption.undrafted = found
-    if adoption.wanted is None and target:
+    if adoption.wanted is None and (target or model):
         raise RungError(adoption.undrafted)
     if adoption.wanted is None or dry_run:
         return rendered
@@ -177,7 +179,7 @@ def _with_drafts(
     try:
         rendered, adoption.drafted = drafts.drafted(bench, tree, adoption.wanted)
     except RungError as error:
-        if rows or target:
+        if rows or target or model:
             raise
         adoption.undrafted, adoption.wanted = str(error), None
         return rendered

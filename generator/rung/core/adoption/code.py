@@ -62,6 +62,9 @@ SKORCH_LOSSES = {
 OPTIMIZER = re.compile(r"torch\.optim\.(?!LBFGS)[A-Z]\w*")
 TRAINS = re.compile(r"train|fit|model|pipeline", re.IGNORECASE)
 TESTS = re.compile(r"(^|/)tests?/|(^|/)test_|_test\.py$|(^|/)docs?/")
+LEFT_BEHIND = re.compile(
+    r"(^|[-_./])(backup|bak|old|copy|archived?|legacy|deprecated)([-_./]|$)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -92,14 +95,17 @@ class Code:
     training: dict[str, dict[str, Any]] = field(default_factory=dict)
     made: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    @property
-    def model(self) -> Place | None:
-        """The last model of the likeliest file: in a notebook the earlier ones were tried first."""
-        likeliest = [m for m in self.models if m.path == self.models[0].path]
+    def model(self, name: str = "") -> Place | None:
+        """Return the model of a class, by default of the last one in the likeliest file.
+
+        In a notebook the earlier ones were tried first.
+        """
+        models = [m for m in self.models if name in ("", m.value.rpartition(".")[2])]
+        likeliest = [m for m in models if m.path == models[0].path]
         if not likeliest or not likeliest[-1].value.startswith("torch."):
             return likeliest[-1] if likeliest else None
         read = {place.path for place in self.rows}
-        networks = [m for m in self.models if m.path in read and m.value.startswith("torch.")]
+        networks = [m for m in models if m.path in read and m.value.startswith("torch.")]
         # The one whose source has most in it: it is made of the others.
         found = max(networks or likeliest, key=lambda m: len(m.settings.get("source", "")))
         name = found.value.removeprefix("torch.")
@@ -115,8 +121,14 @@ def read(existing: Existing) -> Code:
     found = Code()
     paths = [path for path in existing.naming(MARKS) if not TESTS.search(path)]
 
-    def likeliest(path: str) -> tuple[bool, bool, str]:
-        return path.endswith(".ipynb"), not TRAINS.search(PurePosixPath(path).stem), path
+    def likeliest(path: str) -> tuple[bool, bool, bool, str]:
+        name = PurePosixPath(path).stem
+        return (
+            bool(LEFT_BEHIND.search(path)),
+            path.endswith(".ipynb"),
+            not TRAINS.search(name),
+            path,
+        )
 
     for path in sorted(paths, key=likeliest):
         text = existing.read(path)
@@ -173,10 +185,16 @@ class _Reader(ast.NodeVisitor):
         self.imported: dict[str, str] = {}
         self.constants: dict[str, Any] = {}
         self.top: list[ast.stmt] = []
+        self.texts: dict[str, list[Place]] = {}  # by name, the columns that it is the text of
 
     def visit_Module(self, node: ast.Module) -> None:
         self.top = node.body
         self.generic_visit(node)
+        # A name of several columns runs through them, as for plots.
+        several = [
+            p for texts in self.texts.values() if len({p.value for p in texts}) > 1 for p in texts
+        ]
+        self.found.targets[:] = [place for place in self.found.targets if place not in several]
 
     def _at(self, value: str, node: ast.AST) -> Place:
         line = "" if self.path.endswith(".ipynb") else f":{getattr(node, 'lineno', 0)}"
@@ -250,6 +268,25 @@ class _Reader(ast.NodeVisitor):
         top = module.split(".")[0]
         return any(re.search(rf"(^|/){top}(\.py|/__init__\.py)$", p) for p in self.existing.paths)
 
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        arguments = node.args
+        places = [*arguments.posonlyargs, *arguments.args]
+        values = zip(
+            places[len(places) - len(arguments.defaults) :], arguments.defaults, strict=True
+        )
+        named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        usual = {a.arg: self._value(v) for a, v in (*values, *named) if v is not None}
+        outside = {name: self.constants.get(name) for name in usual}
+        self.constants |= usual
+        for name, value in usual.items():
+            self._epochs(name, value)
+        self.generic_visit(node)
+        self.constants |= outside
+
+    def _epochs(self, name: str, value: Any) -> None:
+        if EPOCHS.match(name) and type(value) is int and value > 0:
+            self.training["epochs"] = value
+
     def visit_For(self, node: ast.For) -> None:
         if isinstance(node.target, ast.Name) and "epoch" in node.target.id.lower():
             inner = [a for c in ast.walk(node.iter) if isinstance(c, ast.Call) for a in c.args]
@@ -274,11 +311,13 @@ class _Reader(ast.NodeVisitor):
     def visit_Assign(self, node: ast.Assign) -> None:
         for name in node.targets:
             if isinstance(name, ast.Name) and TARGETS.match(name.id):
+                before = len(self.found.targets)
                 self._column(node.value, self.found.targets)
+                if isinstance(node.value, ast.Constant):
+                    self.texts.setdefault(name.id, []).extend(self.found.targets[before:])
             if isinstance(name, ast.Name) and (value := self._value(node.value)) is not None:
                 self.constants[name.id] = value
-                if EPOCHS.match(name.id) and type(value) is int and value > 0:
-                    self.training["epochs"] = value
+                self._epochs(name.id, value)
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:

@@ -13,9 +13,11 @@ from rung.core.adoption.existing import Existing, pyproject
 from rung.core.adoption.inferred import REQUIREMENTS, Inferred
 from rung.core.drafting import SAMPLE, Wanted, draft
 from rung.core.rendering.workbench import Entry, Workbench
+from rung.errors import RungError
 
 DRAFTED = ("src/", SAMPLE, "docs/use_case.md", "params.toml")
 READ = 50_000_000  # bytes of a table in which names of columns are looked for
+OF_TORCH = re.compile(r"nvidia-.+-cu\d+$|triton$")
 FOR_PEOPLE = ("dev", "test", "doc", "lint")  # in the names of files of requirements
 # What a model's module is installed by; the second name is the one for machines without a GPU.
 PACKAGES = {
@@ -26,9 +28,12 @@ PACKAGES = {
 
 
 def wanted(
-    folder: Path, inferred: Inferred, rows: Path | None, target: str
+    folder: Path, inferred: Inferred, rows: Path | None, target: str, model_class: str = ""
 ) -> tuple[Wanted | None, str]:
-    """Return what to draft, or why there is nothing to draft from; `rows` and `target` are the user's."""
+    """Return what to draft, or why there is nothing to draft from.
+
+    `rows`, `target` and `model_class` are the user's.
+    """
     file = rows or (folder / inferred.rows if inferred.rows else None)
     if file is None:
         return None, "" if not target else "`--target` names a column of a file: add `--from-file`."
@@ -44,7 +49,12 @@ def wanted(
     if not target and rows is None:
         reason = f"{shown} was found, and no code says which of its columns is predicted."
         return None, f"{reason} `--target COLUMN` drafts your files from it."
-    model = code.model
+    model = code.model(model_class)
+    if model_class and model is None:
+        trains = ", ".join(dict.fromkeys(m.value.rpartition(".")[2] for m in code.models))
+        raise RungError(
+            f"No model `{model_class}` was found in your code. Found: {trains or 'none'}."
+        )
     return Wanted(
         file,
         target,
@@ -115,6 +125,8 @@ def packages(existing: Existing, model: str) -> tuple[list[str], list[str]]:
             requirement.specifier = SpecifierSet(",".join(sorted(lowest)))
             listed.setdefault(canonicalize_name(requirement.name), str(requirement))
     libraries = [name for name in PACKAGES if re.search(rf"(?m)^ *(from |import )?{name}\b", model)]
+    if "torch" in listed or "torch" in libraries:  # it brings what it runs on
+        listed = {name: line for name, line in listed.items() if not OF_TORCH.match(name)}
     needed = [listed.pop(name, at) for of in libraries for name, at in PACKAGES[of].items()]
     tables = pyproject(existing)
     packaged = "project" in tables or "poetry" in tables.get("tool", {})

@@ -70,14 +70,18 @@ def infer(
     described, team = _description(existing, name.value), _team(existing)
     answered = (name, package, described, _ci(existing, vendors, default_ci), team)
     found = reading_code.read(existing)
-    rows, model = _rows(existing, found), found.model
+    rows, model = _rows(existing, found), found.model()
     trained = [rows] if rows else []
-    trained += [Fact("model", model.value, model.where)] if model else []
+    if model:
+        others = dict.fromkeys(m.value.rpartition(".")[2] for m in found.models)
+        others.pop(model.value.rpartition(".")[2])
+        instead = f"; `--model` takes {', '.join(others)}" if others else ""
+        trained.append(Fact("model", model.value, f"{model.where}{instead}"))
     if found.metrics:
         names = dict.fromkeys(place.value for place in found.metrics)
         trained.append(Fact("metrics", ", ".join(names), found.metrics[0].where))
-    others = (_tests(existing), _lock(existing), _data(existing), _tracking(existing))
-    facts = (*answered, layout, *others, *trained)
+    more = (_tests(existing), _lock(existing), _data(existing), _tracking(existing))
+    facts = (*answered, layout, *more, *trained)
     answers = {fact.about: fact.value for fact in answered}
     return Inferred(answers, facts, own_package, rows.value if rows else "", found)
 

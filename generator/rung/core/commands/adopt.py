@@ -15,6 +15,9 @@ def adopt(
     pairs: Answers = None,
     from_file: RowsFile = None,
     target: Target = "",
+    model: Annotated[
+        str, typer.Option("--model", metavar="CLASS", help="The class of your code to draft from.")
+    ] = "",
     merge: Annotated[
         bool,
         typer.Option("--merge", help="Add missing entries to your pyproject.toml and .gitignore."),
@@ -42,7 +45,14 @@ def adopt(
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
     with stopped_like_ctrl_c():
         adopted = adoption.adopt(
-            path, chosen, answered, merge=merge, dry_run=dry_run, rows=from_file, target=target
+            path,
+            chosen,
+            answered,
+            merge=merge,
+            dry_run=dry_run,
+            rows=from_file,
+            target=target,
+            model=model,
         )
     _print(path, summary.text(adopted))
     return 0

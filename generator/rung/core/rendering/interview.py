@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from copier.errors import CopierAnswersInterrupt
     from prompt_toolkit.input import Input
 
-KEYS = "`?` explains a question, `<` returns to the one before."
 SUGGESTION = re.compile(r"suggested_(\w+)")  # the question that a placeholder belongs to
 
 
@@ -20,7 +19,7 @@ def ask(
     answers: Mapping[str, Any],
     questions: Mapping[str, Any],
 ) -> None:
-    """Run Copier until all is answered, again from the question at which a key of KEYS was pressed.
+    """Run Copier until all is answered, again from the question at which `?` or `<` was pressed.
 
     Args:
         copy: Runs Copier with answers, which are not asked for, and with other defaults.
@@ -30,7 +29,7 @@ def ask(
     from copier.errors import CopierAnswersInterrupt
     from prompt_toolkit.application import create_app_session
 
-    print(KEYS, file=sys.stderr)
+    print(terminal.KEYS, file=sys.stderr)
     typed: dict[str, Any] = {}
     again: dict[str, Any] = {}  # to be offered where the user has gone back
     while True:
@@ -108,4 +107,4 @@ def _typed(
 def _explained(name: str, questions: Mapping[str, Any]) -> str:
     recorded = SUGGESTION.search(questions[name].get("placeholder", ""))
     explanations = questions.get("explanations", {}).get("default", {})
-    return str(explanations.get(recorded[1] if recorded else name, KEYS))
+    return str(explanations.get(recorded[1] if recorded else name, terminal.KEYS))

@@ -288,8 +288,8 @@ def unsigned_end(folder: Path, key: ec.EllipticCurvePublicKey) -> str:
     """Say as unsigned() what is wrong, of the end of a history: so each line costs the same.
 
     Only the last anchor, the lines after it and the last change of the state are read. What was
-    changed before it is found by whoever verifies the whole log: `poe audit-log`, `poe monitor`,
-    and all that lets a release answer.
+    changed before it is found by what verifies the whole log: `poe audit-log`, `poe monitor`, and all
+    that lets a release answer.
     """
     end = anchors.read_end(folder, key)
     if end is not None and not end[1] and _is_of_last_change(folder):

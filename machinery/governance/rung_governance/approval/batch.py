@@ -5,11 +5,10 @@ rung 1, without validation, files are only scored. The image for scoring runs th
 registry, git and OpenSSH: it has the committed records, and the releases' folder where that is mounted.
 """
 
-import functools
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,17 +38,21 @@ from rung_ops.release import state
 from rung_ops.training import refit
 
 
-def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
+@contextmanager
+def log_predictions() -> Iterator[Callable[[pl.DataFrame], pl.DataFrame]]:
     """Log scored rows as rung_ops.batch.predict_logged does; mark those of an unapproved model."""
-    _refuse_while_stopped(release_folders.environment(release_folders.PRODUCTION))
-    if not (reasons := objections()):
-        return predict_logged.log_predictions(scored)
-    message = f"The model is not approved: {'; '.join(reasons)}"
-    if plan.approval_terms().refuses_batch:
-        raise PredictionError(f"Nothing was scored. {message}")
-    print(message, file=sys.stderr)
-    marked = scored.with_columns(pl.lit("; ".join(reasons)).alias(NOT_APPROVED))
-    return predict_logged.log_predictions(marked)
+    production = release_folders.environment(release_folders.PRODUCTION)
+    _refuse_while_stopped(production)
+    marks = []
+    if reasons := objections():
+        message = f"The model is not approved: {'; '.join(reasons)}"
+        if plan.approval_terms().refuses_batch:
+            raise PredictionError(f"Nothing was scored. {message}")
+        print(message, file=sys.stderr)
+        marks = [pl.lit("; ".join(reasons)).alias(NOT_APPROVED)]
+    with predict_logged.log_predictions() as log:
+        yield lambda scored: log(scored.with_columns(marks))
+        _refuse_while_stopped(production)  # or what was logged meanwhile would count
 
 
 def _refuse_while_stopped(folder: Path) -> None:
@@ -61,19 +64,19 @@ def _refuse_while_stopped(folder: Path) -> None:
         reading = SignedStateReader(folder).read()
         stopped = reading.state.stopped
         if not stopped and not reading.is_valid:
-            raise PredictionError(f"Nothing was scored. {' '.join(reading.problems)}")
+            raise PredictionError(f"Nothing was logged or written. {' '.join(reading.problems)}")
     if stopped:
         raise PredictionError(
-            f"Nothing was scored: {stopped.by} stopped the model at {stopped.at}: {stopped.reason}"
+            f"Nothing was logged or written: {stopped.by} stopped the model at {stopped.at}: "
+            f"{stopped.reason}"
         )
 
 
 UNKNOWN = "whether it is approved is not known here: {}"
 
 
-@functools.cache
 def objections() -> list[str]:
-    """List why this model is not approved; computed once."""
+    """List why this model is not approved."""
     if importlib.util.find_spec("mlflow") is None:
         return list(carried_objections())
     name = predict_logged.release()

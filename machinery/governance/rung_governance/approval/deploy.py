@@ -47,6 +47,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     now = before
     with audit.signed_with_warnings(folder):
         gate_record.note(folder, manifest, by, gate_rules.verdict_file())
+        release_deploy.keep_verdict(folder, manifest["id"])
         if before.serving and not before.role_of(release):
             now = release_deploy.begin(folder, release, by, expected=before.generation)
             release_deploy.delete_unused(folder, now.releases())

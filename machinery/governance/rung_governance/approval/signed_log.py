@@ -1,8 +1,8 @@
 """The signed lines of an audit log, for a service that follows it.
 
 A log that was cut or rewritten is found even if its anchors were cut with it: while the process runs,
-what the log said before still counts. How far it was seen is noted beside the prediction log: whoever
-puts old files back into the folder of the releases would have to put back this note too.
+what the log said before still counts. How far it was seen is noted beside the prediction log: an
+attacker who puts old files back into the folder of the releases has to put back this note, too.
 """
 
 import contextlib

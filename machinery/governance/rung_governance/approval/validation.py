@@ -210,7 +210,7 @@ def person_objections(version: Version, validator: str, answered: bool = False) 
         yield f"the record is by {named['email']}, and {validator} signed it"
     me |= developers.marks(str(named["name"]))
     commit, approved = str(version.tags["git_commit"]), list(_approved_commits(version))
-    # Nobody approves of what is one's own, so that the next version counts from there.
+    # An approval of one's own commits does not count: the next version counts from the one before.
     every = [each for each, _ in approved]
     by_others = [each for each, by in approved if not developers.known_by([by], together) & me]
     try:
@@ -262,7 +262,7 @@ def approval_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
     }
     if not is_signed():
         return facts | {
-            "signed_by": "nobody: in a team of one there is no second key",
+            "signed_by": "no one: a team of one has no second key",
             bound_facts.HOOKS: bound_facts.hooks_of_service(),
             bound_facts.OTHER_HOOKS: plan.approval_terms(root()).hooks,
         }
