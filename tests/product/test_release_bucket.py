@@ -32,6 +32,19 @@ with ThreadPoolExecutor(many) as pool:
 state.resume(folder, "operator")
 """
 
+# A file of two parts.
+LARGE = """
+import sys
+from pathlib import Path
+from rung_ops.project import release_folders
+from rung_ops.release import state
+there = state.bucket_of(release_folders.environment("staging"))
+large = Path(sys.argv[1]) / "large"
+large.mkdir()
+(large / "model").write_bytes(b"0123456789" * 1_000_000)
+there.upload(large)
+"""
+
 
 def deploy(served: Served, name: str, settings: Mapping[str, str]) -> None:
     options = ("--at-once", "--without-gate", "made for a test")
@@ -66,6 +79,10 @@ def test_releases_come_from_a_bucket_whose_server_is_killed(
             assert follows(service, "good")
             deploy(own, "other", operator)
             assert follows(service, "other"), service.log.read_text()
+            own.python("-c", LARGE, str(tmp_path), settings=operator)
+            key = "team/staging/bundles/large/model"
+            sent = store.ask("head_object", Bucket=BUCKET, Key=key)["ContentLength"]
+            assert sent == 10_000_000
 
             result = own.python("-c", AT_ONCE, settings=operator).splitlines()
             winners = [line for line in result if line.startswith("operator ")]

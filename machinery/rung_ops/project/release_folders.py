@@ -13,6 +13,7 @@ from rung_ops.project.paths import placed
 STAGING = "staging"
 PRODUCTION = "production"
 ENVIRONMENTS = (STAGING, PRODUCTION)
+SCHEMES = ("s3", "gs", "az")  # of buckets
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -46,7 +47,11 @@ def address(folder: Path) -> str:
 
 def _bucket() -> str:
     given = os.environ.get("RELEASES", "")
-    return given.rstrip("/") if "://" in given else ""
+    scheme, is_address, _ = given.partition("://")
+    if is_address and scheme not in SCHEMES:
+        expected = ", ".join(f"{name}://" for name in SCHEMES)
+        raise SettingsError(f"RELEASES={given}: expected a folder, or one of {expected}.")
+    return given.rstrip("/") if is_address else ""
 
 
 def environment(name: str) -> Path:

@@ -7,7 +7,7 @@ import functools
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from obstore.store import ObjectStore, from_url
 from rung_ops.errors import OpsError
 from rung_ops.model import verification
 from rung_ops.model.bundle import MANIFEST, MAX_BYTES, MAX_FILES, SIGNATURE, BundleError
-from rung_ops.system import atomic
-from rung_ops.system.files import md5
+from rung_ops.system import atomic, locks
+from rung_ops.system.files import md5, stamp
 
 HISTORY = "history.jsonl"
-PART = 4 * 1024**2  # bytes of one request, which ends within TIMEOUT
+PART = 8 * 1024**2  # bytes of one request, which ends within TIMEOUT; S3 takes no parts below 5 MiB
 TIMEOUT = "15s"
+TRIES = 3  # to read a part
 KNOWN = {
     "AccessDenied": "these credentials may not do that",
     "ExpiredToken": "the credentials have expired",
@@ -38,6 +39,10 @@ Version = (
 
 class BucketError(OpsError, OSError):
     """The bucket cannot be used: unreachable like a folder on a share, so also an OSError."""
+
+
+class SupersededError(Exception):
+    """The history was replaced while a release of its state was being read."""
 
 
 class Bucket:
@@ -87,26 +92,35 @@ class Bucket:
             for path in paths:
                 key = f"{_folder(bundle.name)}{path.relative_to(bundle).as_posix()}"
                 if (there.get(key) or "").strip('"') != md5(path):
-                    obstore.put(self._store, key, path, chunk_size=PART)
+                    obstore.put(self._store, key, path, chunk_size=PART, max_concurrency=1)
 
-    def take_up(self, bundle: Path) -> None:
+    def take_up(self, bundle: Path, version: Version = None) -> None:
         """Download and verify a release, unless it is there; its folder appears complete or not at all.
+
+        Args:
+            bundle: the folder of the release.
+            version: of the history that names it, if its download is to end when that is replaced.
 
         Raises:
             BucketError: it cannot be read.
             BundleError: it is not in the bucket, or its files are not those that were signed.
+            SupersededError: the history was replaced.
         """
-        if bundle.exists():
+        if _is_sound(bundle):
             return
         with atomic.draft_folder(bundle.parent) as draft:
             made = draft / bundle.name
-            self._download(bundle.name, made)
+            self._download(bundle.name, made, version)
             verification.verify(made, verification.public_key())
             atomic.sync_tree(made)
-            if not bundle.exists():  # another process may have been faster
+            with locks.locked(bundle.parent):
+                if _is_sound(bundle):  # another process was faster
+                    return
+                if bundle.exists():
+                    bundle.rename(draft / "replaced")
                 made.rename(bundle)
 
-    def _download(self, release: str, folder: Path) -> None:
+    def _download(self, release: str, folder: Path, version: Version) -> None:
         with _in_words(self.address):
             found = self._files(release)
             if not found or len(found) > MAX_FILES or sum(f["size"] for f in found) > MAX_BYTES:
@@ -118,14 +132,38 @@ class Bucket:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("wb") as written:
                     for start in range(0, stored["size"], PART):
+                        self._expect(version)
                         end = min(start + PART, stored["size"])
-                        written.write(
-                            obstore.get_range(self._store, stored["path"], start=start, end=end)
-                        )
+                        written.write(self._part(stored["path"], start, end))
+
+    def _expect(self, version: Version) -> None:
+        if version and (found := self.history(version.get("e_tag", ""))) and found[1] != version:
+            raise SupersededError
+
+    def _part(self, key: str, start: int, end: int) -> Any:
+        for _ in range(TRIES - 1):
+            with suppress(exceptions.GenericError):  # such as a line that broke
+                return obstore.get_range(self._store, key, start=start, end=end)
+        return obstore.get_range(self._store, key, start=start, end=end)
 
     def _files(self, release: str) -> list[Any]:
         pages = obstore.list(self._store, prefix=_folder(release))
         return [stored for page in pages for stored in page]
+
+
+def _is_sound(bundle: Path) -> bool:
+    """Return whether a release is there and verified; files that did not change are not read again."""
+    files = sorted(path for path in bundle.rglob("*") if path.is_file())
+    return bool(files) and _verifies(bundle, tuple(map(stamp, files)), verification.public_key())
+
+
+@functools.lru_cache(maxsize=64)
+def _verifies(bundle: Path, stamps: tuple[tuple[int, int, int], ...], key: bytes) -> bool:
+    try:
+        verification.verify(bundle, key)
+    except BundleError:
+        return False
+    return True
 
 
 def _folder(release: str) -> str:

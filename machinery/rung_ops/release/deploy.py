@@ -107,7 +107,8 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
     """Copy a candidate to the bundles of an environment, and load it as the service does.
 
     A valid release of that id is left unchanged. If the process is killed, a release exists under
-    its id only if it is complete. Where the environment is in a bucket, it is uploaded, too.
+    its id only if it is complete. Where the environment is in a bucket, what that has of the id
+    counts before the candidate, which is uploaded otherwise.
 
     Args:
         folder: of the environment.
@@ -116,10 +117,14 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
 
     Raises:
         BundleError: there is no such candidate, or the service would refuse it.
-        BucketError: it cannot be uploaded.
+        BucketError: the bucket cannot be used.
     """
+    bucket = state.bucket_of(folder)
+    if bucket is not None and is_release_id(release):
+        with suppress(BundleError):  # it is not there, or not all of it
+            bucket.take_up(release_folders.bundle(folder, release))
     final = _copy(folder, release, load or check_bundle)
-    if bucket := state.bucket_of(folder):
+    if bucket is not None:
         bucket.upload(final)
     return final
 

@@ -8,7 +8,7 @@ A change takes effect when state.json is replaced. The file also holds the histo
 change: if a process is killed before it appends the line, the next change appends it.
 
 Where the releases are in a bucket, a change takes effect when the history there is replaced, if nobody
-else replaced it meanwhile. The folder then holds what synchronize() took up.
+else replaced it meanwhile. The folder then holds what synchronize() took up, without state.json.
 """
 
 import json
@@ -41,6 +41,7 @@ STATE = "state.json"
 HISTORY = "history.jsonl"
 TAG = ".etag"  # of the bucket's history, as it was taken up
 MAX_BYTES = 1_000_000  # of state.json; the commands write a few hundred
+MAX_TRIES = 5  # to append to a history in a bucket while others do
 MAX_PREVIOUS = 10  # releases that repeated rollbacks can restore
 STOP, RESUME = "stop", "resume"  # events that stop() and resume() write
 SECOND = "second_release"  # detail of an event that ended both a canary and a shadow
@@ -212,7 +213,7 @@ Make = Callable[[State, dict[str, Any] | None, str], Changed]
 
 def read(folder: Path) -> State:
     """Read the state of an environment; an empty one before the first deployment."""
-    with suppress(BundleError):  # a release that cannot be taken up can be rolled back
+    with suppress(BundleError, StateError):  # what cannot be taken up can be rolled back
         synchronize(folder)
     return _current(folder)[0]
 
@@ -232,11 +233,15 @@ def bucket_of(folder: Path) -> "Bucket | None":
     return Bucket(address)
 
 
-def synchronize(folder: Path) -> None:
+def synchronize(folder: Path, anew: bool = False) -> None:
     """Take up the state and the releases of an environment's bucket; nothing to do for a folder.
 
     A state is taken up when the releases that it needs are here and verified. Until then the folder
     keeps what it has.
+
+    Args:
+        folder: of the environment.
+        anew: verify the releases also if nothing changed since the last time.
 
     Raises:
         BucketError: the bucket cannot be read.
@@ -246,41 +251,55 @@ def synchronize(folder: Path) -> None:
     bucket = bucket_of(folder)
     if bucket is None:
         return
+    from rung_ops.release.bucket import SupersededError
+
+    while True:
+        with suppress(SupersededError):  # then take up what came after
+            _synchronize(folder, bucket, anew)
+            return
+
+
+def _synchronize(folder: Path, bucket: "Bucket", anew: bool) -> None:
     path, tag = folder / HISTORY, folder / TAG
-    known = tag.read_text(encoding="utf-8") if tag.exists() and path.exists() else ""
+    is_known = not anew and tag.exists() and path.exists()
+    known = tag.read_text(encoding="utf-8") if is_known else ""
     found = bucket.history(known)
     if found is None:
         return
     text, version = _verified(bucket, *found)
     if version is None:
         if path.exists():
-            raise StateError(f"{bucket.address}/{HISTORY} is missing.")
+            raise StateError(
+                f"{bucket.address}/{HISTORY} is missing. `poe deploy` a release by its name: that "
+                "begins another."
+            )
         return
-    state, entry = _last_change(text)
-    _take_up_releases(folder, bucket, state)
+    state = _last_change(text)[0]
+    _take_up_releases(folder, bucket, state, version)
     with locks.locked(folder):
         held = history.content(path)
         if len(held) > len(text) and held.startswith(text):
             if len(held) > len(_history_of(bucket)[0]):  # else another process was faster
-                raise StateError(f"{bucket.address}/{HISTORY} lacks lines that it had.")
+                raise StateError(
+                    f"{bucket.address}/{HISTORY} lacks lines that it had. To go on from what is "
+                    f"there, `poe deploy` another release by its name, or delete {path}."
+                )
             return
         before = _last_change(held)[0]
-        if entry is not None:
-            atomic.write(folder / STATE, _content_of(state, entry))
         atomic.write(path, text)
         atomic.write(tag, version.get("e_tag", "").encode())
     for release in before.releases() - state.releases():
         shutil.rmtree(release_folders.bundle(folder, release), ignore_errors=True)
 
 
-def _take_up_releases(folder: Path, bucket: "Bucket", state: State) -> None:
+def _take_up_releases(folder: Path, bucket: "Bucket", state: State, version: Any) -> None:
     """Download and verify what a state serves and tries, and, if it can be had, what was before."""
     wanted = dict.fromkeys([state.serving, *state.on_trial, *state.previous[:1]])
-    problem: OpsError | None = None
+    problem: OpsError | OSError | None = None
     for release in filter(None, wanted):
         try:
-            bucket.take_up(release_folders.bundle(folder, release))
-        except OpsError as error:
+            bucket.take_up(release_folders.bundle(folder, release), version)
+        except (OpsError, OSError) as error:
             if release not in state.previous:
                 problem = problem or error
     if problem is not None:
@@ -293,7 +312,10 @@ def _history_of(bucket: "Bucket") -> tuple[bytes, Any]:
 
 def _verified(bucket: "Bucket", text: bytes, version: Any) -> tuple[bytes, Any]:
     if fault := history.fault(text):
-        raise StateError(f"{bucket.address}/{HISTORY}: {fault}. Put back an earlier version of it.")
+        raise StateError(
+            f"{bucket.address}/{HISTORY}: {fault}. Put back an earlier version of it, or delete it "
+            "and `poe deploy` a release by its name."
+        )
     return text, version
 
 
@@ -311,20 +333,23 @@ def _end(text: bytes) -> dict[str, Any] | None:
 
 
 def _append(folder: Path, bucket: "Bucket", make: Make) -> State:
-    """Append an event to the history in a bucket, unless others did since it was read."""
-    text, version = _history_of(bucket)
-    end = _end(text)
-    new, event = make(*_last_change(text), end["hash"] if end else history.START)
-    line = history.line_of(event)
-    problem: Exception | None = None
-    try:
-        is_made = bucket.replace_history(text + line, version)
-    except OSError as error:
-        is_made, problem = False, error
-    if not is_made:
-        there = _history_of(bucket)[0]
-        if line not in there:  # else only the answer was lost
-            raise problem or _changed_meanwhile(folder, _end(there))
+    """Append an event to the history in a bucket, which others may do at the same time."""
+    for _ in range(MAX_TRIES):
+        text, version = _history_of(bucket)
+        end = _end(text)
+        new, event = make(*_last_change(text), end["hash"] if end else history.START)
+        line = history.line_of(event)
+        problem: Exception | None = None
+        try:
+            is_made = bucket.replace_history(text + line, version)
+        except OSError as error:
+            is_made, problem = False, error
+        if is_made or line in (there := _history_of(bucket)[0]):  # or only the answer was lost
+            break
+        if problem is not None:
+            raise problem
+    else:
+        raise _changed_meanwhile(folder, _end(there))
     with suppress(OpsError, OSError):  # the change was made, and is taken up at the next look
         synchronize(folder)
     return new
@@ -332,6 +357,8 @@ def _append(folder: Path, bucket: "Bucket", make: Make) -> State:
 
 def read_with_entry(folder: Path) -> tuple[State, dict[str, Any] | None]:
     """Read the state of an environment and the history line of its last change."""
+    if release_folders.address(folder):
+        return _taken_up(folder / HISTORY)
     path = folder / STATE
     try:
         return parse(read_regular(path, MAX_BYTES))
@@ -341,6 +368,18 @@ def read_with_entry(folder: Path) -> tuple[State, dict[str, Any] | None]:
         raise StateError(
             f"{path} is damaged ({error}). Delete it and `poe deploy` a release by its name; "
             f"the last lines of {path.with_name(HISTORY)} show what was served."
+        ) from error
+
+
+def _taken_up(path: Path) -> tuple[State, dict[str, Any] | None]:
+    """Read the state from this machine's copy of a history: one file, so nothing can be half there."""
+    if (entry := history.last_change(path)) is None:
+        return State(), None
+    try:
+        return state_of(entry["detail"].get("state")), entry
+    except StateError as error:
+        raise StateError(
+            f"{path} is damaged ({error}). Delete it: it is read from the bucket again."
         ) from error
 
 

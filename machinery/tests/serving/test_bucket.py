@@ -11,11 +11,15 @@ from machinery.tests.conftest import RunVerb
 from machinery.tests.data.object_store.fake import FakeStore
 from machinery.tests.release.conftest import FIRST, SECOND, copy_as
 from machinery.tests.serving.test_watch import Watched
+from rung_ops.errors import SettingsError
 from rung_ops.model import bundle
+from rung_ops.monitoring import observation
 from rung_ops.project import release_folders
 from rung_ops.project.service_settings import Limits
+from rung_ops.release import bucket as buckets
 from rung_ops.release import deploy, rollback, state, status
 from rung_ops.release.state import ChangeRefusedError
+from rung_ops.system import atomic
 
 HISTORY = "team/staging/history.jsonl"
 
@@ -127,9 +131,132 @@ def test_a_first_deployment_replaces_no_other(store: FakeStore, run_verb: RunVer
     store.before_put = lambda: state.serve(folder, FIRST, "Ada")
 
     with pytest.raises(ChangeRefusedError, match="serve by Ada"):
-        state.serve(folder, SECOND, "Ben")
+        state.serve(folder, SECOND, "Ben", expected=0)
 
     assert state.read(folder).serving == FIRST
+
+
+def test_a_note_meanwhile_refuses_no_rollback(staging: Path, store: FakeStore) -> None:
+    deploy.install(staging, SECOND)
+    now = state.serve(staging, SECOND, "Ada")
+    store.before_put = lambda: state.note(staging, "without_gate", "Ada", release=FIRST)
+
+    assert state.roll_back(staging, "Ben", expected=now.generation).serving == FIRST
+
+    made = [event["event"] for event in state.events(staging)]
+    assert made == ["serve", "serve", "without_gate", "roll_back"]
+
+
+def test_a_release_that_is_in_the_bucket_is_deployed_from_there(
+    staging: Path,
+    release_folder: Path,
+    release_private_key: bytes,
+    store: FakeStore,
+    run_verb: RunVerb,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deploy.install(staging, SECOND)
+    there = {key: store.objects[key] for key in store.objects if "/bundles/" in key}
+    for name in ("without candidates", "with another of its name"):
+        monkeypatch.setenv("RELEASES_CACHE", str(tmp_path / name))
+        if name.startswith("with "):
+            copy_as(release_folder, release_folders.candidates(), SECOND, release_private_key)
+
+        code, output = run_verb(deploy.main, "staging", SECOND)
+
+        assert code == 0, output
+        assert {key: store.objects[key] for key in there} == there
+
+
+def test_a_damaged_copy_of_a_release_is_replaced(
+    staging: Path, machine: Machine, run_verb: RunVerb
+) -> None:
+    machine.poll()
+    assert run_verb(deploy.main, "staging", SECOND)[0] == 0
+    machine.poll()
+    copy = machine.folder / "bundles" / FIRST / bundle.CONTRACT
+
+    for is_rolled_back in (False, True):
+        copy.unlink()
+        if not is_rolled_back:
+            assert run_verb(rollback.main, "staging")[0] == 0
+        again = Machine(machine.runner, machine.patch, machine.cache)  # as after a restart
+        again.poll()
+        assert (again.serving, again.problems) == (FIRST, "")
+        again.service.close()
+
+
+def test_a_copy_of_the_state_is_never_torn(
+    staging: Path, machine: Machine, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.poll()
+    state.stop(staging, "Ada", "wrong prices")
+    state.resume(staging, "Ada")
+    write, left = atomic.write, [1]
+
+    def killed(path: Path, content: bytes) -> None:
+        if not left:
+            raise OSError("killed")
+        left.pop()
+        write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "write", killed)
+        machine.poll()
+        store.is_dead = True
+        machine.poll()
+
+    assert machine.serving == FIRST and machine.service.ready
+
+
+def test_a_download_is_given_up_for_a_rollback(
+    staging: Path, machine: Machine, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.poll()
+    deploy.install(staging, SECOND)
+    state.serve(staging, SECOND, "Ada")
+    deployed = store.objects[HISTORY]
+    state.roll_back(staging, "Ada")
+    rolled_back, store.objects[HISTORY] = store.objects[HISTORY], deployed
+    store.before_part = lambda: store.objects.update({HISTORY: rolled_back})
+    store.cuts = [1]  # whose part is asked for again
+    monkeypatch.setattr(buckets, "PART", 1_000)
+
+    machine.poll()
+
+    assert (machine.serving, machine.problems) == (FIRST, "")
+    assert state.read_with_entry(staging)[0].generation == 3
+    assert not (machine.folder / "bundles" / SECOND).exists()
+
+
+def test_an_earlier_release_that_cannot_be_kept_stops_nothing(
+    staging: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy.install(staging, SECOND)
+    state.serve(staging, SECOND, "Ada")
+    take_up = buckets.Bucket.take_up
+
+    def full(self: buckets.Bucket, folder: Path, *version: buckets.Version) -> None:
+        if folder.name == FIRST:
+            raise OSError("no space left")
+        take_up(self, folder, *version)
+
+    monkeypatch.setattr(buckets.Bucket, "take_up", full)
+    machine.poll()
+
+    assert (machine.serving, machine.problems) == (SECOND, "")
+
+
+def test_only_stores_that_are_shared_are_taken(
+    store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.is_dead = True
+    assert observation.deployed("staging"), "it cannot be seen from here"
+
+    monkeypatch.setenv("RELEASES", "memory://team")
+    with pytest.raises(SettingsError, match="s3://"):
+        release_folders.releases()
 
 
 @pytest.mark.parametrize(
@@ -206,7 +333,11 @@ def test_a_half_upload_is_not_taken(
     ],
 )
 def test_a_history_that_was_tampered_with_is_not_taken(
-    store: FakeStore, machine: Machine, change: Callable[[bytes], bytes | None], word: str
+    store: FakeStore,
+    machine: Machine,
+    run_verb: RunVerb,
+    change: Callable[[bytes], bytes | None],
+    word: str,
 ) -> None:
     folder = release_folders.environment("staging")
     deploy.install(folder, FIRST)
@@ -220,4 +351,11 @@ def test_a_history_that_was_tampered_with_is_not_taken(
     machine.poll()
 
     assert machine.serving == FIRST and machine.service.ready
-    assert word in machine.problems
+    assert word in machine.problems and "poe deploy` a" in machine.problems
+
+    if "was changed" in word:
+        del store.objects[HISTORY]
+    code, output = run_verb(deploy.main, "staging", SECOND)
+    assert code == 0, output
+    machine.poll()
+    assert (machine.serving, machine.problems) == (SECOND, "")

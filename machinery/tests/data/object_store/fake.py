@@ -26,6 +26,7 @@ class FakeStore:
         asked: the first byte that was asked for, of each answer with content.
         unchanged: how many requests were answered with 304.
         before_put: called once, before the next object is taken.
+        before_part: called once, before the next part of an object is sent.
         is_dead: whether connections end without an answer.
         loses_answer: whether the connection ends after the next object was taken.
     """
@@ -40,6 +41,7 @@ class FakeStore:
         self.asked: list[int] = []
         self.unchanged = 0
         self.before_put: Callable[[], object] | None = None
+        self.before_part: Callable[[], object] | None = None
         self.is_dead = False
         self.loses_answer = False
         self._server = _Server(self)
@@ -134,6 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
         begin, _, end = self.headers["Range"].removeprefix("bytes=").partition("-")
         first, content = int(begin), content[: int(end) + 1 if end else None]
         store.asked.append(first)
+        if store.before_part:
+            before, store.before_part = store.before_part, None
+            before()
         if store.torn and not store.cuts:
             store.torn -= 1
             self.wfile.write(b"HTTP/1.1 206 Partial Content\r\nETag: ")
