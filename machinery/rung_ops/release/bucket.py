@@ -7,7 +7,7 @@ import functools
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -132,19 +132,21 @@ class Bucket:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("wb") as written:
                     for start in range(0, stored["size"], PART):
-                        self._expect(version)
                         end = min(start + PART, stored["size"])
-                        written.write(self._part(stored["path"], start, end))
+                        written.write(self._part(stored["path"], start, end, version))
 
-    def _expect(self, version: Version) -> None:
-        if version and (found := self.history(version.get("e_tag", ""))) and found[1] != version:
-            raise SupersededError
-
-    def _part(self, key: str, start: int, end: int) -> Any:
-        for _ in range(TRIES - 1):
-            with suppress(exceptions.GenericError):  # such as a line that broke
+    def _part(self, key: str, start: int, end: int, version: Version) -> Any:
+        left = TRIES
+        while True:
+            if version and (found := self.history(version.get("e_tag", ""))):
+                if found[1] != version:  # a store may send an unchanged one, too
+                    raise SupersededError
+            try:
                 return obstore.get_range(self._store, key, start=start, end=end)
-        return obstore.get_range(self._store, key, start=start, end=end)
+            except exceptions.GenericError:  # such as a line that broke
+                left -= 1
+                if not left:
+                    raise
 
     def _files(self, release: str) -> list[Any]:
         pages = obstore.list(self._store, prefix=_folder(release))
