@@ -190,7 +190,7 @@ def environments() -> Iterator[dict[str, Any]]:
     """Describe what each environment serves, and its newest events."""
     for name in release_folders.ENVIRONMENTS:
         folder = release_folders.environment(name)
-        if not folder.is_dir():
+        if not folder.is_dir() and not release_folders.address(folder):
             continue
         try:
             now, events = state.read(folder), state.events(folder)[: -EVENTS - 1 : -1]

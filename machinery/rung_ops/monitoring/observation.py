@@ -227,10 +227,15 @@ def monitor(
 
 def deployed(environment: str) -> bool:
     """Tell whether an environment ever had a release, or its folder cannot be seen from here."""
+    folder = release_folders.environment(environment)
+    if release_folders.address(folder):
+        try:
+            return state.read(folder).generation > 0
+        except (OpsError, OSError):  # unreachable, or damaged
+            return True
     share = os.environ.get("RELEASES")
     if share and not Path(share).is_dir():
         return True
-    folder = release_folders.environment(environment)
     return any((folder / name).exists() for name in (state.STATE, state.HISTORY))
 
 

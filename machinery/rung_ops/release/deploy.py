@@ -110,7 +110,8 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
     """Copy a candidate to the bundles of an environment, and load it as the service does.
 
     A valid release of that id is left unchanged. If the process is killed, a release exists under
-    its id only if it is complete.
+    its id only if it is complete. Where the environment is in a bucket, what that has of the id
+    counts before the candidate, which is uploaded otherwise.
 
     Args:
         folder: of the environment.
@@ -119,11 +120,23 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
 
     Raises:
         BundleError: there is no such candidate, or the service would refuse it.
+        BucketError: the bucket cannot be used.
     """
+    bucket = state.bucket_of(folder)
+    if bucket is not None and is_release_id(release):
+        with suppress(BundleError):  # it is not there, or not all of it
+            bucket.take_up(release_folders.bundle(folder, release))
+    final = _copy(folder, release, load or check_bundle)
+    if bucket is not None:
+        bucket.upload(final)
+    return final
+
+
+def _copy(folder: Path, release: str, load: Callable[[Path], object]) -> Path:
     if not is_release_id(release):
         raise BundleError(no_such_candidate(release))
     source, final = release_folders.candidates() / release, release_folders.bundle(folder, release)
-    bundles, load = final.parent, load or check_bundle
+    bundles = final.parent
     draft = bundles / DRAFT
     with locks.locked(bundles):
         shutil.rmtree(draft, ignore_errors=True)  # left by a deployment that was killed

@@ -259,7 +259,12 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def verify(path: Path) -> str | None:
     """Check the hash of every line and its link to the previous one; say which line is invalid first."""
-    complete, torn = _split(content(path))
+    return fault(content(path))
+
+
+def fault(text: bytes) -> str | None:
+    """Check the text of a history as verify() does."""
+    complete, torn = _split(text)
     checked = _follow(Checked(), complete)
     if checked.fault is None and torn:
         return f"line {checked.lines + 1} is incomplete"

@@ -6,30 +6,42 @@ change() raises.
 
 A change takes effect when state.json is replaced. The file also holds the history line of that
 change: if a process is killed before it appends the line, the next change appends it.
+
+Where the releases are in a bucket, a change takes effect when the history there is replaced, if nobody
+else replaced it meanwhile. The folder then holds what synchronize() took up, without state.json.
 """
 
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeGuard
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
 
 import msgspec
 
 from rung_ops.errors import OpsError
+from rung_ops.model.bundle import BundleError
+from rung_ops.project import release_folders
 from rung_ops.release import history
 from rung_ops.release.history import now
 from rung_ops.system import atomic, locks
 from rung_ops.system.files import UnusableFileError, read_regular
 
+if TYPE_CHECKING:
+    from rung_ops.release.bucket import Bucket
+
 STATE = "state.json"
 HISTORY = "history.jsonl"
+TAG = ".etag"  # of the bucket's history, as it was taken up
 MAX_BYTES = 1_000_000  # of state.json; the commands write a few hundred
+MAX_TRIES = 5  # to append to a history in a bucket while others do
 MAX_PREVIOUS = 10  # releases that repeated rollbacks can restore
 STOP, RESUME = "stop", "resume"  # events that stop() and resume() write
 SECOND = "second_release"  # detail of an event that ended both a canary and a shadow
@@ -195,15 +207,158 @@ def state_of(data: object) -> State:
 
 Changed = tuple[State, dict[str, Any]]  # the new state, and the details for the history
 Move = Callable[[State], Changed]
+# Takes a state, the line of its change, and the hash of the last line; returns the state after an event.
+Make = Callable[[State, dict[str, Any] | None, str], Changed]
 
 
 def read(folder: Path) -> State:
     """Read the state of an environment; an empty one before the first deployment."""
-    return read_with_entry(folder)[0]
+    with suppress(BundleError, StateError):  # what cannot be taken up can be rolled back
+        synchronize(folder)
+    return _current(folder)[0]
+
+
+def _current(folder: Path) -> tuple[State, dict[str, Any] | None]:
+    if bucket := bucket_of(folder):
+        return _last_change(_history_of(bucket)[0])
+    return read_with_entry(folder)
+
+
+def bucket_of(folder: Path) -> "Bucket | None":
+    """Return the bucket of an environment, if $RELEASES names one."""
+    if not (address := release_folders.address(folder)):
+        return None
+    from rung_ops.release.bucket import Bucket  # with a library that a folder does not need
+
+    return Bucket(address)
+
+
+def synchronize(folder: Path, anew: bool = False) -> None:
+    """Take up the state and the releases of an environment's bucket; nothing to do for a folder.
+
+    A state is taken up when the releases that it needs are here and verified. Until then the folder
+    keeps what it has.
+
+    Args:
+        folder: of the environment.
+        anew: verify the releases also if nothing changed since the last time.
+
+    Raises:
+        BucketError: the bucket cannot be read.
+        BundleError: a release is missing there, or not what was signed.
+        StateError: the history there is damaged or missing.
+    """
+    bucket = bucket_of(folder)
+    if bucket is None:
+        return
+    from rung_ops.release.bucket import SupersededError
+
+    while True:
+        with suppress(SupersededError):  # then take up what came after
+            _synchronize(folder, bucket, anew)
+            return
+
+
+def _synchronize(folder: Path, bucket: "Bucket", anew: bool) -> None:
+    path, tag = folder / HISTORY, folder / TAG
+    is_known = not anew and tag.exists() and path.exists()
+    known = tag.read_text(encoding="utf-8") if is_known else ""
+    found = bucket.history(known)
+    if found is None:
+        return
+    text, version = _verified(bucket, *found)
+    if version is None:
+        if path.exists():
+            raise StateError(
+                f"{bucket.address}/{HISTORY} is missing. `poe deploy` a release by its name: that "
+                "begins another."
+            )
+        return
+    state = _last_change(text)[0]
+    _take_up_releases(folder, bucket, state, version)
+    with locks.locked(folder):
+        held = history.content(path)
+        if len(held) > len(text) and held.startswith(text):
+            if len(held) > len(_history_of(bucket)[0]):  # else another process was faster
+                raise StateError(
+                    f"{bucket.address}/{HISTORY} lacks lines that it had. To go on from what is "
+                    f"there, `poe deploy` another release by its name, or delete {path}."
+                )
+            return
+        before = _last_change(held)[0]
+        atomic.write(path, text)
+        atomic.write(tag, version.get("e_tag", "").encode())
+    for release in before.releases() - state.releases():
+        shutil.rmtree(release_folders.bundle(folder, release), ignore_errors=True)
+
+
+def _take_up_releases(folder: Path, bucket: "Bucket", state: State, version: Any) -> None:
+    """Download and verify what a state serves and tries, and, if it can be had, what was before."""
+    wanted = dict.fromkeys([state.serving, *state.on_trial, *state.previous[:1]])
+    problem: OpsError | OSError | None = None
+    for release in filter(None, wanted):
+        try:
+            bucket.take_up(release_folders.bundle(folder, release), version)
+        except (OpsError, OSError) as error:
+            if release not in state.previous:
+                problem = problem or error
+    if problem is not None:
+        raise problem
+
+
+def _history_of(bucket: "Bucket") -> tuple[bytes, Any]:
+    return _verified(bucket, *(bucket.history() or (b"", None)))
+
+
+def _verified(bucket: "Bucket", text: bytes, version: Any) -> tuple[bytes, Any]:
+    if fault := history.fault(text):
+        raise StateError(
+            f"{bucket.address}/{HISTORY}: {fault}. Put back an earlier version of it, or delete it "
+            "and `poe deploy` a release by its name."
+        )
+    return text, version
+
+
+def _last_change(text: bytes) -> tuple[State, dict[str, Any] | None]:
+    """Return the state that the last change in a history holds, and its line."""
+    for line in reversed(text.splitlines(keepends=True)):
+        event = history.event_of(line)
+        if event is not None and "generation" in event["detail"]:
+            return state_of(event["detail"].get("state")), event
+    return State(), None
+
+
+def _end(text: bytes) -> dict[str, Any] | None:
+    return history.event_of(text.splitlines(keepends=True)[-1]) if text else None
+
+
+def _append(folder: Path, bucket: "Bucket", make: Make) -> State:
+    """Append an event to the history in a bucket, which others may do at the same time."""
+    for _ in range(MAX_TRIES):
+        text, version = _history_of(bucket)
+        end = _end(text)
+        new, event = make(*_last_change(text), end["hash"] if end else history.START)
+        line = history.line_of(event)
+        problem: Exception | None = None
+        try:
+            is_made = bucket.replace_history(text + line, version)
+        except OSError as error:
+            is_made, problem = False, error
+        if is_made or line in (there := _history_of(bucket)[0]):  # or only the answer was lost
+            break
+        if problem is not None:
+            raise problem
+    else:
+        raise _changed_meanwhile(folder, _end(there))
+    with suppress(OpsError, OSError):  # the change was made, and is taken up at the next look
+        synchronize(folder)
+    return new
 
 
 def read_with_entry(folder: Path) -> tuple[State, dict[str, Any] | None]:
     """Read the state of an environment and the history line of its last change."""
+    if release_folders.address(folder):
+        return _taken_up(folder / HISTORY)
     path = folder / STATE
     try:
         return parse(read_regular(path, MAX_BYTES))
@@ -213,6 +368,18 @@ def read_with_entry(folder: Path) -> tuple[State, dict[str, Any] | None]:
         raise StateError(
             f"{path} is damaged ({error}). Delete it and `poe deploy` a release by its name; "
             f"the last lines of {path.with_name(HISTORY)} show what was served."
+        ) from error
+
+
+def _taken_up(path: Path) -> tuple[State, dict[str, Any] | None]:
+    """Read the state from this machine's copy of a history: one file, so nothing can be half there."""
+    if (entry := history.last_change(path)) is None:
+        return State(), None
+    try:
+        return state_of(entry["detail"].get("state")), entry
+    except StateError as error:
+        raise StateError(
+            f"{path} is damaged ({error}). Delete it: it is read from the bucket again."
         ) from error
 
 
@@ -238,10 +405,8 @@ def change(folder: Path, event: str, by: str, expected: int | None, move: Move) 
         StateError: state.json is damaged.
         locks.LockTimeoutError: another process holds the lock.
     """
-    path = folder / HISTORY
-    with locks.locked(folder):
-        state, last = read_with_entry(folder)
-        previous_hash = history.repair(path, last)
+
+    def make(state: State, last: dict[str, Any] | None, previous_hash: str) -> Changed:
         if expected is not None:
             _expect(folder, state, last, expected)
         new, detail = move(state)
@@ -250,6 +415,15 @@ def change(folder: Path, event: str, by: str, expected: int | None, move: Move) 
         # With the whole state, so that state.json cannot say anything else.
         detail = served | detail | {"state": asdict(new)}
         made = history.new_event(previous_hash, event, by, detail)
+        _content_of(new, made)  # before anything is written
+        return new, made
+
+    if bucket := bucket_of(folder):
+        return _append(folder, bucket, make)
+    path = folder / HISTORY
+    with locks.locked(folder):
+        state, last = read_with_entry(folder)
+        new, made = make(state, last, history.repair(path, last))
         atomic.write(folder / STATE, _content_of(new, made))
         history.write(path, made)
     return new
@@ -257,20 +431,33 @@ def change(folder: Path, event: str, by: str, expected: int | None, move: Move) 
 
 def expect(folder: Path, generation: int) -> None:
     """Raise ChangeRefusedError if the state of an environment is no longer of this generation."""
-    _expect(folder, *read_with_entry(folder), generation)
+    _expect(folder, *_current(folder), generation)
 
 
 def _expect(folder: Path, state: State, last: dict[str, Any] | None, expected: int) -> None:
     if expected != state.generation:
-        change = f": {last['event']} by {last['by']} at {last['at']}" if last else ""
-        raise ChangeRefusedError(
-            f"{folder.name} was changed in the meantime{change}. Check `uv run poe releases` and "
-            "run the command again."
-        )
+        raise _changed_meanwhile(folder, last)
+
+
+def _changed_meanwhile(folder: Path, last: dict[str, Any] | None) -> ChangeRefusedError:
+    change = f": {last['event']} by {last['by']} at {last['at']}" if last else ""
+    return ChangeRefusedError(
+        f"{folder.name} was changed in the meantime{change}. Check `uv run poe releases` and "
+        "run the command again."
+    )
 
 
 def note(folder: Path, event: str, by: str, **detail: Any) -> dict[str, Any]:
     """Append an event to the history of an environment without changing its state."""
+    if bucket := bucket_of(folder):
+        made: dict[str, Any] = {}
+
+        def make(state: State, _: dict[str, Any] | None, previous_hash: str) -> Changed:
+            made.update(history.new_event(previous_hash, event, by, detail))
+            return state, made
+
+        _append(folder, bucket, make)
+        return made
     path = folder / HISTORY
     with locks.locked(folder):
         previous_hash = history.repair(path, read_with_entry(folder)[1])

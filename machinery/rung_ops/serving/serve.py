@@ -97,7 +97,8 @@ def main(host: str, port: int, environment: str, modules: tuple[str, ...]) -> in
         server = Server(service, app, host, port)
     except (OpsError, ImportError) as error:
         raise OpsError(f"The service does not start: {error}") from error
-    if not (release_folders.environment(environment) / STATE).is_file():
+    folder = release_folders.environment(environment)
+    if not release_folders.address(folder) and not (folder / STATE).is_file():
         LOG.warning("Not ready: %s", service.advice)
     return server.serve_until_stopped(worker.socket() if worker is not None else None)
 

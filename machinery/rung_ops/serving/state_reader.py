@@ -1,9 +1,11 @@
 """Read what an environment wants served, and say which release may answer there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rung_ops.errors import OpsError
+from rung_ops.project import release_folders
 from rung_ops.release import history
 from rung_ops.release import state as states
 from rung_ops.release.state import State, StateError, Stopped, is_release_id, stopped_by
@@ -43,14 +45,29 @@ class StateReader:
         self._known: State | None = None  # the last state that was read
         self._entry: dict[str, Any] | None = None  # history line of the state
         self._checked = history.Checked()
+        self._behind_since = ""  # when the bucket, if there is one, could no longer be taken up
+        self._has_taken_up = False  # once at least, which verified the releases that were here
 
     def read(self) -> Reading:
-        """Read state and history; a long history takes time."""
+        """Take up what the bucket has, if there is one; read state and history, which may take time."""
+        behind = self._behind()
         reading = self._read()
+        reading = replace(reading, problems=(*behind, *reading.problems))
         problem = self._history_problem()
         if not problem or not reading.is_valid:
             return reading
         return Reading(reading.state, (*reading.problems, problem), is_valid=False)
+
+    def _behind(self) -> tuple[str, ...]:
+        """Say why, and since when, the folder is not what the bucket has; empty if it is."""
+        try:
+            states.synchronize(self.folder, anew=not self._has_taken_up)
+        except (OpsError, OSError) as error:
+            self._behind_since = self._behind_since or history.now()
+            what = str(error).rstrip(".")
+            return (f"{what}. Since {self._behind_since} nothing new is taken up.",)
+        self._behind_since, self._has_taken_up = "", True
+        return ()
 
     def current(self) -> State:
         """Read the state once more, to find a change since read()."""
@@ -97,6 +114,8 @@ class StateReader:
             return ""  # unreachable, as above
         if self._checked.fault is not None:
             return f"{path}: {self._checked.fault}. {REPAIR}"
+        if release_folders.address(self.folder):  # the state was read from this file
+            return ""
         if self._entry is not None and not self._checked.holds(self._entry):
             return f"{path}: its last change differs from that of {states.STATE}. {REPAIR}"
         return ""

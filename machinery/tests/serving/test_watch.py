@@ -28,8 +28,8 @@ from rung_ops.serving.watch import Watch
 class Watched:
     """A service that is kept in step by looks of the test's own."""
 
-    def __init__(self, production: Environment, runner: asyncio.Runner, limits: Limits) -> None:
-        self.folder = production.folder
+    def __init__(self, folder: Path, runner: asyncio.Runner, limits: Limits) -> None:
+        self.folder = folder
         self.runner = runner
         self.rollout = Rollout(self.folder, None)
         self.service = Service("production", limits, Metrics(), self.rollout)
@@ -75,7 +75,7 @@ class Watched:
 @pytest.fixture
 def watched(production: Environment) -> Iterator[Watched]:
     with asyncio.Runner() as runner:
-        made = Watched(production, runner, Limits())
+        made = Watched(production.folder, runner, Limits())
         yield made
         made.service.close()
 
@@ -238,7 +238,7 @@ def test_what_takes_too_long_to_load_is_given_up(
         return load(folder, manifest)
 
     with asyncio.Runner() as runner:
-        watched = Watched(production, runner, Limits(max_load_seconds=0.7))
+        watched = Watched(production.folder, runner, Limits(max_load_seconds=0.7))
         watched.serve("v1")
         monkeypatch.setattr(releases, "predictor_of", slowly)
         production.add("v2")

@@ -1,11 +1,15 @@
-"""A store of a few lines, for tests: it lists and sends objects, and fails on demand."""
+"""A store of a few lines, for tests: it lists, sends and takes objects, and fails on demand."""
 
 import hashlib
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
+
+DAY = "Fri, 02 Jan 2026 03:04:05 GMT"
 
 
 class FakeStore:
@@ -20,6 +24,11 @@ class FakeStore:
         parts: whether it sends parts of an object, or always all of it.
         says: status and code of the error that is answered to everything.
         asked: the first byte that was asked for, of each answer with content.
+        unchanged: how many requests were answered with 304.
+        before_put: called once, before the next object is taken.
+        before_part: called once, before the next part of an object is sent.
+        is_dead: whether connections end without an answer.
+        loses_answer: whether the connection ends after the next object was taken.
     """
 
     def __init__(self) -> None:
@@ -30,6 +39,11 @@ class FakeStore:
         self.parts = True
         self.says: tuple[int, str] | None = None
         self.asked: list[int] = []
+        self.unchanged = 0
+        self.before_put: Callable[[], object] | None = None
+        self.before_part: Callable[[], object] | None = None
+        self.is_dead = False
+        self.loses_answer = False
         self._server = _Server(self)
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -48,13 +62,14 @@ class FakeStore:
         """Give the ETag of an object, in its quotes."""
         return f'"{self.etags.get(key) or hashlib.md5(self.objects[key]).hexdigest()}"'
 
-    def page(self) -> bytes:
-        """List all objects."""
+    def page(self, prefix: str) -> bytes:
+        """List the objects below a prefix."""
         entries = "".join(
             f"<Contents><Key>{escape(key)}</Key><Size>{len(content)}</Size>"
             f"<ETag>{escape(self.etag(key))}</ETag>"
             "<LastModified>2026-01-02T03:04:05.000Z</LastModified></Contents>"
             for key, content in sorted(self.objects.items())
+            if key.startswith(prefix)
         )
         complete = f"<IsTruncated>false</IsTruncated>{entries}"
         return f"<ListBucketResult>{complete}</ListBucketResult>".encode()
@@ -66,32 +81,76 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         store = self.server.store
-        if store.says:
-            status, code = store.says
-            self._send(status, f"<Error><Code>{code}</Code></Error>".encode())
-        elif "list-type=2" in self.path:
-            self._send(200, store.page())
+        if self._fails(store):
+            return
+        if "list-type=2" in self.path:
+            query = parse_qs(urlsplit(self.path).query)
+            self._send(200, store.page(query.get("prefix", [""])[0]))
+        elif self._key in store.objects:
+            self._object(store, self._key)
         else:
-            self._object(store, self.path.split("?")[0].split("/", 2)[2])
+            self._say(404, "NoSuchKey")
+
+    def do_PUT(self) -> None:
+        store = self.server.store
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        if store.before_put:
+            before, store.before_put = store.before_put, None
+            before()
+        if self._fails(store):
+            return
+        current = store.etag(self._key) if self._key in store.objects else None
+        if self.headers.get("If-Match", current) != current or (
+            current and self.headers.get("If-None-Match") == "*"
+        ):
+            self._say(412, "PreconditionFailed")
+            return
+        store.objects[self._key] = content
+        if store.loses_answer:
+            store.loses_answer, self.close_connection = False, True
+        else:
+            self._send(200, b"", ETag=store.etag(self._key))
+
+    @property
+    def _key(self) -> str:
+        return unquote(urlsplit(self.path).path).split("/", 2)[2]
+
+    def _fails(self, store: FakeStore) -> bool:
+        self.close_connection = store.is_dead
+        if store.says and not store.is_dead:
+            self._say(*store.says)
+        return store.is_dead or store.says is not None
 
     def _object(self, store: FakeStore, key: str) -> None:
         content, etag = store.objects[key], store.etag(key)
         if self.headers.get("If-Match", etag).strip('"') != etag.strip('"'):
-            self._send(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+            self._say(412, "PreconditionFailed")
             return
-        first = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
+        if self.headers.get("If-None-Match") == etag:
+            store.unchanged += 1
+            self._send(304, b"")
+            return
+        if "Range" not in self.headers:
+            self._send(200, content, ETag=etag, **{"Last-Modified": DAY})
+            return
+        begin, _, end = self.headers["Range"].removeprefix("bytes=").partition("-")
+        first, content = int(begin), content[: int(end) + 1 if end else None]
         store.asked.append(first)
+        if store.before_part:
+            before, store.before_part = store.before_part, None
+            before()
         if store.torn and not store.cuts:
             store.torn -= 1
             self.wfile.write(b"HTTP/1.1 206 Partial Content\r\nETag: ")
             self.close_connection = True
             return
-        first, complete = first if store.parts else 0, len(content)
+        first, complete = first if store.parts else 0, len(store.objects[key])
         self.send_response(206 if store.parts else 200)
         self.send_header("ETag", etag)
         if store.parts:
-            self.send_header("Content-Range", f"bytes {first}-{complete - 1}/{complete}")
-        self.send_header("Content-Length", str(complete - first))
+            self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{complete}")
+        self.send_header("Last-Modified", DAY)
+        self.send_header("Content-Length", str(len(content) - first))
         self.end_headers()
         if store.cuts:
             cut = store.cuts.pop(0)
@@ -100,9 +159,14 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.wfile.write(content[first:])
 
-    def _send(self, status: int, body: bytes) -> None:
+    def _say(self, status: int, code: str) -> None:
+        self._send(status, f"<Error><Code>{code}</Code></Error>".encode())
+
+    def _send(self, status: int, body: bytes, **headers: str) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/xml")
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
