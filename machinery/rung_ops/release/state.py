@@ -7,7 +7,7 @@ change() raises.
 A change takes effect when state.json is replaced. The file also holds the history line of that
 change: if a process is killed before it appends the line, the next change appends it.
 
-Where the releases are in a bucket, a change takes effect when the history there is replaced, if nobody
+Where the releases are in a bucket, a change takes effect when the history there is replaced, if no one
 else replaced it meanwhile. The folder then holds what synchronize() took up, without state.json.
 """
 
