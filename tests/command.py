@@ -57,7 +57,7 @@ def git(folder: Path, *arguments: str) -> str:
 class Typist:
     """Somebody at a terminal on which a command runs."""
 
-    def __init__(self, *command: str | Path, columns: int = 200) -> None:
+    def __init__(self, *command: str | Path, columns: int = 200, no_cpr: str = "1") -> None:
         import pty
         import termios
 
@@ -69,7 +69,8 @@ class Typist:
             stdout=side,
             stderr=side,
             start_new_session=True,
-            env={**os.environ, "COLUMNS": str(columns)},
+            # Without answers to where the cursor is, after which prompts are drawn once more.
+            env={**os.environ, "COLUMNS": str(columns), "PROMPT_TOOLKIT_NO_CPR": no_cpr},
         )
         os.close(side)
         self.seen = ""
@@ -88,13 +89,11 @@ class Typist:
                     self.process.wait(timeout=60)
                     break
                 self.seen += read
-                if "\x1b[6n" in read:  # it asks where the cursor is
-                    os.write(self.terminal, b"\x1b[1;1R")
 
 
 @contextmanager
-def typing(*command: str | Path, columns: int = 200) -> Iterator[Typist]:
-    typist = Typist(*command, columns=columns)
+def typing(*command: str | Path, columns: int = 200, no_cpr: str = "1") -> Iterator[Typist]:
+    typist = Typist(*command, columns=columns, no_cpr=no_cpr)
     try:
         yield typist
     finally:

@@ -179,6 +179,14 @@ def test_the_interview_explains_a_question_and_goes_back(
     assert f"{ends}\r\n" in typist.seen, "an explanation is folded at the terminal's width"
 
 
+def test_a_key_that_comes_with_the_place_of_the_cursor_counts(tmp_path: Path) -> None:
+    template = asking.repository(tmp_path / "template")
+    command = (RUNG, "new", tmp_path / "made", "--no-git", "--template", template)
+    with typing(*command, no_cpr="") as typist:
+        typist.type("", "\x1b[6n")  # the terminal is asked where its cursor is
+        typist.type("\x1b[1;1R?", "releases are automatic")
+
+
 def test_a_lower_rung_after_going_back_asks_nothing_of_the_one_that_was_left(
     tmp_path: Path,
 ) -> None:

@@ -406,7 +406,9 @@ def test_what_a_function_is_called_with_counts_before_its_defaults(
     named: str, call: str, epochs: int, rate: float
 ) -> None:
     code = LEARNING.replace("class Net", f"{named}\nclass Net", 1)
-    loop = "def steps(epochs):\n    for epoch in range(1, epochs + 1): pass\n"
+    loop = "def steps(epochs, first=1):\n    for epoch in range(1, epochs + 1): pass\n"
+    loop += "    for epoch in range(1, 1 + epochs): pass\n"
+    loop += "    for epoch in range(first, first + epochs): pass\n"
     texts = (f"{code}{call}\n", code.replace("def learn", f"{call}\ndef learn"))
     for text in (*texts, f"{loop}{texts[0]}", f"{texts[0]}{loop}steps({epochs})\n"):
         model = looked_at({"train.py": text}).code.model()
@@ -420,6 +422,7 @@ def test_what_a_function_is_called_with_counts_before_its_defaults(
         {"a.ipynb": notebook("import sklearn\ntarget='age'", "target='ill'", "y = frame['ill']")},
         {"a.py": "import sklearn\ntarget='age'\ntarget='ill'\ny = frame['ill']\n"},
         {"a.py": "import sklearn\nif short:\n    target='ill'\nelse:\n    target='age'\n"},
+        {"a.py": "import sklearn\ndef a():\n    target='ill'\ndef b():\n    target='age'\n"},
     ],
 )
 def test_a_name_of_several_columns_takes_no_other_target_with_it(files: dict[str, str]) -> None:
@@ -431,6 +434,8 @@ def test_a_name_of_several_columns_takes_no_other_target_with_it(files: dict[str
     [
         {"train.py": NET, "train_old.py": NET.replace("SIZE: int = 4", "SIZE: int = 4_000")},
         {"net.py": NET.replace("pd.read_csv", "print"), "backup/all.py": NET},
+        {"train.py": NET, "train (copy).py": NET},
+        {"train.py": NET, "train-Copy1.py": NET},
     ],
 )
 def test_a_network_left_behind_is_taken_only_by_its_name(files: dict[str, str]) -> None:

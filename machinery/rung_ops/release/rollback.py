@@ -38,7 +38,7 @@ def roll_back(
         before: the state that the decision is based on; by default the current one.
     """
     before = before or state.read(folder)
-    current, last = state.read_with_entry(folder)
+    current, last = state.latest(folder)
     # One that was changed meanwhile is refused under the lock.
     if source is None and current == before and (before.on_trial or before.previous):
         _refuse_again(folder, before, last)

@@ -215,10 +215,11 @@ def read(folder: Path) -> State:
     """Read the state of an environment; an empty one before the first deployment."""
     with suppress(BundleError, StateError):  # what cannot be taken up can be rolled back
         synchronize(folder)
-    return _current(folder)[0]
+    return latest(folder)[0]
 
 
-def _current(folder: Path) -> tuple[State, dict[str, Any] | None]:
+def latest(folder: Path) -> tuple[State, dict[str, Any] | None]:
+    """Read the state, and the history line of its last change, from the bucket if there is one."""
     if bucket := bucket_of(folder):
         return _last_change(_history_of(bucket)[0])
     return read_with_entry(folder)
@@ -288,8 +289,8 @@ def _synchronize(folder: Path, bucket: "Bucket", anew: bool) -> None:
         before = _last_change(held)[0]
         atomic.write(path, text)
         atomic.write(tag, version.get("e_tag", "").encode())
-    for release in before.releases() - state.releases():
-        shutil.rmtree(release_folders.bundle(folder, release), ignore_errors=True)
+        for release in before.releases() - state.releases():
+            shutil.rmtree(release_folders.bundle(folder, release), ignore_errors=True)
 
 
 def _take_up_releases(folder: Path, bucket: "Bucket", state: State, version: Any) -> None:
@@ -431,7 +432,7 @@ def change(folder: Path, event: str, by: str, expected: int | None, move: Move) 
 
 def expect(folder: Path, generation: int) -> None:
     """Raise ChangeRefusedError if the state of an environment is no longer of this generation."""
-    _expect(folder, *_current(folder), generation)
+    _expect(folder, *latest(folder), generation)
 
 
 def _expect(folder: Path, state: State, last: dict[str, Any] | None, expected: int) -> None:

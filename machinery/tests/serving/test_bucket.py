@@ -36,13 +36,13 @@ def store(
     made = FakeStore()
     for name, value in {
         "AWS_ACCESS_KEY_ID": "somebody",
-        "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_ENDPOINT_URL": made.endpoint,
         "RELEASES": f"s3://bucket{made.endpoint.rpartition(':')[2]}/team",
         "RELEASES_CACHE": str(tmp_path / "operator"),
         "RELEASE_KEY": str(tmp_path / "release.pub"),
     }.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "never-to-be-printed")
     (tmp_path / "release.pub").write_bytes(release_key)
     copy_as(release_folder, release_folders.candidates(), FIRST, release_private_key)
     copy_as(release_folder, release_folders.candidates(), SECOND, release_private_key)

@@ -63,7 +63,8 @@ OPTIMIZER = re.compile(r"torch\.optim\.(?!LBFGS)[A-Z]\w*")
 TRAINS = re.compile(r"train|fit|model|pipeline", re.IGNORECASE)
 TESTS = re.compile(r"(^|/)tests?/|(^|/)test_|_test\.py$|(^|/)docs?/")
 LEFT_BEHIND = re.compile(
-    r"(^|[-_./])(backup|bak|old|copy|archived?|legacy|deprecated)([-_./]|$)", re.IGNORECASE
+    r"(^|[-_./ (])(backup\d*|bak|old|copy\d*|archived?|legacy|deprecated)([-_./ )]|$)",
+    re.IGNORECASE,
 )
 
 
@@ -160,6 +161,15 @@ def _line(node: ast.stmt) -> int:
     return node.lineno
 
 
+def _end(call: ast.Call) -> ast.expr:
+    """Return the number of epochs of a range: of `(1, epochs + 1)` too, and of `(s, s + epochs)`."""
+    last = call.args[:2][-1]
+    if not isinstance(last, ast.BinOp):
+        return last
+    is_start = ast.unparse(last.left) == ast.unparse(call.args[0])
+    return last.right if is_start else last.left
+
+
 def _side_by_side(name: str, node: ast.Call) -> bool:
     """Say whether a call puts columns next to each other, as with those that are made of the same rows."""
     axes = (ast.unparse(word.value) for word in node.keywords if word.arg == "axis")
@@ -199,7 +209,10 @@ class _Reader(ast.NodeVisitor):
                 names = [name.id for name in each.targets if isinstance(name, ast.Name)]
                 self.assigned |= dict.fromkeys(names, self._value(each.value))
         self.generic_visit(node)
-        # A name of several columns runs through them, as for plots.
+        self._settle()
+
+    def _settle(self) -> None:
+        """Leave out the targets of a name that runs through several columns, as for plots."""
         several = {
             id(p)
             for texts in self.texts.values()
@@ -298,7 +311,10 @@ class _Reader(ast.NodeVisitor):
         outside = {name: self.constants.get(name) for name in usual}
         self.constants |= usual
         trained = "optimizer" in self.training
+        before, self.texts = self.texts, {}
         self.generic_visit(node)
+        self._settle()
+        self.texts = before
         if not trained and "optimizer" in self.training and "epochs" not in self.training:
             for name, value in usual.items():  # its loop may be in a function that it calls
                 self._epochs(name, value)
@@ -311,8 +327,7 @@ class _Reader(ast.NodeVisitor):
     def visit_For(self, node: ast.For) -> None:
         if isinstance(node.target, ast.Name) and "epoch" in node.target.id.lower():
             calls = (c for c in ast.walk(node.iter) if isinstance(c, ast.Call))
-            inner = (a for call in calls for a in call.args[:2][-1:])
-            ends = [a.left if isinstance(a, ast.BinOp) else a for a in inner]  # (1, epochs + 1)
+            ends = [_end(call) for call in calls if call.args]
             epochs = [v for v in map(self._value, ends) if type(v) is int]
             self.training |= {"epochs": epochs[-1]} if epochs else {}
         self.generic_visit(node)
