@@ -50,6 +50,17 @@ Made by `uv run python benchmarks/pipeline.py --rounds {rounds} --write docs/ben
 """
 
 
+def new_project(folder: Path, rung: int) -> Path:
+    """Make a project of the last commit's template in a folder, and install what it needs."""
+    project = folder / "project"
+    answers = ("--defaults", "--level", str(rung), "--use-case", "velocity")
+    template = ("--template", str(ROOT), "--template-version", "HEAD")
+    home = os.environ | {"HOME": str(folder)}  # rung notes there which templates are trusted
+    subprocess.run(["rung", "new", project, *answers, *template], check=True, env=home)
+    subprocess.run(["uv", "sync", "--quiet", "--compile-bytecode"], cwd=project, check=True)
+    return project
+
+
 def timed(project: Path, words: list[str]) -> tuple[float, float]:
     """Run a command in the project's environment; return its CPU and wall seconds."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -79,12 +90,7 @@ def main() -> None:
     figures: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
     stages: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="pipeline-") as folder:
-        project = Path(folder) / "project"
-        answers = ("--defaults", "--level", "2", "--use-case", "velocity")
-        template = ("--template", str(ROOT), "--template-version", "HEAD")
-        home = os.environ | {"HOME": folder}  # rung notes there which templates are trusted
-        subprocess.run(["rung", "new", project, *answers, *template], check=True, env=home)
-        subprocess.run(["uv", "sync", "--quiet", "--compile-bytecode"], cwd=project, check=True)
+        project = new_project(Path(folder), 2)
         for turn in range(options.rounds + 1):
             for name in list(WAYS)[:: 1 if turn % 2 else -1]:
                 clean(project)

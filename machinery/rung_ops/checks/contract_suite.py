@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+# First: it looks for each of a thousand functions in all modules that are loaded.
+import skops.io  # noqa: F401
+
 from rung_ops.checks import data, features, promises
 from rung_ops.data import incoming
 from rung_ops.project import current

@@ -391,17 +391,9 @@ def main(version: str, unsigned: Path | None) -> int:
     for line in summary(made):
         print(line)
     if served := lineage.served():
-        changes = versions.changes(*map(origin, (bundle.read_manifest(made), served)))
+        changes = versions.changes(*map(lineage.origin, (bundle.read_manifest(made), served)))
         print(f"against {served['id']}, which production serves: {changes}")
     return 0
-
-
-def origin(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return the origin of a release as versions.origin_of() returns that of its version."""
-    from rung_ops.tracking import versions
-
-    known = dict(manifest) | {"source_hash": source_hash.of_files(manifest["files"])}
-    return {name: str(known.get(name, "")) for name in versions.ORIGIN}
 
 
 def was_released(folder: Path, public_key: bytes) -> bool:

@@ -19,7 +19,7 @@ from rung_ops.gate.verdict import Verdict
 from rung_ops.model import bundle, released, source_import, verification
 from rung_ops.project import current, release_folders
 from rung_ops.project.service_settings import ANY_SPEED
-from rung_ops.release import make, state
+from rung_ops.release import lineage, state
 from rung_ops.tracking import registry, versions
 from rung_ops.tracking.model_bytes import VersionError
 
@@ -48,7 +48,7 @@ def champion(rows: pl.DataFrame) -> Champion | None:
         slices = json.loads(files.read(bundle.SLICES)) if bundle.SLICES in files else []
     except (state.StateError, bundle.BundleError, OSError) as error:
         raise VersionError(f"the release in production cannot be used: {error}") from error
-    origin = {"release": served} | make.origin(loaded.manifest)
+    origin = {"release": served} | lineage.origin(loaded.manifest)
     until, notes = loaded.manifest.get("trained_until"), []
     unseen = unseen_rows(rows, until)
     newer = 0 if unseen is None else int(unseen.sum())

@@ -411,11 +411,3 @@ def test_onnx_runtime_reports_no_usage(tmp_path: Path) -> None:
 
     assert done.stdout.split() == ["2"]
     assert list(home.rglob("*")) == []
-
-
-def test_the_gate_does_without_the_exporters() -> None:
-    loads = (
-        "import skops.io, sys, rung_ops.release.production_gate; print('skl2onnx' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
