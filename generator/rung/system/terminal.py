@@ -1,5 +1,6 @@
 """Text for a terminal: folded at its width, and coloured; as it is for a file, a pipe and a log."""
 
+import contextlib
 import os
 import re
 import sys
@@ -7,6 +8,7 @@ import textwrap
 from typing import TextIO
 
 KEYS = "`?` explains a question, `<` returns to the one before."  # of an interview
+USUAL = 80  # columns of a terminal that does not say how many it has
 BOLD, RED, GREEN, YELLOW = 1, 31, 32, 33
 COLOURS = {"+": GREEN, "-": RED, "~": YELLOW, "!": YELLOW}  # by the sign that a line begins with
 SIGN = re.compile(r"  ([-+~!.=*])\+? ")
@@ -58,12 +60,18 @@ def _in_lines(text: str, width: int, first: str, further: str) -> list[str]:
 
 
 def columns(stream: TextIO) -> int | None:
-    """Return how many columns the terminal has that a stream is; None of a file or pipe."""
+    """Return how many columns the terminal has that a stream is; None of a file or pipe.
+
+    Not by shutil.get_terminal_size(), which asks standard output: that may be a file.
+    """
     if not stream.isatty():
         return None
     named = os.environ.get("COLUMNS", "")
-    # shutil.get_terminal_size() asks standard output, which may be a file.
-    return int(named) if named.isdigit() else os.get_terminal_size(stream.fileno()).columns or 80
+    if named.isdigit() and int(named):
+        return int(named)
+    with contextlib.suppress(OSError, ValueError):  # a stream may only say that it is one
+        return os.get_terminal_size(stream.fileno()).columns or USUAL
+    return USUAL
 
 
 def coloured(part: str, line: str) -> str:
