@@ -6,8 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tests import forked
@@ -54,49 +53,52 @@ def git(folder: Path, *arguments: str) -> str:
     ).stdout.strip()
 
 
-class Typist:
-    """Somebody at a terminal on which a command runs."""
+def dialogue(
+    *command: str | Path,
+    keys: Iterable[tuple[str, str]],
+    columns: int = 200,
+    no_cpr: str = "1",
+    output: Path | None = None,
+    code: int = 0,
+) -> str:
+    """Run a command on a terminal, whose standard output may be a file; return what was shown.
 
-    def __init__(self, *command: str | Path, columns: int = 200, no_cpr: str = "1") -> None:
-        import pty
-        import termios
+    Args:
+        keys: What is typed, and what is on the screen before more is; nothing where the command ends.
+        no_cpr: Empty where the terminal answers where its cursor is; prompts are then drawn once more.
+        code: Its exit code.
+    """
+    import pty
+    import termios
 
-        self.terminal, side = pty.openpty()
-        termios.tcsetwinsize(side, (40, columns))
-        self.process = subprocess.Popen(
-            command,
-            stdin=side,
-            stdout=side,
-            stderr=side,
-            start_new_session=True,
-            # Without answers to where the cursor is, after which prompts are drawn once more.
-            env={**os.environ, "COLUMNS": str(columns), "PROMPT_TOOLKIT_NO_CPR": no_cpr},
-        )
-        os.close(side)
-        self.seen = ""
-
-    def type(self, keys: str, shown: str = "") -> None:
-        """Press keys, and wait until something new is on the screen; without it, until the end."""
-        os.write(self.terminal, keys.encode())
-        before, until = len(self.seen), time.monotonic() + 60
-        while not shown or shown not in self.seen[before:]:
-            assert time.monotonic() < until, self.seen
-            if select.select([self.terminal], [], [], 1)[0]:
-                try:
-                    read = os.read(self.terminal, 4_096).decode(errors="replace")
-                except OSError:  # the command has ended
-                    assert not shown, self.seen
-                    self.process.wait(timeout=60)
-                    break
-                self.seen += read
-
-
-@contextmanager
-def typing(*command: str | Path, columns: int = 200, no_cpr: str = "1") -> Iterator[Typist]:
-    typist = Typist(*command, columns=columns, no_cpr=no_cpr)
+    terminal, side = pty.openpty()
+    termios.tcsetwinsize(side, (40, columns))
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    process = subprocess.Popen(
+        command,
+        stdin=side,
+        stdout=output.open("wb") if output else side,
+        stderr=side,
+        start_new_session=True,
+        env={**environment, "PROMPT_TOOLKIT_NO_CPR": no_cpr},
+    )
+    os.close(side)
+    seen = ""
     try:
-        yield typist
+        for typed, shown in keys:
+            os.write(terminal, typed.encode())
+            before, until = len(seen), time.monotonic() + 60
+            while not shown or shown not in seen[before:]:
+                assert time.monotonic() < until, seen
+                if select.select([terminal], [], [], 1)[0]:
+                    try:
+                        seen += os.read(terminal, 4_096).decode(errors="replace")
+                    except OSError:  # the command has ended
+                        assert not shown, seen
+                        assert process.wait(timeout=60) == code, seen
+                        break
     finally:
-        typist.process.kill()
-        typist.process.wait()
-        os.close(typist.terminal)
+        process.kill()
+        process.wait()
+        os.close(terminal)
+    return seen

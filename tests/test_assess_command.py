@@ -1,9 +1,6 @@
 """`rung assess` as a person runs it, and `rung new --from-assessment`."""
 
 import json
-import os
-import pty
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,7 @@ from rung.assess import page as strategy_page
 from rung.check.review.review import review
 from rung.errors import RungError
 from tests import asking
-from tests.command import RUNG, git, rung, typing
+from tests.command import RUNG, dialogue, git, rung
 from tests.test_strategy import PERSONAS, WEIGHTS
 
 
@@ -89,26 +86,19 @@ def test_what_cannot_be_read_is_refused(arguments: list[str], message: str, tmp_
     assert message in done.stderr
 
 
-def test_on_a_terminal_it_asks_and_only_the_result_is_output() -> None:
-    terminal, side = pty.openpty()
-    process = subprocess.Popen(
-        [RUNG, "assess", "--format", "json", "--domain", "ads"],
-        stdin=side,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    os.close(side)
-    os.write(terminal, b"3\n" * 15 + b"Clicks\n")
-    out, shown = process.communicate(timeout=60)
-    os.close(terminal)
+def test_on_a_terminal_it_asks_and_only_the_result_is_output(tmp_path: Path) -> None:
+    file = tmp_path / "strategy.json"
+    command = (RUNG, "assess", "--format", "json", "--domain", "ads")
+    shown = dialogue(*command, keys=[("3\n" * 15 + "Clicks\n", "")], columns=60, output=file)
 
-    data = json.loads(out)
+    data = json.loads(file.read_text())
     assert ["ads"] == data["answers"].pop("domain")
     assert ["ml-engineers"] == data["answers"].pop("customers")
     assert {question.answers[3].name for question in WEIGHTS.questions.values()} >= set(
         data["answers"].values()
     )
-    assert b"15/15" in shown
+    assert "15/15" in shown
+    assert max(map(len, shown.splitlines())) <= 60
     assert "Clicks" == data["impact_metric"]
 
 
@@ -172,21 +162,22 @@ def test_a_link_out_of_the_project_is_not_followed(tmp_path: Path, link: str) ->
 @pytest.mark.parametrize("columns", [60, 100])
 def test_on_a_terminal_a_question_is_explained_and_one_can_go_back(columns: int) -> None:
     known = [f"--{name}=1" for name in WEIGHTS.questions if name not in ("pace", "size")]
-    with typing(RUNG, "assess", *known, "--format", "json", columns=columns) as typist:
-        typist.type("", "[Enter: 1] ")
-        typist.type("<\r", "[Enter: 1] ")  # nothing is before the first question
-        typist.type("?\r", "[Enter: 1] ")
-        typist.type("3\r", "[Enter: 0] ")
-        typist.type("<\r", "[Enter: 3] ")  # what was typed is offered
-        typist.type("2\r", "[Enter: 0] ")
-        typist.type("1\r", "not known yet] ")
-        typist.type("?\r", "not known yet] ")
-        typist.type("<\r", "[Enter: 1] ")
-        typist.type("\r", "not known yet] ")
-        typist.type("late trains\r")
+    keys = (
+        ("", "[Enter: 1] "),
+        ("<\r", "[Enter: 1] "),  # nothing is before the first question
+        ("?\r", "[Enter: 1] "),
+        ("3\r", "[Enter: 0] "),
+        ("<\r", "[Enter: 3] "),  # what was typed is offered
+        ("2\r", "[Enter: 0] "),
+        ("1\r", "not known yet] "),
+        ("?\r", "not known yet] "),
+        ("<\r", "[Enter: 1] "),
+        ("\r", "not known yet] "),
+        ("late trains\r", ""),
+    )
+    seen = dialogue(RUNG, "assess", *known, "--format", "json", keys=keys, columns=columns)
 
-    shown, _, answers = typist.seen.replace("\r", "").partition("\n{")
-    assert typist.process.returncode == 0, typist.seen
+    shown, _, answers = seen.replace("\r", "").partition("\n{")
     assert max(map(len, shown.splitlines())) <= columns
     assert WEIGHTS.questions["pace"].why in " ".join(shown.split())
     result = json.loads("{" + answers)

@@ -162,7 +162,7 @@ def test_each_part_of_the_reading_says_that_the_clock_stopped_it(tmp_path: Path)
 
     assert stopped(lambda: CI_FILES(looked.content, Runners(looked.content)))
     assert stopped(lambda: looked.reachability.reached)
-    assert stopped(lambda: looked.commands.all)
+    assert stopped(lambda: looked.commands)
     assert stopped(lambda: list(predicate.matches(File(looked.content, "a.py", prefilter))))
 
 

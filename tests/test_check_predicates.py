@@ -9,7 +9,6 @@ import pytest
 from rung.check.review import evidence as evidence_module
 from rung.check.review.predicates import PREDICATES
 from rung.check.review.vocabulary import PREDICATES as DESCRIBED
-from rung.check.review.vocabulary import TOGETHER
 from tests.repositories import called, evidence, plant
 
 
@@ -156,7 +155,7 @@ def test_a_predicate_does_not_hold_where_its_evidence_is_missing(
 def test_each_predicate_of_the_vocabulary_has_a_case() -> None:
     kinds = {name.partition(",")[0].partition(" ")[0] for name in CASES}
 
-    assert {*DESCRIBED, *TOGETHER, "reached", "scheduled"} == kinds
+    assert {*DESCRIBED, *evidence_module.COMBINING, "reached", "scheduled"} == kinds
     assert set(PREDICATES) < kinds
 
 

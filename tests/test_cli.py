@@ -42,6 +42,12 @@ def test_a_command_that_renders_nothing_imports_no_copier(arguments: list[str]) 
     assert done.returncode == 0, done.stderr
 
 
+def test_each_rung_is_listed_with_its_promise() -> None:
+    lines = rung("levels").stdout.splitlines()
+
+    assert (11, "Rung", True) == (len(lines), lines[0][:4], "through a gate" in lines[8])
+
+
 def test_the_version_is_the_packages_and_the_templates() -> None:
     commit = git(ROOT, "rev-parse", "HEAD")
 

@@ -303,6 +303,7 @@ def test_a_column_is_shown_where_a_row_has_something_for_it() -> None:
         ("v0.1.0", "v0.2.0", "1"),
         ("v0.1.0-3-g52cc6a5", "v0.2.0", "1"),
         ("v0.2.0", "v0.2.0", "0"),
+        ("v0.2.0-3-g52cc6a5", "v0.2.0", "0"),
         ("52cc6a5b", "v0.2.0", "unknown"),
         ("v0.1.0", "v99", "unknown"),
         ("", "v0.2.0", ""),

@@ -11,7 +11,7 @@ import yaml
 from rung import output_formats
 from rung.check.review.review import review
 from rung.errors import RungError
-from rung.levels import ladder, show, template
+from rung.levels import command, ladder, template
 from tests import asking
 from tests.repositories import plant
 
@@ -50,7 +50,7 @@ def levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_fifteen_lines_are_a_capability(levels: Path) -> None:
     known = ladder.load(levels)[1].capabilities[NAME]
-    page = show.markdown(ladder.load(levels), yaml.safe_load((levels / "sources.yml").read_text()))
+    page = command.page(ladder.load(levels), yaml.safe_load((levels / "sources.yml").read_text()))
 
     assert len(FILE.splitlines()) <= 15
     assert f"|`{NAME}`|both|{known.why}|`notebooks/.gitattributes`|Rung's own|" in page

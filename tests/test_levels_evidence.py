@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from rung.check.review.evidence import COMBINING
 from rung.check.review.review import review
-from rung.check.review.vocabulary import PREDICATES, TOGETHER, follows, problem
+from rung.check.review.vocabulary import PREDICATES, follows, problem
 from rung.levels.ladder import TIERS, Capability
 from tests.conftest import ROOT
 from tests.repositories import LADDER, plant
@@ -57,5 +58,5 @@ def test_what_is_not_in_the_vocabulary_is_noticed(predicate: dict[str, Any]) -> 
 def test_every_predicate_in_use_is_described() -> None:
     page = (ROOT / "levels" / "README.md").read_text()
 
-    for kind in [*PREDICATES, *TOGETHER, "reached", "scheduled"]:
+    for kind in [*PREDICATES, *COMBINING, "reached", "scheduled"]:
         assert f"{{{kind}: " in page, kind

@@ -15,7 +15,7 @@ from rung.core import cache
 from rung.errors import RungError
 from rung.system import staging
 from tests import asking
-from tests.command import RUNG, git, rung, running, typing
+from tests.command import RUNG, dialogue, git, rung, running
 from tests.conftest import RELEASE, files_of
 
 COPIER = RUNG.with_name("copier")
@@ -423,15 +423,15 @@ def test_settings_of_copier_that_cannot_be_read_are_named(
 def test_what_is_typed_replaces_the_default_and_the_names_follow_the_game(
     tmp_path: Path, copier_template: Path
 ) -> None:
-    with typing(RUNG, "new", tmp_path / "made", "--template", copier_template) as typist:
-        typist.type("", "Which kind of use case")
-        typist.type("\x1b[B\r", "Made")  # down: governance
-        typist.type("Second look\r", "second_look")
-        for shown in ("for whom", "Who works on it", "rung", "data"):
-            typist.type("\r", shown)
-        typist.type("\r" * 12)
+    keys = (
+        ("", "Which kind of use case"),
+        ("\x1b[B\r", "Made"),  # down: governance
+        ("Second look\r", "second_look"),
+        *(("\r", shown) for shown in ("for whom", "Who works on it", "rung", "data")),
+        ("\r" * 12, ""),
+    )
+    dialogue(RUNG, "new", tmp_path / "made", "--template", copier_template, keys=keys)
 
-    assert typist.process.returncode == 0, typist.seen
     answers = answers_of(tmp_path / "made")
     assert answers["use_case"] == "governance"
     assert (answers["project_name"], answers["package"]) == ("Second look", "second_look")
@@ -439,12 +439,11 @@ def test_what_is_typed_replaces_the_default_and_the_names_follow_the_game(
 
 @pytest.mark.slow
 def test_ctrl_c_in_the_interview_leaves_nothing(tmp_path: Path, copier_template: Path) -> None:
-    with typing(RUNG, "new", tmp_path / "made", "--template", copier_template) as typist:
-        typist.type("", "Which kind of use case")
-        typist.type("\x03")
+    keys = (("", "Which kind of use case"), ("\x03", ""))
+    command = (RUNG, "new", tmp_path / "made", "--template", copier_template)
+    seen = dialogue(*command, keys=keys, code=130)
 
-    assert typist.process.returncode == 130, typist.seen
-    assert "Traceback" not in typist.seen
+    assert "Traceback" not in seen
     assert [] == list(tmp_path.iterdir())
 
 

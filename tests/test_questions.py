@@ -10,7 +10,7 @@ import yaml
 
 from rung.levels.template_answers import gather_answers, is_answer
 from tests import asking
-from tests.command import RUNG, rung, typing
+from tests.command import RUNG, dialogue, rung
 from tests.conftest import CHOICES, QUESTIONS, ROOT, Render, files_of
 
 ANSWERS = ".copier-answers.yml"
@@ -115,24 +115,24 @@ COPIER = (sys.executable, "-m", "copier")
 def test_on_a_terminal_of_plain_copier_what_is_typed_replaces_the_suggestion(
     questions: Path, tmp_path: Path
 ) -> None:
-    with typing(*COPIER, "copy", "--data", "level=2", questions, tmp_path / "made") as typist:
-        typist.type("", "Which kind")
-        typist.type("\r", "Made")
-        typist.type(".\r", "question 'name': Use letters")  # not a name of the template's own
-        typist.type("\x15Class\r", "class_model")  # `class` could not be imported
-        typist.type("import\r", "choose another, such as `import_model`")
-        typist.type("\x15churn\r", "for whom")
-        typist.type("Who leaves?\r", "Who works on it")
-        typist.type("\r", "raw data")
-        typist.type("\x1b[B\r", "object store's address")
-        typist.type("\r", "churn-data")
-        typist.type("raw\r", "Which prefix")
-        typist.type("\r", "runs recorded")
-        typist.type("\x1b[B\r", "http://127.0.0.1:5000")
-        typist.type("https://mlflow.example.org\r", "Which CI")
-        for asked in ("run on", "on schedule"):
-            typist.type("\r", asked)
-        typist.type("\r")
+    keys = (
+        ("", "Which kind"),
+        ("\r", "Made"),
+        (".\r", "question 'name': Use letters"),  # not a name of the template's own
+        ("\x15Class\r", "class_model"),  # `class` could not be imported
+        ("import\r", "choose another, such as `import_model`"),
+        ("\x15churn\r", "for whom"),
+        ("Who leaves?\r", "Who works on it"),
+        ("\r", "raw data"),
+        ("\x1b[B\r", "object store's address"),
+        ("\r", "churn-data"),
+        ("raw\r", "Which prefix"),
+        ("\r", "runs recorded"),
+        ("\x1b[B\r", "http://127.0.0.1:5000"),
+        ("https://mlflow.example.org\r", "Which CI"),
+        *(("\r", asked) for asked in ("run on", "on schedule", "")),
+    )
+    dialogue(*COPIER, "copy", "--data", "level=2", questions, tmp_path / "made", keys=keys)
 
     answers = yaml.safe_load((tmp_path / "made" / ANSWERS).read_text())
     typed = {
@@ -153,38 +153,41 @@ def test_the_interview_explains_a_question_and_goes_back(
 ) -> None:
     made, template = tmp_path / "made", asking.repository(tmp_path / "template")
     command = (RUNG, "new", made, "--no-git", "--template", template)
-    with typing(*command, columns=columns) as typist:
-        typist.type("", "approved")
-        typist.type("<", "approved")  # nothing is before the first question
-        typist.type("?", "approved")
-        typist.type("\x1b[B\r", "Made")
-        typist.type("Late\r", "package called")
-        typist.type("<", "Late")  # what was typed is in the line
-        typist.type("<", "approved")
-        typist.type("\x1b[A\r", "project called")
-        typist.type("r\r", "later")
-        typist.type("\r", "for whom")
-        typist.type("Why so late? < 3 hours\r", "ways to work")  # the last that is drawn
-        typist.type("\x1b[B", "2 to 8")
-        typist.type("?", "ways to work")
-        typist.type("\r", "Which rung")
-        typist.type("\r", "raw data")
-        typist.type("\r")
+    keys = (
+        ("", "approved"),
+        ("<", "approved"),  # nothing is before the first question
+        ("?", "approved"),
+        ("\x1b[B\r", "Made"),
+        ("Late\r", "package called"),
+        ("<", "Late"),  # what was typed is in the line
+        ("<", "approved"),
+        ("\x1b[A\r", "project called"),
+        ("r\r", "later"),
+        ("\r", "for whom"),
+        ("Why so late? < 3 hours\r", "ways to work"),  # the last that is drawn
+        ("\x1b[B", "2 to 8"),
+        ("?", "ways to work"),
+        ("\r", "Which rung"),
+        ("\r", "raw data"),
+        ("\r", ""),
+    )
+    seen = dialogue(*command, keys=keys, columns=columns)
 
-    assert typist.process.returncode == 0, typist.seen
     typed = {"use_case": "velocity", "project_name": "Later", "package": "later", "level": 0}
     answers = yaml.safe_load((made / ANSWERS).read_text())
     assert typed.items() <= answers.items()
     assert answers["description"] == "Why so late? < 3 hours"
-    assert f"{ends}\r\n" in typist.seen, "an explanation is folded at the terminal's width"
+    assert f"{ends}\r\n" in seen, "an explanation is folded at the terminal's width"
 
 
 def test_a_key_that_comes_with_the_place_of_the_cursor_counts(tmp_path: Path) -> None:
     template = asking.repository(tmp_path / "template")
     command = (RUNG, "new", tmp_path / "made", "--no-git", "--template", template)
-    with typing(*command, no_cpr="") as typist:
-        typist.type("", "\x1b[6n")  # the terminal is asked where its cursor is
-        typist.type("\x1b[1;1R?", "releases are automatic")
+    keys = (
+        ("", "\x1b[6n"),  # the terminal is asked where its cursor is
+        ("\x1b[1;1R?", "releases are automatic"),
+    )
+    dialogue(*command, keys=keys, no_cpr="")
 
 
 def test_a_lower_rung_after_going_back_asks_nothing_of_the_one_that_was_left(
@@ -193,18 +196,19 @@ def test_a_lower_rung_after_going_back_asks_nothing_of_the_one_that_was_left(
     made, template = tmp_path / "made", asking.repository(tmp_path / "template")
     given = ("use_case=velocity", "project_name=Late", "package=late", "team_size=one")
     data = [f"--data={answer}" for answer in (*given, "description=Why")]
-    with typing(RUNG, "new", made, "--no-git", "--template", template, *data) as typist:
-        typist.type("", "Which rung")
-        typist.type("\x1b[B\x1b[B\r", "raw data")
-        typist.type("\r", "training runs")
-        typist.type("\r", "Which CI")
-        typist.type("<", "training runs")
-        typist.type("<", "raw data")
-        typist.type("<", "Which rung")
-        typist.type("\x1b[A\x1b[A\r", "raw data")
-        typist.type("\r")
+    keys = (
+        ("", "Which rung"),
+        ("\x1b[B\x1b[B\r", "raw data"),
+        ("\r", "training runs"),
+        ("\r", "Which CI"),
+        ("<", "training runs"),
+        ("<", "raw data"),
+        ("<", "Which rung"),
+        ("\x1b[A\x1b[A\r", "raw data"),
+        ("\r", ""),
+    )
+    dialogue(RUNG, "new", made, "--no-git", "--template", template, *data, keys=keys)
 
-    assert typist.process.returncode == 0, typist.seen
     answers = yaml.safe_load((made / ANSWERS).read_text())
     assert answers["level"] == 0 and "tracking" not in answers
 
@@ -214,7 +218,9 @@ def test_an_update_asks_with_the_recorded_answer_in_the_line(
 ) -> None:
     made = tmp_path / "made"
     copier.run_copy(str(questions), made, data={"project_name": "Churn"}, defaults=True, quiet=True)
-    with typing(*COPIER, "recopy", "--overwrite", made) as typist:
-        typist.type("", "Which kind")
-        typist.type("\r", "Churn")
-        typist.type(" 2\r", "package called")
+    keys = (
+        ("", "Which kind"),
+        ("\r", "Churn"),
+        (" 2\r", "package called"),
+    )
+    dialogue(*COPIER, "recopy", "--overwrite", made, keys=keys)

@@ -16,7 +16,7 @@ FORMATS: dict[str, dict[str, str]] = {
         "markdown": "rung.check.report.markdown:make",
         "sarif": "rung.check.report.sarif:make",
         "html": "rung.check.report.page:make",
-        "badge": "rung.check.report.badge:make",
+        "badge": "rung.check.report.page:badge",
     },
     "fleet": {
         "text": "rung.check.fleet.table:text",

@@ -198,13 +198,17 @@ def form(weights: Weights) -> str:
         "# Answers to `rung assess`: a name or its number; `domain` and `customers` take lists."
     ]
     for question in weights.questions.values():
-        lines += ["", f"# {question.ask}", *_fold(question.why, "#   ")]
+        lines += ["", f"# {question.ask}", *_commented(question.why)]
         for index, answer in enumerate(question.answers):
             meaning = ", ".join(answer.domains) or f"{answer.name}: {answer.says}"
-            lines += _fold(f"{index} {meaning}", "#   ", "#     ")
+            lines += _commented(f"{index} {meaning}", "#     ")
         lines.append(f"{question.id}:")
-    lines += ["", f"# {ASK_METRIC}", *_fold(METRIC_WHY, "#   "), f"{METRIC}:"]
+    lines += ["", f"# {ASK_METRIC}", *_commented(METRIC_WHY), f"{METRIC}:"]
     return "\n".join(lines) + "\n"
+
+
+def _commented(text: str, further: str = "#   ") -> list[str]:
+    return terminal.wrap(text, WIDTH, "#   ", further)
 
 
 def _metric(value: Any, where: str) -> str:
@@ -278,9 +282,10 @@ def _ask(
     number: str, question: Question, known: Answers, weights: Weights, typed: TextIO, shown: TextIO
 ) -> Any:
     part = question.part.replace("_", " ")
-    lines = ["", *_fold(f"{number} {part}: {question.ask}", "", " " * 5)]
+    indent = " " * 5
+    lines = ["", *terminal.wrap(f"{number} {part}: {question.ask}", WIDTH, "", indent, shown)]
     for index, answer in enumerate(question.answers):
-        lines += _fold(f"{index}  {answer.says}", " " * 5, " " * 8)
+        lines += terminal.wrap(f"{index}  {answer.says}", WIDTH, indent, f"{indent}   ", shown)
     print("\n".join(lines), file=shown)
     offered = known.get(question.id) or assume(known, weights)[question.id][0]
     numbers = [i for i, a in enumerate(question.answers) if {*offered} & {a.name, *a.domains}]
@@ -314,11 +319,8 @@ def _reply(
                 return understood(text)
             except RungError as error:
                 message = str(error)
-        print(*_fold(message, " " * 5), sep="\n", file=shown)
-
-
-def _fold(text: str, first: str, further: str | None = None) -> list[str]:
-    return terminal.wrap(text, WIDTH, first, first if further is None else further)
+        lines = terminal.wrap(message, WIDTH, " " * 5, " " * 5, shown)
+        print(*lines, sep="\n", file=shown)
 
 
 def _mapping(value: Any, where: str) -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Struct, field
 from msgspec.structs import force_setattr, replace
 
-from rung.errors import RungError
 from rung.levels import ladder
 from rung.levels.ladder import Block
 
@@ -23,7 +22,6 @@ DERIVED = {  # what is weighed besides answers, in words
     "always": "everything else depends on it",
 }
 Answers = Mapping[str, tuple[str, ...]]  # by question, the names of the answers
-File = TypeVar("File")
 Bounds = Mapping[str, float]  # the least shares that count, by question or derived value
 
 
@@ -349,24 +347,13 @@ class Weights(Record, frozen=True):
 
 def load(folder: Path) -> Weights:
     """Read strategy.yml and duties.yml of the folder `levels`."""
-    weights = _read(folder / "strategy.yml", Weights)
+    weights = ladder.decoded(folder / "strategy.yml", Weights)
     path = folder / "duties.yml"
-    read = _read(path, Duties)
+    read = ladder.decoded(path, Duties)
     try:
         return replace(weights, duties=read.duties, covers=read.covers)
     except ValueError as error:
-        raise _wrong(path, error) from error
-
-
-def _read(path: Path, kind: type[File]) -> File:
-    try:
-        return msgspec.convert(ladder.read(path), kind)
-    except msgspec.ValidationError as error:
-        raise _wrong(path, error) from error
-
-
-def _wrong(path: Path, error: Exception) -> RungError:
-    return RungError(f"{path}: {error}\nReinstall Rung, or correct the file.")
+        raise ladder.wrong(path, str(error)) from error
 
 
 def _names(terms: Iterable[Term]) -> list[str]:
@@ -376,4 +363,4 @@ def _names(terms: Iterable[Term]) -> list[str]:
 def _require(names: Iterable[str], allowed: Collection[str], where: str) -> None:
     for name in names:
         if name not in allowed:
-            raise ValueError(f"{where}: {name!r} is not one of {', '.join(allowed)}.")
+            raise ValueError(f"{where}: {name!r} is not one of {', '.join(allowed)}")

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from rung.core.level_contents import applies
 from rung.core.rendering import answers_file, copier_settings
 from rung.errors import RungError
-from rung.levels import template
+from rung.levels import ladder, template
 from rung.levels.template_answers import ANSWERS, check_answers, gather_answers
 from rung.options import expanded
 from rung.system import plain_yaml, process, shortage
@@ -73,13 +72,13 @@ class Needs(msgspec.Struct, frozen=True):
 def load_needs(folder: Path) -> Needs:
     """Read levels/tools.yml; raise a RungError if it cannot be read."""
     path = folder / FILE
+    data = ladder.read(path)
     try:
-        data = plain_yaml.load(path.read_text(encoding="utf-8"))
         programs = [entry | {"name": name} for name, entry in data["programs"].items()]
         others = {name: data[name] | {"name": name} for name in ("registry", "certificates")}
-        return msgspec.convert({"programs": programs, **others}, Needs)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise RungError(f"{path} cannot be read: {error!r}. Reinstall Rung.") from error
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ladder.wrong(path, repr(error)) from error
+    return ladder.converted({"programs": programs, **others}, Needs, path)
 
 
 @dataclass(frozen=True)

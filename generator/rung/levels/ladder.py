@@ -10,7 +10,7 @@ import yaml
 from rung.errors import RungError
 from rung.system import globs, plain_yaml
 
-Record = TypeVar("Record", bound=msgspec.Struct)
+Record = TypeVar("Record")
 
 Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9]+(-[a-z0-9]+)*$")]
 Game = Literal["both", "governance", "velocity"]
@@ -189,9 +189,9 @@ def with_capabilities(
             raise RungError(f"{path}: Rung has a capability of this name. Rename the file.")
         capability = _decode(Capability, read(path), path, id=path.stem)
         if capability.level not in more:
-            raise _wrong(path, f"`level` must be a rung, {RUNGS[0]} to {RUNGS[-1]}")
-        if wrong := problem(capability):
-            raise _wrong(path, wrong)
+            raise wrong(path, f"`level` must be a rung, {RUNGS[0]} to {RUNGS[-1]}")
+        if fault := problem(capability):
+            raise wrong(path, fault)
         more[capability.level][path.stem] = capability
     return tuple(
         msgspec.structs.replace(level, capabilities=level.capabilities | more[level.level])
@@ -205,7 +205,7 @@ def load_vendors(folder: Path) -> dict[str, Vendor]:
     try:
         names = list(read(path)["infrastructure"]["default"]["vendors"])
     except (KeyError, TypeError) as error:
-        raise _wrong(path, "there is no list `infrastructure.default.vendors`") from error
+        raise wrong(path, "there is no list `infrastructure.default.vendors`") from error
     files = {name: folder / "ci" / f"{name}.yml" for name in names}
     return {name: decode_vendor(read(path), path) for name, path in files.items()}
 
@@ -224,9 +224,9 @@ def _level(folder: Path, number: int, vendors: Mapping[str, Vendor]) -> Level:
             raise TypeError("no list")
         names = [str(name) for name in data["capabilities"]]
     except (KeyError, TypeError) as error:
-        raise _wrong(path, f"there is no list `{key}.default.capabilities`") from error
+        raise wrong(path, f"there is no list `{key}.default.capabilities`") from error
     if data.get("level") != number:
-        raise _wrong(path, f"`level` must be {number}, as in the file's name")
+        raise wrong(path, f"`level` must be {number}, as in the file's name")
     capabilities = {name: _capability(folder, name, number, vendors) for name in names}
     return _decode(Level, data, path, capabilities=capabilities)
 
@@ -253,16 +253,26 @@ def read(path: Path) -> Any:
         raise RungError(f"{path} cannot be read as YAML: {error}") from error
 
 
+def decoded(path: Path, kind: type[Record]) -> Record:
+    """Return a YAML file of the folder `levels` as a record."""
+    return converted(read(path), kind, path)
+
+
+def converted(data: Any, kind: type[Record], path: Path) -> Record:
+    """Return the data of a file as a record; raise a RungError that names the file and the key."""
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        raise wrong(path, str(error)) from error
+
+
 def _decode(kind: type[Record], data: Any, path: Path, **more: Any) -> Record:
     """Return what a file says as a record, with more fields; its short forms are expanded."""
     if not isinstance(data, dict):
-        raise _wrong(path, "it must be a mapping of keys to values")
+        raise wrong(path, "it must be a mapping of keys to values")
     forms = {"asks": _ask, "owns": _claim}
     long = {key: _expanded(data[key], form) for key, form in forms.items() if key in data}
-    try:
-        return msgspec.convert(data | long | more, kind)
-    except msgspec.ValidationError as error:
-        raise _wrong(path, str(error)) from error
+    return converted(data | long | more, kind, path)
 
 
 def _expanded(entries: Any, form: Callable[[Any], Any]) -> Any:
@@ -289,5 +299,6 @@ def _claim(entry: Any) -> Any:
     return claim | {"needs": needs | single}
 
 
-def _wrong(path: Path, what: str) -> RungError:
+def wrong(path: Path, what: str) -> RungError:
+    """Return the error for a file of the folder `levels`."""
     return RungError(f"{path}: {what}.\nCorrect it there; levels/README.md explains each key.")

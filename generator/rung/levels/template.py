@@ -1,7 +1,15 @@
-"""Where the template is: the clone Rung runs from, or the copy in the wheel (decision 1)."""
+"""Where the template is, in the clone Rung runs from or the wheel (decision 1), and its changelog."""
 
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from packaging.version import Version
+
+CHANGELOG = "CHANGELOG.md"
+HEADING = re.compile(r"^## +(.*)$", re.MULTILINE)
+RELEASE = re.compile(r"v?(\d+(?:\.\d+)*)(?![\w.])")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -34,3 +42,19 @@ def tag() -> str:
     from importlib.metadata import version
 
     return f"v{version('rung')}"
+
+
+def sections(text: str) -> list[tuple[str, str]]:
+    """Return title and body of each section of a changelog."""
+    _, *parts = HEADING.split(text)
+    return [
+        (title.strip(), body.strip()) for title, body in zip(parts[::2], parts[1::2], strict=True)
+    ]
+
+
+def release(name: str) -> "Version | None":
+    """Return the release that a title or a version such as `v0.2.0-3-g1f2e3d4` begins with."""
+    from packaging.version import Version
+
+    found = RELEASE.match(name)
+    return Version(found[1]) if found else None

@@ -1,13 +1,14 @@
 """Text for a terminal: folded at its width, and coloured; as it is for a file, a pipe and a log."""
 
+import contextlib
 import os
 import re
-import shutil
 import sys
 import textwrap
 from typing import TextIO
 
 KEYS = "`?` explains a question, `<` returns to the one before."  # of an interview
+USUAL = 80  # columns of a terminal that does not say how many it has
 BOLD, RED, GREEN, YELLOW = 1, 31, 32, 33
 COLOURS = {"+": GREEN, "-": RED, "~": YELLOW, "!": YELLOW}  # by the sign that a line begins with
 SIGN = re.compile(r"  ([-+~!.=*])\+? ")
@@ -16,10 +17,10 @@ COMMAND = re.compile(r"\s*(cd|git|rung|uv|uvx) ")  # folded it could not be copi
 
 def show(text: str, form: str = "text", *, end: str = "\n") -> None:
     """Print the output of a command in a format; only text is for people."""
-    if form != "text" or not sys.stdout.isatty():
+    width = columns(sys.stdout)
+    if form != "text" or width is None:
         print(text, end=end)
         return
-    width = shutil.get_terminal_size().columns
     lines = (coloured(part, line) for line in text.split("\n") for part in fold(line, width))
     print("\n".join(lines), end=end)
 
@@ -29,12 +30,12 @@ def fold(line: str, width: int) -> list[str]:
     if len(line) <= width or COMMAND.match(line):
         return [line]
     indent = " " * (len(line) - len(line.lstrip()) + 2 * bool(SIGN.match(line)))
-    return textwrap.wrap(
-        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
+    return _in_lines(line, width, "", indent)
 
 
-def wrap(text: str, width: int, first: str, further: str) -> list[str]:
+def wrap(
+    text: str, width: int, first: str, further: str, stream: TextIO | None = None
+) -> list[str]:
     """Return a paragraph in lines of at most so many columns, and of no more than the terminal has.
 
     Args:
@@ -42,9 +43,12 @@ def wrap(text: str, width: int, first: str, further: str) -> list[str]:
         width: The most columns.
         first: What the first line begins with.
         further: What each further line begins with.
+        stream: Where it is shown; by default the standard output.
     """
-    if sys.stdout.isatty():
-        width = min(width, shutil.get_terminal_size().columns)
+    return _in_lines(text, min(width, columns(stream or sys.stdout) or width), first, further)
+
+
+def _in_lines(text: str, width: int, first: str, further: str) -> list[str]:
     return textwrap.wrap(
         text,
         width,
@@ -53,6 +57,21 @@ def wrap(text: str, width: int, first: str, further: str) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def columns(stream: TextIO) -> int | None:
+    """Return how many columns the terminal has that a stream is; None of a file or pipe.
+
+    Not by shutil.get_terminal_size(), which asks standard output: that may be a file.
+    """
+    if not stream.isatty():
+        return None
+    named = os.environ.get("COLUMNS", "")
+    if named.isdigit() and int(named):
+        return int(named)
+    with contextlib.suppress(OSError, ValueError):  # a stream may only say that it is one
+        return os.get_terminal_size(stream.fileno()).columns or USUAL
+    return USUAL
 
 
 def coloured(part: str, line: str) -> str:

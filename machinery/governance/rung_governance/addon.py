@@ -44,7 +44,7 @@ VERBS = {
         "approval.deploy", "deploy a release to staging, or to production as a shadow"
     ),
     "governance promote": _verb("approval.promote", "promote an approved version in production"),
-    "governance rollback": _verb("approval.rollback", "roll back to the previous release"),
+    "governance rollback": _verb("approval.deploy:rollback", "roll back to the previous release"),
     "governance predict": _verb(
         "approval.batch", "score a file of rows and log each prediction", is_keyless=True
     ),

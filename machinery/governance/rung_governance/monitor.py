@@ -16,16 +16,19 @@ import polars as pl
 
 from rung_governance.approval import (
     audit,
+    gate_record,
+    keys,
     overrides,
     plan,
     readiness,
-    serving_check,
+    signed_approval,
     validation,
     witness,
 )
+from rung_governance.approval.keys import AuditKeyError
 from rung_governance.approval.overrides import Overrides
 from rung_governance.approval.plan import PlanError
-from rung_governance.approval.signed_log import details
+from rung_governance.approval.signed_log import APPROVED, WITHDRAWN, details
 from rung_governance.privacy import retention
 from rung_ops import prediction_log
 from rung_ops.command import USAGE
@@ -58,12 +61,70 @@ def overruled(
         yield f"{counted}, fewer than {least:.0%}. {_duty('least_share')}"
 
 
+def unapproved(folder: Path, release: str) -> list[str]:
+    """Say why a release should not answer in an environment; staging needs no approval.
+
+    By the signed log and today's records: so an edited state.json is found, a state written past
+    `poe promote`, and an approval that has expired or was withdrawn.
+    """
+    if folder.name != release_folders.PRODUCTION:
+        return []
+    return [f"{release} answers unapproved: {each}" for each in _objections(folder, release)]
+
+
+def _objections(folder: Path, release: str) -> Iterator[str]:
+    try:
+        signed = audit.verify(folder, keys.public_key()).anchored
+        events = state.events(folder)[:signed]
+    except (AuditKeyError, state.StateError) as error:
+        yield str(error)
+        return
+    if not any(each.get("release") == release for each in details(events, APPROVED)):
+        yield "no signed line of the audit log approves of it"
+    try:
+        yield from gate_record.lapsed(folder, validation.of_release(folder, release))
+    except BundleError as error:
+        yield str(error)
+
+
+def relay_withdrawals(folder: Path, by: str) -> list[str]:
+    """Write withdrawals that the repository holds into the audit log, which the service follows.
+
+    Return why one could not be written, or signed.
+    """
+    try:
+        now, events = state.read(folder), state.events(folder)
+    except (state.StateError, OSError):
+        return []  # unapproved() says so of what answers
+    known = {each.get("approval") for each in details(events, WITHDRAWN)}
+    approved = {
+        str(each.get("release")): str(each.get("approval_hash"))
+        for each in details(events, APPROVED)
+    }
+    problems = []
+    for release in sorted(now.releases() & approved.keys()):
+        digest = approved[release]
+        if digest not in known and _is_withdrawn(folder, release, digest):
+            otherwise = f"The service does not know that {release} was withdrawn"
+            problems += audit.attempt(folder, WITHDRAWN, by, otherwise, approval=digest)
+    return problems
+
+
+def _is_withdrawn(folder: Path, release: str, digest: str) -> bool:
+    try:
+        approved = validation.approval_path(validation.of_release(folder, release))
+    except BundleError:
+        return False
+    file = signed_approval.withdrawal_of(approved, digest)
+    return file.is_file() or signed_approval.in_history(file)
+
+
 def past_their_day(folder: Path, release: str) -> list[str]:
     """List reviews and findings that are overdue; the monitor still runs."""
     try:
         return readiness.warnings(validation.of_release(folder, release))
     except BundleError:
-        return []  # which serving_check says
+        return []  # which unapproved() says
 
 
 def _overruled(folder: Path, result: MonitorResult) -> int:
@@ -110,7 +171,7 @@ def main(**chosen: Any) -> int:
     except PlanError as error:
         print(error, file=sys.stderr)
         return 2
-    for problem in serving_check.relay_withdrawals(folder, release_folders.person()):
+    for problem in relay_withdrawals(folder, release_folders.person()):
         print(problem, file=sys.stderr)
     if not options.now and not options.json:  # another moment is only examined
         for line in retention.apply(release_folders.person(), datetime.now(UTC)):
@@ -137,7 +198,7 @@ def check(chosen: dict[str, Any], unfitting: list[str]) -> tuple[int, dict[str, 
 
     def also(result: MonitorResult) -> list[str]:
         further = list(overruled(folder, result, limits))
-        further += serving_check.problems(folder, result.release.id)
+        further += unapproved(folder, result.release.id)
         further += past_their_day(folder, result.release.id)
         made = Overrides(folder).count(result.since.isoformat())
         doubts = [*audit.report(folder), *unfitting]

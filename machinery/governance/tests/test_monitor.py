@@ -12,7 +12,7 @@ import pytest
 
 from machinery.governance.tests.conftest import Capture, Patch, Refusal
 from rung_governance import monitor
-from rung_governance.approval import audit, keys, overrides, plan, serving_check
+from rung_governance.approval import audit, keys, overrides, plan
 from rung_governance.approval.overrides import Overrides
 from rung_governance.approval.plan import PlanError
 from rung_governance.approval.signed_log import details
@@ -95,7 +95,7 @@ def monitored(
     monkeypatch.setenv("RELEASE_KEY", str(key))
     monkeypatch.setattr(observation, "report_folder", lambda: tmp_path / "monitor")
     monkeypatch.setattr(outcomes, "outcomes_folder", lambda: tmp_path / "outcomes")
-    monkeypatch.setattr(serving_check, "problems", lambda folder, release: [])
+    monkeypatch.setattr(monitor, "unapproved", lambda folder, release: [])
     shutil.copytree(release_folder, production / "bundles" / release_folder.name)
     with audit.signed(production):
         state.serve(production, release_folder.name, "Ada")

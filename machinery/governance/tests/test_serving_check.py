@@ -6,7 +6,8 @@ import pytest
 
 from machinery.governance.tests.conftest import Patch, Releases
 from machinery.tests.conftest import FACTS
-from rung_governance.approval import audit, keys, promote, serving_check, validation
+from rung_governance import monitor
+from rung_governance.approval import audit, keys, promote, validation
 from rung_governance.approval.signed_log import APPROVED, WITHDRAWN, details
 from rung_ops.release import state
 
@@ -22,8 +23,8 @@ def promoted(releases: Releases) -> Releases:
 
 
 def test_what_was_promoted_is_approved(promoted: Releases) -> None:
-    assert serving_check.problems(promoted.folder, promoted.first) == []
-    assert serving_check.problems(promoted.folder.with_name("staging"), "v9") == []
+    assert monitor.unapproved(promoted.folder, promoted.first) == []
+    assert monitor.unapproved(promoted.folder.with_name("staging"), "v9") == []
 
 
 @pytest.mark.tried(
@@ -32,20 +33,20 @@ def test_what_was_promoted_is_approved(promoted: Releases) -> None:
 )
 def test_a_release_that_was_served_past_promote_is_found(promoted: Releases) -> None:
     state.serve(promoted.folder, promoted.second, "Eve")
-    assert serving_check.problems(promoted.folder, promoted.second) == [
+    assert monitor.unapproved(promoted.folder, promoted.second) == [
         f"{promoted.second} answers unapproved: no signed line of the audit log approves of it"
     ]
 
 
 def test_an_approval_that_somebody_wrote_without_the_key_does_not_count(promoted: Releases) -> None:
     state.note(promoted.folder, "approved", "Eve", release=promoted.second)
-    assert len(serving_check.problems(promoted.folder, promoted.second)) == 1
+    assert len(monitor.unapproved(promoted.folder, promoted.second)) == 1
 
 
 def test_an_edited_state_that_names_another_release_is_found(promoted: Releases) -> None:
     path = promoted.folder / state.STATE
     path.write_text(json.dumps(json.loads(path.read_text()) | {"serving": promoted.second}))
-    (problem,) = serving_check.problems(promoted.folder, promoted.second)
+    (problem,) = monitor.unapproved(promoted.folder, promoted.second)
     assert "it belongs to another state" in problem
 
 
@@ -58,7 +59,7 @@ def test_a_withdrawal_and_a_rejection_are_found(promoted: Releases) -> None:
     promoted.approve("1", decision="rejected")
     withdrawal(promoted, "0" * 12)
 
-    rejected, withdrawn = serving_check.problems(promoted.folder, promoted.first)
+    rejected, withdrawn = monitor.unapproved(promoted.folder, promoted.first)
 
     assert "has rejected this version" in rejected and "was withdrawn" in withdrawn
     assert audit.report(promoted.folder) == []
@@ -85,7 +86,7 @@ def withdrawn(promoted: Releases) -> Releases:
 )
 def test_the_monitor_passes_a_withdrawal_to_the_service_once(withdrawn: Releases) -> None:
     for _ in range(2):
-        assert serving_check.relay_withdrawals(withdrawn.folder, "monitor") == []
+        assert monitor.relay_withdrawals(withdrawn.folder, "monitor") == []
     assert details(withdrawn.events, WITHDRAWN) == [{"approval": "9" * 64}]
     assert audit.report(withdrawn.folder) == []
 
@@ -94,12 +95,12 @@ def test_without_the_key_it_writes_nothing_and_says_so(
     withdrawn: Releases, monkeypatch: Patch
 ) -> None:
     monkeypatch.delenv(keys.VARIABLE)
-    (problem,) = serving_check.relay_withdrawals(withdrawn.folder, "monitor")
+    (problem,) = monitor.relay_withdrawals(withdrawn.folder, "monitor")
     assert problem.startswith(f"The service does not know that {withdrawn.first} was withdrawn: ")
     assert details(withdrawn.events, WITHDRAWN) == []
 
 
 def test_the_withdrawal_of_another_approval_is_not_passed_on(withdrawn: Releases) -> None:
     approve(withdrawn, "8" * 64)
-    assert serving_check.relay_withdrawals(withdrawn.folder, "monitor") == []
+    assert monitor.relay_withdrawals(withdrawn.folder, "monitor") == []
     assert details(withdrawn.events, WITHDRAWN) == []

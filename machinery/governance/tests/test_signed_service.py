@@ -22,7 +22,7 @@ from machinery.governance.tests.running import (
 )
 from machinery.governance.tests.signing import approved_line, source_of, swap_model
 from machinery.tests.projects import moved
-from rung_governance.approval import audit, deploy, kill_switch, oversight, rollback
+from rung_governance.approval import audit, deploy, kill_switch, oversight
 from rung_governance.approval.anchors import ANCHORS
 from rung_governance.approval.signed_log import APPROVED, WITHDRAWN
 from rung_ops import __main__ as command
@@ -364,7 +364,7 @@ def test_a_folder_whose_log_was_signed_is_not_served_without_governance(
 def test_releases_in_a_bucket_are_refused(monkeypatch: Patch, refusal: Refusal) -> None:
     monkeypatch.setenv("RELEASES", "s3://bucket/releases")
 
-    for refused in (serve.main, deploy.main, rollback.main):
+    for refused in (serve.main, deploy.main, deploy.rollback):
         output = refusal(refused, *(["staging"] if refused is deploy.main else []))
         assert "a bucket is not supported with the add-on governance yet" in output
         assert "use a folder" in output

@@ -8,7 +8,7 @@ import pytest
 
 from machinery.governance.tests.conftest import Refusal, Releases
 from machinery.tests.conftest import FACTS
-from rung_governance.approval import audit, deploy, promote, rollback, validation
+from rung_governance.approval import audit, deploy, promote, validation
 from rung_governance.approval.signed_log import WITHDRAWN
 from rung_ops.project import release_folders
 from rung_ops.release import state
@@ -69,5 +69,5 @@ def test_it_does_not_come_back(releases: Releases, where: str, refusal: Refusal)
         releases.serve(release)
     withdraw(releases.folder, where)
 
-    assert WITHDRAWAL in refusal(rollback.main)
+    assert WITHDRAWAL in refusal(deploy.rollback)
     assert releases.now.serving == releases.second

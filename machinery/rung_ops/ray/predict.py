@@ -5,35 +5,94 @@ gives a folder of parts in the order of the rows. load() determines how much of 
 once (a LazyFrame: a part of it); after that it is one block for each worker.
 """
 
+import contextlib
 import hashlib
 import logging
+import os
+import secrets
+import shutil
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
 
-from rung_ops.batch.predict import (
-    BeforeWriting,
-    PredictionError,
-    Result,
-    command,
-    left_out,
-    refuse_missing,
-    schema,
-    unchanged,
-)
-from rung_ops.contract.row_checks import SHOWN, Problem
+from rung_ops.batch import predict
+from rung_ops.batch.predict import BeforeWriting, PredictionError, Result, unchanged
+from rung_ops.contract.row_checks import SHOWN, Problem, inspect
+from rung_ops.data.blocks import keys_of, without_keys
 from rung_ops.project.paths import shown
-from rung_ops.ray import blocks, connect, output
+from rung_ops.ray import blocks, connect
 from rung_ops.ray.blocks import Block
 from rung_ops.ray.settings import Settings, settings
-from rung_ops.training import refit
+from rung_ops.system import atomic, locks
+from rung_ops.training import estimator, refit
 
-if TYPE_CHECKING:
-    from rung_ops.ray.scorer import BlockResult
+PART = "part-*.parquet"
+
+
+class BlockResult(msgspec.Struct):
+    """What came of a block."""
+
+    number: int
+    rows: int
+    bad: int
+    missing: dict[str, int]
+    # Column, rule, example, first rows counted from 1, and number of the rows that break the rule.
+    problems: list[tuple[str, str, str, list[int], int]]
+
+
+class Scorer:
+    """Scores blocks; Ray creates one in each worker."""
+
+    def __init__(self, digest: str, output: str, rows: int) -> None:
+        file = refit.served_model()
+        if hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+            raise PredictionError(f"{shown(file)} has changed since the scoring started")
+        self.model = estimator.load(file)
+        self.output, self.rows = Path(output), rows
+        schema = predict.schema()
+        self.keys, self.schema = keys_of(schema), without_keys(schema)
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[str]]:
+        """Score blocks, given and answered as JSON."""
+        # As str: msgspec takes a string of NumPy for a buffer of bytes.
+        blocks = [msgspec.json.decode(str(text), type=Block) for text in batch["block"]]
+        return {"result": [msgspec.json.encode(self.score(block)).decode() for block in blocks]}
+
+    def score(self, block: Block) -> BlockResult:
+        """Score a block in pieces, and write each as a part; a retried block writes the same files."""
+        rows = pl.scan_parquet(block.path).slice(block.first, block.height).collect()
+        bad, summaries = 0, []
+        missing: Counter[str] = Counter()
+        for number, piece in enumerate(rows.iter_slices(self.rows)):
+            first = block.first + number * self.rows
+            typed, problems = inspect(piece, self.schema, block.source)
+            predict.refuse(problems)
+            problems += self._repeated(block, first, piece.height)
+            scored = predict.score_rows(piece, typed, problems, self.model)
+            part = self.output / f"part-{block.number:06}-{number:04}.parquet"
+            with atomic.writing(part, writer=str(os.getpid())) as draft:
+                scored.write_parquet(draft)
+            bad += scored.height - scored[predict.PROBLEM].null_count()
+            missing.update(predict.missing_counts(scored))
+            summaries += [
+                (p.column, p.what, p.example, [row + first for row in p.rows[:SHOWN]], len(p.rows))
+                for p in problems
+            ]
+        return BlockResult(block.number, rows.height, bad, missing, summaries)
+
+    def _repeated(self, block: Block, first: int, height: int) -> list[Problem]:
+        problems = []
+        for name, rows in block.repeated.items():
+            within = tuple(row - first + 1 for row in rows if first <= row < first + height)
+            if within:
+                problems.append(Problem(block.source, name, self.keys[name][0], within))
+        return problems
 
 
 def run(
@@ -46,9 +105,9 @@ def run(
     chosen = settings() if chosen is None else chosen
     # Workers may have another working directory.
     target = target.absolute()
-    with output.unfinished(target) as folder:
+    with unfinished(target) as folder:
         of_files = blocks.blocks_of(blocks.files_of(source, folder, chosen.rows), chosen.rows)
-        of_files = blocks.mark(of_files, schema())
+        of_files = blocks.mark(of_files, predict.schema())
         with connect.connected(chosen) as ray:
             if chosen.address:
                 _check_shared_files(ray, {*(Path(block.path) for block in of_files), folder})
@@ -60,30 +119,96 @@ def run(
         missing: Counter[str] = Counter()
         for result in results:
             missing.update(result.missing)
-        refuse_missing(missing, rows - bad)
+        predict.refuse_missing(missing, rows - bad)
         try:
             with before_writing() as changed:
-                for part in output.parts(folder) if before_writing is not unchanged else ():
+                for part in parts(folder) if before_writing is not unchanged else ():
                     changed(pl.read_parquet(part)).write_parquet(part)
-                done = output.joined(folder, target)
-            output.put(done, target)
+                done = joined(folder, target)
+            put(done, target)
         except OSError as error:
             raise PredictionError(f"{connect.explain(error)} Nothing was written.") from error
     results.sort(key=lambda result: result.number)
     read = Counter[str]()
     for block in of_files:
         read[block.source] += block.height
-    notes = [note for path in blocks.sources(source) for note in left_out(path, read[shown(path)])]
+    notes = [
+        note
+        for path in blocks.sources(source)
+        for note in predict.left_out(path, read[shown(path)])
+    ]
     return Result(rows, bad, _problems(results, of_files), missing, notes)
+
+
+@contextlib.contextmanager
+def unfinished(output: Path) -> Iterator[Path]:
+    """Create a folder beside the output for parts; delete those of killed runs."""
+    if output.is_dir() and any(not one.match(PART) for one in output.iterdir()):
+        raise PredictionError(
+            f"{shown(output)} has files other than predictions; name another folder"
+        )
+    predict.refuse_other_rows(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    lock = locks.try_lock(output.parent / f".{output.name}.lock")
+    if lock is None:
+        raise PredictionError(f"{shown(output)}: another run is writing it; wait until it ends")
+    try:
+        for left in output.parent.glob(f".{output.name}.*.unfinished"):
+            shutil.rmtree(left)
+        # A unique name, because workers of a killed run may continue for a second.
+        folder = output.parent / f".{output.name}.{secrets.token_hex(4)}.unfinished"
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+def parts(folder: Path) -> list[Path]:
+    """List the parts in the order of the rows."""
+    return sorted(folder.glob(PART))
+
+
+def joined(folder: Path, output: Path) -> Path:
+    """Return the parts in a folder, joined to one file if the output ends in .parquet or .csv."""
+    if output.suffix in (".parquet", ".csv"):
+        joined = folder / "joined"
+        rows = pl.scan_parquet(parts(folder))
+        try:
+            if output.suffix == ".csv":
+                rows.with_columns(predict.AS_TEXT).sink_csv(joined)
+            else:
+                rows.sink_parquet(joined)
+        except pl.exceptions.SchemaError as error:
+            raise PredictionError(
+                f"{shown(output)}: the files have different columns ({error}); name a folder as "
+                "output to keep them"
+            ) from error
+        return joined
+    done = folder / "done"
+    done.mkdir()
+    for part in parts(folder):
+        part.rename(done / part.name)
+    return done
+
+
+def put(done: Path, output: Path) -> None:
+    """Replace the output by what joined() returned."""
+    if done.is_file():
+        atomic.put(done, output)
+        return
+    if output.exists():
+        output.rename(done.with_name("before"))
+    done.rename(output)
 
 
 def _score_blocks(
     ray: Any, of_files: list[Block], folder: Path, chosen: Settings
-) -> "list[BlockResult]":
+) -> list[BlockResult]:
     """Score the blocks on workers with Ray Data; return the result of each."""
     from ray import data
-
-    from rung_ops.ray.scorer import BlockResult, Scorer
 
     context = data.DataContext.get_current()
     context.enable_progress_bars = False
@@ -140,7 +265,7 @@ def _check_shared_files(ray: Any, required: set[Path]) -> None:
             )
 
 
-def _problems(results: "list[BlockResult]", of_files: list[Block]) -> list[Problem]:
+def _problems(results: list[BlockResult], of_files: list[Block]) -> list[Problem]:
     """Join the problems of blocks with the same rule and file."""
     joined: dict[tuple[str, str, str], Problem] = {}
     for result in results:
@@ -157,4 +282,6 @@ def _problems(results: "list[BlockResult]", of_files: list[Block]) -> list[Probl
 
 def main(arguments: list[str] | None = None, before_writing: BeforeWriting = unchanged) -> int:
     """Score on Ray; return the exit code."""
-    return command(arguments, run, before_writing, "a file that load() reads, or a folder of them")
+    return predict.command(
+        arguments, run, before_writing, "a file that load() reads, or a folder of them"
+    )

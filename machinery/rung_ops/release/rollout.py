@@ -26,7 +26,7 @@ from rung_ops.project.paths import policy_file
 from rung_ops.project.service_settings import Positive, Share, Whole, read_slo
 from rung_ops.release.state import PartOfRequests, Plan
 from rung_ops.settings import converted, toml
-from rung_ops.statistics.sequential import (
+from rung_ops.statistics.intervals import (
     FEW,
     exceeds,
     ks_lower_bound,

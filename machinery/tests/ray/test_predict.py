@@ -20,7 +20,7 @@ from rung_ops import contract
 from rung_ops.batch import predict
 from rung_ops.data import blocks as data_blocks
 from rung_ops.data.ingest import sample_rows
-from rung_ops.ray import blocks, output, scorer
+from rung_ops.ray import blocks
 from rung_ops.ray import predict as on_ray
 from rung_ops.ray.settings import settings
 
@@ -48,12 +48,12 @@ def in_blocks(saved_model: Path, tmp_path: Path) -> Scored:
         result = blocks.mark(result, predict.schema())
         folder = tmp_path / "parts"
         folder.mkdir()
-        worker = scorer.Scorer(
+        worker = on_ray.Scorer(
             hashlib.sha256(saved_model.read_bytes()).hexdigest(), str(folder), 20
         )
         reported = [worker.score(block) for block in result]
         problems = on_ray._problems(reported, result)
-        return pl.read_parquet(output.parts(folder)), [str(problem) for problem in problems]
+        return pl.read_parquet(on_ray.parts(folder)), [str(problem) for problem in problems]
 
     return scored
 
@@ -151,16 +151,16 @@ def test_a_folder_is_replaced_as_a_whole_and_by_one_run_at_a_time(tmp_path: Path
     left = tmp_path / ".scored.dead.unfinished"
     left.mkdir()
     for count in (3, 1):
-        with output.unfinished(target) as folder:
+        with on_ray.unfinished(target) as folder:
             assert not left.exists()
             with (
                 pytest.raises(predict.PredictionError, match="another run"),
-                output.unfinished(target),
+                on_ray.unfinished(target),
             ):
                 pass
             for number in range(count):
                 pl.DataFrame({"a": [number]}).write_parquet(folder / f"part-{number:06}.parquet")
-            output.put(output.joined(folder, target), target)
+            on_ray.put(on_ray.joined(folder, target), target)
 
     assert [path.name for path in target.iterdir()] == ["part-000000.parquet"]
     assert {path.name for path in tmp_path.iterdir()} == {"scored", ".scored.lock"}
@@ -168,13 +168,13 @@ def test_a_folder_is_replaced_as_a_whole_and_by_one_run_at_a_time(tmp_path: Path
 
 def test_parts_become_one_csv_file(tmp_path: Path) -> None:
     target = tmp_path / "scored.csv"
-    with output.unfinished(target) as folder:
+    with on_ray.unfinished(target) as folder:
         for number, names in enumerate([[], ["rain", "wind"]]):
             part = pl.DataFrame({"a": [number], predict.DEFAULTS_USED: [names]})
             part.cast({predict.DEFAULTS_USED: pl.List(pl.String)}).write_parquet(
                 folder / f"part-{number}.parquet"
             )
-        output.put(output.joined(folder, target), target)
+        on_ray.put(on_ray.joined(folder, target), target)
 
     assert pl.read_csv(target)[predict.DEFAULTS_USED].to_list() == [None, "rain, wind"]
 

@@ -27,7 +27,7 @@ from rung_ops.release.rollout import (
 )
 from rung_ops.serving.evidence import Evidence
 from rung_ops.serving.rollout import Rollout
-from rung_ops.statistics.sequential import exceeds, ks_lower_bound, wilson_upper_bound
+from rung_ops.statistics.intervals import exceeds, ks_lower_bound, wilson_upper_bound
 from rung_ops.system import key_names
 
 ROLLOUT = """

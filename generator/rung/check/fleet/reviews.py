@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from rung.check.fleet.repositories import Repository
 from rung.check.review.files import Limits
 from rung.check.review.review import Review, review
 from rung.errors import RungError
+from rung.system import terminal
 from rung.system.printable import printable
 
 DIED = "the process that read it was ended by the system, for example because memory ran out"
@@ -169,9 +169,8 @@ class Progress:
         """Count a repository as done, and show the progress."""
         self.done += 1
         text = f"{self.done} of {self.total} repositories"
-        if self.is_terminal:
-            width = shutil.get_terminal_size().columns - 1
-            self.stream.write(f"\r\033[K{f'{text}  {name}'[:width]}")
+        if width := terminal.columns(self.stream):
+            self.stream.write(f"\r\033[K{f'{text}  {name}'[: width - 1]}")
             self.stream.flush()
         elif self.done % EVERY == 0 and self.done < self.total:
             print(text, file=self.stream, flush=True)

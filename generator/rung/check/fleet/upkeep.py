@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rung.levels import changelog, template
+from rung.levels import template
 from rung.levels.template_answers import ANSWERS
 from rung.system import git
 
@@ -58,7 +58,7 @@ def behind(version: str, reference: str) -> str:
         return ""
     if version == reference:
         return "0"
-    low, high, releases = changelog.release(version), changelog.release(reference), _releases()
+    low, high, releases = template.release(version), template.release(reference), _releases()
     if low is None or high is None or high not in releases:
         return UNKNOWN
     return str(sum(low < release <= high for release in releases))
@@ -66,5 +66,5 @@ def behind(version: str, reference: str) -> str:
 
 @lru_cache(maxsize=1)  # the same for every repository of a fleet
 def _releases() -> set["Version"]:
-    text = (template.folder() / changelog.FILE).read_text("utf-8")
-    return set(filter(None, (changelog.release(title) for title, _ in changelog.sections(text))))
+    text = (template.folder() / template.CHANGELOG).read_text("utf-8")
+    return set(filter(None, (template.release(title) for title, _ in template.sections(text))))

@@ -14,11 +14,11 @@ from rung.check.proof import copied
 from rung.check.proof.run import Tools, run
 from rung.check.review.content import Content
 from rung.check.review.evidence import Evidence
-from rung.check.review.files import Files, Limits, decoded, load_reading
+from rung.check.review.files import Files, Limits, load_reading
 from rung.check.review.findings import Finding, Trial
 from rung.check.review.review import Review
 from rung.check.review.runners import Command, Runners
-from rung.levels import template
+from rung.levels import ladder, template
 from rung.levels.ladder import TIERS
 
 MAX_COMMANDS = 500  # that a run leads to
@@ -46,7 +46,7 @@ class Proof(msgspec.Struct, frozen=True):
 
 def load_proofs(folder: Path) -> tuple[Proof, ...]:
     """Read `proofs.yml` in the folder `levels`: what may be run, and what it proves."""
-    return tuple(decoded(folder / "proofs.yml", dict[str, Proof]).values())
+    return tuple(ladder.decoded(folder / "proofs.yml", dict[str, Proof]).values())
 
 
 def prove(

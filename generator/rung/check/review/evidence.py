@@ -5,17 +5,17 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice, zip_longest
 from typing import Any
 
-from rung.check.review import dependencies, matching
+from rung.check.review import data_files, dependencies, documents, matching
 from rung.check.review.ci import CI
-from rung.check.review.commands import Commands
 from rung.check.review.content import Content
 from rung.check.review.predicates import FLAGS, PREDICATES, FilePredicate, Match
 from rung.check.review.reachability import Reachability
-from rung.check.review.runners import Command, Runners
-from rung.check.review.shell import executed
+from rung.check.review.runners import Command, Runners, commands_of
+from rung.check.review.shell import executed, joined
 
 Predicate = Any  # as levels/README.md describes it
 Accept = Callable[[Match], bool]
@@ -24,6 +24,10 @@ SHOWN = 5  # matches per predicate
 DEPENDENCIES, WORKFLOWS, LINES = 0.2, 0.5, 0.75
 MAX_STARTS = 200  # files from which a `leads_to` follows commands and imports
 COMBINING = ("all", "any", "none", "same_file", "leads_to")  # predicates of predicates
+IMAGES = ("**/Dockerfile*", "**/*.Dockerfile", "**/Containerfile*")
+INSTRUCTION = re.compile(r"\s*(?:RUN|CMD|ENTRYPOINT)\s+(.*)", re.IGNORECASE)
+# Keys of a container in Compose and Kubernetes, and of a job of Ray.
+CONTAINER_KEYS = {"command", "args", "entrypoint"}
 
 
 class Evidence:
@@ -36,7 +40,6 @@ class Evidence:
             self.packages = dependencies.read(content)
         with clock.share(WORKFLOWS):
             self.ci = CI(content, Runners(content))
-        self.commands = Commands(content, self.ci)
         self.reachability = Reachability(content, self.ci)
         by_name: dict[str, FilePredicate] = {}
         for predicate in predicates:
@@ -140,9 +143,27 @@ class Evidence:
 
     def _on_a_schedule(self, accept: Accept) -> Accept:
         within = self._within(self.reachability.scheduled, accept)
-        locations = self.commands.on_a_schedule
+        locations = self.scheduled_commands
         return lambda match: (
             within(match) or ((match.path, match.line) in locations and accept(match))
+        )
+
+    @cached_property
+    def commands(self) -> list[Command]:
+        """The commands of CI, task files, pipelines, images and container manifests."""
+        commands = [command for workflow in self.ci.workflows for command in workflow.commands]
+        commands += self.ci.runners.tasks()
+        started = [*_image_commands(self.content), *_manifest_commands(self.content)]
+        commands += self.ci.runners.follow(started)
+        return list(dict.fromkeys(commands))
+
+    @cached_property
+    def scheduled_commands(self) -> frozenset[tuple[str, int]]:
+        """File and line of each command that a CI schedule leads to."""
+        return frozenset(
+            (command.path, command.line)
+            for workflow in self.ci.workflows
+            for command in workflow.scheduled
         )
 
     def _run_matches(
@@ -150,7 +171,7 @@ class Evidence:
     ) -> Iterator[Match]:
         """Yield the commands that execute what a pattern matches."""
         regex = re.compile(pattern, FLAGS)
-        for command in self.commands.all if commands is None else commands:
+        for command in self.commands if commands is None else commands:
             if self._executes(regex, command.text):
                 may_fail = not regex.search(command.enforced)
                 yield Match(command.path, command.line, command.text, may_fail=may_fail)
@@ -215,3 +236,30 @@ def _file_predicate(predicate: Predicate) -> FilePredicate:
 
 def _name(predicate: FilePredicate) -> str:
     return json.dumps([predicate.kind, predicate.value, dict(predicate.options)], sort_keys=True)
+
+
+def _image_commands(content: Content) -> Iterator[Command]:
+    files = content.files
+    for path in files.in_time(files.find(*IMAGES)):
+        text = documents.without_comments("Dockerfile", content.text(path) or "")
+        for instruction in commands_of(text, path, 1):
+            if match := INSTRUCTION.match(instruction.text):
+                yield Command(_shell_form(match[1]), path, instruction.line)
+
+
+def _manifest_commands(content: Content) -> Iterator[Command]:
+    files = content.files
+    for path in files.in_time(content.manifests):
+        for document in content.data(path):
+            for key, node in data_files.walk(document):
+                if key in CONTAINER_KEYS and (command := joined(node.texts())):
+                    yield from commands_of(command, path, node.script_line)
+
+
+def _shell_form(command: str) -> str:
+    """Return an instruction's command in shell form; the exec form is a JSON list of arguments."""
+    try:
+        arguments = json.loads(command)
+    except ValueError:
+        return command
+    return joined(list(map(str, arguments))) if isinstance(arguments, list) else command

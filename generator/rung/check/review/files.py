@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 from pathspec import GitIgnoreSpec
@@ -42,7 +41,6 @@ TEST = re.compile(
 DOCUMENTATION = re.compile(r"(?:^|/)(?:docs?|documentation)/", re.IGNORECASE)
 WILDCARDS = 3  # per pattern: the time to match its regular expression grows exponentially with them
 
-Record = TypeVar("Record")
 MATCHES_NOTHING = re.compile(r"(?!)")
 
 
@@ -169,19 +167,7 @@ class Reading(msgspec.Struct, frozen=True):
 
 def load_reading(folder: Path) -> Reading:
     """Read `reading.yml` in the folder `levels`."""
-    return decoded(folder / "reading.yml", Reading)
-
-
-def decoded(path: Path, kind: type[Record]) -> Record:
-    """Return a file of the folder `levels` as a record.
-
-    Raises:
-        RungError: The file cannot be read, or a key is missing or wrong.
-    """
-    try:
-        return msgspec.convert(ladder.read(path), kind)
-    except msgspec.ValidationError as error:
-        raise RungError(f"{path} cannot be read: {error}. Reinstall Rung.") from error
+    return ladder.decoded(folder / "reading.yml", Reading)
 
 
 @cache  # every repository of a fleet is read with the same globs

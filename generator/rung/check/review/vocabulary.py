@@ -6,6 +6,7 @@ from string import Formatter
 from typing import Any
 
 from rung.check.review.advice import WORDS
+from rung.check.review.evidence import COMBINING
 from rung.check.review.predicates import FLAGS
 from rung.levels.ladder import Capability
 
@@ -35,7 +36,6 @@ def _number(value: Any) -> bool:
 
 # For each predicate: what its value is, the keys it needs beside it and those it may have.
 Check = Callable[[Any], bool]
-TOGETHER = {"all", "any", "none", "same_file", "leads_to"}
 PREDICATES: dict[str, tuple[Check, dict[str, Check], dict[str, Check]]] = {
     "exists": (_texts, {}, {}),
     "larger_than_mb": (_number, {"in": _texts}, {}),
@@ -60,7 +60,7 @@ def follows(predicate: Any, reached: bool = True) -> bool:
     if not isinstance(predicate, dict) or not predicate:
         return False
     kind, value = next(iter(predicate.items()))
-    if kind in TOGETHER:
+    if kind in COMBINING:
         nested = (
             isinstance(value, list)
             and bool(value)

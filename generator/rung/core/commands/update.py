@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from rung import options, output_formats
-from rung.levels.changelog import FILE, release, sections
+from rung.levels.template import CHANGELOG, release, sections
 from rung.options import Branch, NoVerify, ProjectPath, Trusted
 from rung.options import Version as TemplateVersion
 
@@ -75,7 +75,7 @@ def _changelog(source: "Source") -> str | None:
     from rung.levels import template
     from rung.system import git
 
-    text = git.show(source.repository, source.ref, FILE) if source.repository else None
-    if text is None and source.ref == template.tag() and (template.folder() / FILE).is_file():
-        return (template.folder() / FILE).read_text("utf-8")
+    text = git.show(source.repository, source.ref, CHANGELOG) if source.repository else None
+    if text is None and source.ref == template.tag() and (template.folder() / CHANGELOG).is_file():
+        return (template.folder() / CHANGELOG).read_text("utf-8")
     return text

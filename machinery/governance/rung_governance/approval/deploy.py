@@ -1,4 +1,4 @@
-"""Bring a release to staging, or into the shadow of production: `uv run poe deploy ENVIRONMENT`.
+"""Bring a release to staging, or into the shadow of production: `uv run poe deploy ENVIRONMENT`; roll back.
 
 In production it answers no requests until `poe promote`, which needs its approval. Where production
 serves nothing yet there is no shadow, and the release waits.
@@ -21,6 +21,7 @@ from rung_ops.model.bundle import BundleError
 from rung_ops.project import keyless, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import deploy as release_deploy
+from rung_ops.release import rollback as release_rollback
 from rung_ops.release import state
 from rung_ops.system import locks
 
@@ -129,3 +130,32 @@ def _to_production(folder: Path, named: str | None) -> int:
     if problem := witness.note(folder, release_folders.person()):
         print(problem, file=sys.stderr)
     return 0
+
+
+def roll_back(folder: Path, by: str, reason: str, source: str | None = None) -> str:
+    """Roll an environment back, from the release `source`; return what happened, as a sentence.
+
+    Production goes back only to a release that is still approved.
+    """
+    before = state.read(folder)
+    if folder.name == release_folders.PRODUCTION:
+        audit.require_signature(folder)
+        if before.previous and not before.on_trial:  # ending a trial needs no approval
+            _refuse_unapproved(folder, before.previous[0])
+    with audit.signed_with_warnings(folder):
+        return release_rollback.roll_back(folder, by, reason, source, before)
+
+
+def _refuse_unapproved(folder: Path, release: str) -> None:
+    try:
+        version = validation.of_release(folder, release)
+    except BundleError:
+        return  # rung_ops.release.rollback says what is wrong with it
+    if reasons := gate_record.lapsed(folder, version):
+        raise state.ChangeRefusedError(
+            "\n- ".join([f"{release} answered before, and may not any more.", *reasons])
+            + "\n`uv run poe stop --by NAME --reason WHY` stops the model at once."
+        )
+
+
+rollback = release_rollback.rollback_verb(roll_back)
