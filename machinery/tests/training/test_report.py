@@ -105,7 +105,9 @@ def test_what_dvc_keeps_names_no_commit_and_no_time(
 
     folder = report()
 
-    assert not re.search(r"UTC|Commit (<code>|not known)|made from the page", (folder / kept).read_text())
+    assert not re.search(
+        r"UTC|Commit (<code>|not known)|made from the page", (folder / kept).read_text()
+    )
     if kept != "report":
         assert "Commit not known." in (folder / "report").read_text()
         assert evaluate.is_current()
