@@ -116,7 +116,6 @@ def _champion() -> ChampionFigures | None:
     figures = registry.client().get_run(str(version.run_id)).data.metrics
     same = version.tags.get("data_hash") == source_state.data_hash()
     same = same and not [*versions.other_split(version)]
-    name = f"champion (version {version.version})"
-    whose = "the same test rows" if same else "its own test rows, which are others"
-    rows = f"The {name}: as its run recorded them, on {whose}; the gate compares both on the same rows."
-    return ChampionFigures(name.capitalize(), figures, rows)
+    name = f"Champion (version {version.version})"
+    whose = "the same test rows" if same else "its own test rows; a gate compares both on the same"
+    return ChampionFigures(name, figures, f"{name}: the figures of its run, on {whose}.")

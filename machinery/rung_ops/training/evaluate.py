@@ -231,7 +231,7 @@ class ChampionFigures(NamedTuple):
     """The figures that a champion's run recorded.
 
     Attributes:
-        name: such as "champion (version 3)".
+        name: such as "Champion (version 3)".
         figures: by name.
         rows: which rows they were judged on, in a sentence.
     """
