@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 from pathlib import Path
 
@@ -173,21 +174,23 @@ def test_a_link_out_of_the_project_is_not_followed(tmp_path: Path, link: str) ->
 def test_on_a_terminal_a_question_is_explained_and_one_can_go_back(columns: int) -> None:
     known = [f"--{name}=1" for name in WEIGHTS.questions if name not in ("pace", "size")]
     with typing(RUNG, "assess", *known, "--format", "json", columns=columns) as typist:
-        typist.type("", "[Enter: 1] ")
-        typist.type("<\r", "[Enter: 1] ")  # nothing is before the first question
-        typist.type("?\r", "[Enter: 1] ")
-        typist.type("3\r", "[Enter: 0] ")
-        typist.type("<\r", "[Enter: 3] ")  # what was typed is offered
-        typist.type("2\r", "[Enter: 0] ")
-        typist.type("1\r", "not known yet] ")
-        typist.type("?\r", "not known yet] ")
-        typist.type("<\r", "[Enter: 1] ")
-        typist.type("\r", "not known yet] ")
+        typist.type("", "[Enter: 1]")
+        typist.type("<", "[Enter: 1]")  # nothing is before the first question
+        typist.type("?", "[Enter: 1]")
+        typist.type("3\r", "[Enter: 0]")
+        typist.type("<", "[Enter: 3]")  # what was typed is offered
+        typist.type("2\r", "[Enter: 0]")
+        typist.type("1\r", "not known yet]")
+        typist.type("?", "not known yet]")
+        typist.type("<", "[Enter: 1]")
+        typist.type("\r", "not known yet]")
         typist.type("late trains\r")
 
-    shown, _, answers = typist.seen.replace("\r", "").partition("\n{")
+    seen = re.sub(r"\x1b\[\d+D", "\r", typist.seen)  # to the left, where a line is drawn again
+    seen = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", seen)
+    shown, _, answers = seen.partition("\n{")
     assert typist.process.returncode == 0, typist.seen
-    assert max(map(len, shown.splitlines())) <= columns
+    assert max(map(len, re.split(r"[\r\n]", shown))) <= columns
     assert WEIGHTS.questions["pace"].why in " ".join(shown.split())
     result = json.loads("{" + answers)
     assert "late trains" == result["impact_metric"]

@@ -226,7 +226,10 @@ def test_report_html_has_version_and_champion_of_the_evaluation_that_is_here(
 
     first = page()
     assert "Version 2, recorded" in first and "d" * 40 in first and "id=" not in first
-    assert ">Champion (version 2)</th>|<td>0.5000</td>|<td>&ndash;</td>| Champion (version 2): the" in first
+    assert (
+        ">Champion (version 2)</th>|<td>0.5000</td>|<td>&ndash;</td>| Champion (version 2): the"
+        in first
+    )
     assert "on the same test rows" in first
 
     kept.write_text(kept.read_text() + "of other rows")

@@ -51,7 +51,8 @@ def test_each_figure_has_its_interval_and_the_baseline(
     page = (report() / "report").read_text()
 
     for name, value in scores.items():
-        cells = re.findall(rf"<td>{name}</td><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td>", page)
+        words = "_<wbr>".join(name.split("_"))
+        cells = re.findall(rf"<td>{words}</td><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td>", page)
         low, high = map(float, cells[0][1].split(" to "))
         assert low < value < high
         assert float(cells[0][2]) == pytest.approx(by_baseline[name], abs=1e-3)
