@@ -61,8 +61,8 @@ def picture(run: dict[str, Any]) -> str:
             flags=re.DOTALL | re.MULTILINE,
         )
         plot = re.sub(r"\n{2,}", "\n", plot)
-        place = f'x="{x:g}" y="{y}" width="{WIDTH / 2 - MARGIN * 1.5:g}" height="{float(sizes[2]) * scale:.1f}"'
-        texts.append(plot.replace("<svg ", f"<svg {place} ", 1).rstrip())
+        box = f'x="{x:g}" y="{y}" width="{WIDTH / 2 - MARGIN * 1.5:g}" height="{float(sizes[2]) * scale:.1f}"'
+        texts.append(plot.replace("<svg ", f"<svg {box} ", 1).rstrip())
     height = y + high + MARGIN
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
