@@ -20,11 +20,11 @@ from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.verdict import name_of
 from rung_ops.project import current, model_folders, release_folders
 from rung_ops.project.paths import params, project_description, project_name, shown
-from rung_ops.release import state, status
+from rung_ops.release import report_page, state, status
 from rung_ops.statistics.intervals import finite
 from rung_ops.system import atomic, html
 from rung_ops.tracking import last_run, store_address
-from rung_ops.training import baseline
+from rung_ops.training import baseline, evaluate
 
 LAYOUT = Path(__file__).with_suffix(".html")
 TITLES = {
@@ -62,6 +62,7 @@ def render() -> str:
         monitor=monitor(),
         replay=_json(current().reports / "replay/timeline.json"),
         graph=pipeline_graph.draw(),
+        graph_note=pipeline_graph.NOTE,
     )
 
 
@@ -69,7 +70,11 @@ def pages() -> Iterator[dict[str, str]]:
     """Name the pages in reports/, and those like this one of the repository's other models."""
     folder = current().reports
     own = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.html"))}
-    own.pop(index_file().name, None)
+    for name in (
+        index_file().name,
+        evaluate.KEPT,
+    ):  # what DVC keeps is the model report without its origin
+        own.pop(name, None)
     for name in [*filter(own.__contains__, TITLES), *(name for name in own if name not in TITLES)]:
         yield _page(TITLES.get(name) or _title(own[name]), own[name])
     for home in model_folders.folders().values():
@@ -265,6 +270,7 @@ def _minute(moment: datetime) -> str:
 def main() -> int:
     """Write reports/index.html: versions, gate, releases, monitor, replay, and links to their pages."""
     index_file().parent.mkdir(exist_ok=True)
+    report_page.refresh()
     atomic.write(index_file(), render().encode())
     print(f"Open {shown(index_file())} in a browser.")
     return 0

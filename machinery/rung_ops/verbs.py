@@ -21,7 +21,9 @@ VERBS = {
     "incoming": _of_project(
         "rung_ops.data.incoming:version", "track", "check and version new files in data/incoming"
     ),
-    "dvc": Verb("rung_ops.data.dvc", "track", "run DVC, which names a lock file once"),
+    "dvc": Verb(
+        "rung_ops.release.report_page:run_dvc", "track", "run DVC, which names a lock file once"
+    ),
     "pull": Verb("rung_ops.data.incoming:pull", "track", "fetch the versioned data"),
     "draft": Verb(
         "rung_ops.data.draft.files",
@@ -71,7 +73,7 @@ VERBS = {
         "write a page that leads to versions, releases and all other pages",
     ),
     "track": _of_project(
-        "rung_ops.tracking.record_run",
+        "rung_ops.release.report_page:track",
         "track",
         "record the run and register the version",
         "skops.io",

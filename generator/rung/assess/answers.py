@@ -309,8 +309,7 @@ def _reply(
 ) -> Any:
     """Ask until a line is understood, or is BACK; explain at a `?`; return None where the input ended."""
     while True:
-        print(prompt, end="", file=shown, flush=True)
-        line = typed.readline()
+        line = _line(prompt, typed, shown)
         text, message = line.strip(), why
         if not line or text == BACK:
             return text or None
@@ -321,6 +320,35 @@ def _reply(
                 message = str(error)
         lines = terminal.wrap(message, WIDTH, " " * 5, " " * 5, shown)
         print(*lines, sep="\n", file=shown)
+
+
+def _line(prompt: str, typed: TextIO, shown: TextIO) -> str:
+    """Read a line; empty at the end of the input. On a terminal `?` and BACK need no Enter, as in `rung new`."""
+    if not (typed.isatty() and shown.isatty()):
+        print(prompt, end="", file=shown, flush=True)
+        return typed.readline()
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.application import get_app
+    from prompt_toolkit.filters import Condition
+    from prompt_toolkit.input import create_input
+    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+    from prompt_toolkit.output import create_output
+
+    keys, unchanged = KeyBindings(), Condition(lambda: not get_app().current_buffer.text)
+
+    def answer(event: KeyPressEvent) -> None:
+        event.app.current_buffer.text = event.data  # stays on the screen
+        event.app.exit(result=event.data)
+
+    for key in ("?", BACK):
+        keys.add(key, filter=unchanged)(answer)
+    session: PromptSession[str] = PromptSession(
+        input=create_input(typed), output=create_output(shown), key_bindings=keys
+    )
+    try:
+        return f"{session.prompt(prompt)}\n"
+    except EOFError:
+        return ""
 
 
 def _mapping(value: Any, where: str) -> dict[str, Any]:

@@ -16,6 +16,10 @@ from rung_ops.system import html
 from rung_ops.system.printable import counted, in_bytes
 
 LAYOUT = Path(__file__).with_suffix(".html")
+NOTE = (
+    "Sizes as dvc.lock has them. Times: of the last time that the stage ran on this machine, with "
+    "DVC's own reading and writing."
+)
 WIDTH, HEIGHT = 176, 48  # of a box
 ACROSS, DOWN = 196, 80  # from a box to the next one
 Place = tuple[float, int]  # column and row

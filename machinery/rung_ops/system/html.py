@@ -21,6 +21,12 @@ def code(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
+def aligned(value: float | None) -> str:
+    """Write a figure as the tables of cells.html do; None as a dash."""
+    cells: Any = _environment(Path(__file__).parent).get_template("cells.html").module
+    return str(cells.aligned(value))
+
+
 @cache
 def _environment(folder: Path) -> jinja2.Environment:
     environment = jinja2.Environment(

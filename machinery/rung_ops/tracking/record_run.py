@@ -14,7 +14,6 @@ from typing import Any
 import mlflow
 import pandas as pd
 import polars as pl
-from markupsafe import Markup
 from mlflow.data.polars_dataset import PolarsDataset, from_polars
 from mlflow.entities import Metric, Param
 from mlflow.models import ModelSignature, infer_signature
@@ -119,8 +118,8 @@ def record(tags: dict[str, str]) -> dict[str, str]:
     if digest := model_bytes.digest(version):
         store.set_tag(run.info.run_id, model_bytes.HASH, digest)
         store.set_model_version_tag(version.name, version.version, model_bytes.HASH, digest)
-    if current().report.exists():
-        page = _with_origin(current().report.read_text(encoding="utf-8"), tags)
+    if evaluate.kept_page().exists():
+        page = _with_origin(evaluate.kept_page().read_text(encoding="utf-8"), tags)
         store.log_text(run.info.run_id, page, versions.REPORT)
     store.set_registered_model_alias(version.name, registry.CHALLENGER, version.version)
     return {"run_id": run.info.run_id, "model": version.name, "version": str(version.version)}
@@ -129,16 +128,11 @@ def record(tags: dict[str, str]) -> dict[str, str]:
 def _with_origin(page: str, tags: dict[str, str]) -> str:
     """Put into a report what came after it: date, commit and hash of the data.
 
-    The report is an output of DVC, which restores it for the same data and code in another commit, so
-    that only the copy of a version can name the commit. The number of the version and its run are
-    others on a server that `poe track-sync` copies it to.
+    The number of the version and its run are others on a server that `poe track-sync` copies it to.
     """
     is_dirty = tags["git_dirty"] == "true"
     words = evaluate.origin_in_words("Recorded", tags["git_commit"], is_dirty, tags["data_hash"])
-    sentence = Markup('<p class="lead">{}</p>').format(words)
-    return re.sub(
-        r'<p class="lead" id="version">.*?</p>', lambda _: sentence, page, flags=re.DOTALL
-    )
+    return evaluate.stamped(page, words)
 
 
 def dataset(rows: pl.DataFrame, digest: str) -> PolarsDataset:

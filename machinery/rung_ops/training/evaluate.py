@@ -1,16 +1,19 @@
 """Write the results of the evaluation: figures, plots and an HTML report (its layout is in evaluate.html)."""
 
+import hashlib
 import json
 import math
+import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 
 from rung_ops import contract
@@ -33,6 +36,8 @@ LAYOUT = Path(__file__).with_suffix(".html")
 
 MAX_VALUES = 25  # slices with more values are only in the table: a plot would be unreadable
 MOST_VALUES = 40  # rows of a plot's table that the page has room for
+KEPT = "evaluation.html"
+MADE_FROM = "<!-- made from the page of the evaluation with md5 {} -->\n"
 
 
 class Plot(NamedTuple):
@@ -185,38 +190,94 @@ def write_report(
     drawn["plots"] += _hook_plots(model, rows, predicted)
     for plot in (*drawn["slices"], *drawn["plots"]):
         plot.table.write_csv(current().plots / f"{plot.name}.csv")
-    current().report.write_text(
-        html.render(
-            LAYOUT,
-            title=project_name(),
-            description=project_description(),
-            lead=_lead(model, rows, train),
-            origin=_origin(),
-            metric=score["metric"],
-            higher=score["higher_is_better"],
-            figures=_figures(rows, predicted, metrics, simple),
-            baseline=baseline.in_words(simple.name) if simple else "",
-            level=LEVEL,
-            drawn={part: [_drawn(plot) for plot in each] for part, each in drawn.items()},
-            slices=slices.to_dicts(),
-            columns=list(_columns(rows)),
-            graph=pipeline_graph.draw(upto=shown(current().report)),
-            files=[
-                (shown(path), md5(path))  # the hash that DVC has of them
-                for path in (current().train, current().test)
-                if path.is_file()
-            ],
-        ),
-        encoding="utf-8",
+    page = html.render(
+        LAYOUT,
+        title=project_name(),
+        description=project_description(),
+        lead=_lead(model, rows, train),
+        metric=score["metric"],
+        higher=score["higher_is_better"],
+        figures=_figures(rows, predicted, metrics, simple),
+        baseline=baseline.in_words(simple.name) if simple else "",
+        level=LEVEL,
+        drawn={part: [_drawn(plot) for plot in each] for part, each in drawn.items()},
+        slices=slices.to_dicts(),
+        columns=list(_columns(rows)),
+        graph=pipeline_graph.draw(upto=shown(kept_page())),
+        files=[
+            (shown(path), md5(path))  # the hash that DVC has of them
+            for path in (current().train, current().test)
+            if path.is_file()
+        ],
     )
+    kept_page().write_text(page, encoding="utf-8")
+    if shown(current().report) not in dvc.stage_outputs(current().root):
+        current().report.write_text(stamped(page, unversioned()), encoding="utf-8")
     for name, value in metrics.items():
         print(f"{name:>20} {in_column(value, 4)}")
     print(f"Open {shown(current().report)} in a browser.")
 
 
-def origin_in_words(event: str, commit: str, is_dirty: bool, data: str) -> Markup:
-    """Say what happened now, at which commit, with which data; without data that is left out."""
-    words = Markup("{} {:%Y-%m-%d %H:%M} UTC. ").format(event, datetime.now(UTC))
+def kept_page() -> Path:
+    """Return the page that DVC keeps, which has nothing that changes where data and code do not.
+
+    It is report.html itself without DVC, and where dvc.yaml still lists that.
+    """
+    page = current().reports / KEPT
+    return page if shown(page) in dvc.stage_outputs(current().root) else current().report
+
+
+class ChampionFigures(NamedTuple):
+    """The figures that a champion's run recorded.
+
+    Attributes:
+        name: such as "Champion (version 3)".
+        figures: by name.
+        rows: which rows they were judged on, in a sentence.
+    """
+
+    name: str
+    figures: Mapping[str, float]
+    rows: str
+
+
+def stamped(page: str, origin: Markup, champion: ChampionFigures | None = None) -> str:
+    """Put into the page of an evaluation what it was made from, and the champion's figures, if any."""
+    kept = hashlib.md5(page.encode(), usedforsecurity=False).hexdigest()
+    sentence = Markup('<p class="lead">{}</p>').format(origin)
+    page = re.sub(
+        r'<p class="lead" id="version">.*?</p>', lambda _: sentence, page, flags=re.DOTALL
+    )
+
+    def cell(found: re.Match[str]) -> str:
+        name, figures = unescape(found[1]), champion.figures if champion else {}
+        return f"<td>{html.aligned(finite(figures.get(name)))}</td>"
+
+    if champion is not None:
+        page = re.sub(r"<!--champion (.*?)-->", cell, page)
+        head = Markup('<th scope="col">{}</th>').format(champion.name)
+        page = page.replace("<!--champion-->", head)
+        page = page.replace("<!--champion's rows-->", escape(f" {champion.rows}"))
+    return page + MADE_FROM.format(kept)
+
+
+def is_current() -> bool:
+    """Tell whether report.html was made from the page that DVC keeps."""
+    kept = md5(kept_page())
+    return current().report.is_file() and current().report.read_text(encoding="utf-8").endswith(
+        MADE_FROM.format(kept)
+    )
+
+
+def origin_in_words(
+    event: str, commit: str, is_dirty: bool, data: str, seconds: float | None = None
+) -> Markup:
+    """Say what happened at which commit, with which data; without data that is left out.
+
+    `seconds` is its time since 1970, by default now.
+    """
+    moment = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    words = Markup("{} {:%Y-%m-%d %H:%M} UTC. ").format(event, moment)
     changed = ", with uncommitted changes" if is_dirty else ""
     words += (
         Markup("Commit <code>{}</code>{}").format(commit, changed) if commit else "Commit not known"
@@ -224,10 +285,8 @@ def origin_in_words(event: str, commit: str, is_dirty: bool, data: str) -> Marku
     return words + (Markup("; hash of the data <code>{}</code>.").format(data) if data else ".")
 
 
-def _origin() -> Markup | None:
-    """Say what the report was made from; None where DVC restores it in another commit, too."""
-    if (current().root / "dvc.yaml").is_file():
-        return None
+def unversioned() -> Markup:
+    """Say what an evaluation that no version has was made from."""
     try:
         commit, is_dirty = dvc.checkout(current().root)
     except git.GitError:

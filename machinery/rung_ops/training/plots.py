@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from io import StringIO
 from statistics import NormalDist
 from typing import Any
@@ -23,6 +25,7 @@ from sklearn.metrics import (
 from rung_ops import contract
 from rung_ops.model.target import inside
 from rung_ops.project.paths import params
+from rung_ops.statistics import jackknife, time_blocks
 from rung_ops.statistics.intervals import finite, wilson_interval
 from rung_ops.system.printable import counted, four_digits, printable
 from rung_ops.training import estimator, plot_marks
@@ -31,8 +34,9 @@ from rung_ops.training.slice_scores import LEVEL, MIN_ROWS, slice_columns, sort_
 matplotlib.use("Agg")  # works without a display, as in CI
 
 POINTS = 200  # more points would not change the look of a curve
-IMPORTANCE_ROWS = 4_000
-REPEATS = 3
+IMPORTANCE_ROWS = 8_000
+IMPORTANCE_GROUPS = 10  # of the jackknife: each costs a score() of each feature
+IMPORTANCES = 15  # features that are drawn, the most important ones
 HEIGHT = 3.8  # of a plot, in inches
 BINS = 10  # of a calibration
 CALIBRATION: dict[str, Any] = {
@@ -108,25 +112,44 @@ def residuals_over_time(truth: np.ndarray, predicted: np.ndarray, time: pl.Serie
 
 
 def importances(model: Any, rows: pl.DataFrame) -> pl.DataFrame:
-    """Compute each feature's importance: the loss of score when it is shuffled, and its deviation."""
+    """Compute each feature's importance: the loss of the metric when its values are shuffled among rows.
+
+    Returns:
+        feature, importance, low and high, the most important first. The interval of level LEVEL, by the
+        jackknife of the paired loss, covers which rows were drawn and what each got by the shuffle; it
+        does not cover another training. It is null below the IMPORTANCES that are drawn, and where
+        the rows are too few.
+    """
     settings = params()
     metric, sign = settings["score"]["metric"], 1 if settings["score"]["higher_is_better"] else -1
     rows = rows.sample(min(IMPORTANCE_ROWS, rows.height), seed=settings["seed"])
     actual, inputs = estimator.truth(rows), estimator.features(rows)
+    unshuffled = estimator.predict_features(model, inputs)
+    shuffled = {
+        name: estimator.predict_features(
+            model, inputs.with_columns(inputs[name].shuffle(seed=settings["seed"]))
+        )
+        for name in inputs.columns
+    }
 
-    def figure(changed: pl.DataFrame) -> float:
-        return contract.score(actual, estimator.predict_features(model, changed))[metric]
-
-    unshuffled = figure(inputs)
-    results = []
-    for name in inputs.columns:
-        drops = [
-            sign * (unshuffled - figure(inputs.with_columns(inputs[name].shuffle(seed=repeat))))
-            for repeat in range(REPEATS)
+    def losses(names: Sequence[str], chosen: np.ndarray) -> np.ndarray:
+        truth = actual[chosen]
+        figures = [
+            contract.score(truth, predicted[chosen])[metric]
+            for predicted in (unshuffled, *(shuffled[name] for name in names))
         ]
-        results.append((name, float(np.mean(drops)), float(np.std(drops))))
-    table = pl.DataFrame(results, schema=["feature", "importance", "deviation"], orient="row")
-    return table.sort("importance", "feature", descending=[True, False])
+        return sign * (figures[0] - np.array(figures[1:], dtype=float))
+
+    everything = losses(inputs.columns, np.arange(rows.height))
+    table = pl.DataFrame({"feature": inputs.columns, "importance": everything})
+    table = table.sort("importance", "feature", descending=[True, False])
+    top = table["feature"].head(IMPORTANCES).to_list()
+    half = np.full(table.height, math.nan)
+    with suppress(jackknife.NotComparableError):
+        group = time_blocks.groups(rows, settings["seed"], IMPORTANCE_GROUPS)
+        half[: len(top)] = jackknife.half_widths(partial(losses, top), group, LEVEL)
+    reach = pl.Series(half).fill_nan(None)
+    return table.with_columns(low=table["importance"] - reach, high=table["importance"] + reach)
 
 
 def _thinned(curve: pl.DataFrame) -> pl.DataFrame:
@@ -233,10 +256,17 @@ def draw_distribution(axes: Axes, table: pl.DataFrame) -> None:
 
 
 def draw_importances(axes: Axes, table: pl.DataFrame) -> None:
-    """Draw the fifteen most important features."""
-    top = table.head(15).reverse()
-    axes.barh(top["feature"], top["importance"], xerr=top["deviation"], color=BLUE, ecolor=GREY)
-    axes.set(title="Feature importance", xlabel="loss of score when shuffled, ± its deviation")
+    """Draw the most important features as dots with their intervals."""
+    top = table.head(IMPORTANCES).reverse()
+    places = np.arange(top.height)
+    half = (top["high"] - top["importance"]).fill_null(math.nan).to_numpy()
+    axes.axvline(0, **COMPARED)
+    axes.errorbar(
+        top["importance"], places, xerr=half, fmt="o", color=BLUE, ecolor=GREY, markersize=5
+    )
+    axes.set_yticks(places, [_label(name) for name in top["feature"]])
+    metric = params()["score"]["metric"]
+    axes.set(title="Feature importance", xlabel=f"loss of {metric} when shuffled")
 
 
 def draw_by_slice(slices: pl.DataFrame, overall: float) -> Callable[[Axes, pl.DataFrame], None]:

@@ -22,9 +22,16 @@ from rung_ops.data.ingest import sample_rows
 from rung_ops.model import bundle, source_hash
 from rung_ops.project import current, release_folders
 from rung_ops.project.paths import params
-from rung_ops.release import lineage, rollback, state
-from rung_ops.tracking import model_bytes, record_run, registry, versions
-from rung_ops.training import estimator
+from rung_ops.release import lineage, report_page, rollback, state
+from rung_ops.tracking import (
+    last_run,
+    model_bytes,
+    record_run,
+    registry,
+    source_state,
+    versions,
+)
+from rung_ops.training import estimator, evaluate
 
 TAGS = {
     "git_commit": "a" * 40,
@@ -198,6 +205,45 @@ def test_a_champion_without_an_environment_at_hand_is_that_of_the_alias(
 
     assert (code, "version 2" in output.splitlines()[0]) == (0, True)
     assert not (tmp_path / "none").exists()
+
+
+def test_report_html_has_version_and_champion_of_the_evaluation_that_is_here(
+    champion: None, made: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, metric = tmp_path / "evaluation.html", params()["score"]["metric"]
+    kept.write_text(
+        f'<p class="lead" id="version">In\nreport.html</p><!--champion-->|<!--champion {metric}-->'
+        "|<!--champion other-->|<!--champion's rows-->"
+    )
+    monkeypatch.setattr(evaluate, "kept_page", lambda: kept)
+    monkeypatch.setattr(source_state, "newer", lambda facts: [])
+    monkeypatch.setattr(source_state, "data_hash", lambda: TAGS["data_hash"])
+    last_run.write(**made)
+
+    def page() -> str:
+        report_page.refresh()
+        return current().report.read_text()
+
+    first = page()
+    assert "Version 2, recorded" in first and "d" * 40 in first and "id=" not in first
+    assert (
+        ">Champion (version 2)</th>|<td>0.5000</td>|<td>&ndash;</td>| Champion (version 2): the"
+        in first
+    )
+    assert "on the same test rows" in first
+
+    kept.write_text(kept.read_text() + "of other rows")
+    monkeypatch.setattr(source_state, "data_hash", lambda: "e" * 32)
+    released = {"version": "1", "run_id": registry.version("1").run_id}
+    monkeypatch.setattr(lineage, "served", lambda: released)
+    second = page()
+    assert "Not versioned yet" in second and "Champion (version 1)" in second
+    assert "on its own test rows" in second
+    assert page() == second
+
+    released["run_id"] = "of another store"
+    report_page.write()
+    assert "Champion" not in current().report.read_text()
 
 
 def test_the_page_of_reports_leads_to_all_that_is_on_file(

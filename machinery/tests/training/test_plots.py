@@ -120,10 +120,17 @@ HOOKS: list[tuple[Callable[[Axes], object], list[str]]] = [
         ),
         (
             plots.draw_importances,
-            pl.DataFrame({"feature": ["a", "b"], "importance": [2, 1], "deviation": [0.5, 0.1]}),
+            pl.DataFrame(
+                {
+                    "feature": ["a", "b"],
+                    "importance": [2, 1],
+                    "low": [1.5, None],
+                    "high": [2.5, None],
+                }
+            ),
             [
-                "a, loss of score when shuffled 2 (1.5 to 2.5)",
-                "b, loss of score when shuffled 1 (0.9 to 1.1)",
+                "a, loss of {metric} when shuffled 2 (1.5 to 2.5)",
+                "b, loss of {metric} when shuffled 1",
             ],
         ),
         (
