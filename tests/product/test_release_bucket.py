@@ -34,15 +34,13 @@ state.resume(folder, "operator")
 
 # A file of two parts.
 LARGE = """
-import sys
-from pathlib import Path
 from rung_ops.project import release_folders
 from rung_ops.release import state
-there = state.bucket_of(release_folders.environment("staging"))
-large = Path(sys.argv[1]) / "large"
-large.mkdir()
+folder = release_folders.environment("staging")
+large = release_folders.bundle(folder, "large")
+large.mkdir(parents=True)
 (large / "model").write_bytes(b"0123456789" * 1_000_000)
-there.upload(large)
+state.state_store(folder).upload(large.name)
 """
 
 
@@ -88,7 +86,7 @@ def test_releases_come_from_a_bucket_whose_server_is_killed(
             assert follows(service, "good")
             deploy(own, "other", operator)
             assert follows(service, "other"), service.log.read_text()
-            own.python("-c", LARGE, str(tmp_path), settings=operator)
+            own.python("-c", LARGE, settings=operator)
             key = "team/staging/bundles/large/model"
             sent = store.ask("head_object", Bucket=BUCKET, Key=key)["ContentLength"]
             assert sent == 10_000_000

@@ -18,7 +18,7 @@ from rung_ops.project import release_folders
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import bucket as buckets
 from rung_ops.release import deploy, rollback, state, status
-from rung_ops.release.state import ChangeRefusedError
+from rung_ops.release.state_content import ChangeRefusedError
 from rung_ops.system import atomic
 
 HISTORY = "team/staging/history.jsonl"
@@ -234,14 +234,14 @@ def test_an_earlier_release_that_cannot_be_kept_stops_nothing(
 ) -> None:
     deploy.install(staging, SECOND)
     state.serve(staging, SECOND, "Ada")
-    take_up = buckets.Bucket.take_up
+    take_up = buckets.BucketState.take_up
 
-    def full(self: buckets.Bucket, folder: Path, *version: buckets.Version) -> None:
-        if folder.name == FIRST:
+    def full(self: buckets.BucketState, release: str, *version: buckets.Version) -> None:
+        if release == FIRST:
             raise OSError("no space left")
-        take_up(self, folder, *version)
+        take_up(self, release, *version)
 
-    monkeypatch.setattr(buckets.Bucket, "take_up", full)
+    monkeypatch.setattr(buckets.BucketState, "take_up", full)
     machine.poll()
 
     assert (machine.serving, machine.problems) == (SECOND, "")
