@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from rung_ops.release.state_content import (
     Make,
     State,
     StateError,
+    UncertainChangeError,
     changed_meanwhile,
     state_of,
 )
@@ -40,6 +42,12 @@ MAX_TRIES = 5  # to append to the history while others do
 PART = 8 * 1024**2  # bytes of one request, which ends within TIMEOUT; S3 takes no parts below 5 MiB
 TIMEOUT = "15s"
 TRIES = 3  # to read a part
+# Of a command: while a store is busy or has just started, it answers with 5xx.
+RETRY = {
+    "max_retries": 8,
+    "backoff": {"init_backoff": timedelta(seconds=0.5), "max_backoff": timedelta(seconds=5)},
+    "retry_timeout": timedelta(seconds=20),
+}
 KNOWN = {
     "AccessDenied": "these credentials may not do that",
     "ExpiredToken": "the credentials have expired",
@@ -67,10 +75,12 @@ class BucketState:
     Args:
         folder: of the copy.
         address: such as `s3://bucket/prefix/production`.
+        is_patient: whether to ask a store again that is busy or cannot be reached.
     """
 
     folder: Path
     address: str
+    is_patient: bool
 
     def synchronize(self, recheck: bool = False) -> None:
         """Take up the state and the releases of the bucket.
@@ -163,8 +173,15 @@ class BucketState:
                 is_made = self._replace_history(text + line, version)
             except OSError as error:
                 is_made, problem = False, error
-            if is_made or line in (there := self._history()[0]):  # or only the answer was lost
-                break
+            try:
+                if is_made or line in (there := self._history()[0]):  # or only the answer was lost
+                    break
+            except OSError as error:
+                what = str(error).rstrip(".")
+                raise UncertainChangeError(
+                    f"{self.folder.name} may have been changed ({what}). `uv run poe releases` says "
+                    "it when the bucket can be reached again."
+                ) from error
             if problem is not None:
                 raise problem
         else:
@@ -184,7 +201,7 @@ class BucketState:
         with _in_words(self.address):
             try:
                 options: Any = {"if_none_match": known} if known else None
-                found = obstore.get(_store(self.address), HISTORY, options=options)
+                found = obstore.get(_store(self.address, self.is_patient), HISTORY, options=options)
                 text = bytes(found.bytes())
             except exceptions.NotModifiedError:
                 return None
@@ -205,7 +222,13 @@ class BucketState:
         with _in_words(self.address):
             try:
                 mode: Any = version or "create"
-                obstore.put(_store(self.address), HISTORY, content, mode=mode, use_multipart=False)
+                obstore.put(
+                    _store(self.address, self.is_patient),
+                    HISTORY,
+                    content,
+                    mode=mode,
+                    use_multipart=False,
+                )
             except (exceptions.PreconditionError, exceptions.AlreadyExistsError):
                 return False
         return True
@@ -220,7 +243,13 @@ class BucketState:
             for path in paths:
                 key = f"{_folder(release)}{path.relative_to(bundle).as_posix()}"
                 if (there.get(key) or "").strip('"') != md5(path):
-                    obstore.put(_store(self.address), key, path, chunk_size=PART, max_concurrency=1)
+                    obstore.put(
+                        _store(self.address, self.is_patient),
+                        key,
+                        path,
+                        chunk_size=PART,
+                        max_concurrency=1,
+                    )
 
     def download(self, release: str) -> None:
         """Bring a release to this machine, if all of it is in the bucket."""
@@ -276,14 +305,16 @@ class BucketState:
                 if found[1] != version:  # a store may send an unchanged one, too
                     raise SupersededError
             try:
-                return obstore.get_range(_store(self.address), key, start=start, end=end)
+                return obstore.get_range(
+                    _store(self.address, self.is_patient), key, start=start, end=end
+                )
             except exceptions.GenericError:  # such as a line that broke
                 left -= 1
                 if not left:
                     raise
 
     def _files(self, release: str) -> list[Any]:
-        pages = obstore.list(_store(self.address), prefix=_folder(release))
+        pages = obstore.list(_store(self.address, self.is_patient), prefix=_folder(release))
         return [stored for page in pages for stored in page]
 
 
@@ -320,13 +351,13 @@ def _folder(release: str) -> str:
 
 
 @functools.lru_cache(maxsize=8)  # with its connections
-def _store(address: str) -> ObjectStore:
+def _store(address: str, is_patient: bool) -> ObjectStore:
     """Make a client; the credentials and AWS_ENDPOINT_URL are those of the environment."""
     is_plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
     return from_url(
         address,
         client_options={"allow_http": is_plain, "timeout": TIMEOUT, "connect_timeout": "3s"},
-        retry_config={"max_retries": 0},  # who waits for it tries again
+        retry_config=RETRY if is_patient else {"max_retries": 0},
     )
 
 

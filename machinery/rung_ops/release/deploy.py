@@ -29,7 +29,7 @@ from rung_ops.project.service_settings import limits
 from rung_ops.release import rollout, state
 from rung_ops.release.contract_file import refuse_without_values
 from rung_ops.release.rollout import read_policy
-from rung_ops.release.state_content import State, is_release_id
+from rung_ops.release.state_content import State, UncertainChangeError, is_release_id
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import printable
 
@@ -299,6 +299,8 @@ def main(
             for trial in (now.canary, now.shadow):
                 if trial and trial.release == chosen:
                     _say_how_long(traffic, trial.plan)
+    except UncertainChangeError:
+        raise
     except (OpsError, OSError) as error:
         raise OpsError(f"Nothing was changed in {environment}: {error}") from error
     if environment == release_folders.PRODUCTION:

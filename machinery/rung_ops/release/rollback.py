@@ -19,7 +19,7 @@ from rung_ops.command import Verb, verb
 from rung_ops.errors import OpsError
 from rung_ops.project import keyless, release_folders
 from rung_ops.release import state
-from rung_ops.release.state_content import State
+from rung_ops.release.state_content import State, UncertainChangeError
 
 NOTIFY = "rung_ops.project.hooks:notify"
 RECENT = 60.0  # seconds for which a rollback without --from counts as the same as the last one
@@ -98,6 +98,8 @@ def rollback_verb(act: Callable[[Path, str, str, str | None], str]) -> Verb:
         folder, by = release_folders.environment(environment), release_folders.person()
         try:
             print(happened := act(folder, by, reason, source))
+        except UncertainChangeError:
+            raise
         except (OpsError, OSError) as error:
             raise OpsError(f"Nothing was changed in {environment}: {error}") from error
         # The autopilot notifies itself of what it does.

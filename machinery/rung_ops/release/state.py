@@ -110,14 +110,14 @@ class FolderState:
     upload = download
 
 
-def state_store(folder: Path) -> "FolderState | BucketState":
+def state_store(folder: Path, is_patient: bool = True) -> "FolderState | BucketState":
     """Return where the state of an environment is: in its folder, or in the bucket of $RELEASES."""
     if address := release_folders.address(folder):
         from rung_ops.release.bucket import (
             BucketState,
         )  # with a library that a folder does not need
 
-        return BucketState(folder, address)
+        return BucketState(folder, address, is_patient)
     return FolderState(folder)
 
 

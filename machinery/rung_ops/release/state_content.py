@@ -28,6 +28,10 @@ class ChangeRefusedError(OpsError):
     """The current state does not allow the change; the message says why."""
 
 
+class UncertainChangeError(OpsError, OSError):
+    """A change was sent to a bucket, and it is not known whether it was made."""
+
+
 PartOfRequests = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 

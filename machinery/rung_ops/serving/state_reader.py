@@ -62,7 +62,8 @@ class StateReader:
     def _behind(self) -> tuple[str, ...]:
         """Say why, and since when, the folder is not what the bucket has; empty if it is."""
         try:
-            states.state_store(self.folder).synchronize(recheck=not self._has_taken_up)
+            store = states.state_store(self.folder, is_patient=False)  # read() is called again
+            store.synchronize(recheck=not self._has_taken_up)
         except (OpsError, OSError) as error:
             self._behind_since = self._behind_since or history.now()
             what = str(error).rstrip(".")
