@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore import exceptions
@@ -36,6 +36,9 @@ from rung_ops.release.state_content import (
 from rung_ops.system import atomic, locks
 from rung_ops.system.files import md5, stamp
 
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
+
 HISTORY = "history.jsonl"
 TAG = ".etag"  # of the bucket's history, as it was taken up
 MAX_TRIES = 5  # to append to the history while others do
@@ -43,7 +46,7 @@ PART = 8 * 1024**2  # bytes of one request, which ends within TIMEOUT; S3 takes 
 TIMEOUT = "15s"
 TRIES = 3  # to read a part
 # Of a command: while a store is busy or has just started, it answers with 5xx.
-RETRY = {
+RETRY: "RetryConfig" = {
     "max_retries": 8,
     "backoff": {"init_backoff": timedelta(seconds=0.5), "max_backoff": timedelta(seconds=5)},
     "retry_timeout": timedelta(seconds=20),
