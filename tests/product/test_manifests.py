@@ -90,6 +90,47 @@ def test_what_operators_bring_holds_against_their_schemas(
         assert validated([wrong]).returncode == 1, wrong["kind"]
 
 
+@pytest.mark.parametrize("overlay", ["staging", "production", "scheduled"])
+def test_with_a_bucket_only_the_prediction_log_is_shared(
+    project: Path, tmp_path: Path, overlay: str
+) -> None:
+    copied = shutil.copytree(project, tmp_path / "project")
+    path = copied / f"deploy/kubernetes/overlays/{overlay}/kustomization.yaml"
+    text = path.read_text()
+    for line in (
+        "- ../../components/bucket",
+        "- path: bucket/pod.yaml",
+        "  target: {kind: CronJob}",
+    ):
+        text = text.replace(f"# {line}", line)
+    path.write_text(text.replace("# - ../../components/canary", "- ../../components/canary"))
+
+    manifests = built(copied, overlay)
+
+    of_operators = [kind for kinds in OF_OPERATORS.values() for kind in kinds]
+    for number, each in enumerate(manifests):
+        if each["kind"] not in of_operators:
+            (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(each))
+    holds(tmp_path, *sorted(tmp_path.glob("*.yaml")))
+    claims = of_kind(manifests, "PersistentVolumeClaim")
+    assert [each["metadata"]["name"] for each in claims] == ["logs"] * (overlay != "scheduled")
+    found = [each["spec"]["template"] for each in of_kind(manifests, "Deployment")]
+    found += [
+        each["spec"]["jobTemplate"]["spec"]["template"] for each in of_kind(manifests, "CronJob")
+    ]
+    assert len(found) == {"staging": 1, "production": 2, "scheduled": 2}[overlay]
+    for pod in (template["spec"] for template in found):
+        (container,) = pod["containers"]
+        assert {"secretRef": {"name": "bucket"}} in container["envFrom"]
+        assert "RELEASES" not in {variable["name"] for variable in container["env"]}
+        mounted = {each["name"] for each in container["volumeMounts"]}
+        volumes = {each["name"]: each for each in pod["volumes"]}
+        assert mounted == volumes.keys()
+        shared = {name for name, each in volumes.items() if "persistentVolumeClaim" in each}
+        assert shared == {"logs"}
+        assert all(len(each) == 2 for each in volumes.values()), "one source each"
+
+
 def pods(job: dict[str, Any]) -> list[dict[str, Any]]:
     """Lift the pods out of a RayJob, the operator's own kind, which has no packaged schema."""
     spec = job["spec"]

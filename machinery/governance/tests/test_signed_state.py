@@ -21,7 +21,7 @@ from rung_governance.approval import (
 from rung_governance.approval.audit import UnsignedLogError
 from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops.release import state
-from rung_ops.release.state import State
+from rung_ops.release.state_content import State
 
 FIRST, SECOND = "v1-aaaaaaaa-bbbbbb", "v2-aaaaaaaa-bbbbbb"
 

@@ -17,7 +17,8 @@ from rung_ops.monitoring.inputs import known_until
 from rung_ops.project import release_folders
 from rung_ops.project.paths import params
 from rung_ops.release import rollout
-from rung_ops.release.state import Canary, Shadow, State, concerns, events
+from rung_ops.release.state import concerns, events
+from rung_ops.release.state_content import Canary, Shadow, State
 
 PRODUCTION = release_folders.PRODUCTION
 SERVED = "production"

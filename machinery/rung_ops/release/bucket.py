@@ -1,15 +1,19 @@
 """An environment in a bucket: one object that holds its history, and the files of its releases.
 
-The last change in the history is the state, so one conditional write changes both (decision 70).
+The last change in the history is the state, so one conditional write changes both (decision 70). The
+folder of the environment holds what synchronize() took up, without state.json.
 """
 
 import functools
 import os
 import re
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore import exceptions
@@ -18,13 +22,35 @@ from obstore.store import ObjectStore, from_url
 from rung_ops.errors import OpsError
 from rung_ops.model import verification
 from rung_ops.model.bundle import MANIFEST, MAX_BYTES, MAX_FILES, SIGNATURE, BundleError
+from rung_ops.project import release_folders
+from rung_ops.release import history
+from rung_ops.release.state_content import (
+    Changed,
+    Make,
+    State,
+    StateError,
+    UncertainChangeError,
+    changed_meanwhile,
+    state_of,
+)
 from rung_ops.system import atomic, locks
 from rung_ops.system.files import md5, stamp
 
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
+
 HISTORY = "history.jsonl"
+TAG = ".etag"  # of the bucket's history, as it was taken up
+MAX_TRIES = 5  # to append to the history while others do
 PART = 8 * 1024**2  # bytes of one request, which ends within TIMEOUT; S3 takes no parts below 5 MiB
 TIMEOUT = "15s"
 TRIES = 3  # to read a part
+# Of a command: while a store is busy or has just started, it answers with 5xx.
+RETRY: "RetryConfig" = {
+    "max_retries": 8,
+    "backoff": {"init_backoff": timedelta(seconds=0.5), "max_backoff": timedelta(seconds=5)},
+    "retry_timeout": timedelta(seconds=20),
+}
 KNOWN = {
     "AccessDenied": "these credentials may not do that",
     "ExpiredToken": "the credentials have expired",
@@ -45,60 +71,199 @@ class SupersededError(Exception):
     """The history was replaced while a release of its state was being read."""
 
 
-class Bucket:
-    """The objects of one environment.
+@dataclass(frozen=True)
+class BucketState:
+    """The objects of one environment, and this machine's copy of them.
 
     Args:
+        folder: of the copy.
         address: such as `s3://bucket/prefix/production`.
+        is_patient: whether to ask a store again that is busy or cannot be reached.
     """
 
-    def __init__(self, address: str) -> None:
-        self.address = address
-        with _in_words(address):
-            self._store = _store(address)
+    folder: Path
+    address: str
+    is_patient: bool
 
-    def history(self, known: str = "") -> tuple[bytes, Version] | None:
-        """Read the history and its version; None if it has the known ETag, empty if there is none."""
+    def synchronize(self, recheck: bool = False) -> None:
+        """Take up the state and the releases of the bucket.
+
+        A state is taken up when the releases that it needs are here and verified. Until then the
+        folder keeps what it has.
+
+        Args:
+            recheck: verify the releases also if nothing changed since the last time.
+
+        Raises:
+            BucketError: the bucket cannot be read.
+            BundleError: a release is missing there, or not what was signed.
+            StateError: the history there is damaged or missing.
+        """
+        while True:
+            with suppress(SupersededError):  # then take up what came after
+                self._synchronize(recheck)
+                return
+
+    def _synchronize(self, recheck: bool) -> None:
+        path, tag = self.folder / HISTORY, self.folder / TAG
+        is_known = not recheck and tag.exists() and path.exists()
+        known = tag.read_text(encoding="utf-8") if is_known else ""
+        found = self._new_history(known)
+        if found is None:
+            return
+        text, version = found
+        if version is None:
+            if path.exists():
+                raise StateError(
+                    f"{self.address}/{HISTORY} is missing. `poe deploy` a release by its name: that "
+                    "begins another."
+                )
+            return
+        state = _last_change(text)[0]
+        self._take_up_releases(state, version)
+        with locks.locked(self.folder):
+            held = history.content(path)
+            if len(held) > len(text) and held.startswith(text):
+                if len(held) > len(self._history()[0]):  # else another process was faster
+                    raise StateError(
+                        f"{self.address}/{HISTORY} lacks lines that it had. To go on from what is "
+                        f"there, `poe deploy` another release by its name, or delete {path}."
+                    )
+                return
+            before = _last_change(held)[0]
+            atomic.write(path, text)
+            atomic.write(tag, version.get("e_tag", "").encode())
+            for release in before.releases() - state.releases():
+                shutil.rmtree(release_folders.bundle(self.folder, release), ignore_errors=True)
+
+    def _take_up_releases(self, state: State, version: Version) -> None:
+        """Download and verify what a state serves and tries, and, if it can be had, what was before."""
+        wanted = dict.fromkeys([state.serving, *state.on_trial, *state.previous[:1]])
+        problem: OpsError | OSError | None = None
+        for release in filter(None, wanted):
+            try:
+                self.take_up(release, version)
+            except (OpsError, OSError) as error:
+                if release not in state.previous:
+                    problem = problem or error
+        if problem is not None:
+            raise problem
+
+    def read(self) -> tuple[State, dict[str, Any] | None]:
+        """Read the state from this machine's copy of the history: one file, so nothing can be half there."""
+        path = self.folder / HISTORY
+        if (entry := history.last_change(path)) is None:
+            return State(), None
+        try:
+            return state_of(entry["detail"].get("state")), entry
+        except StateError as error:
+            raise StateError(
+                f"{path} is damaged ({error}). Delete it: it is read from the bucket again."
+            ) from error
+
+    def latest(self) -> tuple[State, dict[str, Any] | None]:
+        """Read the state, and the history line of its last change, from the bucket."""
+        return _last_change(self._history()[0])
+
+    def append(self, make: Make) -> Changed:
+        """Append an event to the history in the bucket, which others may do at the same time."""
+        for _ in range(MAX_TRIES):
+            text, version = self._history()
+            end = _end(text)
+            new, event = make(*_last_change(text), end["hash"] if end else history.START)
+            line, problem = history.line_of(event), None
+            try:
+                is_made = self._replace_history(text + line, version)
+            except OSError as error:
+                is_made, problem = False, error
+            try:
+                if is_made or line in (there := self._history()[0]):  # or only the answer was lost
+                    break
+            except OSError as error:
+                what = str(error).rstrip(".")
+                raise UncertainChangeError(
+                    f"{self.folder.name} may have been changed ({what}). `uv run poe releases` says "
+                    "it when the bucket can be reached again."
+                ) from error
+            if problem is not None:
+                raise problem
+        else:
+            raise changed_meanwhile(self.folder, _end(there))
+        with suppress(OpsError, OSError):  # the change was made, and is taken up at the next look
+            self.synchronize()
+        return new, event
+
+    def _history(self) -> tuple[bytes, Version]:
+        return self._new_history() or (b"", None)
+
+    def _new_history(self, known: str = "") -> tuple[bytes, Version] | None:
+        """Verify the history; return it and its version, None if it has the known ETag.
+
+        It is empty if there is none.
+        """
         with _in_words(self.address):
             try:
-                found = obstore.get(
-                    self._store, HISTORY, options={"if_none_match": known} if known else None
-                )
-                version = {name: found.meta[name] for name in ("e_tag", "version")}
-                return bytes(found.bytes()), {k: v for k, v in version.items() if v is not None}
+                options: Any = {"if_none_match": known} if known else None
+                found = obstore.get(_store(self.address, self.is_patient), HISTORY, options=options)
+                text = bytes(found.bytes())
             except exceptions.NotModifiedError:
                 return None
             except FileNotFoundError as error:
                 if "NoSuchBucket" in str(error):
                     raise
                 return b"", None
+        if fault := history.fault(text):
+            raise StateError(
+                f"{self.address}/{HISTORY}: {fault}. Put back an earlier version of it, or delete it "
+                "and `poe deploy` a release by its name."
+            )
+        version = {name: found.meta[name] for name in ("e_tag", "version")}
+        return text, {name: value for name, value in version.items() if value is not None}
 
-    def replace_history(self, content: bytes, version: Version) -> bool:
+    def _replace_history(self, content: bytes, version: Version) -> bool:
         """Replace this version of the history; return whether it was still the one in the bucket."""
         with _in_words(self.address):
             try:
                 mode: Any = version or "create"
-                obstore.put(self._store, HISTORY, content, mode=mode, use_multipart=False)
+                obstore.put(
+                    _store(self.address, self.is_patient),
+                    HISTORY,
+                    content,
+                    mode=mode,
+                    use_multipart=False,
+                )
             except (exceptions.PreconditionError, exceptions.AlreadyExistsError):
                 return False
         return True
 
-    def upload(self, bundle: Path) -> None:
+    def upload(self, release: str) -> None:
         """Bring a release to the bucket, its signature last; files that are there are left alone."""
+        bundle = release_folders.bundle(self.folder, release)
         paths = sorted(path for path in bundle.rglob("*") if path.is_file())
         paths.sort(key=lambda path: path.name in (MANIFEST, SIGNATURE))
         with _in_words(self.address):
-            there = {found["path"]: found["e_tag"] for found in self._files(bundle.name)}
+            there = {found["path"]: found["e_tag"] for found in self._files(release)}
             for path in paths:
-                key = f"{_folder(bundle.name)}{path.relative_to(bundle).as_posix()}"
+                key = f"{_folder(release)}{path.relative_to(bundle).as_posix()}"
                 if (there.get(key) or "").strip('"') != md5(path):
-                    obstore.put(self._store, key, path, chunk_size=PART, max_concurrency=1)
+                    obstore.put(
+                        _store(self.address, self.is_patient),
+                        key,
+                        path,
+                        chunk_size=PART,
+                        max_concurrency=1,
+                    )
 
-    def take_up(self, bundle: Path, version: Version = None) -> None:
-        """Download and verify a release, unless it is there; its folder appears complete or not at all.
+    def download(self, release: str) -> None:
+        """Bring a release to this machine, if all of it is in the bucket."""
+        with suppress(BundleError):
+            self.take_up(release)
+
+    def take_up(self, release: str, version: Version = None) -> None:
+        """Download and verify a release, unless it is here; its folder appears complete or not at all.
 
         Args:
-            bundle: the folder of the release.
+            release: its id.
             version: of the history that names it, if its download is to end when that is replaced.
 
         Raises:
@@ -106,11 +271,12 @@ class Bucket:
             BundleError: it is not in the bucket, or its files are not those that were signed.
             SupersededError: the history was replaced.
         """
+        bundle = release_folders.bundle(self.folder, release)
         if _is_sound(bundle):
             return
         with atomic.draft_folder(bundle.parent) as draft:
             made = draft / bundle.name
-            self._download(bundle.name, made, version)
+            self._download(release, made, version)
             verification.verify(made, verification.public_key())
             atomic.sync_tree(made)
             with locks.locked(bundle.parent):
@@ -138,19 +304,34 @@ class Bucket:
     def _part(self, key: str, start: int, end: int, version: Version) -> Any:
         left = TRIES
         while True:
-            if version and (found := self.history(version.get("e_tag", ""))):
+            if version and (found := self._new_history(version.get("e_tag", ""))):
                 if found[1] != version:  # a store may send an unchanged one, too
                     raise SupersededError
             try:
-                return obstore.get_range(self._store, key, start=start, end=end)
+                return obstore.get_range(
+                    _store(self.address, self.is_patient), key, start=start, end=end
+                )
             except exceptions.GenericError:  # such as a line that broke
                 left -= 1
                 if not left:
                     raise
 
     def _files(self, release: str) -> list[Any]:
-        pages = obstore.list(self._store, prefix=_folder(release))
+        pages = obstore.list(_store(self.address, self.is_patient), prefix=_folder(release))
         return [stored for page in pages for stored in page]
+
+
+def _last_change(text: bytes) -> tuple[State, dict[str, Any] | None]:
+    """Return the state that the last change in a history holds, and its line."""
+    for line in reversed(text.splitlines(keepends=True)):
+        event = history.event_of(line)
+        if event is not None and "generation" in event["detail"]:
+            return state_of(event["detail"].get("state")), event
+    return State(), None
+
+
+def _end(text: bytes) -> dict[str, Any] | None:
+    return history.event_of(text.splitlines(keepends=True)[-1]) if text else None
 
 
 def _is_sound(bundle: Path) -> bool:
@@ -173,13 +354,13 @@ def _folder(release: str) -> str:
 
 
 @functools.lru_cache(maxsize=8)  # with its connections
-def _store(address: str) -> ObjectStore:
+def _store(address: str, is_patient: bool) -> ObjectStore:
     """Make a client; the credentials and AWS_ENDPOINT_URL are those of the environment."""
     is_plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
     return from_url(
         address,
         client_options={"allow_http": is_plain, "timeout": TIMEOUT, "connect_timeout": "3s"},
-        retry_config={"max_retries": 0},  # who waits for it tries again
+        retry_config=RETRY if is_patient else {"max_retries": 0},
     )
 
 

@@ -29,7 +29,7 @@ from rung_ops.project.service_settings import limits
 from rung_ops.release import rollout, state
 from rung_ops.release.contract_file import refuse_without_values
 from rung_ops.release.rollout import read_policy
-from rung_ops.release.state import State, is_release_id
+from rung_ops.release.state_content import State, UncertainChangeError, is_release_id
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import printable
 
@@ -122,13 +122,11 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
         BundleError: there is no such candidate, or the service would refuse it.
         BucketError: the bucket cannot be used.
     """
-    bucket = state.bucket_of(folder)
-    if bucket is not None and is_release_id(release):
-        with suppress(BundleError):  # it is not there, or not all of it
-            bucket.take_up(release_folders.bundle(folder, release))
+    store = state.state_store(folder)
+    if is_release_id(release):
+        store.download(release)
     final = _copy(folder, release, load or check_bundle)
-    if bucket is not None:
-        bucket.upload(final)
+    store.upload(release)
     return final
 
 
@@ -301,6 +299,8 @@ def main(
             for trial in (now.canary, now.shadow):
                 if trial and trial.release == chosen:
                     _say_how_long(traffic, trial.plan)
+    except UncertainChangeError:
+        raise
     except (OpsError, OSError) as error:
         raise OpsError(f"Nothing was changed in {environment}: {error}") from error
     if environment == release_folders.PRODUCTION:

@@ -19,7 +19,7 @@ from rung_ops.command import Verb, verb
 from rung_ops.errors import OpsError
 from rung_ops.project import keyless, release_folders
 from rung_ops.release import state
-from rung_ops.release.state import State
+from rung_ops.release.state_content import State, UncertainChangeError
 
 NOTIFY = "rung_ops.project.hooks:notify"
 RECENT = 60.0  # seconds for which a rollback without --from counts as the same as the last one
@@ -38,7 +38,7 @@ def roll_back(
         before: the state that the decision is based on; by default the current one.
     """
     before = before or state.read(folder)
-    current, last = state.latest(folder)
+    current, last = state.state_store(folder).latest()
     # One that was changed meanwhile is refused under the lock.
     if source is None and current == before and (before.on_trial or before.previous):
         _refuse_again(folder, before, last)
@@ -98,6 +98,8 @@ def rollback_verb(act: Callable[[Path, str, str, str | None], str]) -> Verb:
         folder, by = release_folders.environment(environment), release_folders.person()
         try:
             print(happened := act(folder, by, reason, source))
+        except UncertainChangeError:
+            raise
         except (OpsError, OSError) as error:
             raise OpsError(f"Nothing was changed in {environment}: {error}") from error
         # The autopilot notifies itself of what it does.

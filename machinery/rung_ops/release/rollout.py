@@ -24,7 +24,7 @@ from rung_ops.errors import SettingsError
 from rung_ops.model.target import ONE_NUMBER, Kind, distances, finite_rows
 from rung_ops.project.paths import policy_file
 from rung_ops.project.service_settings import Positive, Share, Whole, read_slo
-from rung_ops.release.state import PartOfRequests, Plan
+from rung_ops.release.state_content import PartOfRequests, Plan
 from rung_ops.settings import converted, toml
 from rung_ops.statistics.intervals import (
     FEW,

@@ -28,7 +28,7 @@ from rung_ops.release.rollout import (
     of_trial,
     shadow_verdict,
 )
-from rung_ops.release.state import Canary, ChangeRefusedError, Shadow, State, StateError
+from rung_ops.release.state_content import Canary, ChangeRefusedError, Shadow, State, StateError
 from rung_ops.serving.evidence import Evidence, Seen
 from rung_ops.system.locks import LockTimeoutError
 

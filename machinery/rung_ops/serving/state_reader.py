@@ -8,7 +8,8 @@ from rung_ops.errors import OpsError
 from rung_ops.project import release_folders
 from rung_ops.release import history
 from rung_ops.release import state as states
-from rung_ops.release.state import State, StateError, Stopped, is_release_id, stopped_by
+from rung_ops.release.state import stopped_by
+from rung_ops.release.state_content import State, StateError, Stopped, is_release_id
 from rung_ops.system.files import UnusableFileError
 
 REPAIR = (
@@ -61,7 +62,8 @@ class StateReader:
     def _behind(self) -> tuple[str, ...]:
         """Say why, and since when, the folder is not what the bucket has; empty if it is."""
         try:
-            states.synchronize(self.folder, anew=not self._has_taken_up)
+            store = states.state_store(self.folder, is_patient=False)  # read() is called again
+            store.synchronize(recheck=not self._has_taken_up)
         except (OpsError, OSError) as error:
             self._behind_since = self._behind_since or history.now()
             what = str(error).rstrip(".")

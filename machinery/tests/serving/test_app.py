@@ -12,7 +12,7 @@ import pytest
 from machinery.tests.serving.calls import CONTRACT, ROW, Caller, calling, release
 from rung_ops import prediction_log
 from rung_ops.project.service_settings import Limits
-from rung_ops.release.state import Canary, State, Stopped
+from rung_ops.release.state_content import Canary, State, Stopped
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.rollout import TrafficSplit
 

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,11 @@ from rung_ops.project import release_folders
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import bucket as buckets
 from rung_ops.release import deploy, rollback, state, status
-from rung_ops.release.state import ChangeRefusedError
+from rung_ops.release.state_content import ChangeRefusedError
 from rung_ops.system import atomic
 
 HISTORY = "team/staging/history.jsonl"
+BACKOFF = {name: timedelta(milliseconds=1) for name in ("init_backoff", "max_backoff")}
 
 
 @pytest.fixture
@@ -43,6 +45,7 @@ def store(
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "never-to-be-printed")
+    monkeypatch.setattr(buckets, "RETRY", {**buckets.RETRY, "max_retries": 3, "backoff": BACKOFF})
     (tmp_path / "release.pub").write_bytes(release_key)
     copy_as(release_folder, release_folders.candidates(), FIRST, release_private_key)
     copy_as(release_folder, release_folders.candidates(), SECOND, release_private_key)
@@ -125,6 +128,39 @@ def test_a_change_whose_answer_was_lost_is_made_once(staging: Path, store: FakeS
     assert state.stop(staging, "Ada", "wrong prices").stopped
 
     assert [event["event"] for event in state.events(staging)] == ["serve", "stop"]
+
+
+def test_a_store_that_is_busy_is_asked_again(
+    store: FakeStore, machine: Machine, run_verb: RunVerb
+) -> None:
+    for name, verb in {FIRST: deploy.main, SECOND: deploy.main, "": rollback.main}.items():
+        store.busy = 3
+        code, output = run_verb(verb, "staging", *filter(None, [name]))
+        assert code == 0, output
+        assert not store.busy
+
+    store.busy = 2
+    machine.poll()  # a service looks again anyway, and waits for nothing
+    assert store.busy == 1 and "SlowDown" in machine.problems
+    machine.poll(2)
+    assert (machine.serving, machine.problems) == (FIRST, "")
+
+
+def test_a_change_that_was_made_and_answered_with_an_error_is_made_once(
+    staging: Path, store: FakeStore, run_verb: RunVerb
+) -> None:
+    deploy.install(staging, SECOND)
+    store.after_put = lambda: setattr(store, "busy", 1)
+    assert state.serve(staging, SECOND, "Ada").serving == SECOND
+    assert [event["event"] for event in state.events(staging)] == ["serve", "serve"]
+
+    store.after_put = lambda: setattr(store, "is_dead", True)
+    code, output = run_verb(rollback.main, "staging")
+    assert code == 1 and "Nothing was changed" not in output
+    assert "staging may have been changed" in output and "poe releases" in output
+
+    store.is_dead = False
+    assert state.read(staging).serving == FIRST
 
 
 def test_a_first_deployment_replaces_no_other(store: FakeStore, run_verb: RunVerb) -> None:
@@ -234,14 +270,14 @@ def test_an_earlier_release_that_cannot_be_kept_stops_nothing(
 ) -> None:
     deploy.install(staging, SECOND)
     state.serve(staging, SECOND, "Ada")
-    take_up = buckets.Bucket.take_up
+    take_up = buckets.BucketState.take_up
 
-    def full(self: buckets.Bucket, folder: Path, *version: buckets.Version) -> None:
-        if folder.name == FIRST:
+    def full(self: buckets.BucketState, release: str, *version: buckets.Version) -> None:
+        if release == FIRST:
             raise OSError("no space left")
-        take_up(self, folder, *version)
+        take_up(self, release, *version)
 
-    monkeypatch.setattr(buckets.Bucket, "take_up", full)
+    monkeypatch.setattr(buckets.BucketState, "take_up", full)
     machine.poll()
 
     assert (machine.serving, machine.problems) == (SECOND, "")

@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route
 
 from machinery.tests.serving.calls import CONTRACT, ROW, Caller, calling, soon
 from rung_ops.project.service_settings import Limits
-from rung_ops.release.state import State, Stopped
+from rung_ops.release.state_content import State, Stopped
 from rung_ops.serving import log_writer, pages, serve
 from rung_ops.serving.access import Access, Asgi
 from rung_ops.serving.app import App

@@ -25,7 +25,9 @@ class FakeStore:
         says: status and code of the error that is answered to everything.
         asked: the first byte that was asked for, of each answer with content.
         unchanged: how many requests were answered with 304.
+        busy: how many requests to answer with 503 first.
         before_put: called once, before the next object is taken.
+        after_put: called once, when the next object was taken and before that is answered.
         before_part: called once, before the next part of an object is sent.
         is_dead: whether connections end without an answer.
         loses_answer: whether the connection ends after the next object was taken.
@@ -40,7 +42,9 @@ class FakeStore:
         self.says: tuple[int, str] | None = None
         self.asked: list[int] = []
         self.unchanged = 0
+        self.busy = 0
         self.before_put: Callable[[], object] | None = None
+        self.after_put: Callable[[], object] | None = None
         self.before_part: Callable[[], object] | None = None
         self.is_dead = False
         self.loses_answer = False
@@ -106,6 +110,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(412, "PreconditionFailed")
             return
         store.objects[self._key] = content
+        if store.after_put:
+            after, store.after_put = store.after_put, None
+            after()
+        if self._fails(store):
+            return
         if store.loses_answer:
             store.loses_answer, self.close_connection = False, True
         else:
@@ -117,9 +126,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _fails(self, store: FakeStore) -> bool:
         self.close_connection = store.is_dead
-        if store.says and not store.is_dead:
-            self._say(*store.says)
-        return store.is_dead or store.says is not None
+        says = store.says or ((503, "SlowDown") if store.busy else None)
+        if says and not store.is_dead:
+            store.busy = max(0, store.busy - 1)
+            self._say(*says)
+        return store.is_dead or says is not None
 
     def _object(self, store: FakeStore, key: str) -> None:
         content, etag = store.objects[key], store.etag(key)
