@@ -45,6 +45,11 @@ def block_rows(rows: pl.LazyFrame) -> int:
     return max(1, BYTES * first.height // max(int(first.estimated_size()), 1))
 
 
+def is_one(rows: pl.LazyFrame) -> bool:
+    """Tell whether the rows make a single block."""
+    return height(rows) <= block_rows(rows)
+
+
 def in_blocks(rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
     """Read rows of a file or a frame block by block, in their order; at least one block, if empty."""
     size, all_rows = block_rows(rows), height(rows)
