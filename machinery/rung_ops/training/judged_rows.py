@@ -112,7 +112,4 @@ def sample(rows: pl.DataFrame, predicted: np.ndarray) -> tuple[pl.DataFrame, np.
     size = min(blocks.block_rows(judged), rows.height)
     places = np.random.default_rng(params()["seed"]).choice(rows.height, size, replace=False)
     places.sort()
-    numbers = pl.Series(blocks.NUMBER, places, dtype=pl.UInt32)
-    parts = blocks.in_blocks(judged.with_row_index(blocks.NUMBER))
-    drawn = pl.concat(part.filter(pl.col(blocks.NUMBER).is_in(numbers.implode())) for part in parts)
-    return drawn.drop(blocks.NUMBER, PREDICTED), predicted[places]
+    return blocks.pick(judged, pl.Series(places)).drop(PREDICTED), predicted[places]

@@ -146,7 +146,7 @@ def test_more_rows_than_a_block_give_the_same_report_and_hooks_a_sample(
     named = {"report_metrics": figures}
     monkeypatch.setattr(hooks, "load", lambda name: named.get(name))
     monkeypatch.setattr(evaluate, "shown", lambda path: path.name)
-    for folder, size in (("whole", blocks.BYTES), ("parts", 20_000)):
+    for folder, size in (("whole", blocks.BYTES), ("parts", 5_000)):
         reports = tmp_path / folder
         reports.mkdir()
         names = ("metrics", "plots", "predictions", "report", "train", "test")
