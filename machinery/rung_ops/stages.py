@@ -50,6 +50,7 @@ __all__ = [
     "TEST",
     "TRAIN",
     "StageError",
+    "by_time",
     "check_rows",
     "classes",
     "contract",
@@ -62,6 +63,7 @@ __all__ = [
     "made_at",
     "params",
     "predict",
+    "predict_rows",
     "read_rows",
     "rows_to_split",
     "save_model",
@@ -216,6 +218,22 @@ def read_rows(path: Path) -> pl.DataFrame:
     return rows
 
 
+def predict_rows(model: Any, path: Path) -> tuple[pl.DataFrame, np.ndarray]:
+    """Predict rows that an earlier stage wrote, such as TEST, a block at a time.
+
+    Returns:
+        The rows, and their predictions as predict() returns them. Rows of more than a block have only
+        the columns that score() and write_report() read: target, times, keys and slices.
+
+    Raises:
+        StageError: that stage has not run.
+    """
+    from rung_ops.training import judged_rows  # other stages do without
+
+    _refuse_missing(path)
+    return judged_rows.predict(model, path)
+
+
 def rows_to_split(*columns: str) -> pl.DataFrame:
     """Read what a split goes by: TIME and ORIGIN, and the number of each row of ROWS.
 
@@ -234,6 +252,19 @@ def rows_to_split(*columns: str) -> pl.DataFrame:
     names = dict.fromkeys((contract.TIME, contract.ORIGIN, classes, *columns))
     rows = _blocks.scan(current().rows).with_row_index(_blocks.NUMBER)
     return rows.select(_blocks.NUMBER, *filter(None, names)).collect()
+
+
+def by_time(rows: pl.DataFrame) -> pl.DataFrame:
+    """Sort rows by TIME; those of the same moment stay in their order.
+
+    Of rows_to_split() it takes less memory than Polars' stable sort, and none where they are in order.
+    """
+    time = str(contract.TIME)
+    if rows[time].is_sorted():
+        return rows.with_columns(pl.col(time).set_sorted())
+    if _blocks.NUMBER in rows.columns:
+        return rows.sort(time, _blocks.NUMBER)
+    return rows.sort(time, maintain_order=True)
 
 
 def write_split(rows: pl.DataFrame, path: Path) -> None:

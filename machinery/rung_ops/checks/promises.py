@@ -34,7 +34,7 @@ from rung_ops.model.target import finite_rows, shape
 from rung_ops.project import hooks
 from rung_ops.project.paths import parameter_line, params
 from rung_ops.training import estimator, score_check, window
-from rung_ops.training.slice_scores import NO_COLUMN
+from rung_ops.training.judged_rows import NO_COLUMN
 
 ROUNDING = 1e-4  # of probabilities that add up to 1: some models compute in 32 bits
 

@@ -45,6 +45,11 @@ def block_rows(rows: pl.LazyFrame) -> int:
     return max(1, BYTES * first.height // max(int(first.estimated_size()), 1))
 
 
+def is_one(rows: pl.LazyFrame) -> bool:
+    """Tell whether the rows make a single block."""
+    return height(rows) <= block_rows(rows)
+
+
 def in_blocks(rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
     """Read rows of a file or a frame block by block, in their order; at least one block, if empty."""
     size, all_rows = block_rows(rows), height(rows)
@@ -105,6 +110,11 @@ def take(rows: pl.LazyFrame, numbers: pl.Series, path: Path) -> None:
     """Write the rows with these numbers, counted from 0, in their order, whole or not at all."""
     with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
         write(_taken(rows, numbers, Path(folder)), path)
+
+
+def pick(rows: pl.LazyFrame, numbers: pl.Series) -> pl.DataFrame:
+    """Read the rows with these numbers, which ascend."""
+    return pl.concat(_taken(rows, numbers, Path()))
 
 
 def _taken(rows: pl.LazyFrame, numbers: pl.Series, folder: Path) -> Iterator[pl.DataFrame]:

@@ -35,11 +35,15 @@ def values(view: View, schema: Schema, now: datetime, events: Events) -> StoredV
     `now`, without a zone that of the view, is rounded down to the cadence.
     """
     frames = [point_in_time.read(events, feature) for feature in view.features]
-    kind = frames[0].schema[view.features[0].time]
+    kind = frames[0].collect_schema()[view.features[0].time]
     is_zoned = isinstance(kind, pl.Datetime) and kind.time_zone is not None
     moment, as_of = _moment(view, now, is_zoned)
     named = [pl.col(name).cast(schema[name], strict=False) for name in view.entity]
-    entities = pl.concat([frame.select(named) for frame in frames]).drop_nulls().unique()
+    counted = (
+        point_in_time.within(frame, feature, moment, moment).select(named)
+        for frame, feature in zip(frames, view.features, strict=True)
+    )
+    entities = pl.concat(counted).drop_nulls().unique().collect(engine="streaming")
     moments = entities.sort(view.entity).with_columns(pl.lit(moment, pl.Int64).alias(AS_OF))
     features = point_in_time.computed(moments, view.features, events, is_zoned)
     features = features.filter(pl.any_horizontal(pl.col(view.names).is_not_null()))

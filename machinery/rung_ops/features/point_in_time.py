@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from rung_ops.features import sources
 from rung_ops.features.sources import EntityFeatureError, Events, raw_rows
 from rung_ops.model.entity_feature import EntityFeature, ticks
 from rung_ops.system.printable import counted, printable
@@ -73,7 +74,8 @@ def beyond_events(rows: pl.DataFrame, events: Events) -> Iterator[str]:
         typed = rows.select(pl.col(n).cast(schema[n].dtype.type, strict=False) for n in names)
         needed = _as_of(typed, feature, time)[AS_OF]
         frame = read(events, feature)
-        newest = frame.select(clock(pl.col(feature.time), frame.schema[feature.time]).max()).item()
+        of_events = clock(pl.col(feature.time), frame.collect_schema()[feature.time])
+        newest = frame.select(of_events.max()).collect(engine="streaming").item()
         if newest is None:
             continue  # no row has a value
         late = needed.filter(needed - newest > CADENCES * ticks(feature.cadence))
@@ -156,8 +158,14 @@ def computed(
     for of_pass in passes.values():
         frame = read(events, of_pass[0])
         with _named(of_pass):
-            prepared = ordered(frame, of_pass[0], moments, is_zoned)
-            parts = list(aggregated(computed_rows.select(KEY, *moments.columns), prepared, of_pass))
+            keyed = computed_rows.select(KEY, *moments.columns)
+            parts = [
+                part
+                for some, their_events in _shares(keyed, frame, of_pass)
+                for part in aggregated(
+                    some, ordered(their_events, of_pass[0], moments, is_zoned), of_pass
+                )
+            ]
         if parts:
             computed_rows = computed_rows.join(
                 pl.concat(parts), on=KEY, how="left", maintain_order="left"
@@ -171,17 +179,71 @@ def computed(
     return computed_rows.sort(KEY).select(*moments.columns, *finite)
 
 
-def read(events: Events, feature: EntityFeature) -> pl.DataFrame:
-    """Read the events of a feature."""
+def _shares(
+    moments: pl.DataFrame, events: pl.LazyFrame, features: Sequence[EntityFeature]
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Yield moments with the events that may count for them; of many events, some entities at a time."""
+    first = features[0]
+    reached = within(events, first, moments[AS_OF].min(), moments[AS_OF].max())  # type: ignore[arg-type]
+    reached = reached.select(*_columns_of(features, events))
+    number = max(1, -(-sources.count(reached) // sources.MOST_EVENTS))
+    if number == 1:
+        yield moments, reached.collect(engine="streaming")
+        return
+    typed = [pl.col(n).cast(moments.schema[n], strict=False) for n in first.entity]
+    share = pl.struct(typed).hash() % number
+    for part in range(number):
+        some = moments.filter(share == part)
+        if some.height:
+            yield some, reached.filter(share == part).collect(engine="streaming")
+
+
+def within(
+    events: pl.LazyFrame, feature: EntityFeature, first: int | None, last: int | None
+) -> pl.LazyFrame:
+    """Filter the events that may count at a moment from `first` to `last`, in microseconds."""
+    if first is None or last is None:
+        return events.head(0)
+    kind = events.collect_schema()[feature.time]
+    begin = first - ticks(feature.window)
+    time = clock(pl.col(feature.time), kind)
+    reached = events.filter(time >= begin, time < last)
+    if (
+        kind.is_temporal() and begin > 0
+    ):  # in the type of the file, whose statistics leave parts out
+        moment = pl.lit(begin, pl.Int64).cast(pl.Datetime("us", getattr(kind, "time_zone", None)))
+        reached = reached.filter(pl.col(feature.time) >= moment.cast(kind))
+    return reached
+
+
+def _columns_of(features: Sequence[EntityFeature], events: pl.LazyFrame) -> list[str]:
+    """Name the columns of events that features read."""
+    columns = events.collect_schema().names()
+    if any(feature.aggregate.meta.has_multiple_outputs() for feature in features):
+        return columns
+    roots = {
+        name
+        for feature in features
+        for read in (feature.aggregate, feature.known_at)
+        for name in read.meta.root_names()
+    }
+    wanted = roots | {*features[0].entity, features[0].time}
+    return [name for name in columns if name in wanted]
+
+
+def read(events: Events, feature: EntityFeature) -> pl.LazyFrame:
+    """Return the events of a feature."""
     with _named([feature]):
         frame = events.of(feature)
     if not _counts_outcomes(feature):
         return frame
     # Imported here, as in raw_rows(): the service's image has no pandera.
-    from rung_ops.contract.row_checks import labelled
+    from rung_ops import contract
+    from rung_ops.contract.row_checks import has_outcome
 
     # Else a sum of rows that are still to be predicted would be 0.
-    return frame.filter(labelled(frame))
+    schema = frame.collect_schema()
+    return frame.filter(has_outcome(schema)) if contract.TARGET in schema else frame
 
 
 def _counts_outcomes(feature: EntityFeature) -> bool:

@@ -29,31 +29,41 @@ def source_name(source: Source) -> str:
     return source if isinstance(source, str) else getattr(source, "__name__", repr(source))
 
 
+MOST_EVENTS = 5_000_000  # in memory at a time, where a source is a path or gives a LazyFrame
+
+
 class Events:
-    """The events of sources, each read once."""
+    """The events of sources, each read once; those of a source of more than MOST_EVENTS when needed."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._read: dict[Source, pl.DataFrame] = {}
+        self._read: dict[Source, pl.LazyFrame] = {}
 
-    def of(self, feature: EntityFeature) -> pl.DataFrame:
+    def of(self, feature: EntityFeature) -> pl.LazyFrame:
         """Return the events of a feature."""
         if feature.source not in self._read:
             self._read[feature.source] = self._events(feature)
         return self._read[feature.source]
 
-    def _events(self, feature: EntityFeature) -> pl.DataFrame:
+    def _events(self, feature: EntityFeature) -> pl.LazyFrame:
         if isinstance(feature.source, str):
             events: pl.DataFrame | pl.LazyFrame = _scan(str(self._root / feature.source))
         else:
             events = feature.source()
-        frame = events.collect() if isinstance(events, pl.LazyFrame) else events
-        if not isinstance(frame, pl.DataFrame):
-            raise TypeError(f"got a {type(frame).__name__}; expected a Polars frame")
-        missing = [n for n in (*feature.entity, feature.time) if n not in frame.columns]
+        if not isinstance(events, pl.DataFrame | pl.LazyFrame):
+            raise TypeError(f"got a {type(events).__name__}; expected a Polars frame")
+        schema = events.lazy().collect_schema()
+        missing = [n for n in (*feature.entity, feature.time) if n not in schema]
         if missing:
             raise ValueError(f"its events have no column `{'`, `'.join(missing)}`")
-        return frame
+        if isinstance(events, pl.LazyFrame) and count(events) <= MOST_EVENTS:
+            events = events.collect()
+        return events.lazy()
+
+
+def count(events: pl.LazyFrame) -> int:
+    """Count events."""
+    return int(events.select(pl.len()).collect(engine="streaming").item())
 
 
 def _scan(path: str) -> pl.LazyFrame:

@@ -23,7 +23,7 @@ from rung_ops.statistics.jackknife import NotComparableError
 from rung_ops.system.printable import counted
 from rung_ops.training import estimator
 from rung_ops.training.baseline import Baseline, in_words
-from rung_ops.training.slice_scores import MISSING, MONTH, slice_columns
+from rung_ops.training.judged_rows import MISSING, MONTH, slice_columns
 
 
 @dataclass(frozen=True)

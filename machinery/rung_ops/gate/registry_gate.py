@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 from rung_ops import contract
 from rung_ops.command import Verb, verb
 from rung_ops.contract import forecast
+from rung_ops.data import blocks
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.judge import Champion, judge
 from rung_ops.gate.verdict import GAINS, Verdict, name_of, rows_in_words
@@ -30,12 +31,13 @@ from rung_ops.system.printable import in_column, printable
 from rung_ops.tracking import registry, server_check, source_state, store_address, versions
 from rung_ops.tracking.model_bytes import VersionError
 from rung_ops.tracking.registry import CHALLENGER, CHAMPION
+from rung_ops.training import judged_rows
 from rung_ops.training.baseline import best, in_words
 
 RETRY = "No version was judged: run the command again when the server is back."
 REMEDY = "`uv run poe pipeline` makes a version from these rows"
 # Scores the test rows with the champion; None without a champion.
-ScoreChampion = Callable[[pl.DataFrame], Champion | None]
+ScoreChampion = Callable[[pl.LazyFrame], Champion | None]
 
 
 def registry_verdict(wanted: str = CHALLENGER) -> Verdict:
@@ -62,14 +64,14 @@ def compare(
     reasons = list(mismatches(version))
     if reasons:
         return Verdict(False, reasons, {}, challenger=challenger)
-    rows = pl.read_parquet(current().test)
+    rows = judged_rows.read(current().test)
     try:
         predictions = versions.predictions(version, current().test)
-        champion = score_champion(rows)
+        champion = score_champion(blocks.scan(current().test))
         if champion and champion.facts.get("run_id") == challenger["run_id"]:
             # A release may be fitted again on the test rows; it is the same version all the same.
             champion = replace(champion, predictions=predictions, trained_until=None)
-        simple = best(pl.read_parquet(current().train), rows)
+        simple = best(judged_rows.read(current().train, slices=False), rows)
         verdict = judge(rows, predictions, champion, simple, rules)
     except VersionError as error:
         return Verdict(False, [str(error)], {}, challenger=challenger)
@@ -94,7 +96,7 @@ def mismatches(version: ModelVersion) -> Iterator[str]:
         )
 
 
-def registered(rows: pl.DataFrame) -> Champion | None:
+def registered(rows: pl.LazyFrame) -> Champion | None:
     """Score rows with the registry's champion; None if no version has that alias.
 
     Raises:

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from rung_ops import contract
+from rung_ops.data import blocks
 from rung_ops.features.point_in_time import join
+from rung_ops.features.sources import Events
 from rung_ops.gate import registry_gate
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.judge import Champion, unseen_rows
@@ -31,7 +34,7 @@ def verdict(wanted: str = registry.CHALLENGER, rules: gate_rules.Rules | None = 
     return registry_gate.compare(champion, wanted, rules)
 
 
-def champion(rows: pl.DataFrame) -> Champion | None:
+def champion(rows: pl.LazyFrame) -> Champion | None:
     """Score rows with the release that production serves, or else with the registry's champion, if any.
 
     Raises:
@@ -50,7 +53,9 @@ def champion(rows: pl.DataFrame) -> Champion | None:
         raise VersionError(f"the release in production cannot be used: {error}") from error
     origin = {"release": served} | lineage.origin(loaded.manifest)
     until, notes = loaded.manifest.get("trained_until"), []
-    unseen = unseen_rows(rows, until)
+    unseen = unseen_rows(
+        rows.select(filter(None, (contract.TIME, contract.ORIGIN))).collect(), until
+    )
     newer = 0 if unseen is None else int(unseen.sum())
     if loaded.manifest.get("refit") and newer < gate_rules.read().min_rows:
         # Too few are new to it: the settings are compared, by the models that judged them.
@@ -60,7 +65,12 @@ def champion(rows: pl.DataFrame) -> Champion | None:
         if unseen is None:
             notes.append(f"{served} was fitted again to these rows, which favours it")
     try:
-        _, predictions = loaded.score(join(rows, loaded.entity_features))
+        events = Events(current().root)
+        parts = [
+            loaded.score(join(block, loaded.entity_features, events=events))[1]
+            for block in blocks.in_blocks(rows)
+        ]
+        predictions = parts[0] if len(parts) == 1 else np.concatenate(parts)
     except source_import.FAULTS as error:
         raise VersionError(
             f"{served} cannot score the test rows: {type(error).__name__}: {error}. Keep the "

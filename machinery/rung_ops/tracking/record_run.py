@@ -86,7 +86,9 @@ def record(tags: dict[str, str]) -> dict[str, str]:
     tags |= registry.run_tags() | {model_bytes.FILE: bundle.digest(current().model_file)}
     tags |= {"source_hash": source_hash.of_folder(current().root, contract.package())}
     if current().predictions.exists():
-        predicted = pl.read_parquet(current().predictions)["predicted"].to_numpy()
+        predicted = pl.read_parquet(current().predictions, columns=["predicted"])[
+            "predicted"
+        ].to_numpy()
         tags["predictions_hash"] = hashlib.sha256(predicted.tobytes()).hexdigest()
     served = refit.served_model()
     if served != current().model_file:

@@ -15,12 +15,13 @@ from typing import Any
 
 import mlflow
 import numpy as np
-import polars as pl
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from rung_ops import contract
+from rung_ops.data import blocks
 from rung_ops.features.point_in_time import join
+from rung_ops.features.sources import Events
 from rung_ops.project import current, keyless
 from rung_ops.project.paths import params
 from rung_ops.tracking import model_bytes, registry
@@ -98,7 +99,7 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
                 "`uv run poe pipeline` records new versions with it."
             )
         if _same(code, current().root / "src"):  # saves starting a process
-            return estimator.predict(estimator.load(model), pl.read_parquet(rows))
+            return estimator.predict(estimator.load(model), blocks.scan(rows))
         output = folder / "predictions.npy"
         arguments = map(str, (code, model, rows, output))
         done = subprocess.run(
@@ -153,7 +154,12 @@ def _score(code: Path, model: Path, rows: Path, output: Path) -> None:
         raise VersionError(f"its package has another name; expected {contract.package()}")
     (output.parent / KIND).write_text(str(estimator.kind()), encoding="utf-8")
     # Its entity features may be declared in another way than those that the rows have.
-    np.save(output, estimator.predict(estimator.load(model), join(pl.read_parquet(rows))))
+    fitted, events = estimator.load(model), Events(current().root)
+    parts = [
+        estimator.predict(fitted, join(block, events=events))
+        for block in blocks.in_blocks(blocks.scan(rows))
+    ]
+    np.save(output, np.concatenate(parts))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from rung_ops.project.paths import made, params
 from rung_ops.statistics import jackknife, time_blocks
 from rung_ops.statistics.jackknife import NotComparableError
 from rung_ops.system.printable import in_column
-from rung_ops.training import estimator
+from rung_ops.training import estimator, judged_rows
 
 LAST_VALUE, SEASONAL = "last_value", "seasonal_naive"
 AT, ROW, VALUE = "__at", "__row", "__value"
@@ -107,7 +107,9 @@ def best(train: pl.DataFrame, rows: pl.DataFrame) -> Baseline:
     if forecast.declared() is None:
         return Baseline(CONSTANT, simple, {})
     each = {CONSTANT: simple}
-    for name, naively in forecasts(train, rows, pl.read_parquet(current().rows)).items():
+    for name, naively in forecasts(
+        train, rows, judged_rows.read(current().rows, slices=False)
+    ).items():
         each[name] = np.where(np.isfinite(naively), naively, simple)
     actual = estimator.truth(rows)
     figures = {name: _figure(actual, predicted) for name, predicted in each.items()}
@@ -194,7 +196,9 @@ def _gain(value: float) -> str:
 
 def main() -> int:
     """Compare the model with the best baseline; return the exit code."""
-    rows, train = (pl.read_parquet(made(p)) for p in (current().predictions, current().train))
+    rows, train = (
+        judged_rows.read(made(p), slices=False) for p in (current().predictions, current().train)
+    )
     simple = best(train, rows)
     try:
         group = time_blocks.groups(rows, params()["seed"], jackknife.GROUPS)

@@ -47,7 +47,7 @@ def truth(rows: pl.DataFrame) -> np.ndarray:
     return target.truth(rows[contract.TARGET], classes())
 
 
-def predict(estimator: Any, rows: pl.DataFrame) -> np.ndarray:
+def predict(estimator: Any, rows: pl.DataFrame | pl.LazyFrame) -> np.ndarray:
     """Predict rows of Row.
 
     Returns:
@@ -86,14 +86,17 @@ def predict_features(estimator: Any, inputs: pl.DataFrame) -> np.ndarray:
     return target.of_regressor(np.asarray(estimator.predict(inputs)), task)
 
 
-def crossed(estimator: Any, rows: pl.DataFrame) -> float:
+def crossed(estimator: Any, rows: pl.DataFrame | pl.LazyFrame) -> float:
     """Return the share of rows in which a model's quantiles cross before predict() sorts them."""
-    inputs = features(rows)
-    if predictors.is_custom(contract.model):
-        raw = predict_custom(contract.model, estimator, inputs)
-    else:
-        raw = np.asarray(estimator.predict(inputs))
-    return float((np.diff(raw, axis=1) < 0).any(axis=1).mean())
+    have_crossed = []
+    for block in in_blocks(rows.lazy()):
+        inputs = features(block)
+        if predictors.is_custom(contract.model):
+            raw = predict_custom(contract.model, estimator, inputs)
+        else:
+            raw = np.asarray(estimator.predict(inputs))
+        have_crossed.append((np.diff(raw, axis=1) < 0).any(axis=1))
+    return float(np.concatenate(have_crossed).mean())
 
 
 def is_classification(estimator: Any) -> bool:

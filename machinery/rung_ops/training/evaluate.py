@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 
 from rung_ops import contract
 from rung_ops.contract import forecast, row_checks
-from rung_ops.data import dvc, pipeline_graph
+from rung_ops.data import blocks, dvc, pipeline_graph
 from rung_ops.model.columns import rule_words
 from rung_ops.model.target import inside, numbers
 from rung_ops.project import current, hooks
@@ -27,7 +27,7 @@ from rung_ops.statistics.intervals import finite
 from rung_ops.system import git, html
 from rung_ops.system.files import md5
 from rung_ops.system.printable import in_column
-from rung_ops.training import baseline, estimator, model_card, plots, refit
+from rung_ops.training import baseline, estimator, judged_rows, model_card, plots, refit
 from rung_ops.training.baseline import Baseline
 from rung_ops.training.slice_scores import LEVEL, half_widths, score_by_slice, with_intervals
 
@@ -35,6 +35,7 @@ LAYOUT = Path(__file__).with_suffix(".html")
 
 
 MAX_VALUES = 25  # slices with more values are only in the table: a plot would be unreadable
+HOOKS = ("report_metrics", "report_plots")
 MOST_VALUES = 40  # rows of a plot's table that the page has room for
 KEPT = "evaluation.html"
 MADE_FROM = "<!-- made from the page of the evaluation with md5 {} -->\n"
@@ -67,8 +68,13 @@ class Figure(NamedTuple):
     baseline: float | None
 
 
-def all_plots(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> Iterator[Plot]:
-    """Yield the standard plots of a classifier, of two classes or several, or of a regressor."""
+def all_plots(
+    model: Any, rows: pl.DataFrame, predicted: np.ndarray, some: pl.DataFrame
+) -> Iterator[Plot]:
+    """Yield the standard plots of a classifier, of two classes or several, or of a regressor.
+
+    `some` of the rows have all columns, for the importance of features.
+    """
     actual, kind = estimator.truth(rows), estimator.kind()
     if names := estimator.classes():
         table = plots.confusion(actual, predicted, names)
@@ -99,7 +105,7 @@ def all_plots(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> Iterator
         table = plots.residuals(actual, one)
         yield Plot("residuals", "Residuals against predictions", table, plots.draw_residuals)
         yield Plot("distribution", "Spread of the residuals", table, plots.draw_distribution)
-    weights = plots.importances(model, rows)
+    weights = plots.importances(model, some)
     yield Plot("importances", "Feature importance", weights, plots.draw_importances)
 
 
@@ -134,8 +140,12 @@ def _figures(
     ]
 
 
-def _columns(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
+def _columns(rows: pl.LazyFrame) -> Iterator[dict[str, Any]]:
     """Describe the columns of Row: their type, their rules in words, the share of missing values."""
+    names = list(contract.Row.to_schema().columns)
+    counts = rows.select(pl.len().alias(blocks.NUMBER), pl.col(names).null_count()).collect()
+    number, *missing = counts.row(0)
+    of_columns = dict(zip(names, missing, strict=True))
     for name, column in contract.Row.to_schema().columns.items():
         rules, others = row_checks.rules(column)
         words = [rule_words(rule, limit) for rule, limit in rules.items()]
@@ -143,7 +153,7 @@ def _columns(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
             "name": name,
             "type": str(column.dtype.type).partition("(")[0],
             "rules": ", ".join([*words, *others, *["may be missing"] * column.nullable]),
-            "missing": rows[name].null_count() / max(rows.height, 1),
+            "missing": of_columns[name] / max(number, 1),
         }
 
 
@@ -154,40 +164,46 @@ def write_report(
 
     Includes the plots of the hook `report_plots` and the figures of the hook `report_metrics`. Of
     quantiles: how many rows the interval holds, how wide it is, and in how many rows they crossed. Of
-    a forecast: the figures of its baselines.
+    a forecast: the figures of its baselines. Of narrow rows of predict_rows(), hooks get a sample with
+    all columns, which the report says.
 
     Args:
         model: from load_model().
-        rows: held-out rows of Row, shape (n_rows, n_columns).
-        predicted: from predict().
+        rows: held-out rows of Row, shape (n_rows, n_columns); or from predict_rows().
+        predicted: from predict() or predict_rows().
         metrics: the figures of score().
 
     Raises:
         HookError: a hook cannot be loaded, or returns a wrong type.
     """
-    train = pl.read_parquet(current().train) if current().train.is_file() else None
+    trained = current().train.is_file()
+    train = judged_rows.read(current().train, slices=False) if trained else None
+    some, their_predictions = judged_rows.sample(rows, predicted)
+    is_sample = some is not rows
+    all_columns = blocks.scan(current().predictions) if is_sample else rows.lazy()
     # The stages before need not have written their rows.
     has_history = forecast.declared() is None or current().rows.is_file()
     simple = baseline.best(train, rows) if train is not None and has_history else None
     score = params()["score"]
-    metrics = metrics | _interval_metrics(model, rows, predicted)
+    metrics = metrics | _interval_metrics(model, rows, predicted, all_columns)
     for name, figure in (simple.figures if simple else {}).items():
         metrics[f"{score['metric']}_of_{name}"] = figure
-    metrics |= _hook_metrics(rows, predicted)
+    metrics |= _hook_metrics(some, their_predictions)
     slices = score_by_slice(rows, predicted)
     shutil.rmtree(current().plots, ignore_errors=True)
     current().plots.mkdir(parents=True)
     current().metrics.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    rows.with_columns(predicted=predicted).write_parquet(current().predictions)
+    if not is_sample:
+        rows.with_columns(predicted=predicted).write_parquet(current().predictions)
     drawn = {
         "slices": list(_slice_plots(slices, rows, predicted, metrics)),
-        "plots": list(all_plots(model, rows, predicted)),
+        "plots": list(all_plots(model, rows, predicted, some)),
     }
     if train is not None and contract.TIME is not None:
         table = plots.rows_by_month(train[contract.TIME], rows[contract.TIME])
         what = "Rows by month: learned from, and judging"
         drawn["plots"].append(Plot("rows_by_month", what, table, plots.draw_rows_by_month))
-    drawn["plots"] += _hook_plots(model, rows, predicted)
+    drawn["plots"] += _hook_plots(model, some, their_predictions)
     for plot in (*drawn["slices"], *drawn["plots"]):
         plot.table.write_csv(current().plots / f"{plot.name}.csv")
     page = html.render(
@@ -202,7 +218,8 @@ def write_report(
         level=LEVEL,
         drawn={part: [_drawn(plot) for plot in each] for part, each in drawn.items()},
         slices=slices.to_dicts(),
-        columns=list(_columns(rows)),
+        columns=list(_columns(all_columns)),
+        sampled=some.height if is_sample and any(map(hooks.load, HOOKS)) else 0,
         graph=pipeline_graph.draw(upto=shown(kept_page())),
         files=[
             (shown(path), md5(path))  # the hash that DVC has of them
@@ -306,13 +323,15 @@ def _drawn(plot: Plot) -> dict[str, Any]:
     }
 
 
-def _interval_metrics(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> dict[str, float]:
+def _interval_metrics(
+    model: Any, rows: pl.DataFrame, predicted: np.ndarray, all_columns: pl.LazyFrame
+) -> dict[str, float]:
     if not estimator.kind().quantiles:
         return {}
     return {
         "interval_coverage": float(inside(estimator.truth(rows), predicted).mean()),
         "interval_width": float((predicted[:, 2] - predicted[:, 0]).mean()),
-        "quantiles_crossed": estimator.crossed(model, rows),
+        "quantiles_crossed": estimator.crossed(model, all_columns),
     }
 
 
@@ -347,8 +366,10 @@ def _lead(model: Any, rows: pl.DataFrame, train: pl.DataFrame | None) -> str:
     if contract.TIME is None:
         sentence += " that were held out."
     else:
-        days = rows[contract.TIME].dt.strftime("%Y-%m-%d")
-        sentence += f" from {days.min()!s} to {days.max()!s}, after the training rows."
+        time = pl.col(contract.TIME)
+        ends = rows.select(time.min().alias("first"), time.max().alias("last"))
+        first, last = ends.select(pl.all().dt.strftime("%Y-%m-%d")).row(0)
+        sentence += f" from {first} to {last}, after the training rows."
         if made := forecast.declared():
             sentence += f" A forecast, {made}."
     if train is None:

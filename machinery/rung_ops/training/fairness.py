@@ -25,7 +25,7 @@ from rung_ops.project.paths import made, params, shown
 from rung_ops.settings import refuse_infinite
 from rung_ops.statistics.intervals import wilson_interval
 from rung_ops.system.printable import counted, printable
-from rung_ops.training import estimator
+from rung_ops.training import estimator, judged_rows
 
 MAX_GROUPS = 20
 
@@ -321,7 +321,10 @@ def _named(figures: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
 def main() -> int:
     """Write reports/fairness.json and its table; return the exit code."""
     try:
-        report = assess(pl.read_parquet(made(current().predictions)), params())
+        settings = params()
+        named = settings.get("fairness", {}).get("groups", {})
+        rows = judged_rows.read(made(current().predictions), *named, slices=False)
+        report = assess(rows, settings)
     except UnknownGroupError as error:
         print(f"params.toml, [fairness.groups]: {error}.", file=sys.stderr)
         return 1

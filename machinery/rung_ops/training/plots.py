@@ -29,7 +29,8 @@ from rung_ops.statistics import jackknife, time_blocks
 from rung_ops.statistics.intervals import finite, wilson_interval
 from rung_ops.system.printable import counted, four_digits, printable
 from rung_ops.training import estimator, plot_marks
-from rung_ops.training.slice_scores import LEVEL, MIN_ROWS, slice_columns, sort_key
+from rung_ops.training.judged_rows import slice_columns
+from rung_ops.training.slice_scores import LEVEL, MIN_ROWS, sort_key
 
 matplotlib.use("Agg")  # works without a display, as in CI
 

@@ -20,13 +20,14 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.command import verb
 from rung_ops.contract import forecast
+from rung_ops.data import blocks
 from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import params
 from rung_ops.statistics import jackknife, time_blocks
 from rung_ops.statistics.jackknife import GROUPS, Figure, NotComparableError
-from rung_ops.training import estimator
-from rung_ops.training.window import Window, fit_arguments, has_time, in_use
+from rung_ops.training import estimator, judged_rows
+from rung_ops.training.window import Window, fit_arguments, has_time, in_use, sampled
 
 # The widest first: the others have to beat it.
 WINDOWS = (
@@ -152,11 +153,17 @@ def before_test() -> Choice | None:
     """Compare windows of the rows before those of the test, which judge the version."""
     if not current().rows.is_file() or not current().test.is_file():
         raise StageError("There are no rows to compare windows on: `uv run poe train` splits them.")
-    judging, rows = pl.read_parquet(current().test), pl.read_parquet(current().rows)
+    judging, stored = judged_rows.read(current().test, slices=False), blocks.scan(current().rows)
+    rows = judged_rows.read(current().rows, slices=False)
     if not has_time(rows):
         return None
-    rows = in_use(rows)
-    return of_project(rows.filter(forecast.known_in_time(rows, judging)), judging.height)
+    rows = in_use(rows.with_row_index(blocks.NUMBER))
+    rows = rows.filter(forecast.known_in_time(rows, judging))
+    compared = sampled(rows, None if blocks.is_one(stored) else blocks.block_rows(stored))
+    if compared.height < rows.height:
+        print(f"window: compared on a sample of {compared.height:,} of {rows.height:,} rows")
+    judged = judging.height * compared.height // max(rows.height, 1)
+    return of_project(blocks.pick(stored, compared[blocks.NUMBER]), judged)
 
 
 def lines(choice: Choice) -> list[str]:

@@ -10,36 +10,20 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.contract import forecast
-from rung_ops.errors import StageError
 from rung_ops.model.target import inside, numbers
 from rung_ops.project import current
 from rung_ops.project.paths import made, params
 from rung_ops.statistics import jackknife, time_blocks
 from rung_ops.statistics.intervals import finite
 from rung_ops.system.printable import in_column, printable
-from rung_ops.training.estimator import features, kind, truth
+from rung_ops.training import judged_rows
+from rung_ops.training.estimator import kind, truth
+from rung_ops.training.judged_rows import slice_columns
 
-MONTH, MISSING = "month", "missing"
 # Figures of fewer rows are mostly chance, and may reveal the outcome of a single person.
 MIN_ROWS = 30
 LEVEL = 0.95  # of the intervals
 WORST = 3  # slices that are printed
-NO_COLUMN = "params.toml: [report] slices names `{}`, which is neither a column nor a feature."
-
-
-def slice_columns(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the columns to slice by, as text; shape (n_rows, n_slice_columns)."""
-    known = rows.with_columns(c for c in features(rows) if c.name not in rows.columns)
-    names = params().get("report", {}).get("slices", [])
-    for name in names:
-        if name not in known.columns:
-            raise StageError(NO_COLUMN.format(name))
-    columns = {name: known[name].cast(pl.String) for name in names}
-    if contract.TIME is not None:
-        columns[MONTH] = rows[contract.TIME].dt.strftime("%Y-%m")
-    if contract.ORIGIN is not None:
-        columns.setdefault(forecast.SLICE, forecast.slices(rows))
-    return pl.DataFrame({name: values.fill_null(MISSING) for name, values in columns.items()})
 
 
 def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
@@ -119,7 +103,7 @@ def _figures(actual: np.ndarray, predicted: np.ndarray) -> dict[str, float | Non
 
 def main() -> int:
     """Write reports/slices.json and print the worst slices; return the exit code."""
-    rows = pl.read_parquet(made(current().predictions))
+    rows = judged_rows.read(made(current().predictions))
     slices = score_by_slice(rows, rows["predicted"].to_numpy())
     text = json.dumps(slices.to_dicts(), indent=2) + "\n"
     (current().reports / "slices.json").write_text(text, encoding="utf-8")

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from rung_ops.features import EntityFeature, point_in_time
+from rung_ops.features import EntityFeature, point_in_time, sources
 from rung_ops.features import point_in_time as subject
 from rung_ops.features.sources import EntityFeatureError
 
@@ -85,13 +85,16 @@ def brute_force(row: dict[str, Any], events: pl.DataFrame, declared: EntityFeatu
         {"cadence": 7 * HOUR, "lead": 2 * HOUR},
     ],
 )
-@pytest.mark.parametrize("pairs", [7, point_in_time.MOST_PAIRS])
+@pytest.mark.parametrize(
+    ("pairs", "most"), [(7, 150), (point_in_time.MOST_PAIRS, 150), (point_in_time.MOST_PAIRS, 20)]
+)
 def test_each_row_gets_what_its_definition_says(
-    monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], pairs: int
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], pairs: int, most: int
 ) -> None:
     monkeypatch.setattr(point_in_time, "MOST_PAIRS", pairs)
+    monkeypatch.setattr(sources, "MOST_EVENTS", most)
     rows, events = made(150)
-    declared = feature(events, **changed)
+    declared = feature(events, source=events.lazy, **changed)
 
     result = subject.joined(rows, [declared], "scheduled", HERE)
 
@@ -102,6 +105,28 @@ def test_each_row_gets_what_its_definition_says(
         pl.DataFrame({"late_1d": expected}, schema={"late_1d": pl.Float64}),
     )
     assert 10 < result["late_1d"].n_unique()
+
+
+def test_many_events_are_read_for_some_entities_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, events = made(2_000)
+    events.write_parquet(tmp_path / "events.parquet", row_group_size=100)
+    newest = feature(events, source="events.parquet", aggregate=pl.col("late").last())
+    at_once = subject.joined(rows, [newest], "scheduled", tmp_path)
+    monkeypatch.setattr(sources, "MOST_EVENTS", 500)
+    heights = []
+    ordered = point_in_time.ordered
+    monkeypatch.setattr(
+        point_in_time,
+        "ordered",
+        lambda part, *rest: heights.append(len(part)) or ordered(part, *rest),
+    )
+
+    in_parts = subject.joined(rows, [newest], "scheduled", tmp_path)
+
+    assert_frame_equal(in_parts, at_once)
+    assert len(heights) > 1 and sum(heights) <= 2_000 > max(heights)
 
 
 @pytest.mark.parametrize(("known", "leaks"), [("landed", False), ("at", True)])

@@ -24,7 +24,7 @@ from rung_ops.gate.verdict import Verdict
 from rung_ops.model.target import inside
 from rung_ops.release import contract_file
 from rung_ops.statistics import jackknife, time_blocks
-from rung_ops.training import baseline, estimator, evaluate, plots, slice_scores
+from rung_ops.training import baseline, estimator, evaluate, judged_rows, plots
 
 BOTH = pytest.mark.parametrize("small", ["HORIZON", "ORIGIN"], indirect=True)
 
@@ -267,7 +267,7 @@ def test_a_release_says_which_time_its_rows_need_entity_features_of(
 
 
 def test_slices_have_no_horizon_where_all_rows_have_the_same(trained: Trained) -> None:
-    assert slice_scores.slice_columns(trained.test).columns == ["station", "month"]
+    assert judged_rows.slice_columns(trained.test).columns == ["station", "month"]
 
 
 def test_values_after_the_origin_change_nothing() -> None:

@@ -26,7 +26,7 @@ from rung_ops.gate.judge import Champion, judge
 from rung_ops.gate.rules import Bound, Rules, SliceRules
 from rung_ops.gate.verdict import Verdict
 from rung_ops.tracking import registry
-from rung_ops.training import baseline, slice_scores
+from rung_ops.training import baseline, judged_rows
 from rung_ops.training.baseline import Baseline
 
 ROWS = 8_000
@@ -68,9 +68,9 @@ def set_up(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             "score": {"metric": "figure", "higher_is_better": higher},
             "report": {"slices": ["group"]},
         }
-        for module in (judging, slice_scores):
+        for module in (judging, judged_rows):
             monkeypatch.setattr(module, "params", lambda: settings)
-        monkeypatch.setattr(slice_scores, "features", lambda rows: rows)
+        monkeypatch.setattr(judged_rows, "features", lambda rows: rows)
         monkeypatch.setattr(contract, "TIME", None)
         monkeypatch.setattr(contract, "score", lambda *each: {name: figure(*each)})
 

@@ -20,7 +20,7 @@ from rung_ops.monitoring import quality
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH
 from rung_ops.monitoring.quality import QualityMetric
-from rung_ops.training import slice_scores
+from rung_ops.training import judged_rows
 from rung_ops.training.baseline import Baseline
 
 SCALES = [0.001, 1.0, 43.7, 1e6]  # of the target: tonnes or grams, bikes or millions of them
@@ -65,9 +65,9 @@ def test_the_gate_decides_the_same_in_every_unit(
     monkeypatch: pytest.MonkeyPatch, scale: float, worse: float, passes: bool
 ) -> None:
     settings = {"seed": 1, "score": {"metric": "mae", "higher_is_better": False}}
-    for module in (judge, slice_scores):
+    for module in (judge, judged_rows):
         monkeypatch.setattr(module, "params", lambda: settings)
-    monkeypatch.setattr(slice_scores, "features", lambda frame: frame)
+    monkeypatch.setattr(judged_rows, "features", lambda frame: frame)
     monkeypatch.setattr(contract, "TIME", None)
     monkeypatch.setattr(contract, "score", mae)
     monkeypatch.setattr(judge.estimator, "truth", lambda frame: frame[contract.TARGET].to_numpy())

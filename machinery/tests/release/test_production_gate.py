@@ -26,7 +26,7 @@ def test_the_champion_says_until_when_it_was_trained(
     shutil.copytree(releases / "candidates" / FIRST, release_folders.bundle(production, FIRST))
     state.serve(production, FIRST, "Ada")
 
-    champion = production_gate.champion(trained.test)
+    champion = production_gate.champion(trained.test.lazy())
 
     assert champion is not None
     manifest = bundle.read_manifest(releases / "candidates" / FIRST)

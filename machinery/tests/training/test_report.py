@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from machinery.tests.conftest import Trained
 from machinery.tests.projects import moved
 from rung_ops import contract
-from rung_ops.project import hooks
+from rung_ops.data import blocks
+from rung_ops.project import current, hooks
+from rung_ops.stages import predict_rows, score
 from rung_ops.system import git
 from rung_ops.training import baseline, estimator, evaluate
 
@@ -150,3 +153,48 @@ def test_a_hook_that_returns_something_else_is_refused(
 ) -> None:
     with pytest.raises(hooks.HookError, match=message):
         report(**{name: hook})
+
+
+def test_more_rows_than_a_block_give_the_same_report_and_hooks_a_sample(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, tuple[pl.DataFrame, np.ndarray]] = {}
+
+    def figures(rows: pl.DataFrame, predicted: np.ndarray) -> dict[str, float]:
+        seen[current().reports.name] = rows, predicted
+        return {"columns": rows.width}
+
+    named = {"report_metrics": figures}
+    monkeypatch.setattr(hooks, "load", lambda name: named.get(name))
+    monkeypatch.setattr(evaluate, "shown", lambda path: path.name)
+    for folder, size in (("whole", blocks.BYTES), ("parts", 5_000)):
+        reports = tmp_path / folder
+        reports.mkdir()
+        names = ("metrics", "plots", "predictions", "report", "train", "test")
+        moved(monkeypatch, reports=reports, **{name: reports / name for name in names})
+        trained.train.write_parquet(current().train)
+        trained.test.write_parquet(current().test)
+        monkeypatch.setattr(blocks, "BYTES", size)
+        rows, predicted = predict_rows(trained.estimator, current().test)
+        evaluate.write_report(trained.estimator, rows, predicted, score(rows, predicted))
+
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert json.loads((parts / "metrics").read_text()) == pytest.approx(
+        json.loads((whole / "metrics").read_text())
+    )
+    # The last digit of a sum depends on how many rows are summed at once.
+    assert_frame_equal(
+        pl.read_parquet(parts / "predictions"), pl.read_parquet(whole / "predictions")
+    )
+    for table in (whole / "plots").iterdir():
+        if table.name != "importances.csv":
+            assert_frame_equal(pl.read_csv(parts / "plots" / table.name), pl.read_csv(table))
+    some, their_predictions = seen["parts"]
+    assert some.columns == trained.test.columns
+    assert len(some) == len(their_predictions) < len(trained.test)
+    drawn = some.with_columns(predicted=their_predictions)
+    assert drawn.join(
+        pl.read_parquet(parts / "predictions"), on=drawn.columns, how="anti", nulls_equal=True
+    ).is_empty()
+    assert f"a sample of {len(some):,} rows" in (parts / "report").read_text()
+    assert "a sample of" not in (whole / "report").read_text()

@@ -9,6 +9,7 @@ import pytest
 
 from machinery.tests.projects import moved
 from rung_ops import contract
+from rung_ops.data import blocks
 from rung_ops.errors import StageError
 from rung_ops.training import estimator, rolling_origin, window
 from rung_ops.training.rolling_origin import WINDOWS, choose
@@ -112,23 +113,32 @@ def test_rows_without_a_time_have_one_window(
     assert "there is one window: all rows" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("size", [blocks.BYTES, 10_000])
 def test_rows_before_begins_are_left_out_and_those_outside_the_window_are_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], size: int
 ) -> None:
+    monkeypatch.setattr(blocks, "BYTES", size)
     rows = stream(1, turned=0)
     parts = {"rows": rows, "train": rows[3_000:3_400], "test": rows[3_400:]}
     for name, part in parts.items():
         part.write_parquet(tmp_path / f"{name}.parquet")
     moved(monkeypatch, **{name: tmp_path / f"{name}.parquet" for name in parts})
     split = {"begins": "2025-02-01", "window": "1 month"}
-    monkeypatch.setattr(window, "params", lambda: {"split": split})
+    monkeypatch.setattr(window, "params", lambda: {"seed": 1, "split": split})
     compared: list[pl.DataFrame] = []
     monkeypatch.setattr(rolling_origin, "of_project", lambda rows, judged: compared.append(rows))
 
     rolling_origin.before_test()
 
     after = rows.filter(pl.col("time") >= datetime(2025, 2, 1))
-    assert compared[0].equals(after.filter(pl.col("time") < parts["test"]["time"][0]))
+    known = after.filter(pl.col("time") < parts["test"]["time"][0])
+    if size == 10_000:  # above a block, a sample of one
+        most = blocks.block_rows(rows.lazy())
+        assert compared[0].height == most < known.height
+        assert compared[0].join(known, on=known.columns, how="anti").is_empty()
+        assert f"a sample of {most:,} of {known.height:,} rows" in capsys.readouterr().out
+    else:
+        assert compared[0].equals(known)
 
 
 def test_the_table_says_what_was_compared(monkeypatch: pytest.MonkeyPatch) -> None:

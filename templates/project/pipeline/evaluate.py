@@ -3,15 +3,14 @@
 Yours: add figures of your own to `metrics`.
 """
 
-from rung_ops.stages import TEST, load_model, predict, read_rows, score, stage, write_report
+from rung_ops.stages import TEST, load_model, predict_rows, score, stage, write_report
 
 
 @stage
 def main() -> None:
     """Evaluate the trained model."""
     model = load_model()
-    rows = read_rows(TEST)
-    predicted = predict(model, rows)
+    rows, predicted = predict_rows(model, TEST)
     metrics = score(rows, predicted)
     write_report(model, rows, predicted, metrics)
 

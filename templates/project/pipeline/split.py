@@ -8,10 +8,12 @@ that column, too.
 
 import numpy as np
 import polars as pl
+
 from rung_ops.stages import (
     TEST,
     TRAIN,
     StageError,
+    by_time,
     contract,
     in_use,
     in_window,
@@ -38,11 +40,14 @@ def split(
         order = np.random.default_rng(seed).permutation(rows.height)
         cut = rows.height - min(round(rows.height * test_share), most)
         return rows[np.sort(order[:cut])], rows[np.sort(order[cut:])]
-    rows = rows.sort(contract.TIME, maintain_order=True)
+    rows = by_time(rows)
     made = made_at(rows)
     first = max(int(rows.height * (1 - test_share)), rows.height - most)
     moment = made.sort()[min(first, rows.height - 1)]
-    return rows.filter(known_at(rows) < moment), rows.filter(made >= moment)
+    before, test = rows.filter(known_at(rows) < moment), rows.filter(made >= moment)
+    if between := rows.height - before.height - test.height:
+        print(f"split: {between:,} rows between both are left out")
+    return before, test
 
 
 @stage
@@ -50,8 +55,8 @@ def main() -> None:
     """Split the validated rows."""
     settings = params()
     chosen = settings["split"]
-    rows = in_use(rows_to_split())
-    before, test = split(rows, chosen["test_share"], settings["seed"], chosen.get("test_rows"))
+    limits = chosen["test_share"], settings["seed"], chosen.get("test_rows")
+    before, test = split(in_use(rows_to_split()), *limits)
     train = in_window(before, test)
     if not train.height or not test.height:
         raise StageError(
@@ -61,8 +66,6 @@ def main() -> None:
     write_split(train, TRAIN)
     write_split(test, TEST)
     print(f"split: {train.height:,} rows to train on, {test.height:,} to test on")
-    if between := rows.height - before.height - test.height:
-        print(f"split: {between:,} rows between both are left out")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import polars as pl
+
 from rung_ops.stages import (
     MODEL,
     TRAIN,

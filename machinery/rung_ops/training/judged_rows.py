@@ -1,0 +1,115 @@
+"""The rows that judge a model: of a large file, only the columns that figures and intervals read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from rung_ops import contract
+from rung_ops.contract import forecast
+from rung_ops.data import blocks
+from rung_ops.errors import StageError
+from rung_ops.project import current
+from rung_ops.project.paths import params
+from rung_ops.training import estimator
+from rung_ops.training.estimator import features
+
+PREDICTED = "predicted"
+MONTH, MISSING = "month", "missing"  # a slice, and the value of one
+NO_COLUMN = "params.toml: [report] slices names `{}`, which is neither a column nor a feature."
+
+
+def slice_columns(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the columns to slice by, as text; shape (n_rows, n_slice_columns)."""
+    known = _with_slices(rows)
+    columns = {name: known[name].cast(pl.String) for name in _slices()}
+    if contract.TIME is not None:
+        columns[MONTH] = rows[contract.TIME].dt.strftime("%Y-%m")
+    if contract.ORIGIN is not None:
+        columns.setdefault(forecast.SLICE, forecast.slices(rows))
+    return pl.DataFrame({name: values.fill_null(MISSING) for name, values in columns.items()})
+
+
+def _slices() -> list[str]:
+    names: list[str] = params().get("report", {}).get("slices", [])
+    return names
+
+
+def _with_slices(rows: pl.DataFrame) -> pl.DataFrame:
+    """Add the features that slices name."""
+    if set(_slices()) <= set(rows.columns):
+        return rows
+    known = rows.with_columns(c for c in features(rows) if c.name not in rows.columns)
+    for name in _slices():
+        if name not in known.columns:
+            raise StageError(NO_COLUMN.format(name))
+    return known
+
+
+def read(path: Path, *columns: str, slices: bool = True) -> pl.DataFrame:
+    """Read what baselines, intervals and slices of judged rows need, a block at a time.
+
+    Args:
+        path: of rows of Row; a column `predicted` is read, too.
+        columns: others, if the file has them.
+        slices: whether the slices of [report] are needed.
+    """
+    rows = blocks.scan(path)
+    schema, sliced = rows.collect_schema(), _slices() if slices else []
+    if set(sliced) <= set(schema):
+        return rows.select(_needed(schema, (*sliced, *columns))).collect()
+    return pl.concat(narrow(block, *columns) for block in blocks.in_blocks(rows))
+
+
+def narrow(rows: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    """Select what baselines, intervals and slices of judged rows need."""
+    known = _with_slices(rows)
+    return known.select(_needed(known.schema, (*_slices(), *columns)))
+
+
+def _needed(schema: pl.Schema, columns: Sequence[str]) -> list[str]:
+    series = forecast.series() if forecast.declared() else ()
+    of_contract = (contract.TARGET, contract.TIME, contract.ORIGIN, *series)
+    named = dict.fromkeys((*of_contract, PREDICTED, *columns))
+    return [name for name in named if name in schema]
+
+
+def predict(model: Any, path: Path) -> tuple[pl.DataFrame, np.ndarray]:
+    """Predict rows a block at a time; of several blocks, write the predictions, and return narrow rows."""
+    if blocks.is_one(blocks.scan(path)):
+        rows = pl.read_parquet(path)
+        return rows, estimator.predict(model, rows)
+    kept, answers = [], []
+
+    def answered() -> Any:
+        for block in blocks.in_blocks(blocks.scan(path)):
+            answers.append(estimator.predict_features(model, features(block)))
+            kept.append(narrow(block))
+            yield block.with_columns(predicted=answers[-1])
+
+    blocks.write(answered(), current().predictions)
+    return pl.concat(kept), np.concatenate(answers)
+
+
+def sample(rows: pl.DataFrame, predicted: np.ndarray) -> tuple[pl.DataFrame, np.ndarray]:
+    """Return as many rows as a block has, drawn by `seed` of params.toml, with all columns.
+
+    Rows that have all columns are returned as they are.
+
+    Raises:
+        StageError: they are some of those that predict() returned.
+    """
+    if set(contract.Row.to_schema().columns) <= set(rows.columns):
+        return rows, predicted
+    judged = blocks.scan(current().predictions)
+    if rows.height != blocks.height(judged):
+        raise StageError(
+            "write_report() got other rows than predict_rows() returned: use read_rows(TEST) to leave "
+            "some out."
+        )
+    size = min(blocks.block_rows(judged), rows.height)
+    places = np.random.default_rng(params()["seed"]).choice(rows.height, size, replace=False)
+    places.sort()
+    return blocks.pick(judged, pl.Series(places)).drop(PREDICTED), predicted[places]
