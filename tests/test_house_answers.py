@@ -104,6 +104,7 @@ def test_a_house_is_obeyed_in_every_file(render: Render, ci: str) -> None:
     uv = tomllib.loads(texts["pyproject.toml"])["tool"]["uv"]
     assert uv["index"] == [{"name": "company", "url": house["index_url"], "default": True}]
     assert "exclude-newer" not in "".join(texts.values())
+    assert "setup-uv" not in "".join(texts.values()), "it comes from GitHub, as do uv and Python"
     assert "your-organisation" not in "".join(texts.values())
     assert "your-group" not in "".join(texts.values())
 
