@@ -444,7 +444,7 @@ def test_a_job_of_github_gets_keys_of_a_role_by_its_identity(
     server = serve(answering(token), house.folder / "server.pem")
     trusted = {"SSL_CERT_FILE": str(house.authority), "AWS_CA_BUNDLE": str(house.authority)}
 
-    def sign_in(own: str) -> Any:
+    def sign_in(own: str, **changed: str) -> Any:
         return run(
             *("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]),
             cwd=tmp_path,
@@ -453,10 +453,8 @@ def test_a_job_of_github_gets_keys_of_a_role_by_its_identity(
             ACTIONS_ID_TOKEN_REQUEST_TOKEN=own,
             GITHUB_ENV=str(tmp_path / "env"),
             GITHUB_RUN_ID="7",
-            ROLE=ROLE,
-            STS=house.endpoint,
-            REGION="us-east-1",
-            LASTING="3600",
+            **{"ROLE": ROLE, "STS": house.endpoint, "REGION": "us-east-1", "LASTING": "3600"}
+            | changed,
             **trusted,
         )
 
@@ -475,6 +473,11 @@ def test_a_job_of_github_gets_keys_of_a_role_by_its_identity(
     house.let_in(1)
     assert sign_in("of-another").returncode != 0
     assert not (tmp_path / "env").exists()
+    page = serve(answering(lambda *_: (200, b"<html>Sign in</html>")), house.folder / "server.pem")
+    done = sign_in("of-the-job", STS=f"https://127.0.0.1:{page.server_port}")
+    assert done.returncode == 1 and "STS answered without AccessKeyId" in done.stdout
+    assert not (tmp_path / "env").exists()
+    page.shutdown()
     server.shutdown()
 
 
@@ -509,6 +512,8 @@ def test_a_job_of_gitlab_gets_keys_of_a_role_by_its_identity(
         shutil.rmtree(house.folder / ".dvc", ignore_errors=True)
         run("bash", "-ec", script, cwd=house.folder, expect=0, PYTHON=python, CLIENT=client, **job)
     without = {name: value for name, value in job.items() if name != "AWS_ROLE_ARN"}
-    script = f'{lines}\n[ -z "${{AWS_WEB_IDENTITY_TOKEN_FILE:-}}" ]'
-    run("bash", "-ec", script, cwd=tmp_path, expect=0, **without)
+    script = f'{lines}\n[ "${{AWS_WEB_IDENTITY_TOKEN_FILE:-none}}" = "$EXPECTED" ]'
+    run("bash", "-ec", script, cwd=tmp_path, expect=0, EXPECTED="none", **without)
+    own = job | {"AWS_WEB_IDENTITY_TOKEN_FILE": "of-the-machine"}
+    run("bash", "-ec", script, cwd=tmp_path, expect=0, EXPECTED="of-the-machine", **own)
     server.shutdown()
