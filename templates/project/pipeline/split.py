@@ -8,7 +8,6 @@ that column, too.
 
 import numpy as np
 import polars as pl
-
 from rung_ops.stages import (
     TEST,
     TRAIN,

@@ -8,7 +8,6 @@ import time
 from typing import Any
 
 import polars as pl
-
 from rung_ops.stages import (
     MODEL,
     TRAIN,
