@@ -1,0 +1,305 @@
+"""What is reported of requests: lines of JSON, and spans and metrics to a stand-in for a collector."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from machinery.tests.serving.calls import calling, soon
+from machinery.tests.serving.conftest import Environment
+from machinery.tests.serving.test_serve import Process, start, with_workers
+from rung_ops.project.service_settings import Limits
+from rung_ops.release import state
+from rung_ops.serving import request_log, serve
+from rung_ops.serving.request_log import JsonLines
+from rung_ops.system.processes import free_port
+
+__all__ = ["start"]  # the fixture
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+class Collector(ThreadingHTTPServer):
+    """Stands in for a collector: decodes what it is sent over HTTP, and keeps it."""
+
+    def __init__(self) -> None:
+        self.spans: list[Any] = []
+        self.metrics: dict[tuple[str, str], Any] = {}  # the last by instance and name
+        super().__init__(("127.0.0.1", 0), Receiver)
+
+    def take(self, path: str, body: bytes) -> None:
+        if path == "/v1/traces":
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                for scope in resource.scope_spans:
+                    self.spans += scope.spans
+            return
+        for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+            about = attributes(resource.resource)
+            assert about["deployment.environment.name"] == "production"
+            for metric in resource.scope_metrics[0].metrics:
+                self.metrics[about["service.instance.id"], metric.name] = metric
+
+
+class Receiver(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.take(self.path, body)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *given: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    with Collector() as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        monkeypatch.setenv(serve.COLLECTOR, f"http://127.0.0.1:{made.server_port}")
+        yield made
+        made.shutdown()
+
+
+def attributes(of: Any) -> dict[str, Any]:
+    """Attributes of a span, a point or a resource, by name."""
+    found = {}
+    for pair in of.attributes:
+        found[pair.key] = getattr(pair.value, pair.value.WhichOneof("value"))
+    return found
+
+
+def test_a_request_is_one_line_one_trace_and_counted_by_each_worker(
+    production: Environment,
+    start: Callable[..., Process],
+    collector: Collector,
+    row: bytes,
+    tmp_path: Path,
+) -> None:
+    state.serve(production.folder, "v1", "Ada")
+    project = with_workers(tmp_path)
+    settings = project / "ops/service.toml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace("[service]", '[service]\nlog_format = "json"'), "utf-8")
+    process = start(project=project)
+    soon(lambda: process.log.read_text().count("Serving production") == 2)
+    soon(process.ready)
+    asked = {"traceparent": f"00-{TRACE}-{PARENT}-01", "x-request-id": "order-7"}
+    assert process.ask("POST", "/predict", row, asked)[0] == 200
+    assert process.ask("POST", "/predict", b'{"note": "a secret"}')[0] == 422
+    assert process.ask("GET", "/secret?token=a")[0] in (401, 404)
+    for _ in range(20):
+        process.ask("POST", "/predict", row)
+    process.process.send_signal(signal.SIGTERM)
+    assert process.process.wait(30) == 0
+
+    lines = [json.loads(line) for line in process.log.read_text().splitlines()]
+    assert {line["environment"] for line in lines} == {"production"}
+    assert all(line["time"].endswith("Z") and line["message"] for line in lines)
+    requests = [line for line in lines if "ms" in line]
+    assert len(requests) == 23, "and none of /health/ready"
+    (first,) = [line for line in requests if line["request_id"] == "order-7"]
+    (invalid,) = [line for line in requests if line["status"] == 422]
+    (page,) = [line for line in requests if line["path"] != "/predict"]
+    known = {"request_id", "trace_id", "release", "arm", "rows", "method", "path", "status"}
+    assert {name: first[name] for name in known} == {
+        **{"request_id": "order-7", "trace_id": TRACE, "release": "v1", "arm": "serving"},
+        **{"rows": 1, "method": "POST", "path": "/predict", "status": 200},
+    }
+    assert first["level"] == "info" and first["ms"] > 0
+    assert (invalid["release"], page["path"]) == ("v1", "/secret")
+    assert "secret" not in json.dumps(invalid) and "token" not in json.dumps(page)
+    for token in process.headers().values():
+        assert token.removeprefix("Bearer ") not in process.log.read_text()
+
+    servers = {attributes(span).get("rung.request_id"): span for span in collector.spans}
+    span = servers["order-7"]
+    assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
+    assert (span.name, attributes(span)["http.response.status_code"]) == ("POST /predict", 200)
+    (child,) = [child for child in collector.spans if child.parent_span_id == span.span_id]
+    assert (child.name, child.trace_id) == ("predict", span.trace_id)
+    assert attributes(child) == {"rung.release": "v1", "rung.arm": "serving", "rung.rows": 1}
+    times = (span.start_time_unix_nano, child.start_time_unix_nano)
+    assert times <= (child.end_time_unix_nano, span.end_time_unix_nano)
+    assert servers[invalid["request_id"]].trace_id.hex() == invalid["trace_id"]
+
+    instances = {instance for instance, _ in collector.metrics}
+    answered = [
+        point.as_double
+        for instance in instances
+        for point in collector.metrics[instance, "service_requests"].sum.data_points
+        if attributes(point)["outcome"] == "answered"
+    ]
+    histograms = [collector.metrics[one, "service_request_seconds"].histogram for one in instances]
+    points = [point for histogram in histograms for point in histogram.data_points]
+    assert (len(instances), sum(answered)) == (2, 21)
+    assert sum(sum(point.bucket_counts) for point in points) == 21
+    assert {len(point.bucket_counts) - len(point.explicit_bounds) for point in points} == {1}
+
+
+def test_a_collector_that_never_answers_holds_up_neither_a_request_nor_the_end(
+    production: Environment,
+    start: Callable[..., Process],
+    row: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3600")
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "10")
+    state.serve(production.folder, "v1", "Ada")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setenv(serve.COLLECTOR, f"http://127.0.0.1:{port}")
+        process = start()
+        soon(process.ready)
+        connection, _ = silent.accept()  # a sender waits from now on
+        with connection:
+            assert process.ask("POST", "/predict", row)[0] == 200
+            process.process.send_signal(signal.SIGTERM)
+            assert process.process.wait(30) == 0
+
+
+def test_a_collector_that_is_down_is_reported_once_in_a_while(
+    production: Environment,
+    start: Callable[..., Process],
+    row: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in (("METRIC_EXPORT_INTERVAL", "10"), ("EXPORTER_OTLP_TIMEOUT", "0.01")):
+        monkeypatch.setenv(f"OTEL_{name}", value)
+    monkeypatch.setenv(serve.COLLECTOR, "http://127.0.0.1:9")
+    state.serve(production.folder, "v1", "Ada")
+    process = start()
+    soon(process.ready)
+    soon(lambda: "Failed to export metrics" in process.log.read_text())
+
+    assert process.ask("POST", "/predict", row)[0] == 200
+    process.process.send_signal(signal.SIGTERM)
+    assert process.process.wait(30) == 0
+    assert process.log.read_text().count("Failed to export metrics") == 1
+
+
+@pytest.mark.parametrize(
+    "missing", ["opentelemetry.sdk.resources", "opentelemetry.exporter.otlp.proto.http"]
+)
+def test_without_the_extra_the_service_starts_and_says_how_to_add_it(
+    missing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(serve.COLLECTOR, "http://127.0.0.1:9")
+    monkeypatch.setitem(sys.modules, missing, None)
+    for loaded in [name for name in sys.modules if name.startswith(f"{missing}.")]:
+        monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.delitem(sys.modules, "rung_ops.serving.telemetry", raising=False)
+
+    with calling(tmp_path, Limits()) as made:
+        assert serve.telemetry_of(made.service) is None
+
+    assert f"the extra `otel` is not installed ({missing}" in caplog.text
+    assert 'uv add --group telemetry "rung-ops[otel]"' in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("OTEL_METRIC_EXPORT_INTERVAL", "soon", "a variable has no valid value"),
+        ("OTEL_SDK_DISABLED", "true", ""),
+    ],
+)
+def test_nothing_is_sent_where_a_variable_is_wrong_or_says_so(
+    name: str,
+    value: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv(serve.COLLECTOR, "http://127.0.0.1:9")
+    monkeypatch.setenv(name, value)
+
+    with calling(tmp_path, Limits()) as made:
+        assert serve.telemetry_of(made.service) is None
+
+    assert said in caplog.text and bool(said) == bool(caplog.text)
+
+
+def test_a_request_that_fails_is_an_error_with_its_id(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with calling(tmp_path, Limits()) as made:
+        made.app = request_log.reported(made.app, made.service, [request_log.log_line])
+        made.install("v1")
+        row = {"number": 13, "kind": "a", "code": "AB", "at": "2026-01-31T08:00:00", "weight": 1.0}
+        asked = {"x-request-id": "it\u0007"}
+        failed = made.post("/predict", row)
+        refused = made.post("/predict", row, **asked)
+
+    assert (failed.status, refused.status) == (500, 400)
+    lines = [json.loads(JsonLines(worker=2).format(record)) for record in caplog.records]
+    why, line, other = lines
+    assert why["message"].endswith("13 is unlucky") and why["release"] == "v1"
+    assert why["request_id"] == line["request_id"] != other["request_id"]
+    assert [entry["level"] for entry in lines] == ["error", "error", "info"]
+    assert {entry["worker"] for entry in lines} == {2}
+
+
+def test_a_line_of_json_is_one_line_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    try:
+        raise ValueError("first\nsecond")
+    except ValueError:
+        request_log.LOG.exception("%s\n%s", "one", "\udce4")
+    line = JsonLines().format(caplog.records[0])
+
+    assert "\n" not in line
+    assert "first\nsecond" in json.loads(line)["exception"]
+
+
+@pytest.mark.slow
+def test_mlflow_takes_the_traces(
+    production: Environment,
+    start: Callable[..., Process],
+    row: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The one receiver that others wrote: no package brings the OpenTelemetry Collector here."""
+    address = f"http://127.0.0.1:{(port := free_port())}"
+    monkeypatch.setenv(serve.COLLECTOR, address)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-mlflow-experiment-id=0")
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
+    state.serve(production.folder, "v1", "Ada")
+    command = [sys.executable, "-m", "mlflow", "server", f"--port={port}", "--workers=1"]
+    with subprocess.Popen(command, cwd=tmp_path) as server:
+        try:
+            soon(lambda: is_open(port))
+            process = start()
+            soon(process.ready)
+            sent = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+            assert process.ask("POST", "/predict", row, sent)[0] == 200
+            process.process.send_signal(signal.SIGTERM)
+            assert process.process.wait(30) == 0
+            (trace,) = mlflow.MlflowClient(address).search_traces(locations=["0"])
+        finally:
+            server.terminate()
+
+    assert {span.name for span in trace.data.spans} == {"POST /predict", "predict"}
+    assert trace.info.trace_id.endswith(TRACE)
+    assert "Failed to export" not in process.log.read_text()
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == 0
