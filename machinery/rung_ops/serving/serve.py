@@ -48,7 +48,7 @@ LOG = logging.getLogger("service")
 
 COLLECTOR = "OTEL_EXPORTER_OTLP_ENDPOINT"
 OTLP = "http/protobuf"
-INSTALL_OTEL = ' Add it: `uv add --group telemetry "rung-ops[otel]"`, then start with that group.'
+INSTALL_OTEL = ' Add a group `telemetry = ["rung-ops[otel]"]` to pyproject.toml, and start with it.'
 
 PORT = 8000
 PORT_VARIABLE = "SERVICE_PORT"  # the health check of the image asks there, too
@@ -185,9 +185,9 @@ def telemetry_of(service: Service) -> "Telemetry | None":
     """Start to send traces and metrics where OpenTelemetry's variables name a collector."""
     if not os.environ.get(COLLECTOR) or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None
-    if os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", OTLP) != OTLP:
-        LOG.warning("OTEL_EXPORTER_OTLP_PROTOCOL: the service sends %s alone.", OTLP)
     try:
+        if (protocol := os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or OTLP) != OTLP:
+            raise ValueError(f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}, not {OTLP}")
         from rung_ops.serving.telemetry import Telemetry
 
         project = current()

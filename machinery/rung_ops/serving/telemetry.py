@@ -45,6 +45,7 @@ class Telemetry:
         Raises:
             ValueError: a variable of OpenTelemetry has no valid value.
         """
+        self._seconds = float(os.environ.get("OTEL_METRIC_EXPORT_INTERVAL") or 60_000) / 1000
         # What the variables say counts; the SDK adds an instance's id, of each worker another.
         resource = Resource.create()
         own = {"deployment.environment.name": environment}
@@ -57,7 +58,6 @@ class Telemetry:
         self._propagator = TraceContextTextMapPropagator()
         self._metrics, self._exporter = metrics, OTLPMetricExporter()
         self._began = time.time_ns()
-        self._seconds = float(os.environ.get("OTEL_METRIC_EXPORT_INTERVAL") or 60_000) / 1000
         self._closing = threading.Event()
         for exporter in (OTLPSpanExporter, OTLPMetricExporter):
             logging.getLogger(exporter.__module__).addFilter(_Seldom())

@@ -208,13 +208,14 @@ def test_without_the_extra_the_service_starts_and_says_how_to_add_it(
         assert serve.telemetry_of(made.service) is None
 
     assert f"the extra `otel` is not installed ({missing}" in caplog.text
-    assert 'uv add --group telemetry "rung-ops[otel]"' in caplog.text
+    assert 'Add a group `telemetry = ["rung-ops[otel]"]` to pyproject.toml' in caplog.text
 
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
         ("OTEL_METRIC_EXPORT_INTERVAL", "soon", "a variable has no valid value"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "_PROTOCOL is grpc, not http/protobuf"),
         ("OTEL_SDK_DISABLED", "true", ""),
     ],
 )
