@@ -286,7 +286,7 @@ def test_mlflow_takes_the_traces(
     command = [sys.executable, "-m", "mlflow", "server", f"--port={port}", "--workers=1"]
     with subprocess.Popen(command, cwd=tmp_path) as server:
         try:
-            soon(lambda: is_open(port))
+            soon(lambda: is_open(port) or server.poll() is not None, patience=400)
             process = start()
             soon(process.ready)
             sent = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
