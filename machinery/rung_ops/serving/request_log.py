@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from rung_ops.serving.access import Asgi
+from starlette.routing import BaseRoute, Route
+
+from rung_ops.serving.access import Asgi, is_match
 from rung_ops.serving.batching import Job
 from rung_ops.serving.service import Service
 
@@ -18,8 +20,10 @@ LOG = logging.getLogger("service")
 KEY = "rung_ops.request"  # of the scope of a request that is reported
 # Asked for every few seconds by platforms, which would hide the requests of callers.
 UNREPORTED = {"/health/live", "/health/ready", "/healthz", "/ping", "/metrics"}
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
-LONGEST_PATH = 200
+TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
+OTHER_PATH = "-"  # stands for a path without a route, which may hold anything
 
 
 @dataclass(slots=True)
@@ -27,7 +31,7 @@ class Request:
     """A request, from its arrival to its answer; it holds no value that a caller sent as a row."""
 
     method: str
-    path: str  # without the query
+    path: str  # of its route, such as /customers/{id}; OTHER_PATH if it has none
     headers: dict[str, str]  # x-request-id, traceparent and tracestate, where they were sent
     arrived: int  # nanoseconds since 1970
     began: float  # by time.perf_counter(), as the moments below
@@ -58,10 +62,28 @@ class Request:
 Listener = Callable[[Request], None]
 
 
-def reported(app: Asgi, service: Service, listeners: Sequence[Listener]) -> Asgi:
-    """Let listeners have each request once it was answered, one after the other."""
+def reported(
+    app: Asgi,
+    service: Service,
+    listeners: Sequence[Listener],
+    routes: Sequence[BaseRoute] = (),
+) -> Asgi:
+    """Let listeners have each request once it was answered, one after the other.
+
+    What a path holds besides one of the `routes` is not reported: callers put tokens there.
+    """
     if not listeners:
         return app
+    fixed = {
+        route.path for route in routes if isinstance(route, Route) and not route.param_convertors
+    }
+
+    def known_path(scope: Any) -> str:
+        path: str = scope["path"]
+        if path in fixed:
+            return path
+        found = (getattr(route, "path", "") for route in routes if is_match(route, scope))
+        return next(found, "") or OTHER_PATH
 
     async def outer(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
         if scope["type"] != "http" or scope["path"] in UNREPORTED:
@@ -69,7 +91,7 @@ def reported(app: Asgi, service: Service, listeners: Sequence[Listener]) -> Asgi
             return
         request = Request(
             scope["method"],
-            scope["path"][:LONGEST_PATH],
+            known_path(scope),
             _headers(scope["headers"]),
             time.time_ns(),
             time.perf_counter(),
@@ -90,7 +112,10 @@ def reported(app: Asgi, service: Service, listeners: Sequence[Listener]) -> Asgi
             request.answered = time.perf_counter()
             _complete(request, service)
             for listen in listeners:
-                listen(request)
+                try:
+                    listen(request)
+                except Exception:
+                    LOG.exception("A request could not be reported")
 
     return outer
 

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("service")
 
 COLLECTOR = "OTEL_EXPORTER_OTLP_ENDPOINT"
-OTLP = "http/protobuf"
+SIGNALS = ("TRACES", "METRICS")
+PROTOCOL, OTLP = "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"
 INSTALL_OTEL = ' Add a group `telemetry = ["rung-ops[otel]"]` to pyproject.toml, and start with it.'
 
 PORT = 8000
@@ -169,7 +170,7 @@ def application(
         closing = [service.close, *([telemetry.close] if telemetry is not None else [])]
         await asyncio.gather(*map(asyncio.to_thread, closing))
 
-    telemetry = telemetry_of(service)
+    telemetry = telemetry_of(service, worker)
     listeners: list[request_log.Listener] = [] if telemetry is None else [telemetry]
     if service.limits.log_format == "json":
         listeners.append(request_log.log_line)
@@ -178,26 +179,46 @@ def application(
     # Health is open under each of its names, and what a project answers under such a name is not.
     health = [route for route in pages.HEALTH if route in others.routes]
     app = guarded(outer, service.access, further, service.metrics.count, health, others)
-    return request_log.reported(app, service, listeners)
+    return request_log.reported(app, service, listeners, others.routes)
 
 
-def telemetry_of(service: Service) -> "Telemetry | None":
+def collectors() -> dict[str, str]:
+    """Return which variable names the collector, by the signal that OpenTelemetry's variables ask for."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return {}
+    named: dict[str, str] = {}
+    for signal_name in SIGNALS:
+        variables = (f"OTEL_EXPORTER_OTLP_{signal_name}_ENDPOINT", COLLECTOR)
+        found = next((name for name in variables if os.environ.get(name)), None)
+        if found and os.environ.get(f"OTEL_{signal_name}_EXPORTER") != "none":
+            named[signal_name] = found
+    return named
+
+
+def telemetry_of(service: Service, worker: Worker | None = None) -> "Telemetry | None":
     """Start to send traces and metrics where OpenTelemetry's variables name a collector."""
-    if not os.environ.get(COLLECTOR) or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    if not (named := collectors()):
         return None
     try:
-        if (protocol := os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or OTLP) != OTLP:
-            raise ValueError(f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}, not {OTLP}")
+        for signal_name in named:
+            variables = (f"OTEL_EXPORTER_OTLP_{signal_name}_PROTOCOL", PROTOCOL)
+            found = next((name for name in variables if os.environ.get(name)), None)
+            if found and (protocol := os.environ[found]) != OTLP:
+                raise ValueError(f"{found} is {protocol}, not {OTLP}")
         from rung_ops.serving.telemetry import Telemetry
 
         project = current()
         name = project.settings().package if project.root == project.repository else ""
-        return Telemetry(name or project.root.name, service.environment, service.metrics)
+        number = worker.number if worker is not None else None
+        return Telemetry(
+            name or project.root.name, service.environment, service.metrics, number, named
+        )
     except ImportError as error:
         what, todo = f"the extra `otel` is not installed ({error.name} is missing)", INSTALL_OTEL
     except ValueError as error:
         what, todo = f"a variable has no valid value: {error}", ""
-    LOG.warning("%s is set, and no traces or metrics are sent, as %s.%s", COLLECTOR, what, todo)
+    variable = next(iter(named.values()))
+    LOG.warning("%s is set, and no traces or metrics are sent, as %s.%s", variable, what, todo)
     return None
 
 

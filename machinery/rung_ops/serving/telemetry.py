@@ -8,14 +8,14 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import groupby
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.metrics import export
-from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -26,11 +26,16 @@ from prometheus_client.samples import Sample
 
 from rung_ops import __version__
 from rung_ops.serving.metrics import Metrics
-from rung_ops.serving.request_log import Request
+from rung_ops.serving.request_log import OTHER_PATH, Request
+
+LOG = logging.getLogger("service")
 
 SCOPE = "rung_ops.serving"
-# Paths that name a span; others may be anything.
-PREDICTIONS = {"/predict", "/predict/batch", "/invocations"}
+TRACES, METRICS = "TRACES", "METRICS"
+INTERVAL = "OTEL_METRIC_EXPORT_INTERVAL"
+DAY = 86_400_000  # milliseconds
+# Below an error they quote what a caller sends in tracestate, and the headers for the collector.
+QUOTING = ("opentelemetry.trace", "opentelemetry.util.re")
 CUMULATIVE = export.AggregationTemporality.CUMULATIVE
 CLOSE = 1.0  # seconds for what is not sent yet, when the service ends
 QUIET = 60.0  # seconds between two lines of one exporter about a collector that does not answer
@@ -39,38 +44,61 @@ QUIET = 60.0  # seconds between two lines of one exporter about a collector that
 class Telemetry:
     """Sends a span for each request, and the figures of /metrics at intervals."""
 
-    def __init__(self, name: str, environment: str, metrics: Metrics) -> None:
-        """Start to send; `name` is that of the service unless OTEL_SERVICE_NAME is set.
+    def __init__(
+        self,
+        name: str,
+        environment: str,
+        metrics: Metrics,
+        worker: int | None = None,
+        signals: Container[str] = (TRACES, METRICS),
+    ) -> None:
+        """Start to send.
+
+        Args:
+            name: of the service, unless OTEL_SERVICE_NAME is set.
+            environment: of the service.
+            metrics: what the process counts.
+            worker: number of the process, where several answer.
+            signals: what is sent.
 
         Raises:
             ValueError: a variable of OpenTelemetry has no valid value.
         """
-        self._seconds = float(os.environ.get("OTEL_METRIC_EXPORT_INTERVAL") or 60_000) / 1000
-        # What the variables say counts; the SDK adds an instance's id, of each worker another.
+        self._seconds = _interval()
+        for quoting in QUOTING:
+            logging.getLogger(quoting).setLevel(logging.ERROR)
+        # What the variables say counts; the SDK adds an instance's id.
         resource = Resource.create()
         own = {"deployment.environment.name": environment}
+        if worker is not None:  # all have the same variables, and count each for itself
+            own[SERVICE_INSTANCE_ID] = f"{resource.attributes[SERVICE_INSTANCE_ID]!s}-{worker}"
         if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
             own[SERVICE_NAME] = name
         self._resource = resource.merge(Resource(own))
         self._provider = TracerProvider(resource=self._resource, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._traces = TRACES in signals
+        if self._traces:
+            self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer(SCOPE, __version__)
         self._propagator = TraceContextTextMapPropagator()
         self._metrics, self._exporter = metrics, OTLPMetricExporter()
         self._began = time.time_ns()
         self._closing = threading.Event()
+        self._seldom = _Seldom()
         for exporter in (OTLPSpanExporter, OTLPMetricExporter):
             logging.getLogger(exporter.__module__).addFilter(_Seldom())
         self._sender = threading.Thread(target=self._send, name="otlp-metrics", daemon=True)
-        if os.environ.get("OTEL_METRICS_EXPORTER") != "none":
+        if METRICS in signals:
             self._sender.start()
 
     def __call__(self, request: Request) -> None:
         """Make the spans of a request that was answered; its trace is noted in it."""
-        is_prediction = request.path in PREDICTIONS
+        if not self._traces:
+            return
+        is_route = request.path != OTHER_PATH
         parent = self._propagator.extract(request.headers, Context())
         span = self._tracer.start_span(
-            f"{request.method} {request.path}" if is_prediction else request.method,
+            f"{request.method} {request.path}" if is_route else request.method,
             parent,
             SpanKind.SERVER,
             start_time=request.arrived,
@@ -84,11 +112,10 @@ class Telemetry:
 
         failed = request.level >= logging.ERROR
         span.set_attribute("http.request.method", request.method)
-        span.set_attribute("url.path", request.path)
         span.set_attribute("rung.request_id", request.identity)
         if request.status is not None:
             span.set_attribute("http.response.status_code", request.status)
-        if is_prediction:
+        if is_route:
             span.set_attribute("http.route", request.path)
         if request.submitted:
             child = self._tracer.start_span(
@@ -120,7 +147,11 @@ class Telemetry:
         is_last = False
         while not is_last:
             is_last = self._closing.wait(self._seconds)
-            self._exporter.export(self._figures())
+            try:
+                self._exporter.export(self._figures())
+            except Exception:  # such as a file of the monitor that is none; it may be one later
+                if self._seldom.is_due():
+                    LOG.exception("Metrics could not be sent")
 
     def _figures(self) -> export.MetricsData:
         found = list(converted(self._metrics, self._began, time.time_ns()))
@@ -136,11 +167,24 @@ class _Seldom(logging.Filter):
         self._next = 0.0
 
     def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR and self.is_due()
+
+    def is_due(self) -> bool:
+        """Return whether a line may be written now; the next has to wait then."""
         now = time.monotonic()
-        if now < self._next or record.levelno < logging.ERROR:
+        if now < self._next:
             return False
         self._next = now + QUIET
         return True
+
+
+def _interval() -> float:
+    """Return the seconds between two exports of metrics."""
+    given = os.environ.get(INTERVAL) or "60000"
+    milliseconds = float(given)
+    if not 0 < milliseconds < DAY:
+        raise ValueError(f"{INTERVAL} is {given}, not more than 0 and less than {DAY} milliseconds")
+    return milliseconds / 1000
 
 
 def converted(metrics: Metrics, began: int, now: int) -> Iterator[export.Metric]:

@@ -1,5 +1,6 @@
 """What is reported of requests: lines of JSON, and spans and metrics to a stand-in for a collector."""
 
+import asyncio
 import json
 import logging
 import signal
@@ -18,14 +19,16 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from starlette.routing import Mount, Route
 
-from machinery.tests.serving.calls import calling, soon
+from machinery.tests.serving.calls import PATIENCE, calling, soon
 from machinery.tests.serving.conftest import Environment
 from machinery.tests.serving.test_serve import Process, start, with_workers
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import state
 from rung_ops.serving import request_log, serve
-from rung_ops.serving.request_log import JsonLines
+from rung_ops.serving.metrics import Metrics
+from rung_ops.serving.request_log import JsonLines, Request
 from rung_ops.system.processes import free_port
 
 __all__ = ["start"]  # the fixture
@@ -90,7 +93,12 @@ def test_a_request_is_one_line_one_trace_and_counted_by_each_worker(
     collector: Collector,
     row: bytes,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=pod-1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "Bearer a-collectors")
+    for name in ("BSP_SCHEDULE_DELAY", "METRIC_EXPORT_INTERVAL"):
+        monkeypatch.setenv(f"OTEL_{name}", "50")
     state.serve(production.folder, "v1", "Ada")
     project = with_workers(tmp_path)
     settings = project / "ops/service.toml"
@@ -100,11 +108,13 @@ def test_a_request_is_one_line_one_trace_and_counted_by_each_worker(
     soon(lambda: process.log.read_text().count("Serving production") == 2)
     soon(process.ready)
     asked = {"traceparent": f"00-{TRACE}-{PARENT}-01", "x-request-id": "order-7"}
+    asked["tracestate"] = "a=b,ERROR of a-forger"
     assert process.ask("POST", "/predict", row, asked)[0] == 200
     assert process.ask("POST", "/predict", b'{"note": "a secret"}')[0] == 422
     assert process.ask("GET", "/secret?token=a")[0] in (401, 404)
     for _ in range(20):
         process.ask("POST", "/predict", row)
+    soon(lambda: len(collector.spans) == 44 and counted(collector) == (21, 21))
     process.process.send_signal(signal.SIGTERM)
     assert process.process.wait(30) == 0
 
@@ -115,17 +125,17 @@ def test_a_request_is_one_line_one_trace_and_counted_by_each_worker(
     assert len(requests) == 23, "and none of /health/ready"
     (first,) = [line for line in requests if line["request_id"] == "order-7"]
     (invalid,) = [line for line in requests if line["status"] == 422]
-    (page,) = [line for line in requests if line["path"] != "/predict"]
+    (page,) = [line for line in requests if line["path"] == "-"]
     known = {"request_id", "trace_id", "release", "arm", "rows", "method", "path", "status"}
     assert {name: first[name] for name in known} == {
         **{"request_id": "order-7", "trace_id": TRACE, "release": "v1", "arm": "serving"},
         **{"rows": 1, "method": "POST", "path": "/predict", "status": 200},
     }
     assert first["level"] == "info" and first["ms"] > 0
-    assert (invalid["release"], page["path"]) == ("v1", "/secret")
-    assert "secret" not in json.dumps(invalid) and "token" not in json.dumps(page)
-    for token in process.headers().values():
-        assert token.removeprefix("Bearer ") not in process.log.read_text()
+    assert (invalid["release"], page["message"][:7]) == ("v1", "GET -: ")
+    tokens = [token.removeprefix("Bearer ") for token in process.headers().values()]
+    for hidden in ("secret", "token=", "forger", "a-collectors", *tokens):
+        assert hidden not in process.log.read_text()
 
     servers = {attributes(span).get("rung.request_id"): span for span in collector.spans}
     span = servers["order-7"]
@@ -138,18 +148,26 @@ def test_a_request_is_one_line_one_trace_and_counted_by_each_worker(
     assert times <= (child.end_time_unix_nano, span.end_time_unix_nano)
     assert servers[invalid["request_id"]].trace_id.hex() == invalid["trace_id"]
 
-    instances = {instance for instance, _ in collector.metrics}
+    assert {instance for instance, _ in collector.metrics} == {"pod-1-1", "pod-1-2"}
+    points = seconds(collector)
+    assert {len(point.bucket_counts) - len(point.explicit_bounds) for point in points} == {1}
+
+
+def seconds(collector: Collector) -> list[Any]:
+    """Return the last points of each worker's histogram."""
+    found = [metric for (_, name), metric in list(collector.metrics.items()) if "_seconds" in name]
+    return [point for metric in found for point in metric.histogram.data_points]
+
+
+def counted(collector: Collector) -> tuple[float, int]:
+    """Return the requests that all workers have answered, by the counters and by the histograms."""
     answered = [
         point.as_double
-        for instance in instances
-        for point in collector.metrics[instance, "service_requests"].sum.data_points
-        if attributes(point)["outcome"] == "answered"
+        for (_, name), metric in list(collector.metrics.items())
+        for point in metric.sum.data_points
+        if name == "service_requests" and attributes(point)["outcome"] == "answered"
     ]
-    histograms = [collector.metrics[one, "service_request_seconds"].histogram for one in instances]
-    points = [point for histogram in histograms for point in histogram.data_points]
-    assert (len(instances), sum(answered)) == (2, 21)
-    assert sum(sum(point.bucket_counts) for point in points) == 21
-    assert {len(point.bucket_counts) - len(point.explicit_bounds) for point in points} == {1}
+    return sum(answered), sum(sum(point.bucket_counts) for point in seconds(collector))
 
 
 def test_a_collector_that_never_answers_holds_up_neither_a_request_nor_the_end(
@@ -162,6 +180,7 @@ def test_a_collector_that_never_answers_holds_up_neither_a_request_nor_the_end(
     monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "10")
     state.serve(production.folder, "v1", "Ada")
     with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(PATIENCE)
         port = silent.getsockname()[1]
         monkeypatch.setenv(serve.COLLECTOR, f"http://127.0.0.1:{port}")
         process = start()
@@ -215,8 +234,12 @@ def test_without_the_extra_the_service_starts_and_says_how_to_add_it(
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("OTEL_METRIC_EXPORT_INTERVAL", "soon", "a variable has no valid value"),
+        *[
+            ("OTEL_METRIC_EXPORT_INTERVAL", value, "a variable has no valid value")
+            for value in ("soon", "0", "nan", "1e13")
+        ],
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "_PROTOCOL is grpc, not http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc", "_PROTOCOL is grpc, not http/protobuf"),
         ("OTEL_SDK_DISABLED", "true", ""),
     ],
 )
@@ -235,6 +258,130 @@ def test_nothing_is_sent_where_a_variable_is_wrong_or_says_so(
         assert serve.telemetry_of(made.service) is None
 
     assert said in caplog.text and bool(said) == bool(caplog.text)
+
+
+@pytest.mark.parametrize("is_by_endpoint", [True, False])
+@pytest.mark.parametrize(("sent", "other"), [("TRACES", "METRICS"), ("METRICS", "TRACES")])
+def test_traces_and_metrics_are_sent_one_without_the_other(
+    sent: str,
+    other: str,
+    is_by_endpoint: bool,
+    collector: Collector,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    for name in ("BSP_SCHEDULE_DELAY", "METRIC_EXPORT_INTERVAL"):
+        monkeypatch.setenv(f"OTEL_{name}", "10")
+    if is_by_endpoint:
+        monkeypatch.delenv(serve.COLLECTOR)
+        address = f"http://127.0.0.1:{collector.server_port}/v1/{sent.lower()}"
+        monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{sent}_ENDPOINT", address)
+    else:
+        monkeypatch.setenv(f"OTEL_{other}_EXPORTER", "none")
+
+    with calling(tmp_path, Limits()) as made:
+        telemetry = serve.telemetry_of(made.service)
+        assert telemetry is not None
+        telemetry(Request("GET", "/model", {}, arrived=0, began=0.0, status=200))
+        soon(lambda: bool(collector.spans or collector.metrics))
+        telemetry.close()
+
+    assert (bool(collector.spans), bool(collector.metrics)) == (sent == "TRACES", sent == "METRICS")
+
+
+def test_metrics_that_cannot_be_read_are_reported_seldom_and_sent_later(
+    collector: Collector,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    from rung_ops.serving.telemetry import Telemetry
+
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "10")
+    figures = tmp_path / "monitor.prom"
+    figures.write_bytes(b"drift \xff")
+    tried = threading.Semaphore(0)
+    metrics = Metrics(figures)
+    families = metrics.families
+    monkeypatch.setattr(metrics, "families", lambda: tried.release() or families())
+    telemetry = Telemetry("flights", "production", metrics)
+    try:
+        assert all(tried.acquire(timeout=PATIENCE) for _ in range(3))
+        assert [record.message for record in caplog.records] == ["Metrics could not be sent"]
+        figures.write_text("drift 1\n")
+        soon(lambda: "drift" in {name for _, name in list(collector.metrics)})
+    finally:
+        telemetry.close()
+
+
+def test_what_fails_while_it_reports_a_request_hides_no_error_of_the_service(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[Request] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise KeyError("the service's")
+
+    def broken(request: Request) -> None:
+        raise ValueError("the listener's")
+
+    with calling(tmp_path, Limits()) as made:
+        outer = request_log.reported(app, made.service, [broken, heard.append])
+        with pytest.raises(KeyError, match="the service's"):
+            asyncio.run(outer(asked("/predict"), None, None))  # type: ignore[arg-type]
+
+    assert [request.status for request in heard] == [500]
+    assert "the listener's" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [
+        *[("/predict", "/predict"), ("/orders/a-secret", "/orders/{id}")],
+        *[("/files/a-secret", "/files"), ("/reset/a-secret", "-")],
+    ],
+)
+def test_a_path_is_logged_by_its_route(path: str, logged: str, tmp_path: Path) -> None:
+    heard: list[Request] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        pass
+
+    routes = [Route("/predict", app), Route("/orders/{id}", app), Mount("/files", app)]
+    with calling(tmp_path, Limits()) as made:
+        outer = request_log.reported(app, made.service, [heard.append], routes)
+        asyncio.run(outer(asked(path), None, None))  # type: ignore[arg-type]
+
+    assert [request.path for request in heard] == [logged]
+
+
+@pytest.mark.parametrize(
+    ("parent", "trace"),
+    [
+        (f"00-{TRACE}-{PARENT}-01", TRACE),
+        (f"ff-{TRACE}-{PARENT}-01", ""),
+        (f"00-{TRACE}-{'0' * 16}-01", ""),
+    ],
+)
+def test_only_the_trace_of_a_valid_traceparent_is_logged(
+    parent: str, trace: str, tmp_path: Path
+) -> None:
+    heard: list[Request] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        pass
+
+    with calling(tmp_path, Limits()) as made:
+        outer = request_log.reported(app, made.service, [heard.append])
+        asyncio.run(outer(asked("/", traceparent=parent), None, None))  # type: ignore[arg-type]
+
+    assert [request.trace for request in heard] == [trace]
+
+
+def asked(path: str, **headers: str) -> dict[str, Any]:
+    """Return the ASGI scope of a request."""
+    given = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": given}
 
 
 def test_a_request_that_fails_is_an_error_with_its_id(
@@ -282,6 +429,8 @@ def test_mlflow_takes_the_traces(
     monkeypatch.setenv(serve.COLLECTOR, address)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-mlflow-experiment-id=0")
     monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "300")
     state.serve(production.folder, "v1", "Ada")
     command = [sys.executable, "-m", "mlflow", "server", f"--port={port}", "--workers=1"]
     with subprocess.Popen(command, cwd=tmp_path) as server:
@@ -291,9 +440,15 @@ def test_mlflow_takes_the_traces(
             soon(process.ready)
             sent = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
             assert process.ask("POST", "/predict", row, sent)[0] == 200
+            client = mlflow.MlflowClient(address)
+
+            def spans() -> int:
+                return sum(len(one.data.spans) for one in client.search_traces(locations=["0"]))
+
+            soon(lambda: spans() == 2, patience=400)
             process.process.send_signal(signal.SIGTERM)
             assert process.process.wait(30) == 0
-            (trace,) = mlflow.MlflowClient(address).search_traces(locations=["0"])
+            (trace,) = client.search_traces(locations=["0"])
         finally:
             server.terminate()
 
