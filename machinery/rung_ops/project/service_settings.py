@@ -25,6 +25,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the service takes in and bears; docs/settings.md explains each value."""
 
     strict: bool = False
+    log_format: Literal["text", "json"] = "text"
     workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     max_body_mb: Positive = 16.0
     max_bodies_mb: Positive = 128.0

@@ -9,6 +9,7 @@
 - Rollout: `rollout` judges canary and shadow, `shadow` compares, `shadow_process` runs code that
   is not approved yet.
 - Pages: `pages`, `openapi`.
+- What is reported of requests: `request_log` in JSON, `telemetry` by OpenTelemetry.
 
 The layer below, `model`, has the release itself: its contract, predictors and reasons.
 """

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from rung_ops.model.json_text import SLICE
 from rung_ops.model.rows import Reader, Refusal, Result, Steps, Table
-from rung_ops.serving import answers, explaining, pages
+from rung_ops.serving import answers, explaining, pages, request_log
 from rung_ops.serving.batching import Job
 from rung_ops.serving.hooks import ScoringError
 from rung_ops.serving.loaded_release import LoadedRelease
@@ -86,7 +86,7 @@ class App:
             # No query, which is the rule, costs nothing.
             query = scope.get("query_string", b"")
             explain = service.reasons.always or (query != b"" and explaining.is_requested(query))
-            body = await route(scope["headers"], receive, explain)
+            body = await route(scope, receive, explain)
         except Refusal as refusal:
             status, body = refusal.status, refusal.body()
             if refusal.retry_after is not None:
@@ -106,12 +106,12 @@ class App:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _predict(self, headers: Headers, receive: Receive, explain: bool) -> bytes:
+    async def _predict(self, scope: Message, receive: Receive, explain: bool) -> bytes:
         """Answer one JSON object, or an array of them."""
         arrived = time.perf_counter()
         served, batcher = self._service.answering(), self._service.batcher
         batcher.admit(1)
-        parsed = parse_headers(headers)
+        parsed = parse_headers(scope["headers"])
         if parsed.length > SLICE:  # many rows, for which there may be no room
             batcher.admit(1, is_large=True)
         body = await self._body(receive, parsed)
@@ -121,17 +121,17 @@ class App:
             job.is_single = True
         else:
             batcher.admit(job.height)
-        await self._score(job, explain)
+        await self._score(job, scope, explain)
         return answers.of_row(job) if is_single else answers.of_rows(job)
 
-    async def _batch(self, headers: Headers, receive: Receive, explain: bool) -> bytes:
+    async def _batch(self, scope: Message, receive: Receive, explain: bool) -> bytes:
         """Answer a table: columns in JSON."""
         arrived = time.perf_counter()
         served, batcher = self._service.answering(), self._service.batcher
         if explain:
             raise Refusal(400, TABLES_UNEXPLAINED)
         batcher.admit(1, is_large=True)
-        parsed = parse_headers(headers)
+        parsed = parse_headers(scope["headers"])
         if parsed.media_type not in ANY_JSON:
             raise Refusal(
                 415,
@@ -141,7 +141,7 @@ class App:
         body = await self._body(receive, parsed)
         job = await self._decoded(TABLE, body, served, parsed, arrived)
         batcher.admit(job.height, is_large=True)
-        await self._score(job)
+        await self._score(job, scope)
         return answers.of_table(job)
 
     async def _body(self, receive: Receive, parsed: "RequestHeaders") -> bytes:
@@ -213,8 +213,11 @@ class App:
                 if iteration >= MIN_PAUSE and not self._service.batcher.has_small():
                     break
 
-    async def _score(self, job: Job, explain: bool = False) -> None:
+    async def _score(self, job: Job, scope: Message, explain: bool = False) -> None:
         service = self._service
+        request = scope.get(request_log.KEY)  # None unless requests are reported
+        if request is not None:
+            request.submit(job)
         if explain:
             service.explainer.admit(job.served.release, job.height)
             job.explain()
@@ -222,12 +225,20 @@ class App:
             await service.batcher.submit(job)
             if job.explained is not None:
                 await job.explained
+            if request is not None:
+                request.scored = time.perf_counter()
         except ScoringError as failed:
             service.metrics.count("failed", job.served.arm)
             service.rollout.fail(job.served.arm)
             # Of a hook the traceback is wanted; a model has none that says more.
             cause = failed.__cause__.__cause__ if failed.__cause__ is not None else None
-            LOG.error("Request %s: %s", job.identity, failed, exc_info=cause)
+            LOG.error(
+                "Request %s: %s",
+                job.identity,
+                failed,
+                exc_info=cause,
+                extra={"fields": {"request_id": job.identity, "release": job.served.release.id}},
+            )
             raise
 
 

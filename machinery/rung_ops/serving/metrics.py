@@ -182,11 +182,20 @@ class Metrics:
         Those of a worker come with the ones of all others, each with its number.
         """
         text = generate_latest(self.registry if self._worker is None else self._of_all_workers())
-        if self._monitor is None:
-            return text
-        for path in (self._monitor, self._monitor.with_name(AUTOPILOT_PROM)):
-            with contextlib.suppress(OSError):
-                text += read_regular(path, MAX_MONITOR_BYTES)
+        return text + self._of_the_monitor()
+
+    def families(self) -> Iterator[Metric]:
+        """Return the figures of this process; those of the monitor come from one worker alone."""
+        yield from self.registry.collect()
+        if self._worker is None or self._worker.number == 1:
+            yield from text_string_to_metric_families(self._of_the_monitor().decode())
+
+    def _of_the_monitor(self) -> bytes:
+        text = b""
+        if self._monitor is not None:
+            for path in (self._monitor, self._monitor.with_name(AUTOPILOT_PROM)):
+                with contextlib.suppress(OSError):
+                    text += read_regular(path, MAX_MONITOR_BYTES)
         return text
 
     def publish(self) -> None:

@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from starlette.applications import Starlette
@@ -23,12 +24,12 @@ from rung_ops import addons, prediction_log
 from rung_ops.command import verb
 from rung_ops.errors import OpsError, SettingsError
 from rung_ops.prediction_log import sealed
-from rung_ops.project import release_folders, service_settings
+from rung_ops.project import current, release_folders, service_settings
 from rung_ops.project.paths import shown
 from rung_ops.release import history, library
 from rung_ops.release.rollout import read_policy
 from rung_ops.release.state import STATE
-from rung_ops.serving import access, hooks, pages, workers
+from rung_ops.serving import access, hooks, pages, request_log, workers
 from rung_ops.serving.access import EVERYBODY, Access, Asgi, guarded
 from rung_ops.serving.app import App
 from rung_ops.serving.log_writer import PredictionLog
@@ -40,8 +41,15 @@ from rung_ops.serving.watch import Watch
 from rung_ops.serving.workers import Worker
 from rung_ops.system import memory
 
+if TYPE_CHECKING:
+    from rung_ops.serving.telemetry import Telemetry
+
 LOG = logging.getLogger("service")
 
+COLLECTOR = "OTEL_EXPORTER_OTLP_ENDPOINT"
+SIGNALS = ("TRACES", "METRICS")
+PROTOCOL, OTLP = "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"
+INSTALL_OTEL = ' Add a group `telemetry = ["rung-ops[otel]"]` to pyproject.toml, and start with it.'
 
 PORT = 8000
 PORT_VARIABLE = "SERVICE_PORT"  # the health check of the image asks there, too
@@ -78,16 +86,21 @@ def main(host: str, port: int, environment: str, modules: tuple[str, ...]) -> in
         format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
     )
     worker = workers.this_worker()
+    is_json = False
     try:
         require_environment(environment)
+        limits = service_settings.limits()
+        if is_json := limits.log_format == "json":
+            numbered = {} if worker is None else {"worker": worker.number}
+            request_log.use_json(environment=environment, **numbered)
         if worker is None:
             LOG.info("%s", library.statement())
         names = list(dict.fromkeys([*guards(), *modules]))
         callers = access_of(names, host, release_folders.environment(environment))
-        if worker is None and (count := service_settings.limits().workers) > 1:
+        if worker is None and limits.workers > 1:
             named = [f"--with={name}" for name in modules]
             arguments = [f"--host={host}", f"--port={port}", f"--environment={environment}", *named]
-            return workers.run(count, host, port, arguments)
+            return workers.run(limits.workers, host, port, arguments)
         service = service_of(environment, callers, worker)
         routes = [route for name in names for route in routes_of(name, service)]
         app = application(service, routes, reader_of(names, environment), worker)
@@ -96,7 +109,11 @@ def main(host: str, port: int, environment: str, modules: tuple[str, ...]) -> in
 
         server = Server(service, app, host, port)
     except (OpsError, ImportError) as error:
-        raise OpsError(f"The service does not start: {error}") from error
+        failed = OpsError(f"The service does not start: {error}")
+        if not is_json:
+            raise failed from error
+        LOG.error("%s", failed)
+        return failed.exit_code
     folder = release_folders.environment(environment)
     if not release_folders.address(folder) and not (folder / STATE).is_file():
         LOG.warning("Not ready: %s", service.advice)
@@ -150,13 +167,59 @@ def application(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.to_thread(service.close)
+        closing = [service.close, *([telemetry.close] if telemetry is not None else [])]
+        await asyncio.gather(*map(asyncio.to_thread, closing))
 
+    telemetry = telemetry_of(service, worker)
+    listeners: list[request_log.Listener] = [] if telemetry is None else [telemetry]
+    if service.limits.log_format == "json":
+        listeners.append(request_log.log_line)
     others = pages.application(service, further, lifespan)
     outer = service.hooks.wrapped(App(service, others))
     # Health is open under each of its names, and what a project answers under such a name is not.
     health = [route for route in pages.HEALTH if route in others.routes]
-    return guarded(outer, service.access, further, service.metrics.count, health, others)
+    app = guarded(outer, service.access, further, service.metrics.count, health, others)
+    return request_log.reported(app, service, listeners, others.routes)
+
+
+def collectors() -> dict[str, str]:
+    """Return which variable names the collector, by the signal that OpenTelemetry's variables ask for."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return {}
+    named: dict[str, str] = {}
+    for signal_name in SIGNALS:
+        variables = (f"OTEL_EXPORTER_OTLP_{signal_name}_ENDPOINT", COLLECTOR)
+        found = next((name for name in variables if os.environ.get(name)), None)
+        if found and os.environ.get(f"OTEL_{signal_name}_EXPORTER") != "none":
+            named[signal_name] = found
+    return named
+
+
+def telemetry_of(service: Service, worker: Worker | None = None) -> "Telemetry | None":
+    """Start to send traces and metrics where OpenTelemetry's variables name a collector."""
+    if not (named := collectors()):
+        return None
+    try:
+        for signal_name in named:
+            variables = (f"OTEL_EXPORTER_OTLP_{signal_name}_PROTOCOL", PROTOCOL)
+            found = next((name for name in variables if os.environ.get(name)), None)
+            if found and (protocol := os.environ[found]) != OTLP:
+                raise ValueError(f"{found} is {protocol}, not {OTLP}")
+        from rung_ops.serving.telemetry import Telemetry
+
+        project = current()
+        name = project.settings().package if project.root == project.repository else ""
+        number = worker.number if worker is not None else None
+        return Telemetry(
+            name or project.root.name, service.environment, service.metrics, number, named
+        )
+    except ImportError as error:
+        what, todo = f"the extra `otel` is not installed ({error.name} is missing)", INSTALL_OTEL
+    except ValueError as error:
+        what, todo = f"a variable has no valid value: {error}", ""
+    variable = next(iter(named.values()))
+    LOG.warning("%s is set, and no traces or metrics are sent, as %s.%s", variable, what, todo)
+    return None
 
 
 async def as_worker(service: Service, worker: Worker) -> None:

@@ -184,9 +184,9 @@ def calling(
         service.close()
 
 
-def soon(holds: Callable[[], bool]) -> None:
-    """Wait until something holds; fail when it does not within a minute."""
-    until = time.monotonic() + PATIENCE
+def soon(holds: Callable[[], bool], patience: float = PATIENCE) -> None:
+    """Wait until something holds; fail when it does not within a minute, or other seconds."""
+    until = time.monotonic() + patience
     while not holds():
         assert time.monotonic() < until, "it never came to hold"
         time.sleep(0.005)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,6 +31,7 @@ from rung_ops.serving import access, serve, server
 from rung_ops.serving.metrics import Metrics
 from rung_ops.system.processes import free_port
 
+NO_HEADERS: dict[str, str] = {}
 NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
 TOKEN = "a-token-that-is-long-enough-for-a-caller"
 # In a mount namespace of its own, where only the folder that comes first can be written.
@@ -59,10 +60,16 @@ class Process:
                 stderr=subprocess.STDOUT,
             )
 
-    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        more: Mapping[str, str] = NO_HEADERS,
+    ) -> tuple[int, Any]:
         """Make one request; return status and answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        connection.request(method, path, body, self.headers())
+        connection.request(method, path, body, self.headers() | dict(more))
         answer = connection.getresponse()
         text = answer.read()
         connection.close()
@@ -320,7 +327,7 @@ def test_the_log_gets_what_slow_callers_leave_of_ten_seconds(
 
 
 def test_the_service_never_imports_training() -> None:
-    names = "mlflow dvc sklearn pandas pyarrow model_signing lightgbm pandera".split()
+    names = "mlflow dvc sklearn pandas pyarrow model_signing lightgbm pandera opentelemetry".split()
     parts = "training tracking gate monitoring autopilot replay contract"
     names += [f"rung_ops.{part}" for part in parts.split()]
     code = f"import sys, rung_ops.serving.serve\nprint(sorted({set(names)} & sys.modules.keys()))"
