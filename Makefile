@@ -53,7 +53,7 @@ lint: $(UV)
 	@! find templates/ejected -type f ! -name .gitignore ! -name .gitattributes | \
 	  sed 's|\(.*\)/\(.*\)|\1/\2 must be a link: ln -sf ../project/\2 \1/\2|' | grep .
 # What the checks of a project would find after minutes.
-	@$(UV) run --quiet ruff check --quiet --isolated --line-length 100 --select E501,F templates/project
+	@$(UV) run --quiet ruff check --quiet --isolated --line-length 100 --config 'src=["templates/project"]' --select E501,F,I templates/project
 	@$(UV) run --quiet ruff format --check .
 	@$(UV) run --quiet --group machinery lint-imports --no-logo
 	@$(UV) run --quiet --group machinery mypy
