@@ -61,7 +61,7 @@ def test_the_text_says_rung_evidence_and_next_steps(tmp_path: Path) -> None:
     assert "Read, not run: every finding is static." in done.stdout
     assert "Microsoft part of 1, DevOps, no MLOps; Google 0, Manual process" in done.stdout
     assert "predict.py:1  model.predict(rows)" in done.stdout
-    assert "orchestrated-pipeline (a week by hand; Rung brings it, +1)" in done.stdout
+    assert "orchestrated-pipeline (a week by hand; Rung brings it, 1 point)" in done.stdout
 
 
 @pytest.mark.parametrize(("least", "code"), [("0", 0), ("1", 0), ("2", 1), ("4", 1)])

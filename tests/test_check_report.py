@@ -9,6 +9,7 @@ import pytest
 from rung.check.report import facts, markdown, page, text
 from rung.check.review.advice import WORDS, Advice
 from rung.check.review.content import load_examples
+from rung.check.review.findings import find
 from rung.check.review.rating import rate
 from rung.check.review.review import Review, review
 from rung.levels.ladder import EFFORTS
@@ -118,7 +119,9 @@ def test_next_begins_with_what_a_rung_must_have_and_shows_the_points_of_each(
     )
     lacks = f"Rung 2 lacks 3 capabilities it must have and {result.rating.missing[1]:.2f} points."
     assert f"\nNext: {lacks}\n" in text.make(result)
-    assert "  experiment-tracking (a day by hand; Rung brings it, +0.75)\n" in text.make(result)
+    assert "  experiment-tracking (a day by hand; Rung brings it, 0.75 points)\n" in text.make(
+        result
+    )
     assert "    Found so far: requirements-extra.txt:1 mlflow\n" in text.make(result)
     assert 1 == text.make(result).count("0.40 on average")
     assert lacks in markdown.make(result)
@@ -270,6 +273,23 @@ def test_a_test_is_of_functions_and_not_of_a_notebook_where_there_are_any(tmp_pa
     assert "`look.ipynb`" in steps["scripted-training"]
 
 
+@pytest.mark.parametrize(
+    ("run", "named"),
+    [("rung-ops gate --champion", CI), ("pytest", ".github/workflows/deploy.yml")],
+)
+def test_a_deployment_goes_beside_the_gate_or_into_its_own_workflow(
+    run: str, named: str, tmp_path: Path
+) -> None:
+    workflow = f"on: pull_request\njobs: {{a: {{steps: [{{run: {run}}}]}}}}\n"
+    folder = plant(tmp_path, ML | {CI: workflow})
+    found = evidence(folder)
+    findings = {
+        name: find(one, found) for rung in LADDER for name, one in rung.capabilities.items()
+    }
+
+    assert f"`{named}`" == Advice(found, findings).words["ci_of_deployment"]
+
+
 def test_what_takes_a_month_is_asked_only_where_less_does_not_suffice(tmp_path: Path) -> None:
     findings = look(tmp_path, ML).findings
     trained = {
@@ -330,6 +350,7 @@ def test_a_repository_without_a_remote_is_not_called_deployed(remote: bool, tmp_
     first = text.make(result).split("\n")[0]
     assert remote == result.has_remote
     assert ("rung 3, Deployed" in first) is remote
+    assert facts.title(result) == ("Deployed" if remote else "by its files")
     assert ("no deployment could be seen" in text.make(result)) is not remote
     assert ("no deployment could be seen" in page.make(result)) is not remote
     assert ("no deployment could be seen" in markdown.make(result)) is not remote

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rung.check.report import facts
 from rung.check.review import findings
 from rung.check.review.review import Review, review
 from rung.levels.ladder import TIERS, Capability
@@ -92,6 +93,26 @@ def test_a_generated_project_is_on_its_rung(
         and finding.capability.id not in NOT_IN_PROJECTS | set(OF_THE_EXAMPLE)
         and (result.game, finding.capability.id) != ("governance", "canary-or-ab-rollout")
     ]
+
+
+@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize("answers", [{"use_case": game, "team_size": "one"} for game in GAMES])
+def test_what_a_climb_is_said_to_bring_is_found_after_it(
+    render: Render, tmp_path: Path, answers: dict[str, Any], level: int
+) -> None:
+    before, after = (
+        review(project(render, tmp_path / f"{rung}", **answers, level=rung), limits=PLENTY)
+        for rung in (level, level + 1)
+    )
+
+    brought = {
+        blocker.finding.capability.id
+        for blocker in before.rating.blockers
+        if "Rung brings it," in facts.effort(before, blocker)
+    }
+    missing = {one.capability.id for one in after.required(level + 1) if not one.holds}
+    assert brought and not brought & missing
+    assert missing == {name for name in missing if name in facts.by_rung(before)}
 
 
 @pytest.mark.parametrize("ci", VENDORS)

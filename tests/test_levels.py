@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from rung.errors import RungError
-from rung.levels.ladder import BLOCKS, Capability, Claim, load, load_vendors
-from tests.conftest import GAMES, ROOT, VENDORS
+from rung.levels.ladder import BLOCKS, UNANSWERED, Capability, Claim, load, load_vendors
+from tests.conftest import DEFAULTS_ABOVE, GAMES, ROOT, VENDORS
 
 LEVELS = load(ROOT / "levels")
 CAPABILITIES = [each for rung in LEVELS for each in rung.capabilities.values()]
@@ -224,3 +224,7 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
 
     with pytest.raises(RungError, match=f"{name} is missing"):
         load(tmp_path / "levels")
+
+
+def test_what_was_not_answered_counts_as_the_default() -> None:
+    assert UNANSWERED.items() <= DEFAULTS_ABOVE.items()

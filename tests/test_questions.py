@@ -180,6 +180,31 @@ def test_the_interview_explains_a_question_and_goes_back(
     assert f"{ends}\r\n" in seen, "an explanation is folded at the terminal's width"
 
 
+@pytest.mark.parametrize("columns", [60, 100])
+def test_the_interview_says_why_an_answer_is_refused_and_asks_again(
+    tmp_path: Path, columns: int
+) -> None:
+    made, template = tmp_path / "made", asking.repository(tmp_path / "template")
+    command = (RUNG, "new", made, "--no-git", "--template", template, "--level", "0")
+    keys = (
+        ("", "approved"),
+        ("\r", "Made"),
+        ("\r", "package called"),
+        ("class", "class"),  # is not judged before it is complete
+        ("\r", "Your code goes"),
+        ("churn\r", "for whom"),
+        ("\r", "ways to work"),
+        ("\r", "raw data"),
+        ("\r", ""),
+    )
+    seen = dialogue(*command, keys=keys, columns=columns)
+
+    assert yaml.safe_load((made / ANSWERS).read_text())["package"] == "churn"
+    assert "import_name" not in seen and "Validation error" not in seen
+    said = " ".join(seen.split())
+    assert "as in `import NAME`? `class` is the name of a Python keyword or of a package" in said
+
+
 def test_a_key_that_comes_with_the_place_of_the_cursor_counts(tmp_path: Path) -> None:
     template = asking.repository(tmp_path / "template")
     command = (RUNG, "new", tmp_path / "made", "--no-git", "--template", template)

@@ -55,7 +55,7 @@ def _summary(assessment: Assessment) -> Iterator[str]:
     for reason in assessment.contradictions:
         yield from _fold(f"Contradiction: {reason}.")
     if assessment.assumed:
-        assumed = (f"{n} {', '.join(assessment.answers[n])}" for n in assessment.assumed)
+        assumed = (f"{n}: {phrases.in_words(assessment, n)}" for n in assessment.assumed)
         yield from _fold(f"Assumed, as not answered: {'; '.join(assumed)}.")
     yield "The commands:"
     for command, brings in phrases.commands(assessment):

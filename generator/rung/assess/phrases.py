@@ -181,13 +181,19 @@ def keystones(assessment: Assessment) -> list[str]:
     return [f"rung {entry.rung} also needs {' or '.join(entry.any_of)}" for entry in needed]
 
 
+def in_words(assessment: Assessment, name: str) -> str:
+    """Return the answer to a question as its choice says it."""
+    question, names = assessment.weights.questions[name], assessment.answers[name]
+    if question.several:
+        return ", ".join(names)
+    return "; ".join(answer.says for answer in map(question.answer, names) if answer)
+
+
 def answered(assessment: Assessment) -> list[tuple[str, str, str]]:
     """Return each question with its answer in words, and why if it was assumed."""
     rows = []
     for name, question in assessment.weights.questions.items():
-        names = assessment.answers[name]
-        words = "; ".join(answer.says for answer in map(question.answer, names) if answer)
-        shown = ", ".join(names) if question.several else words
+        shown = in_words(assessment, name)
         note = f"assumed: {assessment.assumed[name]}" if name in assessment.assumed else ""
         if name in assessment.measured:
             shown, note = "measured in the repository", ""

@@ -22,7 +22,6 @@ BEFORE_USE, ALIGNMENT, STAY = "before use", "alignment", "stay"  # steps that ar
 ONE_PAGER = "use-case-brief"  # the capability that records what was agreed
 DAYS = {"an hour": 1 / 8, "a day": 1.0, "a week": 5.0, "a month": 20.0, "a quarter": 60.0}
 QUARTER = 65  # working days
-RECORDS = ("docs/", "governance/")  # what a project holds for people to fill in
 
 
 def duty_line(duty: Duty, answers: Answers) -> str:
@@ -239,12 +238,10 @@ class Planner:
         required = capability.rung(played)
         # A duty of only the other game can still apply; no project of this game has it.
         rung = capability.level if required is None else required
-        paths = [claim.path for claim in capability.owns if not claim.needs] + list(capability.uses)
-        records = tuple(
-            path for path in paths if path.startswith(RECORDS) and "schemas" not in path
-        )
+        answers = {"use_case": played, **self.project}
+        records = capability.records(answers)
         state, reason = self._state(capability, required, records)
-        lacks = capability.id in self.weights.by_hand
+        lacks = not capability.is_brought(answers)
         asks = f"{played} requires it on rung {rung}"
         if required is None:
             asks = f"{played} does not require it, and its projects do not have it"

@@ -273,7 +273,6 @@ class Weights(Record, frozen=True):
     steps: Mapping[str, Owner]
     alone: str
     early: Mapping[str, int]
-    by_hand: tuple[str, ...]
     unwanted: Mapping[str, Unwanted]
     infrastructure: tuple[Advice, ...]
     governance: tuple[Term, ...]

@@ -32,6 +32,8 @@ EFFORTS: tuple[str, ...] = get_args(Effort)
 BLOCKS: tuple[str, ...] = get_args(Block)
 # After the ML Test Score, which has 0.5 (run by hand, results documented) and 1 (automatic); 0.25 is ours.
 TIERS: Mapping[str, float] = {"declared": 0.25, "used": 0.5, "automated": 1.0}
+RECORDS = ("docs/", "governance/")  # what a project holds for people to fill in
+UNANSWERED = {"team_size": "one", "ci": "github"}  # the defaults of levels/questions.yml
 MINIMUM_SCORE = 0.40  # points that a rung needs on average over its capabilities
 
 
@@ -42,6 +44,11 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     needs: dict[str, tuple[str, ...]] = {}
     # Its first rung, if not that of the capability or answer that brings it.
     since: int | None = None
+
+    def is_for(self, answers: Mapping[str, Any]) -> bool:
+        """Return whether a project with such answers gets it."""
+        known = {**UNANSWERED, **answers}
+        return all(known.get(name) in values for name, values in self.needs.items())
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,14 +97,27 @@ class Capability(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     owns: tuple[Claim, ...] = ()
     uses: tuple[str, ...] = ()
     job: str | None = None
+    by_hand: bool = False  # a project uses what Rung brings for it only once the team declares so
     applies: Any = None
     earned_by: dict[str, str] = {}
     not_earned_by: dict[str, str] = {}
 
-    @property
-    def is_brought(self) -> bool:
-        """Whether a project gets it with its rung, as a file, a job or code of the library."""
-        return bool(self.owns or self.uses or self.job)
+    def is_brought(self, answers: Mapping[str, Any]) -> bool:
+        """Return whether a project with such answers gets it with its rung.
+
+        It comes as a file, a job or code of the library.
+        """
+        files = any(claim.is_for(answers) for claim in self.owns)
+        return not self.by_hand and bool(files or self.uses or self.job)
+
+    def records(self, answers: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return what comes with it as a form that people fill in."""
+        paths = (*(claim.path for claim in self.owns if claim.is_for(answers)), *self.uses)
+        return tuple(
+            path
+            for path in paths
+            if (path.startswith(RECORDS) and "schemas" not in path) or path.endswith("/CODEOWNERS")
+        )
 
     def rung(self, game: str) -> int | None:
         """Return the rung at which `game` asks for this, or None when it never does."""

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from rung.check.fleet import clones, upkeep, workers
 from rung.check.fleet.repositories import Repository
+from rung.check.report.facts import title
 from rung.check.review.files import Limits
 from rung.check.review.review import Review, review
 from rung.errors import RungError
@@ -30,7 +31,7 @@ class Row:
         repository: Name of the repository in the table.
         path: Absolute path of its folder, or its URL.
         level: The rung; None if the repository could not be read.
-        title: Title of the rung.
+        title: Title of the rung, or that only files say so.
         game: The game by which the repository was judged.
         template_version: Tag or commit of the Copier template; empty without one.
         blockers: Capabilities that the next rung needs, the least effort first.
@@ -94,7 +95,7 @@ def _row(repository: Repository, folder: Path, result: Review, reference: str | 
         repository=printable(repository.name),
         path=_path(repository),
         level=result.level,
-        title=result.levels[result.level].title,
+        title=title(result),
         game=result.game,
         template_version=printable(version),
         blockers=tuple(blocker.finding.capability.id for blocker in result.rating.blockers),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from rung.check.fleet.reviews import Row
-from rung.check.report.facts import NOTHING_RUN
+from rung.check.report.facts import BY_FILES, NOTHING_RUN
 
 MAX_LENGTH = 48  # characters of a repository's name
 HEAD = ("Repository", "Rung", "Use case", "Template", "Oldest blocker")
@@ -127,7 +127,10 @@ def as_csv(rows: Sequence[Row], name: str = "") -> str:
 
 def page(rows: Sequence[Row], name: str) -> str:
     """Return a fleet as a self-contained page, headed by the name of its folder or list."""
-    titles = {row.level: row.title for row in rows}
+    by_files = sorted(
+        rows, key=lambda row: row.title != BY_FILES
+    )  # a title of the rung counts more
+    titles = {row.level: row.title for row in by_files}
     head, cells = columns(rows)
     from rung.system import html  # Jinja is loaded for a page alone
 

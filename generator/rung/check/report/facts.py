@@ -1,6 +1,7 @@
 """A review as JSON, and the phrases that all formats share."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from rung.check.review.findings import Finding, Trial
@@ -11,6 +12,7 @@ from rung.levels.ladder import MINIMUM_SCORE
 from rung.system.printable import printable
 
 MAX_LENGTH = 160  # characters of a matching line
+BY_FILES = "by its files"  # instead of a title that promises a deployment
 NOTHING_RUN = "Read, not run: every finding is static."
 SOME_RUN = "What can be run was run in a copy; findings that no run concerns are static."
 NOTHING_NEXT = "Nothing keeps it from a higher rung."
@@ -31,7 +33,7 @@ def facts(review: Review, before: Review | None = None) -> dict[str, Any]:
         **_about(review),
         **_rating(review.rating),
         "findings": [_finding(review, finding) for finding in review.findings.values()],
-        "blockers": [_blocker(blocker) for blocker in review.rating.blockers],
+        "blockers": [_blocker(review, blocker) for blocker in review.rating.blockers],
         "missing": {"keystones": keystones, "points": round(points, 2)},
         "files": review.file_count,
         "partial": left_out.out_of_time,
@@ -87,7 +89,7 @@ def _rating(rating: Rating) -> dict[str, Any]:
     }
 
 
-def _blocker(blocker: Blocker) -> dict[str, Any]:
+def _blocker(review: Review, blocker: Blocker) -> dict[str, Any]:
     capability = blocker.finding.capability
     return {
         "capability": capability.id,
@@ -99,7 +101,7 @@ def _blocker(blocker: Blocker) -> dict[str, Any]:
         "tier": blocker.finding.tier,
         "fix": capability.fix,
         "effort": capability.effort,
-        "brought_by_rung": capability.is_brought,
+        "brought_by_rung": capability.is_brought(_answers(review)),
         "brings": round(blocker.brings, 2),
     }
 
@@ -207,28 +209,39 @@ def lacks(review: Review) -> str:
 
 
 def heading(review: Review) -> str:
-    """Return the rung in a line; a repository is not called deployed unless it can be."""
-    rung = review.levels[review.level]
-    seen = "" if rung.level < 3 or review.has_remote else ", by its files"
-    return f"rung {rung.level}{seen or f', {rung.title}'}"
+    """Return the rung in a line."""
+    return f"rung {review.level}, {title(review)}"
+
+
+def title(review: Review) -> str:
+    """Return the title of the rung; a repository is not called deployed unless it can be."""
+    is_seen = review.level < 3 or review.has_remote
+    return review.levels[review.level].title if is_seen else BY_FILES
 
 
 def not_seen(review: Review) -> str:
     """Return what a rung promises that could not be seen; empty if nothing."""
     if review.level < 3 or review.has_remote:
         return ""
-    title = review.levels[review.level].title
-    return f"It has what `{title}` needs; it has no git remote, so no deployment could be seen."
+    promised = review.levels[review.level].title
+    return f"It has what `{promised}` needs; it has no git remote, so no deployment could be seen."
 
 
 def by_rung(review: Review) -> str:
-    """Return in a line which of the next steps Rung brings, and with which commands."""
-    blockers = review.rating.blockers
-    brought = sum(blocker.finding.capability.is_brought for blocker in blockers)
-    if not brought:
+    """Return in a line what Rung brings of all that the next rung lacks, and with which commands."""
+    to, answers = review.level + 1, _answers(review)
+    if not (blockers := review.rating.blockers):
         return ""
-    to = review.level + 1
-    some = "all" if brought == len(blockers) else f"{brought} of these {len(blockers)}"
+    lacking = {blocker.finding.capability.id: blocker.finding for blocker in blockers}
+    lacking |= {one.capability.id: one for one in review.required(to) if not one.holds}
+    known = [finding.capability for finding in lacking.values()]
+    left = [one.id for one in known if not one.is_brought(answers)]
+    forms = [one.id for one in known if one.id not in left and one.records(answers)]
+    if len(left) == len(known):
+        return ""
+    some = f"all but {', '.join(left)}" if left else "all"
+    if forms:
+        some += f" (to fill in: {', '.join(forms)})"
     if review.answers is not None:
         return f"`rung climb --to {to}` brings {some}; `rung plan --to {to}` shows the files first."
     return f"Rung brings {some}: `rung adopt`, then `rung climb --to {to}`."
@@ -241,10 +254,18 @@ def average(review: Review) -> str:
     return f"Then, until rung {to} scores {MINIMUM_SCORE:.2f} on average ({now:.2f} now):"
 
 
-def effort(blocker: Blocker) -> str:
-    """Return what a step takes, by hand and with Rung."""
-    capability = blocker.finding.capability
-    return f"{capability.effort} by hand{'; Rung brings it' if capability.is_brought else ''}"
+def effort(review: Review, blocker: Blocker) -> str:
+    """Return what a step takes, by hand and with Rung, and the points that it brings."""
+    capability, answers = blocker.finding.capability, _answers(review)
+    form = "its form" if capability.records(answers) else "it"
+    brought = f"; Rung brings {form}" if capability.is_brought(answers) else ""
+    points = "point" if blocker.brings == 1 else "points"
+    return f"{capability.effort} by hand{brought}, {blocker.brings:g} {points}"
+
+
+def _answers(review: Review) -> Mapping[str, str]:
+    """Return the answers by which a climb of the repository goes."""
+    return {"use_case": review.game, **(review.answers or {})}
 
 
 def no_steps(review: Review) -> str:

@@ -74,7 +74,7 @@ def _steps(review: Review) -> Iterator[str]:
         there = facts.exists(blocker.finding)
         found = f" Found so far: {_code(there.replace('`', chr(39))[:120])}." if there else ""
         yield (
-            f"- **{capability.id}** ({facts.effort(blocker)}, +{blocker.brings:g}): {why}"
+            f"- **{capability.id}** ({facts.effort(review, blocker)}): {why}"
             f"{_plain(blocker.change)}{found}"
         )
 

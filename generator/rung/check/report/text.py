@@ -102,7 +102,7 @@ def _next(review: Review) -> Iterator[str]:
         if is_must and not blocker.must_have:
             is_must = False
             yield f"\n  {facts.average(review)}"
-        yield f"  {blocker.finding.capability.id} ({facts.effort(blocker)}, +{blocker.brings:g})"
+        yield f"  {blocker.finding.capability.id} ({facts.effort(review, blocker)})"
         if blocker.must_have:
             why = f"{facts.sentence(blocker.reason)} {blocker.finding.capability.why}"
             yield from _folded(why, "    ")

@@ -74,6 +74,7 @@ WORDS = frozenset(
     [
         "ci",
         "ci_of_training",
+        "ci_of_deployment",
         "request",
         "schedule",
         "train",
@@ -138,9 +139,13 @@ class Advice:
         started = pipeline or train or "train.py"
         program = "python" if started.endswith(".py") else "Rscript"
         run = self._runs(started) or f"{program} {started}"
+        workflows = {workflow.path for workflow in self.ci.workflows}
+        gates = (one.match.path for one in self.findings["model-quality-gate"].shown)
+        gated = next((gate for gate in gates if gate in workflows), "")
         return {
             "ci": f"`{path or new.format('check')}`",
             "ci_of_training": f"`{new.format('train') or path}`",
+            "ci_of_deployment": f"`{gated or new.format('deploy') or path}`",
             "request": request,
             "schedule": schedule,
             "train": _code(train or notebook, "the training script"),

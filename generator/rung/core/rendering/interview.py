@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from copier.errors import CopierAnswersInterrupt
     from prompt_toolkit.input import Input
 
+REFUSED = re.compile(r"^Validation error for question '\w+': ")  # what Copier puts before a reason
 SUGGESTION = re.compile(r"suggested_(\w+)")  # the question that a placeholder belongs to
 
 
@@ -19,7 +20,8 @@ def ask(
     answers: Mapping[str, Any],
     questions: Mapping[str, Any],
 ) -> None:
-    """Run Copier until all is answered, again from the question at which `?` or `<` was pressed.
+    """Run Copier until all is answered, again from a question at which `?` or `<` was pressed, or
+    whose answer was refused.
 
     Args:
         copy: Runs Copier with answers, which are not asked for, and with other defaults.
@@ -45,6 +47,8 @@ def ask(
             again |= typed
             if keys == ["?"]:
                 terminal.show(_explained(stopped.last_question.var_name, questions))
+            elif keys != ["<"]:
+                terminal.show(_refused(stopped.last_question.get_message(), keys[0]))
             elif typed:
                 typed.popitem()
 
@@ -52,10 +56,13 @@ def ask(
 def _keyboard(pressed: list[str]) -> "Input":
     """Return the terminal's keys, where a `?` or `<` in an unchanged line ends the question.
 
+    An answer that is refused ends it, too: a toolbar would cut off the reason.
+
     Args:
-        pressed: Takes the key that ended it.
+        pressed: Takes the key that ended it, or the reason.
     """
-    from prompt_toolkit.application import get_app
+    from prompt_toolkit.application import Application, get_app
+    from prompt_toolkit.filters import Never
     from prompt_toolkit.key_binding import KeyPress
     from prompt_toolkit.keys import Keys
 
@@ -67,12 +74,15 @@ def _keyboard(pressed: list[str]) -> "Input":
     class Keyboard(Terminal):
         asking: object = None
         line = ""  # as it was when the question was asked
+        is_complete = False
 
         def read_keys(self) -> list[KeyPress]:
             app = get_app()
             text = app.current_buffer.text
             if app is not self.asking:
                 self.asking, self.line = app, text
+                app.current_buffer.validate_while_typing = Never()
+                app.before_render += self.end_if_refused
             keys = super().read_keys()
             # A terminal's report of where its cursor is comes among the keys.
             first = next((key.data for key in keys if key.key != Keys.CPRResponse), "")
@@ -80,7 +90,16 @@ def _keyboard(pressed: list[str]) -> "Input":
                 pressed.append(first)
                 app.erase_when_done = True
                 return [KeyPress(Keys.ControlC)]
+            self.is_complete = any(key.key == Keys.ControlM for key in keys)
             return keys
+
+        def end_if_refused(self, app: Application[Any]) -> None:
+            refusal = app.current_buffer.validation_error
+            if self.is_complete and refusal and not pressed:
+                pressed.append(refusal.message)
+                app.current_buffer.validation_error = None  # is drawn once more
+                app.erase_when_done = True
+                app.exit(exception=KeyboardInterrupt())
 
     return Keyboard(sys.stdin)
 
@@ -102,6 +121,12 @@ def _typed(
             typed[name] = answer
         known[name] = answer
     return typed
+
+
+def _refused(asked: str, message: str) -> str:
+    """Return why an answer is refused, with the question as it was asked."""
+    question = asked.strip().splitlines()[0]
+    return f"{question} {REFUSED.sub('', ' '.join(message.split()))}"
 
 
 def _explained(name: str, questions: Mapping[str, Any]) -> str:
