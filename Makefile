@@ -53,7 +53,7 @@ lint: $(UV)
 	@! find templates/ejected -type f ! -name .gitignore ! -name .gitattributes | \
 	  sed 's|\(.*\)/\(.*\)|\1/\2 must be a link: ln -sf ../project/\2 \1/\2|' | grep .
 # What the checks of a project would find after minutes.
-	@$(UV) run --quiet ruff check --quiet --isolated --line-length 100 --select E501,F templates/project
+	@$(UV) run --quiet ruff check --quiet --isolated --line-length 100 --config 'src=["templates/project"]' --select E501,F,I templates/project
 	@$(UV) run --quiet ruff format --check .
 	@$(UV) run --quiet --group machinery lint-imports --no-logo
 	@$(UV) run --quiet --group machinery mypy
@@ -70,8 +70,9 @@ docs: $(UV)
 	  mv .cache/$$page.md docs/$$page.md || exit 1; done
 	@$(UV) run --quiet --group machinery python docs/generate/replay.py > .cache/replay.svg
 	@mv .cache/replay.svg docs/replay.svg
-	@$(UV) run --quiet --group machinery python docs/generate/report.py > .cache/report.svg
-	@mv .cache/report.svg docs/report.svg
+	@for shape in report report-narrow; do \
+	  $(UV) run --quiet --group machinery python docs/generate/report.py $$shape > .cache/$$shape.svg && \
+	  mv .cache/$$shape.svg docs/$$shape.svg || exit 1; done
 	@$(UV) run --quiet python docs/generate/climb.py > .cache/climb.svg
 	@mv .cache/climb.svg docs/climb.svg
 	@$(UV) run --quiet python docs/generate/frames.py
@@ -90,8 +91,9 @@ docs-check: $(UV)
 	  echo "docs/$$page.md is out of date: make docs"; exit 1; }; done
 	@$(UV) run --quiet --group machinery python docs/generate/replay.py | diff docs/replay.svg - || { \
 	  echo "docs/replay.svg is out of date: make docs"; exit 1; }
-	@$(UV) run --quiet --group machinery python docs/generate/report.py | diff docs/report.svg - || { \
-	  echo "docs/report.svg is out of date: make docs"; exit 1; }
+	@for shape in report report-narrow; do \
+	  $(UV) run --quiet --group machinery python docs/generate/report.py $$shape | diff docs/$$shape.svg - || { \
+	  echo "docs/$$shape.svg is out of date: make docs"; exit 1; }; done
 	@$(UV) run --quiet python docs/generate/climb.py | diff docs/climb.svg - || { \
 	  echo "docs/climb.svg is out of date: make docs"; exit 1; }
 	@$(UV) run --quiet python docs/generate/frames.py --check

@@ -163,6 +163,16 @@ if (line.getBoundingClientRect().bottom > picture.getBoundingClientRect().bottom
     assert ("not shown" in title[1]) == (not options), "only at rest its end is there at once"
 
 
+def test_the_pages_of_generator_and_library_have_the_same_colours() -> None:
+    """Two distributions, so two files."""
+    styles = ("generator/rung/system/page.css", "machinery/rung_ops/system/frame.html")
+    heads = [(ROOT / style).read_text("utf-8").partition("* {")[0] for style in styles]
+    colours, expected = (re.findall(r"(--[\w-]+): *([^;]+);", head) for head in heads)
+
+    assert len(expected) > 1
+    assert colours == expected
+
+
 @pytest.mark.parametrize("picture", sorted(ROOT.glob("docs/*.svg")), ids=lambda path: path.name)
 def test_the_styles_of_a_picture_close_each_block_once(picture: Path) -> None:
     """A browser drops the rule after a brace too many: its shapes are black."""

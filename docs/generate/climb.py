@@ -41,7 +41,7 @@ text { font: 15px ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mon
 @keyframes show { from { opacity: 0 } }
 @media (prefers-reduced-motion: no-preference) {
   .screen { animation: scroll %.2fs step-end }
-  .screen text { animation: show 1ms both }
+  .screen text[style] { animation: show 1ms both }
 }"""
 
 
@@ -100,8 +100,9 @@ def picture(screens: list[tuple[str, list[str]]]) -> str:
             if len(texts) >= ROWS:
                 rolled.append((seconds, ROWS - 1 - len(texts)))
             y = SIZE + LINE * len(texts)
-            text = f'<text class="{kind}" x="{MARGIN}" y="{y}" style="animation-delay: {seconds:.2f}s">'
-            texts.append(f"{text}{escape(line)}</text>")
+            # The first command is there from the first frame.
+            delay = f' style="animation-delay: {seconds:.2f}s"' if texts else ""
+            texts.append(f'<text class="{kind}" x="{MARGIN}" y="{y}"{delay}>{escape(line)}</text>')
             seconds += TYPING if kind == "soft" else PRINTING
     width, height = 2 * MARGIN + CHARACTER * COLUMNS, 2 * MARGIN + LINE * ROWS
     keyframes = [("0%", 0), *((f"{100 * when / seconds:.2f}%", by) for when, by in rolled)]

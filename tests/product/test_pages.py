@@ -123,12 +123,12 @@ def test_a_page_fits_and_has_nothing_that_axe_finds_serious(
 
     assert width == observed["width"]
     assert observed["needed"] <= width
-    assert ("dark" == scheme) == (observed["paper"] == "rgb(23, 24, 26)")
+    assert ("dark" == scheme) == (observed["paper"] == "rgb(20, 24, 30)")
     assert [] == serious(observed)
 
 
 def test_axe_is_awake(pages: dict[str, str], tmp_path: Path) -> None:
-    spoilt = pages["report"].replace("--ink: #1d1d1f", "--ink: #eeeeee").replace(' lang="en"', "")
+    spoilt = pages["report"].replace("--ink: #1d2733", "--ink: #eeeeee").replace(' lang="en"', "")
 
     observed = look(spoilt, tmp_path, 1280, "light")
 

@@ -184,8 +184,10 @@ def _shares(
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Yield moments with the events that may count for them; of many events, some entities at a time."""
     first = features[0]
-    reached = within(events, first, moments[AS_OF].min(), moments[AS_OF].max())  # type: ignore[arg-type]
-    reached = reached.select(*_columns_of(features, events))
+    # Before the filters: the expression may read other events, which must not depend on the moments.
+    known = events.with_columns(first.known_at.alias(KNOWN))
+    reached = within(known, first, moments[AS_OF].min(), moments[AS_OF].max())  # type: ignore[arg-type]
+    reached = reached.select(*_columns_of(features, events), KNOWN)
     number = max(1, -(-sources.count(reached) // sources.MOST_EVENTS))
     if number == 1:
         yield moments, reached.collect(engine="streaming")
@@ -217,16 +219,11 @@ def within(
 
 
 def _columns_of(features: Sequence[EntityFeature], events: pl.LazyFrame) -> list[str]:
-    """Name the columns of events that features read."""
+    """Name the columns of events that aggregates read, and those of their entity and time."""
     columns = events.collect_schema().names()
     if any(feature.aggregate.meta.has_multiple_outputs() for feature in features):
         return columns
-    roots = {
-        name
-        for feature in features
-        for read in (feature.aggregate, feature.known_at)
-        for name in read.meta.root_names()
-    }
+    roots = {name for feature in features for name in feature.aggregate.meta.root_names()}
     wanted = roots | {*features[0].entity, features[0].time}
     return [name for name in columns if name in wanted]
 
@@ -325,9 +322,8 @@ def clock(time: pl.Expr, kind: pl.DataType) -> pl.Expr:
 def ordered(
     events: pl.DataFrame, feature: EntityFeature, moments: pl.DataFrame, is_zoned: bool | None
 ) -> pl.DataFrame:
-    """Order events by entity and time, and number them; drop what never counts."""
-    known = events.lazy().select(feature.known_at.alias(KNOWN)).collect_schema()[KNOWN]
-    kind = events.schema[feature.time]
+    """Order events, which have KNOWN, by entity and time, and number them; drop what never counts."""
+    kind, known = events.schema[feature.time], events.schema[KNOWN]
     for column in (kind, known):
         zoned = column.time_zone is not None if isinstance(column, pl.Datetime) else None
         if is_zoned is not None and zoned is not None and zoned != is_zoned:
@@ -340,7 +336,7 @@ def ordered(
         events.with_columns(
             *(pl.col(name).cast(moments.schema[name], strict=False) for name in entity),
             clock(pl.col(feature.time), kind).alias(TIME),
-            clock(feature.known_at, known).alias(KNOWN),
+            clock(pl.col(KNOWN), known),
         )
         .drop_nulls([*entity, TIME, KNOWN])
         .sort(*entity, TIME, maintain_order=True)

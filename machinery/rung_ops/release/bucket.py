@@ -179,11 +179,13 @@ class BucketState:
             try:
                 if is_made or line in (there := self._history()[0]):  # or only the answer was lost
                     break
+                if problem is not None and not _is_answer(problem):  # the store may still make it
+                    raise problem
             except OSError as error:
                 what = str(error).rstrip(".")
                 raise UncertainChangeError(
                     f"{self.folder.name} may have been changed ({what}). `uv run poe releases` says "
-                    "it when the bucket can be reached again."
+                    "whether it was, when the bucket answers again."
                 ) from error
             if problem is not None:
                 raise problem
@@ -372,6 +374,11 @@ def _in_words(address: str) -> Iterator[None]:
         raise
     except (exceptions.BaseError, FileNotFoundError, ValueError) as error:
         raise BucketError(f"{address}: {_reason(str(error))}.") from error
+
+
+def _is_answer(problem: OSError) -> bool:
+    """Return whether the store refused a request, rather than leaving it unanswered."""
+    return "Server returned non-2xx status code" in str(problem.__cause__)
 
 
 def _reason(text: str) -> str:

@@ -141,7 +141,14 @@ def events(folder: Path) -> list[dict[str, Any]]:
     return written if last is None or last in written else [*written, last]
 
 
-def change(folder: Path, event: str, by: str, expected: int | None, move: Move) -> State:
+def change(
+    folder: Path,
+    event: str,
+    by: str,
+    expected: int | None,
+    move: Move,
+    is_patient: bool = True,
+) -> State:
     """Change the state of an environment under its lock.
 
     Args:
@@ -150,6 +157,7 @@ def change(folder: Path, event: str, by: str, expected: int | None, move: Move) 
         by: the person or program that makes the change.
         expected: the generation that the decision is based on; None accepts any.
         move: returns the new state; raises ChangeRefusedError when the current state does not allow it.
+        is_patient: whether to ask a bucket again that is busy or cannot be reached.
 
     Raises:
         ChangeRefusedError: `move` refuses it, or the generation is not the expected one.
@@ -169,7 +177,7 @@ def change(folder: Path, event: str, by: str, expected: int | None, move: Move) 
         _content_of(new, made)  # before anything is written
         return new, made
 
-    return state_store(folder).append(make)[0]
+    return state_store(folder, is_patient).append(make)[0]
 
 
 def expect(folder: Path, generation: int) -> None:
@@ -248,7 +256,12 @@ def shadow(
 
 
 def canary(
-    folder: Path, release: str, by: str, expected: int | None = None, plan: Plan | None = None
+    folder: Path,
+    release: str,
+    by: str,
+    expected: int | None = None,
+    plan: Plan | None = None,
+    is_patient: bool = True,
 ) -> State:
     """Start a canary: a release answers the first step's share of the requests.
 
@@ -262,10 +275,10 @@ def canary(
         shadow = None if before else state.shadow
         return replace(state, canary=started, shadow=shadow), {"release": release}
 
-    return change(folder, "canary", by, expected, move)
+    return change(folder, "canary", by, expected, move, is_patient)
 
 
-def advance(folder: Path, by: str, expected: int | None = None) -> State:
+def advance(folder: Path, by: str, expected: int | None = None, is_patient: bool = True) -> State:
     """Move the canary to its next step."""
 
     def move(state: State) -> Changed:
@@ -274,16 +287,16 @@ def advance(folder: Path, by: str, expected: int | None = None) -> State:
         detail = {"release": following.release, "step": following.step}
         return replace(state, canary=following), detail
 
-    return change(folder, "advance", by, expected, move)
+    return change(folder, "advance", by, expected, move, is_patient)
 
 
-def promote(folder: Path, by: str, expected: int | None = None) -> State:
+def promote(folder: Path, by: str, expected: int | None = None, is_patient: bool = True) -> State:
     """Serve the canary to all requests; a shadow stays and is compared with it from now on."""
 
     def move(state: State) -> Changed:
         return _serve(state, _canary_of(state).release)
 
-    return change(folder, "promote", by, expected, move)
+    return change(folder, "promote", by, expected, move, is_patient)
 
 
 def end_trial(
@@ -293,6 +306,7 @@ def end_trial(
     expected: int | None = None,
     release: str | None = None,
     event: str = "end_trial",
+    is_patient: bool = True,
 ) -> State:
     """End the canary or shadow of a release; by default the canary if there is one."""
 
@@ -307,7 +321,7 @@ def end_trial(
         left = replace(state, canary=None) if is_canary else replace(state, shadow=None)
         return left, {"release": ended.release, "reason": reason}
 
-    return change(folder, event, by, expected, move)
+    return change(folder, event, by, expected, move, is_patient)
 
 
 # Ends a trial of which something is known to be wrong.

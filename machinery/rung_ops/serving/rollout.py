@@ -155,7 +155,7 @@ class Rollout:
         self._logged.add(str(error))
 
     def _follow(
-        self, verdict: Verdict, state: State, release: str, move: Callable[[int], State]
+        self, verdict: Verdict, state: State, release: str, move: Callable[..., State]
     ) -> State:
         self.last = verdict
         if verdict.action == "abort":
@@ -172,9 +172,10 @@ class Rollout:
     def _abort(self, state: State, release: str, reason: str) -> State:
         return self._act(partial(states.abort, self._folder, reason, BY, release=release), state)
 
-    def _act(self, move: Callable[[int], State], state: State) -> State:
+    def _act(self, move: Callable[..., State], state: State) -> State:
         try:
-            moved = move(state.generation)
+            # The next check asks a store again that is busy: a stop of the service waits for this one.
+            moved = move(expected=state.generation, is_patient=False)
         except ChangeRefusedError:  # another process was faster; the next poll reads its change
             return state
         except (StateError, LockTimeoutError, OSError) as error:

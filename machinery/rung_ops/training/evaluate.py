@@ -35,7 +35,6 @@ LAYOUT = Path(__file__).with_suffix(".html")
 
 
 MAX_VALUES = 25  # slices with more values are only in the table: a plot would be unreadable
-HOOKS = ("report_metrics", "report_plots")
 MOST_VALUES = 40  # rows of a plot's table that the page has room for
 KEPT = "evaluation.html"
 MADE_FROM = "<!-- made from the page of the evaluation with md5 {} -->\n"
@@ -164,8 +163,8 @@ def write_report(
 
     Includes the plots of the hook `report_plots` and the figures of the hook `report_metrics`. Of
     quantiles: how many rows the interval holds, how wide it is, and in how many rows they crossed. Of
-    a forecast: the figures of its baselines. Of narrow rows of predict_rows(), hooks get a sample with
-    all columns, which the report says.
+    a forecast: the figures of its baselines. Of narrow rows of predict_rows(), hooks and the
+    importance of features get a sample with all columns, which the report says.
 
     Args:
         model: from load_model().
@@ -175,12 +174,15 @@ def write_report(
 
     Raises:
         HookError: a hook cannot be loaded, or returns a wrong type.
+        StageError: narrow rows or their predictions are not those of predict_rows().
     """
     trained = current().train.is_file()
     train = judged_rows.read(current().train, slices=False) if trained else None
     some, their_predictions = judged_rows.sample(rows, predicted)
     is_sample = some is not rows
-    all_columns = blocks.scan(current().predictions) if is_sample else rows.lazy()
+    all_columns = rows.lazy()
+    if is_sample:
+        all_columns = blocks.scan(current().predictions).drop(judged_rows.PREDICTED)
     # The stages before need not have written their rows.
     has_history = forecast.declared() is None or current().rows.is_file()
     simple = baseline.best(train, rows) if train is not None and has_history else None
@@ -192,9 +194,10 @@ def write_report(
     slices = score_by_slice(rows, predicted)
     shutil.rmtree(current().plots, ignore_errors=True)
     current().plots.mkdir(parents=True)
-    current().metrics.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    current().metrics.unlink(missing_ok=True)  # of earlier predictions
     if not is_sample:
         rows.with_columns(predicted=predicted).write_parquet(current().predictions)
+    current().metrics.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     drawn = {
         "slices": list(_slice_plots(slices, rows, predicted, metrics)),
         "plots": list(all_plots(model, rows, predicted, some)),
@@ -219,7 +222,7 @@ def write_report(
         drawn={part: [_drawn(plot) for plot in each] for part, each in drawn.items()},
         slices=slices.to_dicts(),
         columns=list(_columns(all_columns)),
-        sampled=some.height if is_sample and any(map(hooks.load, HOOKS)) else 0,
+        sampled=some.height if is_sample else 0,
         graph=pipeline_graph.draw(upto=shown(kept_page())),
         files=[
             (shown(path), md5(path))  # the hash that DVC has of them

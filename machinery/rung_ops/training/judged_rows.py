@@ -86,9 +86,12 @@ def predict(model: Any, path: Path) -> tuple[pl.DataFrame, np.ndarray]:
     def answered() -> Any:
         for block in blocks.in_blocks(blocks.scan(path)):
             answers.append(estimator.predict_features(model, features(block)))
-            kept.append(narrow(block))
+            narrowed = narrow(block)
+            # What has all columns is written with what it has, which must not be more.
+            kept.append(block if _is_whole(narrowed) else narrowed)
             yield block.with_columns(predicted=answers[-1])
 
+    current().metrics.unlink(missing_ok=True)  # of the earlier predictions
     blocks.write(answered(), current().predictions)
     return pl.concat(kept), np.concatenate(answers)
 
@@ -99,17 +102,23 @@ def sample(rows: pl.DataFrame, predicted: np.ndarray) -> tuple[pl.DataFrame, np.
     Rows that have all columns are returned as they are.
 
     Raises:
-        StageError: they are some of those that predict() returned.
+        StageError: rows or predictions are not those that predict() returned and wrote.
     """
-    if set(contract.Row.to_schema().columns) <= set(rows.columns):
+    if _is_whole(rows):
         return rows, predicted
     judged = blocks.scan(current().predictions)
-    if rows.height != blocks.height(judged):
+    stored = judged.select(contract.TARGET, PREDICTED).collect()
+    is_same = rows[contract.TARGET].equals(stored[contract.TARGET])
+    if not (is_same and np.array_equal(predicted, stored[PREDICTED].to_numpy(), equal_nan=True)):
         raise StageError(
-            "write_report() got other rows than predict_rows() returned: use read_rows(TEST) to leave "
-            "some out."
+            "write_report() got other rows or predictions than predict_rows() returned: to leave rows "
+            "out or change predictions, take them from read_rows(TEST) and predict()."
         )
     size = min(blocks.block_rows(judged), rows.height)
     places = np.random.default_rng(params()["seed"]).choice(rows.height, size, replace=False)
     places.sort()
     return blocks.pick(judged, pl.Series(places)).drop(PREDICTED), predicted[places]
+
+
+def _is_whole(rows: pl.DataFrame) -> bool:
+    return set(contract.Row.to_schema().columns) <= set(rows.columns)

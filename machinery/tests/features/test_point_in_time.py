@@ -107,6 +107,26 @@ def test_each_row_gets_what_its_definition_says(
     assert 10 < result["late_1d"].n_unique()
 
 
+@pytest.mark.parametrize("most", [sources.MOST_EVENTS, 150, 20])
+def test_when_an_event_is_known_does_not_depend_on_the_other_rows(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(sources, "MOST_EVENTS", most)
+    rows, events = made(200)
+    known = pl.col("at").min().over("carrier") + 3 * DAY
+    declared = feature(events, source=events.lazy, known=known)
+
+    together = subject.joined(rows, [declared], "scheduled", HERE)
+
+    landed = events.with_columns(landed=known)
+    expected = [brute_force(row, landed, declared) for row in rows.iter_rows(named=True)]
+    assert together["late_1d"].to_list() == expected
+    assert 10 < together["late_1d"].n_unique()
+    some = rows.head(25)
+    alone = [subject.joined(row, [declared], "scheduled", HERE) for row in some.iter_slices(1)]
+    assert_frame_equal(pl.concat(alone), together.head(25))
+
+
 def test_many_events_are_read_for_some_entities_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

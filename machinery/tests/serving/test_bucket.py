@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +20,9 @@ from rung_ops.project import release_folders
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import bucket as buckets
 from rung_ops.release import deploy, rollback, state, status
-from rung_ops.release.state_content import ChangeRefusedError
+from rung_ops.release.rollout import read_policy
+from rung_ops.release.state_content import ChangeRefusedError, UncertainChangeError
+from rung_ops.serving.rollout import Rollout
 from rung_ops.system import atomic
 
 HISTORY = "team/staging/history.jsonl"
@@ -161,6 +164,40 @@ def test_a_change_that_was_made_and_answered_with_an_error_is_made_once(
 
     store.is_dead = False
     assert state.read(staging).serving == FIRST
+
+
+def test_a_change_that_was_not_answered_may_still_be_made(
+    store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "TIMEOUT", "500ms")
+    waited, made = threading.Event(), threading.Event()
+    store.before_put, store.after_put = waited.wait, made.set
+
+    with pytest.raises(UncertainChangeError, match="staging may have been changed"):
+        state.note(release_folders.environment("staging"), "tried", "Ada")
+
+    assert HISTORY not in store.objects
+    waited.set()
+    assert made.wait(30) and HISTORY in store.objects
+
+
+def test_a_step_of_a_rollout_asks_a_store_once(
+    staging: Path, store: FakeStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    deploy.install(staging, SECOND)
+    now = state.canary(staging, SECOND, "Ada", plan=state.Plan((1.0,)))
+    rollout = Rollout(staging, read_policy())
+
+    store.busy = 2
+    assert rollout.step(now) == now
+    assert store.busy == 1  # a stop of the service does not wait for more
+
+    store.busy = 0
+    store.before_put = lambda: setattr(store, "busy", 1)
+    assert rollout.step(now) == now
+    assert "SlowDown" in caplog.text and "may have been changed" not in caplog.text
+
+    assert rollout.step(now).serving == SECOND
 
 
 def test_a_first_deployment_replaces_no_other(store: FakeStore, run_verb: RunVerb) -> None:

@@ -164,6 +164,13 @@ def test_more_rows_than_a_block_give_the_same_report_and_hooks_a_sample(
         seen[current().reports.name] = rows, predicted
         return {"columns": rows.width}
 
+    def of_all(
+        model: Any, rows: Any, predicted: Any, all_columns: pl.LazyFrame
+    ) -> dict[str, float]:
+        assert all_columns.collect_schema().names() == trained.test.columns
+        return {}
+
+    monkeypatch.setattr(evaluate, "_interval_metrics", of_all)
     named = {"report_metrics": figures}
     monkeypatch.setattr(hooks, "load", lambda name: named.get(name))
     monkeypatch.setattr(evaluate, "shown", lambda path: path.name)
@@ -196,5 +203,8 @@ def test_more_rows_than_a_block_give_the_same_report_and_hooks_a_sample(
     assert drawn.join(
         pl.read_parquet(parts / "predictions"), on=drawn.columns, how="anti", nulls_equal=True
     ).is_empty()
-    assert f"a sample of {len(some):,} rows" in (parts / "report").read_text()
+    assert (
+        f"Feature importance, and what hooks add, is of a sample of {len(some):,} rows"
+        in (parts / "report").read_text()
+    )
     assert "a sample of" not in (whole / "report").read_text()
