@@ -25,7 +25,7 @@ BUDGETS = {
     ("governance", 4): (85, 4_700),
 }
 # Files and lines that the climb from rung 2 to 3 may add, in either game.
-CLIMB = (25, 900)
+CLIMB = (25, 910)
 LARGEST = (150, 7_500)
 LARGEST_ANSWERS: dict[str, Any] = {
     "use_case": "governance",

@@ -453,8 +453,7 @@ def test_a_job_of_github_gets_keys_of_a_role_by_its_identity(
             ACTIONS_ID_TOKEN_REQUEST_TOKEN=own,
             GITHUB_ENV=str(tmp_path / "env"),
             GITHUB_RUN_ID="7",
-            **{"ROLE": ROLE, "STS": house.endpoint, "REGION": "us-east-1", "LASTING": "3600"}
-            | changed,
+            **({"ROLE": ROLE, "STS": house.endpoint} | changed),
             **trusted,
         )
 
