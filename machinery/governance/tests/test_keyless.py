@@ -151,7 +151,7 @@ def test_the_stages_of_the_pipeline_are_run_without_keys(probed: None) -> None:
     assert tasks.count("dvc repro") == tasks.count("rung-ops keyless rung-ops dvc repro") == 4
 
 
-SIGNING = "approve deploy kill_switch promote registry_champion rejudge release rollback"
+SIGNING = "approve deploy kill_switch promote registry_champion rejudge release"
 
 
 def test_what_signs_imports_no_code_of_the_project() -> None:
