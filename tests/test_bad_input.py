@@ -75,7 +75,7 @@ def test_a_description_that_cannot_be_written_down_is_refused(refuse: Refuse, te
         (["--use-case", "both"], "use_case"),
         (["--team-size", "0"], "team_size"),
         (["--ci", "jenkins"], "ci"),
-        (["-d", "ticker=red"], "The questions are, the nearest first: tracking"),
+        (["-d", "colour=red"], "The questions are: use_case, project_name"),
         (["-d", "rung_0={}"], "no question `rung_0`"),
         (["-d", "release=2020-01-01T00:00:00Z"], "no question `release`"),
         (["-d", "data=tape"], "data"),

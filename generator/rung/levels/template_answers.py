@@ -94,10 +94,8 @@ def check_answers(answers: Mapping[str, Any], questions: Mapping[str, Any]) -> N
         if name not in known:
             close = get_close_matches(name, known, 1)
             hint = f"Did you mean `{close[0]}`? " if close else ""
-            nearest = get_close_matches(name, known, len(known), 0)
             raise RungError(
-                f"There is no question `{name}`. {hint}"
-                f"The questions are, the nearest first: {', '.join(nearest)}."
+                f"There is no question `{name}`. {hint}The questions are: {', '.join(known)}."
             )
         _refuse_unwritable(name, answer, questions[name].get("type"))
 
