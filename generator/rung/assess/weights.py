@@ -19,7 +19,7 @@ DERIVED = {  # what is weighed besides answers, in words
     "governance": "it must be explained",
     "adoption": "new practice is adopted fast",
     "lightness": "it need not be explained",
-    "always": "everything else depends on it",
+    "always": "all else depends on it",
 }
 Answers = Mapping[str, tuple[str, ...]]  # by question, the names of the answers
 Bounds = Mapping[str, float]  # the least shares that count, by question or derived value
