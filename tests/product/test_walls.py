@@ -150,10 +150,11 @@ def devpi(plain: str, tmp_path: Path) -> Iterator[str]:
         login = ask("/+login", "POST", user="root", password="secret")["result"]["password"]
         auth = base64.b64encode(f"root:{login}".encode()).decode()
         # The names on a page of folders end with a slash, as which devpi would take them.
+        index = "root/house"  # of devpi's user root
         mirror = {"type": "mirror", "mirror_url": f"{plain}/", "mirror_no_project_list": True}
-        made = ask("/root/house", "PUT", auth=auth, **mirror)
+        made = ask(f"/{index}", "PUT", auth=auth, **mirror)
         assert made["type"] == "indexconfig", made
-        yield f"http://127.0.0.1:{port}/root/house/+simple"
+        yield f"http://127.0.0.1:{port}/{index}/+simple"
     finally:
         end_group(process)
 

@@ -35,8 +35,7 @@ def _summary(assessment: Assessment) -> Iterator[str]:
     for number, step in enumerate(steps[:FIRST], start=1):
         yield f"{number} {phrases.step_title(step)} (Q{step.quarter}, {step.owner}): {step.unlocks}"
         effort = f"{phrases.by_hand(step.days)} by hand; with Rung: {phrases.with_rung(step)}"
-        reason = phrases.why(step).removeprefix("because ").removeprefix("of ")  # for a short line
-        yield from _fold(f"{reason}; {effort}", indent=2)
+        yield from _fold(f"{phrases.why(step)}; {effort}", indent=2)
     yield ""
     if strategy.game.name != strategy.game.played:
         yield from _fold(f"The project is for {strategy.game.played}: {strategy.game.because}.")

@@ -77,8 +77,7 @@ def why(step: Step) -> str:
         return "a duty, named below" if count == 1 else f"{count} duties, named below"
     if step.block is None:
         return step.because[0]
-    most = max(step.block.worth.terms, key=lambda term: term.points)
-    return f"because of {named(most)}" if most.answer else f"because {most.what}"
+    return named(max(step.block.worth.terms, key=lambda term: term.points))
 
 
 def ties(assessment: Assessment) -> list[str]:

@@ -127,10 +127,8 @@ def as_csv(rows: Sequence[Row], name: str = "") -> str:
 
 def page(rows: Sequence[Row], name: str) -> str:
     """Return a fleet as a self-contained page, headed by the name of its folder or list."""
-    by_files = sorted(
-        rows, key=lambda row: row.title != BY_FILES
-    )  # a title of the rung counts more
-    titles = {row.level: row.title for row in by_files}
+    # Of one rung, a title that promises a deployment goes before what only files say.
+    titles = {row.level: row.title for row in sorted(rows, key=lambda row: row.title != BY_FILES)}
     head, cells = columns(rows)
     from rung.system import html  # Jinja is loaded for a page alone
 

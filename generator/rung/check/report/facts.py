@@ -233,11 +233,14 @@ def by_rung(review: Review) -> str:
     if not (blockers := review.rating.blockers):
         return ""
     lacking = {blocker.finding.capability.id: blocker.finding for blocker in blockers}
-    lacking |= {one.capability.id: one for one in review.required(to) if not one.holds}
+    lacking |= {
+        finding.capability.id: finding for finding in review.required(to) if not finding.holds
+    }
     known = [finding.capability for finding in lacking.values()]
-    left = [one.id for one in known if not one.is_brought(answers)]
-    forms = [one.id for one in known if one.id not in left and one.records(answers)]
-    if len(left) == len(known):
+    left = [capability.id for capability in known if not capability.is_brought(answers)]
+    brought = [capability for capability in known if capability.id not in left]
+    forms = [capability.id for capability in brought if capability.records(answers)]
+    if not brought:
         return ""
     some = f"all but {', '.join(left)}" if left else "all"
     if forms:

@@ -140,7 +140,7 @@ class Advice:
         program = "python" if started.endswith(".py") else "Rscript"
         run = self._runs(started) or f"{program} {started}"
         workflows = {workflow.path for workflow in self.ci.workflows}
-        gates = (one.match.path for one in self.findings["model-quality-gate"].shown)
+        gates = (shown.match.path for shown in self.findings["model-quality-gate"].shown)
         gated = next((gate for gate in gates if gate in workflows), "")
         return {
             "ci": f"`{path or new.format('check')}`",
