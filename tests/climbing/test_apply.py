@@ -594,6 +594,34 @@ def test_a_git_that_is_killed_alone_leaves_nothing(
     assert old == state_of(project)
 
 
+def test_a_git_that_is_killed_while_it_changes_a_ref_leaves_no_lock(
+    new_project: NewProject, small: Path, tmp_path: Path
+) -> None:
+    """Git calls this hook while it holds the locks of the refs that it is about to change."""
+    project = new_project(0)
+    old, complete = state_of(project), planned(project, small, 1)
+    refs, hook = tmp_path / "refs", tmp_path / "hooks/reference-transaction"
+    hook.parent.mkdir()
+    ends, killed = [], True
+    while killed:
+        begin(project, complete)
+        refs.write_text("")
+        hook.write_text(
+            f'#!/bin/sh\n[ "$1" = prepared ] || exit 0\ncat >> {refs}\n'
+            f"[ $(wc -l < {refs}) -le {len(ends)} ] || kill -9 $PPID\n"
+        )
+        hook.chmod(0o755)
+        forward = ["git", "-c", f"core.hooksPath={hook.parent}", *transaction.FORWARD, complete]
+        killed = subprocess.run(forward, cwd=project).returncode < 0
+        ended(project)
+        now = state_of(project)
+        ends.append(now != old)
+        git(project, "reset", "--quiet", "--hard", "HEAD@{1}" if ends[-1] else "HEAD")
+
+    assert {"HEAD", "refs/heads/main"} <= set(refs.read_text().split())
+    assert {False, True} == set(ends)
+
+
 def test_what_another_climb_is_writing_is_not_taken_for_the_users_work(
     new_project: NewProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:

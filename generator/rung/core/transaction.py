@@ -31,7 +31,8 @@ PENDING = "refs/worktree/rung/pending"
 CRASH = "refs/rung/crash"  # what was on disk before a recovery
 WAIT = 1.0  # seconds for which another climb is waited for; a git whose Rung was killed ends in that time
 PATIENCE = 2.0  # seconds for which a lock of git's may be in use
-LOCKED = ("index", "HEAD", "ORIG_HEAD", "packed-refs")  # what a fast-forward locks
+# What a fast-forward locks; the state of a merge, which it clears, is a ref as well.
+LOCKED = ("index", "HEAD", "ORIG_HEAD", "AUTO_MERGE", "packed-refs")
 # Against settings of the user's that would stop a fast-forward, or do more than it. Files that the
 # user's own excludes file ignores are not overwritten either.
 SETTINGS = git.QUIET_AS_IGNORED | {
