@@ -216,7 +216,12 @@ def test_elsewhere_it_is_a_line_now_and_then(tmp_path: Path) -> None:
     assert ["50 of 101 repositories", "100 of 101 repositories"] == done.stderr.splitlines()
 
 
-def test_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_ends_all_processes_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    (room := tmp_path / "room").mkdir()
+    monkeypatch.setenv("TMPDIR", str(room))
     large = {f"a{number}.py": "import sklearn\nfit(1)\n" * 900 for number in range(300)}
     for name in "abcd":
         plant(tmp_path / name, ML | large)
@@ -225,13 +230,14 @@ def test_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
     until = time.monotonic() + 60
     while not (workers_ := below.read_text().split()) and time.monotonic() < until:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, output = process.communicate(timeout=60)
 
     assert 130 == process.returncode
     assert b"stopped" in output and b"Traceback" not in output
     assert workers_
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers_)
+    assert [] == list(room.iterdir())
 
 
 def fall_over(number: int) -> int:

@@ -55,16 +55,12 @@ def _do(where: list[str], task: "Task", jobs: int | None) -> int:
     from rung.check.fleet import repositories, reviews, workers
     from rung.pull_requests.branch import bring
     from rung.system.printable import printable
-    from rung.system.process import stopped_like_ctrl_c
 
     fleet = repositories.fleet(where)
     width = max(len(repository.name) for repository in fleet)
     number = min(jobs or min(MOST, reviews.processors()), len(fleet))
     counts: Counter[str] = Counter()
-    with (
-        stopped_like_ctrl_c(),
-        contextlib.closing(workers.run_all(partial(bring, task=task), fleet, number)) as results,
-    ):
+    with contextlib.closing(workers.run_all(partial(bring, task=task), fleet, number)) as results:
         for index, outcome in results:
             word, text = outcome or ("failed", reviews.DIED)
             counts[word] += 1

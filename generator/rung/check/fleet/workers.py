@@ -10,6 +10,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import TypeVar
 
+from rung.system.process import stopped_like_ctrl_c
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 ALIVE = 1.0  # seconds between checks that the parent process is alive
@@ -79,7 +81,10 @@ def run_all(
     """
     waiting = iter(enumerate(jobs))
     workers: dict[object, _Worker] = {}
-    with tempfile.TemporaryDirectory(prefix="rung-", ignore_cleanup_errors=True) as room:
+    with (
+        stopped_like_ctrl_c(),
+        tempfile.TemporaryDirectory(prefix="rung-", ignore_cleanup_errors=True) as room,
+    ):
         try:
             while True:
                 for index, job in itertools.islice(waiting, number - len(workers)):
