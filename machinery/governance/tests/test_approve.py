@@ -93,33 +93,21 @@ def test_what_the_gate_refuses_is_not_signed_nor_is_its_record_begun(
     assert not validation.approval_path(version).exists()
 
 
-def test_a_number_that_no_version_has_is_answered_with_those_there_are(
-    desk: Desk, refusal: Refusal
-) -> None:
-    desk.version()
-    output = refusal(approve.main, "9", "--key", desk.key(VERA))
-    assert "Nothing was signed: There is no version 9 of" in output and "has 1." in output
-
-
 @pytest.mark.tried(
     "Sign with a key that may not approve",
     "refused, with the line for the owners of `allowed_signers`",
 )
-def test_a_key_that_may_not_approve_is_refused_with_the_line_to_add(
-    desk: Desk, refusal: Refusal
+def test_a_key_that_may_not_approve_signs_and_withdraws_nothing(
+    desk: Desk, approved: Any, refusal: Refusal
 ) -> None:
-    version = desk.version()
-    desk.record(version, OTTO)
+    words = [str(approved.version), "--key", desk.key(OTTO)]
+    desk.record(approved, OTTO)
 
-    output = refusal(approve.main, str(version.version), "--key", desk.key(OTTO))
+    output = refusal(approve.main, *words)
 
     assert 'otto@example.org namespaces="rung-approval" ssh-ed25519 AAAA' in output
-    assert not validation.approval_path(version).exists()
-
-
-def test_a_refused_approval_leaves_the_one_that_is_there(desk: Desk, approved: Any) -> None:
-    words = [str(approved.version), "--key", desk.key(OTTO)]
-    assert approve.main(words) == 1
+    desk.record(approved)
+    refusal(approve.main, *words, "--withdraw", "no reason")
     assert validation.objections(approved) == []
 
 
@@ -195,18 +183,6 @@ def test_an_approval_is_void_when_other_groups_are_compared(desk: Desk, approved
         assert validation.objections(approved, answered=True) == []
 
 
-@pytest.mark.parametrize("name", ["git_commit", "data_hash"])
-@pytest.mark.tried(
-    "Edit a tag of the registry", "found against what the run recorded, and against the approval"
-)
-def test_an_edited_tag_of_the_registry_is_found(desk: Desk, approved: Any, name: str) -> None:
-    tag(name)(desk, approved)
-    assert f"names {name}" in validation.objections(registry.version(str(approved.version)))[0]
-
-
-@pytest.mark.tried(
-    "Approve, then change model, data, commit, `params.toml`, record, plan, verdict or `ops/gate.toml`",
-)
 def test_another_verdict_makes_it_void(desk: Desk, approved: Any) -> None:
     facts = signed_approval.verdict_facts(asdict(PASSED))
 
@@ -214,11 +190,6 @@ def test_another_verdict_makes_it_void(desk: Desk, approved: Any) -> None:
     (objection,) = validation.objections(approved, facts | {"champion_version": "7"})
     assert "(auc 0.79 against no champion, now auc 0.79 against 7)" in objection
     assert len(validation.objections(approved, facts | {"challenger": 0.8})) == 1
-
-
-def test_a_plan_that_changes_later_does_not_stop_what_answers(desk: Desk, approved: Any) -> None:
-    text("governance/change_control_plan.yaml")(desk, approved)
-    assert validation.objections(approved, answered=True) == []
 
 
 @pytest.mark.parametrize("file", ["approval.json", "approval.json.sig"])
@@ -235,7 +206,6 @@ def test_an_edited_approval_does_not_count(desk: Desk, approved: Any, file: str)
     assert "is not of a key that" in objection
 
 
-@pytest.mark.tried("Use an edited approval, another version's, or one past its date")
 def test_the_approval_of_another_version_does_not_serve(desk: Desk, approved: Any) -> None:
     other = desk.version()
     desk.record(other)
@@ -248,7 +218,6 @@ def test_the_approval_of_another_version_does_not_serve(desk: Desk, approved: An
     assert f"approves of {approved.name} {approved.version}" in objections[0]
 
 
-@pytest.mark.tried("Use an edited approval, another version's, or one past its date")
 def test_it_expires_after_the_days_of_the_plan(desk: Desk, approved: Any) -> None:
     today = datetime.now(UTC).date()
     signed = json.loads(validation.approval_path(approved).read_text())
@@ -301,6 +270,8 @@ def test_a_withdrawn_version_is_not_approved_nor_released(
     (objection,) = validation.objections(approved, answered=True)
     assert re.fullmatch("the approval was withdrawn by .* it leans on age", objection)
     assert "it leans on age" in refusal(release.main, str(approved.version))
+    validation.approval_path(approved).unlink()
+    assert "the approval was withdrawn" in validation.withdrawal_objections(approved)[0]
 
 
 @pytest.mark.tried(
@@ -319,7 +290,6 @@ def test_a_withdrawal_whose_file_is_deleted_still_counts(desk: Desk, approved: A
 
 
 @pytest.mark.parametrize("way", ["a merge", "git replace"])
-@pytest.mark.tried("Delete the file of a withdrawal, or leave it out of a merge")
 def test_history_remembers_a_file_that_is_hidden(desk: Desk, way: str) -> None:
     before = desk.git("rev-parse", "HEAD")
     withdrawal = desk.commit(VERA, {"governance/withdrawal.json": "{}"})
@@ -335,22 +305,10 @@ def test_history_remembers_a_file_that_is_hidden(desk: Desk, way: str) -> None:
     assert signed_approval.in_history(desk.folder / "governance/withdrawal.json")
 
 
-def test_a_withdrawal_counts_whose_approval_is_deleted(desk: Desk, approved: Any) -> None:
-    withdraw(desk, approved)
-    validation.approval_path(approved).unlink()
-    assert "the approval was withdrawn" in validation.withdrawal_objections(approved)[0]
-
-
 def test_a_new_approval_after_a_withdrawal_counts(desk: Desk, approved: Any) -> None:
     withdraw(desk, approved)
     desk.resign(approved, approved=datetime.now(UTC).isoformat())
     assert validation.objections(approved) == []
-
-
-def test_a_key_that_may_not_approve_cannot_withdraw(desk: Desk, approved: Any) -> None:
-    words = [str(approved.version), "--key", desk.key(ADA), "--withdraw", "no reason"]
-    assert approve.main(words) == 1
-    assert validation.withdrawal_objections(approved) == []
 
 
 @pytest.mark.tried(

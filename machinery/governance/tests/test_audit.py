@@ -88,16 +88,13 @@ TAMPERED: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "the end is cut off": lambda log: log[:3],
     "the last line is cut off": lambda log: log[:4],
     "everything is cut off": lambda log: [],
-    "two lines change places": lambda log: [log[0], log[2], log[1], *log[3:]],
     "two lines change places and the chain is rewritten": lambda log: chained(
         [log[0], log[2], log[1], *log[3:]]
     ),
-    "a line is put in": lambda log: [*log[:2], log[1], *log[2:]],
     "a line is put in and the chain rewritten": lambda log: chained(
         [*log[:2], forged(log[1], by="Eve"), *log[2:]]
     ),
     "a line is added": lambda log: chained([*log, forged(log[1], by="Eve")]),
-    "the beginning is cut off": lambda log: log[1:],
     "the beginning is cut off and the chain rewritten": lambda log: chained(log[1:]),
     "half of the last line is cut off": lambda log: [*log[:4], log[4][:40]],
     "a key is written twice": lambda log: [
@@ -232,13 +229,9 @@ def test_without_a_key_a_line_is_written_and_reported_as_not_signed_for(
 def test_a_review_does_not_repair_a_rewritten_log(log: Path, refusal: Refusal) -> None:
     write(log, chained(lines(log)[:4]))
     (log / state.STATE).unlink()
-    expected = "the first 5 lines are not those that were signed"
-    assert expected in refusal(audit.main, "--sign")
+    assert "the first 5 lines are not those that were signed" in refusal(audit.main, "--sign")
 
-
-def test_a_review_sees_the_anchors_before_a_torn_tail(log: Path, refusal: Refusal) -> None:
-    write(log, chained(lines(log)[:4]))
-    (log / state.STATE).unlink()
+    # Nor where the tail of the anchors is torn.
     with (log / anchors.ANCHORS).open("ab") as file:
         file.write(b"x" * (anchors.TAIL + 1))
 

@@ -80,7 +80,6 @@ def test_a_withdrawn_model_marks_each_row(desk: Desk, capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize("release", ["v1-9f86d081", "unregistered-9f86d081"])
-@pytest.mark.tried("Score a file with a model that is not approved")
 def test_if_the_plan_says_so_an_unapproved_model_scores_nothing(
     desk: Desk, release: str, monkeypatch: Patch
 ) -> None:
@@ -103,19 +102,6 @@ def test_an_unreachable_registry_is_not_an_approval(desk: Desk) -> None:
     assert objection.startswith("whether it is approved is not known here: ")
 
 
-@pytest.mark.tried(
-    "Score a file while stopped, also after the stop was edited out of `state.json`", "refused"
-)
-def test_while_production_is_stopped_nothing_is_scored(desk: Desk, tmp_path: Path) -> None:
-    approved(desk)
-    folder = tmp_path / "releases/production"
-    state.serve(folder, "v1-abcdef01-abcdef", "Ada")
-    state.stop(folder, "Olga", "refuses everybody")
-
-    with pytest.raises(PredictionError, match=STOPPED):
-        scored_and_logged()
-
-
 def test_a_stop_during_the_scoring_counts(desk: Desk, production: Path) -> None:
     approved(desk)
     with audit.signed(production):
@@ -125,12 +111,19 @@ def test_a_stop_during_the_scoring_counts(desk: Desk, production: Path) -> None:
         scored_and_logged(lambda: state.stop(production, "Olga", "refuses everybody"))
 
 
-@pytest.mark.tried("Score a file while stopped, also after the stop was edited out of `state.json`")
-def test_a_stop_that_was_edited_away_holds_for_files_too(desk: Desk, production: Path) -> None:
+@pytest.mark.tried(
+    "Score a file while stopped, also after the stop was edited out of `state.json`", "refused"
+)
+def test_a_stop_holds_for_files_too_also_when_it_was_edited_away(
+    desk: Desk, production: Path
+) -> None:
     approved(desk)
     with audit.signed(production):
         state.serve(production, "v1-abcdef01-abcdef", "Ada")
         state.stop(production, "Olga", "refuses everybody")
+    with pytest.raises(PredictionError, match=STOPPED):
+        scored_and_logged()
+
     path = production / state.STATE
     path.write_text(json.dumps(json.loads(path.read_text()) | {"stopped": None}))
 

@@ -86,9 +86,6 @@ def test_a_model_that_no_approval_names_is_not(image: Path, sign: Callable[..., 
     assert refusal().startswith("no approval that a validator has signed names this model (")
 
 
-@pytest.mark.tried(
-    "Score a file in an image without a signed approval, or with one that no longer holds"
-)
 def test_what_has_expired_or_was_withdrawn_is_not(
     image: Path, production: Path, sign: Callable[..., Path]
 ) -> None:

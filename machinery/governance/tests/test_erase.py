@@ -20,6 +20,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.governance.tests.conftest import Patch, pem
+from machinery.tests.autopilot.repository import git
 from machinery.tests.in_project import copied
 from rung_governance.privacy import data_subject, erasure, personal_rows
 from rung_governance.privacy.data_subject import Subject
@@ -55,11 +56,6 @@ class Project:
 
     def erase(self, *arguments: str, code: int = 0) -> str:
         return self.run("rung_ops", "governance", "erase", *arguments, code=code)
-
-    def git(self, *arguments: str) -> str:
-        command = ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", *arguments]
-        how: Any = {"check": True, "capture_output": True, "text": True}
-        return str(subprocess.run(command, cwd=self.folder, **how).stdout)
 
     @property
     def log(self) -> Path:
@@ -101,10 +97,10 @@ def project(tmp_path: Path, rows: pl.DataFrame, signing_key: ec.EllipticCurvePri
     who = {f"GIT_{role}_{n}": ada[n] for role in ("AUTHOR", "COMMITTER") for n in ada}
     made = Project(folder, {"AUDIT_PRIVATE_KEY": pem(signing_key).decode()} | who)
     rows.write_parquet(made.raw)
-    subprocess.run(["git", "init", "--quiet", "-b", "main"], cwd=folder, check=True)
+    git(folder, "init", "--quiet", "-b", "main")
     made.run("dvc", "add", "data/incoming/applications.parquet")
-    made.git("add", "-A")
-    made.git("commit", "--quiet", "-m", "Start")
+    git(folder, "add", "-A")
+    git(folder, "commit", "--quiet", "-m", "Start")
     asked = rows.drop(contract.TARGET)
     prediction_log.write_predictions(prediction_log.assemble([batch(asked)]), made.log)
     known = {"id": [PERSON, "request-8"], contract.TARGET: rows[contract.TARGET][:2].to_list()}
@@ -141,10 +137,17 @@ def test_a_person_is_erased_by_the_id_of_a_prediction(project: Project, rows: pl
         assert kept.equals(rows.filter(pl.int_range(pl.len()) != 7))
         assert kept.join(gone, on=gone.columns, nulls_equal=True).is_empty()
     assert not before.exists() and len(stored(project)) == 1, "the old version left the cache"
-    assert project.git("log", "-1", "--format=%s").strip() == "Erase rows of a person"
-    assert project.git("status", "--porcelain", "data") == ""
+    assert git(project.folder, "log", "-1", "--format=%s") == "Erase rows of a person"
+    assert git(project.folder, "status", "--porcelain", "data") == ""
     assert "gc --workspace --cloud --remote local" in output
     assert "Models that learned" in output
+    line = project.audited()
+    detail: Any = line["detail"]
+    assert (line["event"], line["by"], detail["reason"]) == ("erased", "Olga Officer", "Request 12")
+    assert detail["rows"] == 4 and detail["files"] == 4 and len(detail["versions"]) == 1
+    assert any("--remote local" in each for each in detail["unreached"])
+    assert PERSON not in json.dumps(line)
+    assert "anchors.jsonl" in os.listdir(project.folder / "releases/production"), "it is signed"
 
 
 def test_rows_are_taken_out_of_an_encrypted_log_which_stays_encrypted(
@@ -162,36 +165,17 @@ def test_rows_are_taken_out_of_an_encrypted_log_which_stays_encrypted(
     assert sealed.is_sealed(path) and not sealed.is_sealed(project.folder / "data/rows.parquet")
 
 
-def test_the_audit_log_has_that_it_was_done_and_not_who_it_was(project: Project) -> None:
-    project.erase(PERSON, "--yes", "--reason", "Request 12", "--by", "Olga Officer")
-
-    line = project.audited()
-    detail = line["detail"]
-    assert isinstance(detail, dict)
-    assert (line["event"], line["by"], detail["reason"]) == ("erased", "Olga Officer", "Request 12")
-    assert detail["rows"] == 4 and detail["files"] == 4 and len(detail["versions"]) == 1
-    assert any("--remote local" in each for each in detail["unreached"])
-    assert PERSON not in json.dumps(line)
-    assert "anchors.jsonl" in os.listdir(project.folder / "releases/production"), "it is signed"
-
-
-def test_a_remote_is_named_with_an_address_of_any_length(project: Project) -> None:
+def test_without_yes_it_is_only_shown_also_at_which_remotes(project: Project) -> None:
     address = "https://data.example.org/" + "a-long-folder/" * 10 + "with a space"
     project.run("dvc", "remote", "add", "far", address.replace("//", "//ada:secret@"))
-
-    output = project.erase(PERSON)
-
-    assert f"The remote far ({address}) keeps old versions." in output
-    assert "The remote local (" in output
-    assert "secret" not in output
-
-
-def test_without_yes_it_is_only_shown(project: Project) -> None:
     before = {path: path.read_bytes() for path in data_subject.files(project.folder)}
 
     output = project.erase(PERSON)
 
     assert "Nothing was changed" in output
+    assert f"The remote far ({address}) keeps old versions." in output
+    assert "The remote local (" in output
+    assert "secret" not in output
     for name in ("known.csv", "applications.parquet: 1 row", "rows.parquet", "local cache"):
         assert name in output
     assert {path: path.read_bytes() for path in data_subject.files(project.folder)} == before
@@ -212,7 +196,7 @@ def test_a_person_is_erased_by_values_of_columns(project: Project, rows: pl.Data
 def test_what_cannot_be_rewritten_is_reported(project: Project, rows: pl.DataFrame) -> None:
     in_git = project.folder / "docs/some.csv"
     rows.write_csv(in_git)
-    project.git("add", "docs/some.csv")
+    git(project.folder, "add", "docs/some.csv")
     bundle = project.folder / "releases/production/bundles/v1-old/parity.parquet"
     bundle.parent.mkdir(parents=True)
     rows.write_parquet(bundle)
@@ -231,7 +215,7 @@ def test_a_raw_file_in_git_that_load_reads_is_reported(project: Project) -> None
     text = dataset.read_text()
     dataset.write_text(text.replace('if path.suffix == ".csv":', "if False:"))
     sample.rename(sample.with_suffix(".csv"))
-    project.git("add", "-A")
+    git(project.folder, "add", "-A")
 
     output = project.erase("age=67", "amount=1169")
 

@@ -134,11 +134,6 @@ def test_an_approval_is_a_statement_and_its_absence_is_missing(project: Path, de
     assert look("validation", "99").status == look("lineage", "99").status == MISSING
 
 
-def test_what_only_an_organisation_can_show_is_marked(project: Path) -> None:
-    assert look("organisation").status == OUTSIDE
-    assert look("audit-log").status == look("monitoring").status == MISSING
-
-
 def test_both_files_are_written_and_what_is_missing_is_printed(
     project: Path, desk: Desk, capsys: Capture
 ) -> None:

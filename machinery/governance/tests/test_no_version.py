@@ -58,6 +58,7 @@ def test_each_command_says_which_versions_there_are(
         "Type the command again with one of these."
     )
     assert expected in output
+    assert ("Nothing was signed" in output) is (command == "approve")
     assert not (two.folder / "reports").exists()
     assert not (two.folder.parent / "gate.json").exists()
 

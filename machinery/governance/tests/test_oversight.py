@@ -57,27 +57,6 @@ def service(environment: Path, signing_key: ec.EllipticCurvePrivateKey) -> Itera
         yield running
 
 
-@pytest.fixture(scope="module")
-def without_token(environment: Path) -> Iterator[Running]:
-    """Another one, without a token."""
-    with started(environment, {"OPERATOR_TOKEN": ""}) as running:
-        wait_until(running.lives)
-        yield running
-
-
-@pytest.fixture
-def started_stopped(
-    environment: Path, signing_key: ec.EllipticCurvePrivateKey
-) -> Iterator[Running]:
-    """Another one that was started after somebody had stopped the model; the test resumes it."""
-    with Patch.context() as patch:
-        patch.setenv("AUDIT_PRIVATE_KEY", pem(signing_key).decode())
-        assert kill_switch.switch_off(environment, "Olga", "a drill") == []
-    with started(environment, {"OPERATOR_TOKEN": ""}) as running:
-        wait_until(running.lives)
-        yield running
-
-
 @pytest.fixture
 def log(environment: Path, production: Path, monkeypatch: Patch) -> Log:
     """Reads the audit log of the environment; verifies it, too, and brings its keys here."""
@@ -161,27 +140,6 @@ def test_a_stop_by_the_command_line_reaches_the_service_and_so_does_its_end(
     assert log()[-1]["event"] == "resume"
 
 
-@pytest.mark.parametrize("verb", [kill_switch.stop, kill_switch.resume, audit.main])
-def test_a_mistyped_environment_is_refused_and_made_nowhere(
-    verb: Callable[[list[str]], int], environment: Path, capsys: Capture
-) -> None:
-    who = [] if verb is audit.main else ["--by", "Olga", "--reason", "a drill"]
-    assert verb(["prod", *who]) == 2
-    assert "'staging', 'production'" in capsys.readouterr().err
-    assert not environment.with_name("prod").exists()
-
-
-def test_a_stop_holds_for_a_service_that_starts_later(
-    started_stopped: Running, service: Running, environment: Path, log: Any, row: Any
-) -> None:
-    assert started_stopped.ask("/predict", row)[0] == 503
-    assert service.ask("/predict", row)[0] == 503
-
-    assert kill_switch.switch_on(environment, "Paul", "the drill is over") == []
-    wait_until(lambda: started_stopped.ask("/predict", row)[0] == 200)
-    wait_until(service.ready)
-
-
 def test_a_stop_that_cannot_be_written_holds_for_the_process_and_says_so(
     service: Running, environment: Path, log: Log, row: Any
 ) -> None:
@@ -213,12 +171,6 @@ def test_without_the_token_oversight_is_refused(
     assert (status, "OPERATOR_TOKEN" in answer["error"]) == (401, True)
     assert history.read(environment / state.HISTORY) == before
     assert service.ready()
-
-
-def test_a_service_without_tokens_refuses_oversight_and_says_how(without_token: Running) -> None:
-    status, answer = without_token.ask("/stop", OLGA, "")
-    assert status == 403
-    assert "start it with the variable OPERATOR_TOKEN" in answer["error"]
 
 
 @pytest.mark.parametrize(

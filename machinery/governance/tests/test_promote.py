@@ -76,22 +76,6 @@ def test_a_later_version_takes_over_from_the_shadow_and_the_registry_may_be_down
     assert audit.report(waiting.folder) == []
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"decision": "rejected"}, "has rejected this version"),
-        ({"validator": {"name": "A. L.", "email": "ada@example.org"}}, "developed the model"),
-        ({"limitations": ""}, "limitations"),
-    ],
-)
-def test_what_is_not_approved_by_another_does_not_answer(
-    waiting: Releases, changes: dict[str, Any], reason: str, refusal: Refusal
-) -> None:
-    waiting.approve("1", **changes)
-    assert reason in refusal(promote.main, "1")
-    assert waiting.now.serving is None and waiting.names == ["judged"]
-
-
 @pytest.mark.parametrize("registry_is_up", [True, False])
 def test_a_release_that_does_not_exist_is_answered_with_those_that_do(
     releases: Releases,
@@ -232,28 +216,21 @@ def test_a_version_that_is_rejected_leaves_the_shadow_and_has_to_be_named_to_com
     waiting: Releases, refusal: Refusal
 ) -> None:
     shadowed(waiting)
+    with audit.signed(waiting.folder):
+        state.canary(waiting.folder, "v9-tried", "Ada")
 
     output = refusal(promote.main, "7", "--reject", "no reason")
     assert f"{waiting.second} is in the shadow" in output
     assert promote.main(["2", "--reject", "it leans on age"]) == 0
 
-    assert (waiting.now.serving, waiting.now.shadow) == (waiting.first, None)
+    now = waiting.now
+    assert (now.serving, now.shadow) == (waiting.first, None)
+    assert now.canary is not None and now.canary.release == "v9-tried"
     last = waiting.events[-1]
     assert (last["event"], last["detail"]["reason"]) == ("abort", "it leans on age")
     assert audit.report(waiting.folder) == []
     assert "was rolled back" in refusal(deploy.main, "production")
-
-
-def test_a_rejection_ends_the_shadow_and_spares_a_canary(waiting: Releases) -> None:
-    shadowed(waiting)
-    with audit.signed(waiting.folder):
-        state.canary(waiting.folder, "v9-tried", "Ada")
-
-    assert promote.main(["2", "--reject", "it leans on age"]) == 0
-
-    now = waiting.now
-    assert now.canary is not None and now.canary.release == "v9-tried"
-    assert now.shadow is None
+    assert deploy.main(["production", waiting.second]) == 0
 
 
 def test_a_stop_outlasts_a_promotion(waiting: Releases, capsys: Capture) -> None:

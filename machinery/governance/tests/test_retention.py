@@ -113,7 +113,8 @@ def test_without_the_key_nothing_goes(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"deletes": "everything"}, {"retention_days": "200"}, {"retention_days": 30}]
+    "wrong",
+    [{"deletes": "everything"}, *({"retention_days": days} for days in ("200", 30, 999_999))],
 )
 def test_a_record_that_means_something_else_deletes_nothing(
     record: Write, days: dict[int, Path], wrong: dict[str, Any]

@@ -1,27 +1,37 @@
 """Production is served by the signed log: what somebody writes past the commands is not followed."""
 
+import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
+from starlette.types import Message
 
 from machinery.governance.tests.conftest import Capture, Patch, Refusal
+from machinery.governance.tests.running import TOKEN
 from rung_governance.approval import (
     anchors,
     audit,
     batch,
     keys,
     kill_switch,
+    oversight,
     signed_log,
     signed_state,
 )
 from rung_governance.approval.audit import UnsignedLogError
 from rung_governance.approval.signed_state import SignedStateReader
+from rung_ops.project.service_settings import Limits
 from rung_ops.release import state
 from rung_ops.release.state_content import State
+from rung_ops.serving.metrics import Metrics
+from rung_ops.serving.rollout import Rollout
+from rung_ops.serving.service import Service
+from rung_ops.serving.watch import Watch
 
 FIRST, SECOND = "v1-aaaaaaaa-bbbbbb", "v2-aaaaaaaa-bbbbbb"
 
@@ -96,22 +106,19 @@ EDITS: dict[str, dict[str, Any]] = {
     "Edit `state.json`: another release, a canary, a raised generation",
     "the service goes on as the log was signed last, and is not ready",
 )
-def test_an_edited_state_is_refused_and_found(signed: Signed, edit: str) -> None:
+def test_an_edited_state_is_refused_and_found_and_prevents_no_stop(
+    signed: Signed, edit: str
+) -> None:
     signed.edit(**EDITS[edit])
     assert "state.json is damaged" in signed.refused()
     assert "state.json: it is not what a command wrote" in faults(signed)
 
+    assert kill_switch.switch_off(signed.folder, "Olga", "refuses everybody") == []
 
-@pytest.mark.tried('Write `"stopped": null` into `state.json`', "the stop holds")
-def test_a_stop_does_not_end_by_an_edit(signed: Signed) -> None:
-    kill_switch.switch_off(signed.folder, "Olga", "refuses everybody")
-    signed.before = signed.followed()
-
-    signed.edit(stopped=None)
-
-    assert "it belongs to another state" in signed.refused()
-    assert signed.before.stopped is not None
-    assert "it belongs to another state" in faults(signed)
+    stopped = signed.followed()
+    assert stopped.stopped is not None
+    assert (stopped.serving, stopped.previous) == (FIRST, (SECOND,))
+    assert audit.report(signed.folder) == []
 
 
 @pytest.mark.parametrize(
@@ -134,6 +141,8 @@ def test_a_change_that_is_not_signed_is_not_followed(
     assert "line 3 of the audit log (" in (reason := signed.refused())
     assert "by Eve" in reason and "is not signed, and not followed" in reason
     assert "line 3 is not signed" in faults(signed)
+    signed.reader = SignedStateReader(signed.folder)  # as after a restart
+    assert "is not signed" in signed.refused()
 
 
 def test_a_stop_counts_without_a_signature_and_only_a_signed_line_ends_it(signed: Signed) -> None:
@@ -171,18 +180,6 @@ def test_what_could_not_be_signed_is_not_resumed(
     assert state.read(signed.folder).stopped is not None
 
 
-@pytest.mark.parametrize("edit", EDITS)
-def test_an_edited_state_does_not_prevent_a_stop(signed: Signed, edit: str) -> None:
-    signed.edit(**EDITS[edit])
-
-    assert kill_switch.switch_off(signed.folder, "Olga", "refuses everybody") == []
-
-    stopped = signed.followed()
-    assert stopped.stopped is not None
-    assert (stopped.serving, stopped.previous) == (FIRST, (SECOND,))
-    assert audit.report(signed.folder) == []
-
-
 def test_the_state_is_restored_from_the_log(
     signed: Signed, capsys: Capture, refusal: Refusal
 ) -> None:
@@ -216,6 +213,11 @@ def test_an_older_state_in_its_place_or_none_is_refused_and_found(signed: Signed
 
 def kept(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def put(folder: Path, content: dict[str, bytes]) -> None:
+    for name, text in content.items():
+        (folder / name).write_bytes(text)
 
 
 @pytest.mark.parametrize("way", ["cut in place", "replaced"])
@@ -255,8 +257,7 @@ def test_old_files_that_are_put_back_before_a_restart_undo_no_stop(
     assert kill_switch.switch_off(signed.folder, "Olga", "refuses everybody") == []
     assert service.read().state.stopped is not None
 
-    for name, content in before.items():
-        (signed.folder / name).write_bytes(content)
+    put(signed.folder, before)
     again = SignedStateReader(signed.folder, remembers=True).read()
 
     assert (again.state, again.is_valid) == (State(), False)
@@ -302,24 +303,14 @@ def test_a_log_whose_lines_or_anchors_were_taken_away_is_not_relied_on(signed: S
     assert "the last anchor was not signed" in signed.refused()
 
 
-def test_after_a_restart_only_what_is_signed_is_served(signed: Signed) -> None:
-    state.serve(signed.folder, SECOND, "Eve")
-    signed.reader = SignedStateReader(signed.folder)
-    assert "is not signed" in signed.refused()
+def test_where_nothing_was_ever_signed_nothing_is_served(production: Path) -> None:
+    reading = SignedStateReader(production).read()
+    assert (reading.state, reading.problems, reading.is_valid) == (State(), (), True)
 
-
-def test_where_nothing_was_ever_signed_nothing_is_served(
-    production: Path, monkeypatch: Patch
-) -> None:
     state.serve(production, FIRST, "Eve")
     reading = SignedStateReader(production).read()
     assert (reading.state, reading.is_valid) == (State(), False)
     assert "is not signed, and not followed" in reading.problems[0]
-
-
-def test_where_nothing_was_deployed_nothing_is_wrong(production: Path) -> None:
-    reading = SignedStateReader(production).read()
-    assert (reading.state, reading.problems, reading.is_valid) == (State(), (), True)
 
 
 def test_without_the_public_key_nothing_is_served(
@@ -349,3 +340,119 @@ def test_a_change_of_an_earlier_version_names_the_way_on(signed: Signed) -> None
 
     assert not reading.is_valid and reading.state == State()
     assert "`uv run poe stop`, then `uv run poe resume`" in reading.problems[0]
+
+
+OLGA = {"by": "Olga", "reason": "it refuses everybody"}
+PAUL = {"by": "Paul", "reason": "fixed"}
+
+
+class Overseen:
+    """A service of an environment that looks when the test does, and what people send to it."""
+
+    def __init__(self, folder: Path, runner: asyncio.Runner) -> None:
+        self.folder, self.runner = folder, runner
+        self.service = Service(folder.name, Limits(), Metrics(), Rollout(folder, None))
+        self.watch = Watch(self.service, oversight.state_reader(folder))
+        self.endpoints = {each.path: each.endpoint for each in oversight.routes(self.service)}
+        self.look()
+
+    def send(self, path: str, fields: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        """Send JSON with the operators' token; return status and answer."""
+        token = (b"authorization", f"Bearer {TOKEN}".encode())
+        scope = {"type": "http", "method": "POST", "path": path, "headers": [token], "state": {}}
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": json.dumps(fields).encode()}
+
+        answer = self.runner.run(self.endpoints[path](Request(scope, receive)))
+        return answer.status_code, json.loads(answer.body)
+
+    def look(self) -> str:
+        """Look, and return what is wrong with the stop."""
+        self.runner.run(self.watch.poll())
+        return " ".join(each for each in self.service.held.problems if "stop by" in each)
+
+
+@pytest.fixture(params=["production", "staging"])
+def overseen(
+    request: pytest.FixtureRequest, production: Path, monkeypatch: Patch
+) -> Iterator[Overseen]:
+    folder = production.with_name(request.param)
+    monkeypatch.setenv("RELEASES", str(production.parent))
+    monkeypatch.setenv("OPERATOR_TOKEN", TOKEN)
+    monkeypatch.setattr(signed_state, "GRACE", 0.0)
+    monkeypatch.setattr(oversight, "WAIT", 0.0)
+    with audit.signed(folder):
+        state.serve(folder, FIRST, "Ada")
+    with asyncio.Runner() as runner:
+        made = Overseen(folder, runner)
+        yield made
+        made.service.close()
+
+
+@pytest.mark.tried(
+    "Put log, anchors and state from before a stop back at once",
+    "the stop holds until a signed resumption follows that line",
+)
+def test_a_stop_holds_where_older_files_are_put_in_its_place(overseen: Overseen) -> None:
+    before = kept(overseen.folder)
+    assert overseen.send("/stop", OLGA) == (200, {"stopped": True, **OLGA})
+    written = kept(overseen.folder)
+
+    put(overseen.folder, before)
+    assert "The stop by Olga" in overseen.look()
+    assert overseen.service.stopped is not None and not overseen.service.ready
+    assert overseen.send("/resume", PAUL)[0] == 409
+    overseen.look()
+    assert overseen.service.stopped is not None
+
+    put(overseen.folder, written)
+    assert overseen.look() == ""
+    assert overseen.service.stopped is not None
+    kill_switch.switch_on(overseen.folder, "Paul", "fixed")
+    overseen.look()
+    assert overseen.service.stopped is None
+
+
+def test_another_stop_and_its_end_do_not_end_the_first(overseen: Overseen) -> None:
+    before = kept(overseen.folder)
+    overseen.send("/stop", OLGA)
+    put(overseen.folder, before)
+    kill_switch.switch_off(overseen.folder, "Eve", "a drill")
+    overseen.look()
+    kill_switch.switch_on(overseen.folder, "Eve", "over")
+    overseen.look()
+
+    assert overseen.service.stopped is not None and overseen.service.stopped.by == "Olga"
+
+
+def test_one_resumption_ends_every_stop_before_it(overseen: Overseen) -> None:
+    overseen.send("/stop", OLGA)
+    overseen.send("/stop", PAUL)
+    overseen.look()
+    kill_switch.switch_on(overseen.folder, "Paul", "fixed")
+    overseen.look()
+
+    assert overseen.service.stopped is None
+
+
+def test_an_unsigned_stop_that_was_seen_holds_where_it_is_taken_out(production: Path) -> None:
+    with audit.signed(production):
+        state.serve(production, FIRST, "Ada")
+    reader = SignedStateReader(production)
+    before = kept(production)
+    state.stop(production, "Olga", "the key is elsewhere")
+    after = kept(production)
+    assert reader.read().state.stopped is not None
+
+    put(production, before)
+    reading = reader.read()
+
+    assert reading.state.stopped is not None and reading.state.stopped.by == "Olga"
+    assert "is gone from the audit log" in " ".join(reading.problems)
+    put(production, after)
+    audit.record(production, "reviewed", "Ada", review=True)
+    reading = reader.read()
+    assert reading.state.stopped is not None and reading.problems == ()
+    kill_switch.switch_on(production, "Paul", "fixed")
+    assert reader.read().state.stopped is None

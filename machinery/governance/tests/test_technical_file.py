@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 import yaml
 
 from machinery.governance.tests.conftest import Patch, Refusal
+from machinery.tests.autopilot.repository import git
 from machinery.tests.in_project import ROOT
 from machinery.tests.projects import moved
 from rung_governance import example_text
@@ -46,12 +46,6 @@ decision: approved
 
 
 VERA = ("-c", "user.name=Vera Valid", "-c", "user.email=vera@example.org")
-ADA = ("-c", "user.name=Ada Lovelace", "-c", "user.email=ada@example.org")
-
-
-def git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 @pytest.fixture
@@ -76,7 +70,7 @@ def project(tmp_path: Path, registry_store: str, monkeypatch: Patch) -> Path:
     example_text.rewrite(tmp_path, OWN)
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "src", "params.toml", "pyproject.toml", "uv.lock")
-    git(tmp_path, *ADA, "commit", "-qm", "Write the model")
+    git(tmp_path, "commit", "-qm", "Write the model")
     git(tmp_path, "add", "governance/allowed_signers")
     git(tmp_path, *VERA, "commit", "-qm", "Add a signer")
     commit = git(tmp_path, "rev-parse", "HEAD")
@@ -120,7 +114,7 @@ def test_parameters_that_the_commit_does_not_have_are_missing(project: Path) -> 
 def test_who_only_added_a_signer_is_no_developer(project: Path) -> None:
     text = technical_file.assemble("1", TODAY).text
     developers = re.search(r"^Developed by .*$", text, re.MULTILINE)
-    assert developers and developers[0].endswith(": Ada Lovelace <ada@example.org>.")
+    assert developers and developers[0].endswith(": Ada <ada@example.org>.")
     assert "Vera" not in text.partition("### Versions")[2].partition("###")[0]
 
 

@@ -74,12 +74,6 @@ def rolled_back(folder: Path) -> None:
             "was aborted in shadow by service: it fails",
             "aborted",
         ),
-        (
-            lambda folder: state.roll_back(folder, "Ada", "not now"),
-            "aborted",
-            "was aborted in shadow by Ada: not now",
-            "aborted",
-        ),
         (rolled_back, "taken back", "was rolled back by Ada: it is worse", "rolled back"),
         (
             lambda folder: state.end_trial(folder, "14 days", "autopilot"),

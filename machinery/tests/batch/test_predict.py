@@ -75,9 +75,17 @@ def test_a_full_disk_is_not_a_fault_of_the_format(
         ("broken.csv", "out.parquet", "broken.csv"),
         ("", "out.parquet", "is a folder: name one of its files"),
         ("in.parquet", "out.xlsx", "expected .parquet or .csv"),
+        ("in.parquet", "folder.parquet", "folder.parquet is a folder"),
         ("more.parquet", "out.csv", "cannot be written as .csv"),
     ],
-    ids=["a missing column", "no table", "a folder", "another format", "a list in CSV"],
+    ids=[
+        "a missing column",
+        "no table",
+        "a folder",
+        "another format",
+        "a folder of output",
+        "a list in CSV",
+    ],
 )
 def test_what_cannot_be_scored_is_named_and_nothing_is_written(
     rows: pl.DataFrame,
@@ -90,28 +98,18 @@ def test_what_cannot_be_scored_is_named_and_nothing_is_written(
     rows.drop(REQUIRED).write_parquet(tmp_path / "less.parquet")
     rows.with_columns(tags=pl.lit([1, 2])).write_parquet(tmp_path / "more.parquet")
     (tmp_path / "broken.csv").write_bytes(b"a,b\n\xff\xfe\x00,1\n")
+    (tmp_path / "folder.parquet").mkdir()
 
     assert predict.main([str(tmp_path / source), str(tmp_path / output)]) == 1
 
     assert message in capsys.readouterr().err
-    assert not (tmp_path / output).exists()
+    assert not (tmp_path / output).is_file()
 
 
 def test_the_name_of_the_output_says_its_format(rows: pl.DataFrame, tmp_path: Path) -> None:
     for name, read in {"out.csv": pl.read_csv, "out.parquet": pl.read_parquet}.items():
         assert run(tmp_path, name) == 0
         assert read(tmp_path / name)["prediction"].len() == rows.height
-
-
-def test_a_folder_is_no_output(
-    rows: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows.write_parquet(tmp_path / "in.parquet")
-    (tmp_path / "out.parquet").mkdir()
-
-    assert predict.main([str(tmp_path / "in.parquet"), str(tmp_path / "out.parquet")]) == 1
-
-    assert "out.parquet is a folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

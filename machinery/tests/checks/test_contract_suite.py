@@ -26,13 +26,6 @@ BROKEN = {
         rf"{PACKAGE}/features.py, line \d+: importing features.py failed "
         r"\(ModuleNotFoundError: No module named 'nothing_of_this_name'\).",
     ),
-    "syntax": (
-        f"{PACKAGE}/model.py",
-        "def build(:\n",
-        "test_src_can_be_imported",
-        rf"{PACKAGE}/model.py, line \d+: importing model.py failed "
-        r"\(SyntaxError: .*\).",
-    ),
     "no TARGET": (
         f"{PACKAGE}/dataset.py",
         "del TARGET\n",
@@ -106,12 +99,6 @@ BROKEN = {
         "test_load_reads_a_file_without_the_target",
         rf".*load\(\) of a file without `{contract.TARGET}` failed \(.*\). "
         "Rows to predict have no target yet.",
-    ),
-    "build()": (
-        f"{PACKAGE}/model.py",
-        'def build(params):\n    raise KeyError("depth")\n',
-        "test_a_saved_model_answers_the_same",
-        rf"{PACKAGE}/model.py, line \d+: build\(\) failed \(KeyError: 'depth'\).",
     ),
     "fit()": (
         f"{PACKAGE}/model.py",

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandera.polars as pa
 import polars as pl
 import pytest
 
@@ -17,6 +19,7 @@ from rung_ops.features.store import SqliteStore, StoredView
 from rung_ops.monitoring import check, inputs, monitor_report, monitor_result
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.monitor_result import MonitorResult, status
+from rung_ops.release import contract_file
 
 HOUR = timedelta(hours=1)
 OF = 'monitor_stale{of="features of colour"}'
@@ -181,3 +184,25 @@ def test_the_age_is_read_from_the_store(tmp_path: Path, monkeypatch: pytest.Monk
     kept.write([StoredView("view", 5, ["weight"], [b"4:blue"], np.ones((1, 1)))])
 
     assert inputs.filled() == {"view": 5}
+
+
+class Row(pa.DataFrameModel):
+    """A house; its feature `energy` has no gaps, as it fills them."""
+
+    energy: str = pa.Field(nullable=True)
+    rooms: int = pa.Field()
+    price: float = pa.Field()
+
+
+def test_what_was_missing_in_training_is_expected_also_where_a_feature_fills_it() -> None:
+    rows = pl.DataFrame({"energy": ["A", None, "B", None], "rooms": 3, "price": 1.0})
+    features = rows.select(pl.col("energy").fill_null("unknown"), "rooms")
+    dataset = SimpleNamespace(Row=Row, TARGET="price", TIME=None)
+    columns = contract_file.contract(dataset, features, rows, "regression", None)["columns"]  # type: ignore[arg-type]
+    log = pl.DataFrame({"defaults_used": [["energy"], [], ["energy"], []]})
+
+    (row,) = inputs.defaulted(log, columns, features).iter_rows(named=True)
+
+    assert row["column"] == "energy"
+    assert (row["share"], row["expected"]) == (0.5, 0.5)
+    assert row["p_value"] == pytest.approx(1)

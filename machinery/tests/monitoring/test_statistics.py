@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from rung_ops.statistics import drift, jackknife
+from rung_ops.statistics.intervals import wilson_interval
 
 SIZES = [(25, 40), (100, 100), (250, 1_000)]
 
@@ -107,3 +108,19 @@ def test_a_figure_that_is_not_defined_has_no_standard_error() -> None:
 
     assert np.isnan(jackknife.standard_error(undefined, jackknife.dealt(500, 0)))
     assert np.isnan(jackknife.standard_error(lambda rows: 1.0, jackknife.dealt(10, 0)))
+
+
+@pytest.mark.parametrize(
+    ("events", "total", "expected"),
+    [
+        # Newcombe 1998, Statistics in Medicine 17, table I, method 3.
+        (81, 263, (0.2553, 0.3662)),
+        (15, 148, (0.0624, 0.1605)),
+        (0, 20, (0.0, 0.1611)),
+        (1, 29, (0.0061, 0.1718)),
+    ],
+)
+def test_the_bounds_are_the_published_ones(
+    events: int, total: int, expected: tuple[float, float]
+) -> None:
+    assert wilson_interval(events, total, 1.959964) == pytest.approx(expected, abs=5e-5)
