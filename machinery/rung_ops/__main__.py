@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from rung_ops import addons
 from rung_ops.addons import Verb
 from rung_ops.errors import OpsError
-from rung_ops.system import uncaught  # noqa: F401
+from rung_ops.system import memory, uncaught  # noqa: F401
 from rung_ops.system.processes import quietly
 from rung_ops.verbs import VERBS
 
@@ -88,10 +88,11 @@ def _run_verb(owner: str, name: str, verb: Verb, words: list[str]) -> int:
                 code = keyless.without_keys("rung_ops", words, key_names.OF_LOG)
             if code is not None:
                 return code
-        if verb.first:
-            importlib.import_module(verb.first)
         module, _, function = verb.target.partition(":")
-        run = getattr(importlib.import_module(module), function or "main")
+        with memory.importing():
+            if verb.first:
+                importlib.import_module(verb.first)
+            run = getattr(importlib.import_module(module), function or "main")
         own = words[len(name.split()) :]
         if own and not inspect.signature(run).parameters:
             return _takes_no_arguments(name, verb, own)

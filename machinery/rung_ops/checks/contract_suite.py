@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-# First: it looks for each of a thousand functions in all modules that are loaded.
-import skops.io  # noqa: F401
-
-from rung_ops.checks import data, features, promises
-from rung_ops.data import incoming
 from rung_ops.project import current
+from rung_ops.system import memory
+
+with memory.importing():
+    # First: it looks for each of a thousand functions in all modules that are loaded.
+    import skops.io  # noqa: F401
+
+    from rung_ops.checks import data, features, promises
+    from rung_ops.data import incoming
 
 
 def _test(promise: Callable[[], None]) -> Callable[[], None]:

@@ -28,3 +28,17 @@ def test_a_verb_imports_no_package_that_it_does_not_need(module: str, heavy: set
     )
 
     assert done.stdout == "[]\n"
+
+
+def test_what_a_verb_imports_is_left_out_of_the_search_for_garbage() -> None:
+    code = (
+        "import gc\nfrom rung_ops.__main__ import main\nfrom rung_ops.system import memory\n"
+        "main(['gate', '--help'])\nkept = gc.get_freeze_count()\n"
+        "with memory.importing():\n    more = [[] for _ in range(1000)]\n"
+        "print(gc.isenabled(), kept > 100_000, gc.get_freeze_count() <= kept)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=current().root, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.splitlines()[-1] == "True True True"
