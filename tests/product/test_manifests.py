@@ -91,7 +91,7 @@ def test_what_operators_bring_holds_against_their_schemas(
 
 
 @pytest.mark.parametrize("overlay", ["staging", "production", "scheduled"])
-def test_with_a_bucket_only_the_prediction_log_is_shared(
+def test_with_a_bucket_no_volume_is_shared_by_nodes(
     project: Path, tmp_path: Path, overlay: str
 ) -> None:
     copied = shutil.copytree(project, tmp_path / "project")
@@ -99,6 +99,7 @@ def test_with_a_bucket_only_the_prediction_log_is_shared(
     text = path.read_text()
     for line in (
         "- ../../components/bucket",
+        "- bucket/claim.yaml",
         "- path: bucket/pod.yaml",
         "  target: {kind: CronJob}",
     ):
@@ -113,7 +114,8 @@ def test_with_a_bucket_only_the_prediction_log_is_shared(
             (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(each))
     holds(tmp_path, *sorted(tmp_path.glob("*.yaml")))
     claims = of_kind(manifests, "PersistentVolumeClaim")
-    assert [each["metadata"]["name"] for each in claims] == ["logs"] * (overlay != "scheduled")
+    modes = [each["spec"]["accessModes"] for each in claims]
+    assert modes == [["ReadWriteOnce"]] * (overlay == "scheduled")
     found = [each["spec"]["template"] for each in of_kind(manifests, "Deployment")]
     found += [
         each["spec"]["jobTemplate"]["spec"]["template"] for each in of_kind(manifests, "CronJob")
@@ -122,12 +124,15 @@ def test_with_a_bucket_only_the_prediction_log_is_shared(
     for pod in (template["spec"] for template in found):
         (container,) = pod["containers"]
         assert {"secretRef": {"name": "bucket"}} in container["envFrom"]
-        assert "RELEASES" not in {variable["name"] for variable in container["env"]}
+        variables = {variable["name"]: variable for variable in container["env"]}
+        assert "RELEASES" not in variables
+        key = {"name": "bucket", "key": "LOGS"}
+        assert variables["LOGS"] == {"name": "LOGS", "valueFrom": {"secretKeyRef": key}}
         mounted = {each["name"] for each in container["volumeMounts"]}
         volumes = {each["name"]: each for each in pod["volumes"]}
         assert mounted == volumes.keys()
-        shared = {name for name, each in volumes.items() if "persistentVolumeClaim" in each}
-        assert shared == {"logs"}
+        used = [each.get("persistentVolumeClaim", {}).get("claimName") for each in volumes.values()]
+        assert set(used) == ({None, "passes"} if overlay == "scheduled" else {None})
         assert all(len(each) == 2 for each in volumes.values()), "one source each"
 
 

@@ -37,7 +37,7 @@ from rung_ops.project import current, hooks, keyless, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import rollout, state
 from rung_ops.release.deploy import rollback_event
-from rung_ops.system import atomic, key_names
+from rung_ops.system import key_names
 from rung_ops.tracking import last_run
 
 VETO, NOTIFY = "autopilot_veto", "notify"
@@ -118,7 +118,7 @@ def look(tools: Tools, record: Record) -> Done:
     serving = production().serving
     if serving is None:
         return Done({"serving": None})
-    log = prediction_log.folder(release_folders.PRODUCTION)
+    log = prediction_log.downloaded(release_folders.PRODUCTION)
     if not any(log.glob("date=*/*.parquet")):
         return Done({"serving": serving, "status": None, "reading": None})
     status, url = _status(tools, record), tools.policy.service.url
@@ -204,7 +204,8 @@ def _write_gauges(held_back: bool) -> None:
         ),
     ):
         Gauge(name, says, registry=registry).set(value)
-    atomic.write(log.with_name(prediction_log.AUTOPILOT_PROM), generate_latest(registry))
+    name, figures = prediction_log.AUTOPILOT_PROM, generate_latest(registry)
+    prediction_log.write_figures(release_folders.PRODUCTION, name, figures)
 
 
 def collect(tools: Tools, record: Record) -> Done:

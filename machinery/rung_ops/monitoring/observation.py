@@ -39,7 +39,6 @@ from rung_ops.project import current, hooks, release_folders
 from rung_ops.project.hooks import notify
 from rung_ops.project.paths import params, project_name, shown
 from rung_ops.release import state
-from rung_ops.system import atomic, locks
 from rung_ops.system.printable import counted, printable
 
 CHECK = "monitor_check"
@@ -88,7 +87,7 @@ def observe(
 ) -> MonitorResult:
     """Check what an environment's serving release answered since a moment, or as [window] says."""
     release = _serving(environment)
-    log = prediction_log.folder(environment)
+    log = prediction_log.downloaded(environment)
     begin = since or now - timedelta(days=limits.window.days)
     counted_times = other_times.read(log, begin, now)
     if not any(log.glob("date=*/*.parquet")):
@@ -145,9 +144,8 @@ def write(result: MonitorResult, environment: str, folder: Path | None = None) -
     (folder / "report.html").write_text(
         monitor_report.html(project_name(), environment, result), "utf-8"
     )
-    logs = prediction_log.folder(environment).parent
-    with locks.locked(logs):
-        atomic.write(logs / prediction_log.MONITOR_PROM, monitor_result.gauges(result))
+    gauges = monitor_result.gauges(result)
+    prediction_log.write_figures(environment, prediction_log.MONITOR_PROM, gauges)
 
 
 @dataclass(frozen=True)

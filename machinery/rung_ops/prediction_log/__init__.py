@@ -9,7 +9,8 @@ answered; null, or no column, if not asked for), and `sent` (entity features tha
 caller sent, so that they were not looked up; no column for a release without such features).
 
 Files and folders are for the user alone that writes them, as they hold rows of people; with LOG_KEYS
-they are encrypted (`sealed`). `log_parts` says how they are named and merged.
+they are encrypted (`sealed`). `log_parts` says how they are named and merged, `log_bucket` how machines
+without a common folder share them.
 """
 
 import hashlib
@@ -29,8 +30,8 @@ from rung_ops.model.rows import Rows, frame_of
 from rung_ops.model.target import ONE_NUMBER, Kind, columns
 from rung_ops.prediction_log import sealed
 from rung_ops.prediction_log.log_parts import Part, parts
-from rung_ops.project.paths import placed
-from rung_ops.system import atomic
+from rung_ops.project import shares
+from rung_ops.system import atomic, locks
 
 TIME = pl.Datetime("us", "UTC")
 # Figures for Prometheus, beside the folder of a log: the service passes them on.
@@ -75,9 +76,44 @@ class Batch(NamedTuple):
     sent: Sequence[Sequence[str]] | None = None
 
 
+def logs() -> Path:
+    """Return the folder of the logs of all environments: $LOGS, or logs/; see shares.share()."""
+    return shares.share("LOGS", "logs")
+
+
 def folder(environment: str) -> Path:
-    """Return the folder of an environment's log, below logs/ or $LOGS."""
-    return placed("LOGS", "logs") / environment / "predictions"
+    """Return the folder of an environment's log."""
+    return logs() / environment / "predictions"
+
+
+def address(environment: str) -> str:
+    """Return the address of an environment's logs in the bucket of $LOGS; empty where it is a folder."""
+    return shares.address("LOGS", environment)
+
+
+def downloaded(environment: str) -> Path:
+    """Return the folder of an environment's log, with all that the bucket of $LOGS has, if it is one.
+
+    Raises:
+        BucketError: the bucket cannot be read, so the log here may lack rows.
+    """
+    log = folder(environment)
+    if found := address(environment):
+        from rung_ops.prediction_log import log_bucket  # with a library that a folder does not need
+
+        log_bucket.download(log, found)
+    return log
+
+
+def write_figures(environment: str, name: str, content: bytes) -> None:
+    """Write figures for Prometheus where the service passes them on: MONITOR_PROM or AUTOPILOT_PROM."""
+    path = folder(environment).with_name(name)
+    with locks.locked(path.parent):
+        atomic.write(path, content)
+    if found := address(environment):
+        from rung_ops.prediction_log import log_bucket
+
+        log_bucket.upload_figures(path, found)
 
 
 def now() -> int:

@@ -6,10 +6,15 @@ processes that are reading them. So `read` skips a file whose numbers another on
 """
 
 import re
+import time
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+KEEP_SECONDS = 120.0  # merged files are kept for processes that are reading them
+STALE_SECONDS = 3600.0  # an unfinished file older than this is from a killed writer
 
 NAME = re.compile(r"(?P<writer>\w+)\.(?P<columns>\w+)\.(?P<first>\d+)-(?P<last>\d+)\.parquet")
 
@@ -31,15 +36,30 @@ def parts(day: Path) -> list[Part]:
 
 def all_parts(day: Path) -> list[Part]:
     """List all files of a day's folder; a file with another kind of name counts as a writer."""
-    listed = []
-    for path in sorted(day.glob("*.parquet")):
-        name = NAME.fullmatch(path.name)
-        if name is None:
-            listed.append(Part(path, path.name, path.name, 0, 0))
-        else:
-            numbers = int(name["first"]), int(name["last"])
-            listed.append(Part(path, name["writer"], name["columns"], *numbers))
-    return listed
+    paths = sorted(day.glob("*.parquet"))
+    return [part_of(path) or Part(path, path.name, path.name, 0, 0) for path in paths]
+
+
+def part_of(path: Path) -> Part | None:
+    """Read the name of a file; None for another kind of name."""
+    if (name := NAME.fullmatch(path.name)) is None:
+        return None
+    return Part(path, name["writer"], name["columns"], int(name["first"]), int(name["last"]))
+
+
+def delete_merged(day: Path) -> None:
+    """Delete files that were merged a while ago, and unfinished files of killed writers."""
+    now = time.time()
+    listed = all_parts(day)
+    kept = {part.path for part in uncovered(listed)}
+    for part in listed:
+        with suppress(FileNotFoundError):  # another process was faster
+            if part.path not in kept and now - part.path.stat().st_mtime > KEEP_SECONDS:
+                part.path.unlink()
+    for path in day.glob(".*.tmp"):
+        with suppress(FileNotFoundError):
+            if now - path.stat().st_mtime > STALE_SECONDS:
+                path.unlink()
 
 
 def uncovered(listed: Iterable[Part]) -> list[Part]:

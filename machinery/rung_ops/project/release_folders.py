@@ -5,53 +5,25 @@ import os
 import re
 from pathlib import Path
 
-from rung_ops import addons
 from rung_ops.errors import SettingsError
-from rung_ops.project import current
-from rung_ops.project.paths import placed
+from rung_ops.project import current, shares
+from rung_ops.project.shares import share
 
 STAGING = "staging"
 PRODUCTION = "production"
 ENVIRONMENTS = (STAGING, PRODUCTION)
-SCHEMES = ("s3", "gs", "az")  # of buckets
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def releases() -> Path:
-    """Return the folder of candidates and environments: $RELEASES, or releases/.
-
-    Where $RELEASES is the address of a bucket, it is what was taken up from there, in $RELEASES_CACHE.
-
-    Raises:
-        SettingsError: an add-on guards the service, and does not verify what a bucket holds.
-    """
-    given = _bucket()
-    if not given:
-        return placed("RELEASES", "releases")
-    if guards := [name for name, addon in addons.active().items() if addon.guard]:
-        raise SettingsError(
-            f"RELEASES={given}: a bucket is not supported with the add-on {guards[0]} yet, which "
-            "signs the state: use a folder."
-        )
-    return placed("RELEASES_CACHE", "releases") / given.replace("://", "/")
+    """Return the folder of candidates and environments: $RELEASES, or releases/; see shares.share()."""
+    return share("RELEASES", "releases")
 
 
 def address(folder: Path) -> str:
     """Return the address of an environment in the bucket of $RELEASES; empty where it is a folder."""
-    given = _bucket()
-    if not given or folder.parent != releases():
-        return ""
-    model = current().root.relative_to(current().repository)
-    return "/".join([given, *model.parts, folder.name])
-
-
-def _bucket() -> str:
-    given = os.environ.get("RELEASES", "")
-    scheme, is_address, _ = given.partition("://")
-    if is_address and scheme not in SCHEMES:
-        expected = ", ".join(f"{name}://" for name in SCHEMES)
-        raise SettingsError(f"RELEASES={given}: expected a folder, or one of {expected}.")
-    return given.rstrip("/") if is_address else ""
+    found = shares.address("RELEASES", folder.name)
+    return found if found and folder.parent == releases() else ""
 
 
 def environment(name: str) -> Path:

@@ -5,19 +5,16 @@ folder of the environment holds what synchronize() took up, without state.json.
 """
 
 import functools
-import os
-import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import obstore
 from obstore import exceptions
-from obstore.store import ObjectStore, from_url
+from obstore.store import ObjectStore
 
 from rung_ops.errors import OpsError
 from rung_ops.model import verification
@@ -33,38 +30,15 @@ from rung_ops.release.state_content import (
     changed_meanwhile,
     state_of,
 )
-from rung_ops.system import atomic, locks
+from rung_ops.system import atomic, buckets, locks
 from rung_ops.system.files import md5, stamp
-
-if TYPE_CHECKING:
-    from obstore.store import RetryConfig
 
 HISTORY = "history.jsonl"
 TAG = ".etag"  # of the bucket's history, as it was taken up
 MAX_TRIES = 5  # to append to the history while others do
-PART = 8 * 1024**2  # bytes of one request, which ends within TIMEOUT; S3 takes no parts below 5 MiB
-TIMEOUT = "15s"
-TRIES = 3  # to read a part
-# Of a command: while a store is busy or has just started, it answers with 5xx.
-RETRY: "RetryConfig" = {
-    "max_retries": 8,
-    "backoff": {"init_backoff": timedelta(seconds=0.5), "max_backoff": timedelta(seconds=5)},
-    "retry_timeout": timedelta(seconds=20),
-}
-KNOWN = {
-    "AccessDenied": "these credentials may not do that",
-    "ExpiredToken": "the credentials have expired",
-    "InvalidAccessKeyId": "the store does not know this access key",
-    "NoSuchBucket": "there is no such bucket",
-    "SignatureDoesNotMatch": "the secret key does not belong to the access key",
-}
 Version = (
     dict[str, Any] | None
 )  # what obstore replaces conditionally; None where there is no object
-
-
-class BucketError(OpsError, OSError):
-    """The bucket cannot be used: unreachable like a folder on a share, so also an OSError."""
 
 
 class SupersededError(Exception):
@@ -78,12 +52,14 @@ class BucketState:
     Args:
         folder: of the copy.
         address: such as `s3://bucket/prefix/production`.
-        is_patient: whether to ask a store again that is busy or cannot be reached.
     """
 
     folder: Path
     address: str
-    is_patient: bool
+
+    @property
+    def _store(self) -> ObjectStore:
+        return buckets.client(self.address)
 
     def synchronize(self, recheck: bool = False) -> None:
         """Take up the state and the releases of the bucket.
@@ -203,10 +179,10 @@ class BucketState:
 
         It is empty if there is none.
         """
-        with _in_words(self.address):
+        with buckets.in_words(self.address):
             try:
                 options: Any = {"if_none_match": known} if known else None
-                found = obstore.get(_store(self.address, self.is_patient), HISTORY, options=options)
+                found = obstore.get(self._store, HISTORY, options=options)
                 text = bytes(found.bytes())
             except exceptions.NotModifiedError:
                 return None
@@ -224,11 +200,11 @@ class BucketState:
 
     def _replace_history(self, content: bytes, version: Version) -> bool:
         """Replace this version of the history; return whether it was still the one in the bucket."""
-        with _in_words(self.address):
+        with buckets.in_words(self.address):
             try:
                 mode: Any = version or "create"
                 obstore.put(
-                    _store(self.address, self.is_patient),
+                    self._store,
                     HISTORY,
                     content,
                     mode=mode,
@@ -243,16 +219,16 @@ class BucketState:
         bundle = release_folders.bundle(self.folder, release)
         paths = sorted(path for path in bundle.rglob("*") if path.is_file())
         paths.sort(key=lambda path: path.name in (MANIFEST, SIGNATURE))
-        with _in_words(self.address):
+        with buckets.in_words(self.address):
             there = {found["path"]: found["e_tag"] for found in self._files(release)}
             for path in paths:
                 key = f"{_folder(release)}{path.relative_to(bundle).as_posix()}"
                 if (there.get(key) or "").strip('"') != md5(path):
                     obstore.put(
-                        _store(self.address, self.is_patient),
+                        self._store,
                         key,
                         path,
-                        chunk_size=PART,
+                        chunk_size=buckets.PART,
                         max_concurrency=1,
                     )
 
@@ -289,7 +265,7 @@ class BucketState:
                 made.rename(bundle)
 
     def _download(self, release: str, folder: Path, version: Version) -> None:
-        with _in_words(self.address):
+        with buckets.in_words(self.address):
             found = self._files(release)
             if not found or len(found) > MAX_FILES or sum(f["size"] for f in found) > MAX_BYTES:
                 raise BundleError(f"{self.address}/{_folder(release)} has no release")
@@ -299,28 +275,20 @@ class BucketState:
                     raise BundleError(f"{self.address}: {stored['path']!r} leads elsewhere")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("wb") as written:
-                    for start in range(0, stored["size"], PART):
-                        end = min(start + PART, stored["size"])
-                        written.write(self._part(stored["path"], start, end, version))
+                    key, size = stored["path"], stored["size"]
+                    for part in buckets.parts(
+                        self._store, key, size, partial(self._check, version)
+                    ):
+                        written.write(part)
 
-    def _part(self, key: str, start: int, end: int, version: Version) -> Any:
-        left = TRIES
-        while True:
-            if version and (found := self._new_history(version.get("e_tag", ""))):
-                if found[1] != version:  # a store may send an unchanged one, too
-                    raise SupersededError
-            try:
-                return obstore.get_range(
-                    _store(self.address, self.is_patient), key, start=start, end=end
-                )
-            except exceptions.GenericError:  # such as a line that broke
-                left -= 1
-                if not left:
-                    raise
+    def _check(self, version: Version) -> None:
+        """Raise SupersededError if the history in the bucket is no longer of this version."""
+        if version and (found := self._new_history(version.get("e_tag", ""))):
+            if found[1] != version:  # a store may send an unchanged one, too
+                raise SupersededError
 
     def _files(self, release: str) -> list[Any]:
-        pages = obstore.list(_store(self.address, self.is_patient), prefix=_folder(release))
-        return [stored for page in pages for stored in page]
+        return buckets.listed(self._store, _folder(release))
 
 
 def _last_change(text: bytes) -> tuple[State, dict[str, Any] | None]:
@@ -355,35 +323,6 @@ def _folder(release: str) -> str:
     return f"bundles/{release}/"
 
 
-@functools.lru_cache(maxsize=8)  # with its connections
-def _store(address: str, is_patient: bool) -> ObjectStore:
-    """Make a client; the credentials and AWS_ENDPOINT_URL are those of the environment."""
-    is_plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
-    return from_url(
-        address,
-        client_options={"allow_http": is_plain, "timeout": TIMEOUT, "connect_timeout": "3s"},
-        retry_config=RETRY if is_patient else {"max_retries": 0},
-    )
-
-
-@contextmanager
-def _in_words(address: str) -> Iterator[None]:
-    try:
-        yield
-    except BucketError:
-        raise
-    except (exceptions.BaseError, FileNotFoundError, ValueError) as error:
-        raise BucketError(f"{address}: {_reason(str(error))}.") from error
-
-
 def _is_answer(problem: OSError) -> bool:
     """Return whether the store refused a request, rather than leaving it unanswered."""
     return "Server returned non-2xx status code" in str(problem.__cause__)
-
-
-def _reason(text: str) -> str:
-    """Say what happened, without the milliseconds and the nested errors that obstore adds."""
-    if code := re.search(r"<Code>(\w+)</Code>", text):
-        return f"{KNOWN.get(code[1], 'the store refuses it')} ({code[1]})"
-    last = text.splitlines()[0].rpartition(" - ")[2]
-    return "nothing answers there" if "error sending request" in last else last[:200].rstrip(". ")

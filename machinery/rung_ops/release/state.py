@@ -110,14 +110,14 @@ class FolderState:
     upload = download
 
 
-def state_store(folder: Path, is_patient: bool = True) -> "FolderState | BucketState":
+def state_store(folder: Path) -> "FolderState | BucketState":
     """Return where the state of an environment is: in its folder, or in the bucket of $RELEASES."""
     if address := release_folders.address(folder):
         from rung_ops.release.bucket import (
             BucketState,
         )  # with a library that a folder does not need
 
-        return BucketState(folder, address, is_patient)
+        return BucketState(folder, address)
     return FolderState(folder)
 
 
@@ -147,7 +147,6 @@ def change(
     by: str,
     expected: int | None,
     move: Move,
-    is_patient: bool = True,
 ) -> State:
     """Change the state of an environment under its lock.
 
@@ -157,7 +156,6 @@ def change(
         by: the person or program that makes the change.
         expected: the generation that the decision is based on; None accepts any.
         move: returns the new state; raises ChangeRefusedError when the current state does not allow it.
-        is_patient: whether to ask a bucket again that is busy or cannot be reached.
 
     Raises:
         ChangeRefusedError: `move` refuses it, or the generation is not the expected one.
@@ -177,7 +175,7 @@ def change(
         _content_of(new, made)  # before anything is written
         return new, made
 
-    return state_store(folder, is_patient).append(make)[0]
+    return state_store(folder).append(make)[0]
 
 
 def expect(folder: Path, generation: int) -> None:
@@ -261,7 +259,6 @@ def canary(
     by: str,
     expected: int | None = None,
     plan: Plan | None = None,
-    is_patient: bool = True,
 ) -> State:
     """Start a canary: a release answers the first step's share of the requests.
 
@@ -275,10 +272,10 @@ def canary(
         shadow = None if before else state.shadow
         return replace(state, canary=started, shadow=shadow), {"release": release}
 
-    return change(folder, "canary", by, expected, move, is_patient)
+    return change(folder, "canary", by, expected, move)
 
 
-def advance(folder: Path, by: str, expected: int | None = None, is_patient: bool = True) -> State:
+def advance(folder: Path, by: str, expected: int | None = None) -> State:
     """Move the canary to its next step."""
 
     def move(state: State) -> Changed:
@@ -287,16 +284,16 @@ def advance(folder: Path, by: str, expected: int | None = None, is_patient: bool
         detail = {"release": following.release, "step": following.step}
         return replace(state, canary=following), detail
 
-    return change(folder, "advance", by, expected, move, is_patient)
+    return change(folder, "advance", by, expected, move)
 
 
-def promote(folder: Path, by: str, expected: int | None = None, is_patient: bool = True) -> State:
+def promote(folder: Path, by: str, expected: int | None = None) -> State:
     """Serve the canary to all requests; a shadow stays and is compared with it from now on."""
 
     def move(state: State) -> Changed:
         return _serve(state, _canary_of(state).release)
 
-    return change(folder, "promote", by, expected, move, is_patient)
+    return change(folder, "promote", by, expected, move)
 
 
 def end_trial(
@@ -306,7 +303,6 @@ def end_trial(
     expected: int | None = None,
     release: str | None = None,
     event: str = "end_trial",
-    is_patient: bool = True,
 ) -> State:
     """End the canary or shadow of a release; by default the canary if there is one."""
 
@@ -321,7 +317,7 @@ def end_trial(
         left = replace(state, canary=None) if is_canary else replace(state, shadow=None)
         return left, {"release": ended.release, "reason": reason}
 
-    return change(folder, event, by, expected, move, is_patient)
+    return change(folder, event, by, expected, move)
 
 
 # Ends a trial of which something is known to be wrong.

@@ -28,8 +28,6 @@ MAX_RESTARTS = 5  # of a dying thread, while closing
 FULL_ROWS = 10_000
 DAY = 86_400_000_000  # microseconds
 MAX_FILES = 60  # small files are merged at this number, about once a minute
-KEEP_SECONDS = 120.0  # merged files are kept for processes that are reading them
-STALE_SECONDS = 3600.0  # an unfinished file older than this is from a killed writer
 
 
 class PredictionLog:
@@ -39,7 +37,9 @@ class PredictionLog:
     dropped and counted when the queue is full.
     """
 
-    def __init__(self, folder: Path, seconds: float = 1.0, rows: int = 200_000) -> None:
+    def __init__(
+        self, folder: Path, seconds: float = 1.0, rows: int = 200_000, address: str = ""
+    ) -> None:
         # Rows written and lost, attempts to write that failed, restarts of a dead thread.
         self.written = self.dropped = self.failures = self.restarts = 0
         self._seconds = seconds
@@ -55,6 +55,11 @@ class PredictionLog:
         self._reason = ""  # of the last failure
         self._dropped_at = ""
         self._files = LogFiles(folder)
+        self._upload = None
+        if address:  # of the log in a bucket
+            from rung_ops.serving import log_upload  # with a library that a folder does not need
+
+            self._upload = log_upload.start(folder, self._files.writer, address)
         # Counts the rows that needed entity features of another time; None if none may.
         self.other_times: Callable[[], other_times.Counts] | None = None
         self._counted: other_times.Counts = {}
@@ -97,6 +102,8 @@ class PredictionLog:
                 f"The prediction log has dropped {self.dropped:,} rows since the start, the last at "
                 f"{self._dropped_at}: they were answered, and cannot be monitored or shown."
             )
+        if self._upload is not None and self._upload.problem:
+            problems.append(self._upload.problem)
         return " ".join(problems) or None
 
     def close(self, seconds: float = 5.0) -> None:
@@ -119,6 +126,11 @@ class PredictionLog:
         if lost:
             self._drop(lost)
             LOG.warning("The prediction log dropped %d rows: not written in time.", lost)
+
+    def upload(self, seconds: float) -> None:
+        """Upload what was written to the bucket, if there is one, within `seconds`, and stop that."""
+        if self._upload is not None:
+            self._upload.close(seconds)
 
     def _drop(self, rows: int) -> None:
         self.dropped += rows
@@ -227,7 +239,7 @@ class LogFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._writer = prediction_log.writer_name()
+        self.writer = prediction_log.writer_name()
         self._number = 0
         self._small: dict[tuple[Path, str], list[tuple[Part, int]]] = defaultdict(list)
         self._ended: list[list[tuple[Part, int]]] = []  # complete groups to merge
@@ -235,7 +247,7 @@ class LogFiles:
     def write(self, frame: pl.DataFrame) -> None:
         """Write rows of the log, all of one day and with the same columns, as one file."""
         self._number += 1
-        part = prediction_log.write(frame, self.folder, self._writer, self._number, self._number)
+        part = prediction_log.write(frame, self.folder, self.writer, self._number, self._number)
         group = part.path.parent, part.columns
         if frame.height < FULL_ROWS:
             self._small[group].append((part, frame.height))
@@ -246,7 +258,7 @@ class LogFiles:
 
     def count(self, counts: other_times.Counts) -> None:
         """Write the rows that needed entity features of another time, beside the log."""
-        other_times.write(self.folder, self._writer, counts)
+        other_times.write(self.folder, self.writer, counts)
 
     def merge(self, everything: bool = False) -> None:
         """Merge small files into one, and delete files that were merged a while ago.
@@ -256,16 +268,16 @@ class LogFiles:
         while self._ended:
             small = self._ended.pop()
             if len(small) > 1:
-                delete_merged(self._merge(small).path.parent)
-        today = max((day for day, _ in self._small), default=None)
+                log_parts.delete_merged(self._merge(small).path.parent)
+        today = f"date={datetime.now(UTC):%Y-%m-%d}"
         for (day, columns), small in list(self._small.items()):
             rows = sum(height for _, height in small)
-            if everything or day != today or len(small) >= MAX_FILES or rows >= FULL_ROWS:
+            if everything or day.name != today or len(small) >= MAX_FILES or rows >= FULL_ROWS:
                 del self._small[day, columns]
                 if len(small) > 1:
                     merged = self._merge(small)
-                    delete_merged(day)
-                    if day == today and rows < FULL_ROWS:
+                    log_parts.delete_merged(day)
+                    if day.name == today and rows < FULL_ROWS:
                         self._small[day, columns] = [(merged, rows)]
 
     def _merge(self, small: list[tuple[Part, int]]) -> Part:
@@ -274,17 +286,4 @@ class LogFiles:
         # Rows that somebody erases from the small files meanwhile must not come back in this one.
         with locks.locked(self.folder):
             frame = pl.concat([sealed.read(path) for path in files])
-            return prediction_log.write(frame, self.folder, self._writer, first.first, last.last)
-
-
-def delete_merged(day: Path) -> None:
-    """Delete files that were merged a while ago, and unfinished files of killed writers."""
-    now = time.time()
-    listed = log_parts.all_parts(day)
-    kept = {part.path for part in log_parts.uncovered(listed)}
-    for part in listed:
-        if part.path not in kept and now - part.path.stat().st_mtime > KEEP_SECONDS:
-            part.path.unlink(missing_ok=True)
-    for path in day.glob(".*.tmp"):
-        if now - path.stat().st_mtime > STALE_SECONDS:
-            path.unlink(missing_ok=True)
+            return prediction_log.write(frame, self.folder, self.writer, first.first, last.last)

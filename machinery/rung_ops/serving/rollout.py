@@ -31,6 +31,7 @@ from rung_ops.release.rollout import (
 from rung_ops.release.state_content import Canary, ChangeRefusedError, Shadow, State, StateError
 from rung_ops.serving.evidence import Evidence, Seen
 from rung_ops.system.locks import LockTimeoutError
+from rung_ops.system.patience import asked_once
 
 LOG = logging.getLogger("service")
 
@@ -175,7 +176,8 @@ class Rollout:
     def _act(self, move: Callable[..., State], state: State) -> State:
         try:
             # The next check asks a store again that is busy: a stop of the service waits for this one.
-            moved = move(expected=state.generation, is_patient=False)
+            with asked_once():
+                moved = move(expected=state.generation)
         except ChangeRefusedError:  # another process was faster; the next poll reads its change
             return state
         except (StateError, LockTimeoutError, OSError) as error:

@@ -147,7 +147,8 @@ def service_of(
             sealed.require(logged.encrypted)
         except sealed.SealedError as error:
             raise SettingsError(str(error)) from error
-        log = PredictionLog(folder, logged.seconds, logged.max_waiting_rows)
+        address = prediction_log.address(environment)
+        log = PredictionLog(folder, logged.seconds, logged.max_waiting_rows, address)
     return Service(environment, limits, metrics, rollout, log, hooks.load(), callers, reasons)
 
 

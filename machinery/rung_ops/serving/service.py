@@ -129,6 +129,7 @@ class Service:
             self.held.shadow.close(SHADOW_CLOSE)
         if self.log is not None:
             self.log.close(max(1.0, min(LOG_CLOSE, self._closes - time.monotonic())))
+            self.log.upload(max(1.0, min(CLOSE, self._closes - time.monotonic() - 1.0)))
 
     def answering(self) -> LoadedRelease:
         """Return the release that answers."""

@@ -11,6 +11,7 @@ from rung_ops.release import state as states
 from rung_ops.release.state import stopped_by
 from rung_ops.release.state_content import State, StateError, Stopped, is_release_id
 from rung_ops.system.files import UnusableFileError
+from rung_ops.system.patience import asked_once
 
 REPAIR = (
     "Keep a copy of it and of state.json, delete both, and `poe deploy` the release by its name."
@@ -62,8 +63,9 @@ class StateReader:
     def _behind(self) -> tuple[str, ...]:
         """Say why, and since when, the folder is not what the bucket has; empty if it is."""
         try:
-            store = states.state_store(self.folder, is_patient=False)  # read() is called again
-            store.synchronize(recheck=not self._has_taken_up)
+            with asked_once():  # read() is called again
+                store = states.state_store(self.folder)
+                store.synchronize(recheck=not self._has_taken_up)
         except (OpsError, OSError) as error:
             self._behind_since = self._behind_since or history.now()
             what = str(error).rstrip(".")

@@ -18,12 +18,11 @@ from rung_ops.model import bundle
 from rung_ops.monitoring import observation
 from rung_ops.project import release_folders
 from rung_ops.project.service_settings import Limits
-from rung_ops.release import bucket as buckets
-from rung_ops.release import deploy, rollback, state, status
+from rung_ops.release import bucket, deploy, rollback, state, status
 from rung_ops.release.rollout import read_policy
 from rung_ops.release.state_content import ChangeRefusedError, UncertainChangeError
 from rung_ops.serving.rollout import Rollout
-from rung_ops.system import atomic
+from rung_ops.system import atomic, buckets
 
 HISTORY = "team/staging/history.jsonl"
 BACKOFF = {name: timedelta(milliseconds=1) for name in ("init_backoff", "max_backoff")}
@@ -307,14 +306,14 @@ def test_an_earlier_release_that_cannot_be_kept_stops_nothing(
 ) -> None:
     deploy.install(staging, SECOND)
     state.serve(staging, SECOND, "Ada")
-    take_up = buckets.BucketState.take_up
+    take_up = bucket.BucketState.take_up
 
-    def full(self: buckets.BucketState, release: str, *version: buckets.Version) -> None:
+    def full(self: bucket.BucketState, release: str, *version: bucket.Version) -> None:
         if release == FIRST:
             raise OSError("no space left")
         take_up(self, release, *version)
 
-    monkeypatch.setattr(buckets.BucketState, "take_up", full)
+    monkeypatch.setattr(bucket.BucketState, "take_up", full)
     machine.poll()
 
     assert (machine.serving, machine.problems) == (SECOND, "")

@@ -17,7 +17,8 @@ import msgspec
 from rung_governance.approval import anchors, keys
 from rung_governance.approval.anchors import ANCHORS, Anchor, BrokenLogError
 from rung_governance.approval.keys import AuditKeyError
-from rung_ops.project.paths import placed, shown
+from rung_ops import prediction_log
+from rung_ops.project.paths import shown
 from rung_ops.release import history, state
 from rung_ops.system import atomic
 from rung_ops.system.files import read_regular, stamp
@@ -230,7 +231,7 @@ class Seen(msgspec.Struct, frozen=True):
 
 def seen_path(environment: str) -> Path:
     """Return the file of an environment, below logs/ or $LOGS."""
-    return placed("LOGS", "logs") / environment / SEEN_FILE
+    return prediction_log.logs() / environment / SEEN_FILE
 
 
 def read_seen(environment: str) -> Seen | None:

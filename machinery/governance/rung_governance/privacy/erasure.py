@@ -20,7 +20,7 @@ from rung_governance.approval.overrides import Overrides
 from rung_governance.privacy import data_subject, personal_rows
 from rung_governance.privacy.data_subject import Subject, UnreadableTableError
 from rung_governance.privacy.personal_rows import FoundRows
-from rung_ops import contract
+from rung_ops import contract, prediction_log
 from rung_ops.command import verb
 from rung_ops.data import dvc
 from rung_ops.errors import StageError
@@ -192,7 +192,7 @@ def erase(result: FoundRows, overruled: frozenset[str]) -> tuple[list[Path], lis
 
 
 def _is_log(path: Path) -> bool:
-    return path.is_relative_to(personal_rows.logs()) and path.parent.name.startswith("date=")
+    return path.is_relative_to(prediction_log.logs()) and path.parent.name.startswith("date=")
 
 
 def _log(result: FoundRows) -> tuple[list[Path], list[str]]:

@@ -20,8 +20,8 @@ from rung_ops import prediction_log
 from rung_ops.contract import raw_file
 from rung_ops.data import dvc
 from rung_ops.monitoring import outcomes
-from rung_ops.project import current
-from rung_ops.project.paths import others, placed, raw_files, shown
+from rung_ops.project import current, release_folders
+from rung_ops.project.paths import others, raw_files, shown
 from rung_ops.system import git
 from rung_ops.system.printable import counted
 
@@ -156,19 +156,18 @@ class FoundRows:
     unreached: list[str] = field(default_factory=list)
 
 
-def logs() -> Path:
-    """Return the folder of the logs of all environments."""
-    return placed("LOGS", "logs")
-
-
 def log_files() -> list[Path]:
     """List all files of the prediction logs, also those that a larger one covers by now."""
-    return [path for path in data_subject.files(logs()) if path.parent.name.startswith("date=")]
+    return [
+        path
+        for path in data_subject.files(prediction_log.logs())
+        if path.parent.name.startswith("date=")
+    ]
 
 
 def _predictions() -> Iterator[pl.DataFrame]:
     """Read ids and rows of the prediction logs, one environment after the other."""
-    for folder in sorted(logs().glob("*/predictions")):
+    for folder in sorted(prediction_log.logs().glob("*/predictions")):
         yield prediction_log.read(folder).select("id", "row").collect()
 
 
@@ -212,13 +211,14 @@ def _tables() -> Iterator[Path]:
     for path in data_subject.files(root):
         if not any(path.is_relative_to(each) for each in of_others):
             yield path
-    for folder in (logs(), outcomes.outcomes_folder(), placed("RELEASES", "releases")):
+    moved = (prediction_log.logs(), outcomes.outcomes_folder(), release_folders.releases())
+    for folder in moved:
         if not folder.resolve().is_relative_to(root):
             yield from data_subject.files(folder)
 
 
 def _out_of_reach(path: Path, tracked: set[Path]) -> str:
-    if path.is_relative_to(placed("RELEASES", "releases")):
+    if path.is_relative_to(release_folders.releases()):
         return (
             "a signed release carries it, as those of an earlier Rung do. Release the version again, "
             "deploy that, and delete this bundle."

@@ -16,11 +16,12 @@ import click
 from rung_governance.approval import audit, keys
 from rung_governance.approval.keys import AuditKeyError
 from rung_governance.record_check import MOST_DAYS
+from rung_ops import prediction_log
 from rung_ops.command import verb
 from rung_ops.errors import SettingsError
 from rung_ops.monitoring import outcomes
 from rung_ops.project import documents, release_folders
-from rung_ops.project.paths import placed, shared, shown
+from rung_ops.project.paths import shared, shown
 from rung_ops.system import atomic
 
 RECORD = "governance/retention.yaml"
@@ -105,7 +106,7 @@ def _kept() -> Iterator[tuple[str, int]]:
 
 
 def _predictions() -> Iterator[tuple[Path, date]]:
-    logs = placed("LOGS", "logs")
+    logs = prediction_log.logs()
     # What a killed `poe predict` left is in a draft of the log.
     for path in [
         *logs.glob("*/predictions/date=*"),

@@ -1,6 +1,7 @@
 """A store of a few lines, for tests: it lists, sends and takes objects, and fails on demand."""
 
 import hashlib
+import re
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -119,6 +120,14 @@ class _Handler(BaseHTTPRequestHandler):
             store.loses_answer, self.close_connection = False, True
         else:
             self._send(200, b"", ETag=store.etag(self._key))
+
+    def do_POST(self) -> None:  # of several objects, to delete them
+        store = self.server.store
+        asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if not self._fails(store):
+            for key in re.findall("<Key>(.*?)</Key>", asked):
+                store.objects.pop(key, None)
+            self._send(200, b"<DeleteResult></DeleteResult>")
 
     @property
     def _key(self) -> str:

@@ -1,0 +1,212 @@
+"""The bucket of $LOGS: a service uploads its parts of the log, and readers download what they lack.
+
+Below the address of an environment are the same files as in its folder on a machine: parts, counts of
+`other_times`, and figures for Prometheus. A part is uploaded as it is, so encrypted with LOG_KEYS, is
+there as a whole or not at all, and never changes. One that a larger part covers is deleted.
+"""
+
+import os
+import re
+import time
+from collections import defaultdict
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import obstore
+import polars as pl
+from obstore import exceptions
+
+from rung_ops.prediction_log import AUTOPILOT_PROM, MONITOR_PROM, log_parts, other_times, sealed
+from rung_ops.prediction_log.log_parts import Part
+from rung_ops.system import atomic, buckets
+
+PART = re.compile(rf"predictions/date=\d{{4}}-\d\d-\d\d/{log_parts.NAME.pattern}")
+COUNTS = re.compile(r"other_times/\w+\.json")
+SINGLE_SECONDS = 60.0  # by then a file of a busy service was merged into a larger one
+KEEP_SECONDS = 2 * 86_400.0  # that a service keeps what it has uploaded
+LOOKS = 3  # at the bucket, while services replace parts by larger ones
+
+
+def download(log: Path, address: str) -> None:
+    """Bring the parts and counts that a machine lacks to the folder of a log.
+
+    Raises:
+        BucketError: one of them cannot be read, is damaged, or is encrypted with another key.
+    """
+    with buckets.in_words(address):
+        store = buckets.client(address)
+        for left in reversed(range(LOOKS)):
+            listed = {stored["path"]: stored for stored in buckets.listed(store)}
+            try:
+                for key in _lacking(log, listed):
+                    _download(store, log.parent / key, listed[key])
+                break
+            except FileNotFoundError:  # a larger part has taken its place since
+                if not left:
+                    raise
+    for day in log.glob("date=*"):
+        log_parts.delete_merged(day)
+
+
+def _lacking(log: Path, listed: dict[str, Any]) -> list[str]:
+    """Name the parts that are not here, and not covered by others, and the counts that are older here."""
+    parts = _uncovered([key for key in listed if PART.fullmatch(key)], log)
+    counts = [key for key in listed if COUNTS.fullmatch(key)]
+    return [key for key in parts if not (log.parent / key).exists()] + [
+        key for key in counts if _changed_at(log.parent / key) < _modified(listed[key])
+    ]
+
+
+def _uncovered(keys: list[str], log: Path) -> list[str]:
+    by_day: dict[str, list[Part]] = defaultdict(list)
+    for key in keys:
+        if found := log_parts.part_of(log.parent / key):
+            by_day[found.path.parent.name].append(found)
+    return [
+        part.path.relative_to(log.parent).as_posix()
+        for day, there in by_day.items()
+        for part in log_parts.uncovered([*log_parts.all_parts(log / day), *there])
+        if part in there
+    ]
+
+
+def _download(store: Any, path: Path, stored: dict[str, Any]) -> None:
+    atomic.private_folder(path.parent.parent)
+    atomic.private_folder(path.parent)
+    key, size = stored["path"], stored["size"]
+    with atomic.writing(path, writer=str(os.getpid()), private=True) as draft:
+        with draft.open("wb") as written:
+            for part in buckets.parts(store, key, size):
+                written.write(part)
+        if PART.fullmatch(key):
+            _check(draft, key)
+        else:
+            os.utime(draft, (_modified(stored), _modified(stored)))
+
+
+def _check(draft: Path, key: str) -> None:
+    """Refuse a part of which some is missing, or that was changed after it was encrypted."""
+    try:
+        sealed.scan([draft]).collect_schema()
+    except (pl.exceptions.PolarsError, sealed.SealedError) as error:
+        reason = str(error).replace(str(draft), "it").splitlines()[0]
+        raise buckets.BucketError(
+            f"{key} in the bucket cannot be read: {reason}. If it is damaged, a restart of the service "
+            "that wrote it replaces it; where that is gone, delete it there: its rows are lost."
+        ) from error
+
+
+def _changed_at(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
+def _modified(stored: dict[str, Any]) -> float:
+    return float(stored["last_modified"].timestamp())
+
+
+def upload_figures(path: Path, address: str) -> None:
+    """Upload figures for Prometheus, which services download."""
+    with buckets.in_words(address):
+        obstore.put(buckets.client(address), path.name, path)
+
+
+class Uploads:
+    """What one process of a service uploads: its own files, and those that earlier ones left here.
+
+    Args:
+        log: folder of the log.
+        writer: name of this process in the log.
+        address: of the environment in the bucket.
+    """
+
+    def __init__(self, log: Path, writer: str, address: str) -> None:
+        self.waiting = 0  # parts that the bucket lacks, at the end of run()
+        self._log, self._writer, self._address = log, writer, address
+        self._left = set(log.glob("date=*/*.parquet")) | set(other_times.folder(log).glob("*.json"))
+        self._there: dict[str, int] | None = None  # length of the parts in the bucket, by key
+        self._counts: dict[Path, bytes] = {}  # as they were uploaded
+        self._tags: dict[str, str] = {}  # of the figures that were downloaded
+
+    def run(self, everything: bool = False) -> None:
+        """Upload what is ready, or everything; then remove what is not needed any more.
+
+        Raises:
+            BucketError: the bucket cannot be used; what it lacks stays here.
+        """
+        parts = [part for day in self._log.glob("date=*") for part in log_parts.parts(day)]
+        own = [part for part in parts if part.writer == self._writer or part.path in self._left]
+        self.waiting = len(
+            [part for part in own if self._key(part.path) not in (self._there or {})]
+        )
+        with buckets.in_words(self._address):
+            store = buckets.client(self._address)
+            if self._there is None:
+                listed = [each for each in buckets.listed(store) if PART.fullmatch(each["path"])]
+                self._there = {each["path"]: each["size"] for each in listed}
+            for part in own:
+                self._upload(store, part, everything)
+            for path in other_times.folder(self._log).glob("*.json"):
+                if path.stem == self._writer or path in self._left:
+                    self._upload_counts(store, path)
+            for name in (MONITOR_PROM, AUTOPILOT_PROM):
+                self._download_figures(store, name)
+            self._delete_covered(store)
+        for part in own:
+            self._forget(part.path)
+
+    def _key(self, path: Path) -> str:
+        return path.relative_to(self._log.parent).as_posix()
+
+    def _upload(self, store: Any, part: Part, everything: bool) -> None:
+        assert self._there is not None
+        key = self._key(part.path)
+        try:
+            status = part.path.stat()
+        except FileNotFoundError:  # it was merged, and its numbers are in a larger one
+            return
+        may_be_merged = part.first == part.last and part.writer == self._writer and not everything
+        is_young = time.time() - status.st_mtime < SINGLE_SECONDS
+        if self._there.get(key) == status.st_size or (may_be_merged and is_young):
+            return
+        with suppress(FileNotFoundError):
+            content = part.path.read_bytes()
+            obstore.put(store, key, content, chunk_size=buckets.PART, max_concurrency=1)
+            self._there[key] = len(content)
+            self.waiting -= 1
+
+    def _upload_counts(self, store: Any, path: Path) -> None:
+        with suppress(FileNotFoundError):
+            content = path.read_bytes()
+            if content != self._counts.get(path):
+                obstore.put(store, self._key(path), content)
+                self._counts[path] = content
+
+    def _download_figures(self, store: Any, name: str) -> None:
+        options: Any = {"if_none_match": self._tags[name]} if name in self._tags else None
+        with suppress(exceptions.NotModifiedError, FileNotFoundError):
+            found = obstore.get(store, name, options=options)
+            content = bytes(found.bytes())
+            atomic.private_folder(self._log.parent)
+            atomic.write(self._log.with_name(name), content)
+            if tag := found.meta["e_tag"]:
+                self._tags[name] = tag
+
+    def _delete_covered(self, store: Any) -> None:
+        """Delete the parts in the bucket that larger ones there cover; where that is denied, they stay."""
+        assert self._there is not None
+        own = [part for key in self._there if (part := log_parts.part_of(Path(key)))]
+        own = [part for part in own if part.writer == self._writer]
+        covered = [part.path.as_posix() for part in set(own) - set(log_parts.uncovered(own))]
+        if covered:
+            with suppress(exceptions.BaseError, FileNotFoundError):
+                obstore.delete(store, covered)
+        for key in covered:
+            del self._there[key]
+
+    def _forget(self, path: Path) -> None:
+        """Delete a part here that was uploaded days ago."""
+        if self._key(path) in (self._there or {}):
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > KEEP_SECONDS:
+                    path.unlink()

@@ -1,0 +1,94 @@
+"""A client of buckets for releases and logs (decision 70), and its errors in words."""
+
+import functools
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import obstore
+from obstore import exceptions
+from obstore.store import ObjectStore, from_url
+
+from rung_ops.errors import OpsError
+from rung_ops.system.patience import IS_PATIENT
+
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
+
+PART = 8 * 1024**2  # bytes of one request, which ends within TIMEOUT; S3 takes no parts below 5 MiB
+TIMEOUT = "15s"
+TRIES = 3  # to read a part
+# Of a command: while a store is busy or has just started, it answers with 5xx.
+RETRY: "RetryConfig" = {
+    "max_retries": 8,
+    "backoff": {"init_backoff": timedelta(seconds=0.5), "max_backoff": timedelta(seconds=5)},
+    "retry_timeout": timedelta(seconds=20),
+}
+KNOWN = {
+    "AccessDenied": "these credentials may not do that",
+    "ExpiredToken": "the credentials have expired",
+    "InvalidAccessKeyId": "the store does not know this access key",
+    "NoSuchBucket": "there is no such bucket",
+    "SignatureDoesNotMatch": "the secret key does not belong to the access key",
+}
+
+
+class BucketError(OpsError, OSError):
+    """The bucket cannot be used: unreachable like a folder on a share, so also an OSError."""
+
+
+def client(address: str) -> ObjectStore:
+    """Return the client of an address; credentials and AWS_ENDPOINT_URL are those of the environment."""
+    return _client(address, IS_PATIENT.get())
+
+
+@functools.lru_cache(maxsize=8)  # with its connections
+def _client(address: str, is_patient: bool) -> ObjectStore:
+    is_plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+    return from_url(
+        address,
+        client_options={"allow_http": is_plain, "timeout": TIMEOUT, "connect_timeout": "3s"},
+        retry_config=RETRY if is_patient else {"max_retries": 0},
+    )
+
+
+def listed(store: ObjectStore, prefix: str | None = None) -> list[Any]:
+    """List the objects below a prefix, as obstore describes them."""
+    return [stored for page in obstore.list(store, prefix=prefix) for stored in page]
+
+
+def parts(
+    store: ObjectStore, key: str, size: int, before: Callable[[], None] = lambda: None
+) -> Iterator[Any]:
+    """Read an object of `size` bytes part by part; call `before` each time that one is asked for."""
+    for start in range(0, size, PART):
+        for left in reversed(range(TRIES)):
+            before()
+            try:
+                yield obstore.get_range(store, key, start=start, end=min(start + PART, size))
+                break
+            except exceptions.GenericError:  # such as a line that broke
+                if not left:
+                    raise
+
+
+@contextmanager
+def in_words(address: str) -> Iterator[None]:
+    """Raise BucketError with the reason where obstore fails."""
+    try:
+        yield
+    except BucketError:
+        raise
+    except (exceptions.BaseError, FileNotFoundError, ValueError) as error:
+        raise BucketError(f"{address}: {_reason(str(error))}.") from error
+
+
+def _reason(text: str) -> str:
+    """Say what happened, without the milliseconds and the nested errors that obstore adds."""
+    if code := re.search(r"<Code>(\w+)</Code>", text):
+        return f"{KNOWN.get(code[1], 'the store refuses it')} ({code[1]})"
+    last = text.splitlines()[0].rpartition(" - ")[2]
+    return "nothing answers there" if "error sending request" in last else last[:200].rstrip(". ")

@@ -1,0 +1,370 @@
+"""The prediction log is in a bucket: each row once, whatever becomes of the bucket and the service."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from machinery.tests.data.object_store.fake import FakeStore
+from machinery.tests.serving.calls import soon
+from machinery.tests.serving.test_bucket import BACKOFF
+from machinery.tests.serving.test_log import add, frame, logged
+from rung_ops import prediction_log
+from rung_ops.autopilot import labelled_rows
+from rung_ops.errors import SettingsError
+from rung_ops.prediction_log import log_bucket, log_parts, other_times
+from rung_ops.prediction_log.log_bucket import Uploads
+from rung_ops.release.rollout import logged_traffic
+from rung_ops.serving import log_upload
+from rung_ops.serving.log_writer import LogFiles, PredictionLog
+from rung_ops.system import buckets
+from rung_ops.system.buckets import BucketError
+from rung_ops.system.patience import asked_once
+
+STAGING = "team/staging/"
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStore]:
+    """A store whose bucket is empty."""
+    made = FakeStore()
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "somebody",
+        "AWS_SECRET_ACCESS_KEY": "never-to-be-printed",
+        "AWS_ENDPOINT_URL": made.endpoint,
+        "LOGS": f"s3://bucket{made.endpoint.rpartition(':')[2]}/team",
+        "LOGS_CACHE": str(tmp_path / "service"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(buckets, "RETRY", {**buckets.RETRY, "backoff": BACKOFF})
+    monkeypatch.setattr(log_upload, "SECONDS", 0.02)
+    monkeypatch.setattr(log_upload, "MAX_SECONDS", 0.02)
+    monkeypatch.setattr(log_upload, "CLOSING_SECONDS", 0.02)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def log(store: FakeStore) -> Path:
+    """The folder of the log on the machine of the service."""
+    return prediction_log.folder("staging")
+
+
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Reader":
+    return Reader(tmp_path / "reader", monkeypatch)
+
+
+class Reader:
+    """Another machine, which reads what the bucket has."""
+
+    def __init__(self, cache: Path, patch: pytest.MonkeyPatch) -> None:
+        self._cache, self._patch = cache, patch
+
+    def ids(self) -> list[str]:
+        with self._patch.context() as other:
+            other.setenv("LOGS_CACHE", str(self._cache))
+            return logged(prediction_log.downloaded("staging"))
+
+    def files(self) -> list[Path]:
+        return [path for path in self._cache.rglob("*.parquet")]
+
+
+def service(log: Path) -> PredictionLog:
+    return PredictionLog(log, seconds=0.02, address=prediction_log.address("staging"))
+
+
+def uploads(log: Path, files: LogFiles) -> Uploads:
+    return Uploads(log, files.writer, prediction_log.address("staging"))
+
+
+def parts(store: FakeStore) -> list[str]:
+    return [key for key in store.objects if key.endswith(".parquet")]
+
+
+def test_what_a_service_logged_is_read_elsewhere_once_it_has_ended(
+    store: FakeStore, log: Path, reader: Reader
+) -> None:
+    running = service(log)
+    add(running, "a", "b")
+    soon(lambda: running.written == 2)
+    add(running, "c")
+    running.close()
+    running.upload(30)
+
+    assert len(parts(store)) == 1, "small files are merged before"
+    assert reader.ids() == ["a", "b", "c"]
+
+    asked = len(store.asked)
+    assert reader.ids() == ["a", "b", "c"]
+    assert len(store.asked) == asked, "nothing is downloaded twice"
+
+
+def test_a_larger_part_takes_the_place_of_those_that_it_covers(
+    store: FakeStore, log: Path, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = LogFiles(log)
+    own = uploads(log, files)
+    for name in "abc":
+        files.write(frame(name))
+        own.run(everything=True)
+    assert len(parts(store)) == 3 and reader.ids() == ["a-0", "b-0", "c-0"]
+
+    before = dict(store.objects)
+    files.merge(everything=True)
+    own.run()
+    assert len(parts(store)) == 1
+    assert reader.ids() == ["a-0", "b-0", "c-0"]
+
+    store.objects |= before  # as where nothing may be deleted
+    assert reader.ids() == ["a-0", "b-0", "c-0"]
+    new = Reader(tmp_path / "new", monkeypatch)
+    assert new.ids() == ["a-0", "b-0", "c-0"] and len(new.files()) == 1
+
+
+def test_a_part_that_is_replaced_during_a_download_is_read_from_the_larger_one(
+    store: FakeStore, log: Path, reader: Reader
+) -> None:
+    files = LogFiles(log)
+    own = uploads(log, files)
+    for name in "ab":
+        files.write(frame(name))
+        own.run(everything=True)
+    files.merge(everything=True)
+    store.before_part = own.run
+
+    assert reader.ids() == ["a-0", "b-0"]
+    assert len(parts(store)) == 1
+
+
+def test_a_small_part_waits_to_be_merged(
+    store: FakeStore, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = LogFiles(log)
+    own = uploads(log, files)
+    files.write(frame("a"))
+    own.run()
+    assert not parts(store) and own.waiting == 1
+
+    monkeypatch.setattr(log_bucket, "SINGLE_SECONDS", -1.0)
+    own.run()
+    assert len(parts(store)) == 1 and own.waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "word"), [("dead", "nothing answers there"), ("expired", "credentials have expired")]
+)
+def test_while_the_bucket_is_away_the_log_stays_here(
+    store: FakeStore, log: Path, reader: Reader, fault: str, word: str
+) -> None:
+    running = service(log)
+    store.is_dead, store.says = fault == "dead", (400, "ExpiredToken")
+    add(running, "a")
+    soon(lambda: "1 file to upload" in str(running.problem) and word in str(running.problem))
+    running.close()
+    running.upload(0.2)
+    with pytest.raises(BucketError, match=word):
+        reader.ids()
+    assert logged(log) == ["a"] and not parts(store)
+
+    store.is_dead, store.says = False, None
+    again = service(log)  # as after a restart
+    add(again, "b")
+    again.close()
+    again.upload(30)
+
+    assert again.problem is None
+    assert reader.ids() == ["a", "b"]
+    assert len(parts(store)) == 2
+
+
+def test_no_batch_waits_for_the_bucket(store: FakeStore, log: Path, reader: Reader) -> None:
+    answers = threading.Event()
+    running = service(log)
+    store.before_put = answers.wait  # the store has taken the request, and says nothing
+    add(running, "a")
+    running.close()
+    ending = threading.Thread(target=running.upload, args=(60,))
+    ending.start()
+
+    assert logged(log) == ["a"]
+    answers.set()
+    ending.join()
+    assert reader.ids() == ["a"]
+
+
+def test_a_half_object_is_not_read_and_is_replaced(
+    store: FakeStore, log: Path, reader: Reader
+) -> None:
+    files = LogFiles(log)
+    files.write(frame("a"))
+    uploads(log, files).run(everything=True)
+    (key,) = parts(store)
+    complete = store.objects[key]
+
+    store.objects[key] = complete[:-1]
+    with pytest.raises(
+        BucketError, match="parquet in the bucket cannot be read: .* delete it there"
+    ):
+        reader.ids()
+    assert not reader.files()
+
+    uploads(log, LogFiles(log)).run()
+    assert store.objects[key] == complete
+    store.cuts = [10, 10, 10]  # lines that break
+    assert reader.ids() == ["a-0"]
+
+
+def test_an_answer_that_was_lost_doubles_nothing(
+    store: FakeStore, log: Path, reader: Reader
+) -> None:
+    files = LogFiles(log)
+    files.write(frame("a"))
+    own = uploads(log, files)
+    store.loses_answer = True
+    with asked_once(), pytest.raises(BucketError):
+        own.run(everything=True)
+    own.run(everything=True)
+
+    assert len(parts(store)) == 1 and reader.ids() == ["a-0"]
+
+
+# Logs rows as a service does, one file each, and prints each id once it is on the disk.
+WRITER = """
+import sys, time
+from rung_ops import prediction_log
+from rung_ops.autopilot import labelled_rows
+from rung_ops.serving import log_upload, log_writer
+from machinery.tests.serving.test_log import add
+log_upload.SECONDS, log_writer.MAX_FILES = 0.01, 4
+folder, address = prediction_log.folder("staging"), prediction_log.address("staging")
+log = log_writer.PredictionLog(folder, 0.01, address=address)
+for number in range(1_000_000):
+    add(log, f"{sys.argv[1]}-{number}")
+    while log.written <= number:
+        time.sleep(0.001)
+    print(f"{sys.argv[1]}-{number}", flush=True)
+"""
+
+
+def test_services_that_are_killed_lose_nothing_and_double_nothing(
+    store: FakeStore, log: Path, reader: Reader
+) -> None:
+    known = set[str]()
+    for life, least in (("first", 23), ("second", 8), ("third", 42)):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, life],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        ) as process:
+            assert process.stdout is not None
+            before = len(parts(store))
+            for number, line in enumerate(process.stdout):
+                known.add(line.strip())
+                if number >= least and len(parts(store)) > before:
+                    break
+            process.send_signal(signal.SIGKILL)
+        assert sum(name.startswith(life) for name in known) > least
+    last = service(log)
+    last.close()
+    last.upload(60)
+
+    assert last.problem is None
+    found = reader.ids()
+    assert len(found) == len(set(found)) and known <= set(found)
+    assert len(set(found) - known) <= 3, "one of each life, written and not printed"
+
+
+def test_a_service_deletes_what_was_uploaded_days_ago(
+    store: FakeStore, log: Path, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_bucket, "KEEP_SECONDS", -1.0)
+    files = LogFiles(log)
+    files.write(frame("a"))
+    own = uploads(log, files)
+    store.is_dead = True
+    with pytest.raises(BucketError):
+        own.run(everything=True)
+    assert logged(log) == ["a-0"]
+
+    store.is_dead = False
+    own.run(everything=True)
+    assert logged(log) == [] and reader.ids() == ["a-0"]
+
+
+def test_files_are_merged_when_their_day_is_over(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one that was uploaded and deleted here would be missing from what covers it."""
+    files = LogFiles(log)
+    for name in "ab":
+        yesterday = pl.col("time") - pl.duration(days=1)
+        files.write(frame(name).with_columns(yesterday))
+    files.merge()
+
+    (day,) = log.glob("date=*")
+    assert len(log_parts.parts(day)) == 1
+
+
+def test_counts_and_figures_reach_the_other_side(
+    store: FakeStore, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = LogFiles(log)
+    sent = uploads(log, own)
+    for rows in (1, 2):
+        own.count({"2026-01-02": {"views": {"rows": rows}}})
+        sent.run()
+    with monkeypatch.context() as other:
+        other.setenv("LOGS_CACHE", str(tmp_path / "reader"))
+        there = prediction_log.downloaded("staging")
+        (counted,) = other_times.folder(there).glob("*.json")
+        assert json.loads(counted.read_bytes())["2026-01-02"]["views"]["rows"] == 2
+        prediction_log.write_figures("staging", prediction_log.MONITOR_PROM, b"problems 3\n")
+
+    sent.run()
+    assert log.with_name(prediction_log.MONITOR_PROM).read_bytes() == b"problems 3\n"
+
+
+def test_other_objects_are_not_downloaded(store: FakeStore, log: Path, reader: Reader) -> None:
+    for name in (
+        "x.parquet",
+        "predictions/date=2026-01-02/a b.parquet",
+        "predictions/x/w.c.1-1.parquet",
+    ):
+        store.objects[STAGING + name] = b"x"
+
+    assert reader.ids() == [] and not reader.files()
+
+
+def test_who_reads_the_log_downloads_it_or_fails(
+    store: FakeStore, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, now = LogFiles(log), datetime.now(UTC)
+    files.write(frame("a"))
+    uploads(log, files).run(everything=True)
+    monkeypatch.setenv("LOGS_CACHE", str(tmp_path / "reader"))
+
+    traffic = logged_traffic("staging", now + timedelta(hours=1))
+    assert traffic is not None and traffic.rows == 1
+
+    store.says = (403, "AccessDenied")
+    for read in (logged_traffic, labelled_rows.answers):
+        with pytest.raises(BucketError, match="may not do that"):
+            read("staging", now)
+
+
+def test_only_stores_that_are_shared_are_taken(
+    store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGS", "ftp://team")
+    with pytest.raises(SettingsError, match="LOGS=ftp://team: expected a folder, or one of s3://"):
+        prediction_log.folder("staging")
