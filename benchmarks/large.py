@@ -20,6 +20,7 @@ from page import publish
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "large"
+LIGHTGBM = ROOT / "tests/assets/own_data/frameworks/lightgbm"
 STAGES = ("ingest", "validate", "split", "train", "evaluate")
 SCORED = "predict"
 START = datetime.datetime(2020, 1, 1)
@@ -115,6 +116,26 @@ higher_is_better = true
 [report]
 slices = ["channel"]
 """
+LIGHTGBM_PARAMS = """seed = 7
+
+[split]
+test_share = 0.2
+{split}
+
+[model]
+objective = "binary"
+rounds = 20
+deterministic = true
+force_col_wise = true
+verbosity = -1
+
+[score]
+metric = "mae"
+higher_is_better = false
+
+[report]
+slices = ["channel"]
+"""
 PAGE = """<!-- large -->
 ## Millions of rows
 
@@ -206,6 +227,13 @@ def project(folder: Path, split: str) -> Path:
     return made
 
 
+def put_lightgbm(made: Path, rows: str) -> None:
+    """Put a model of LightGBM into the project, which reads a `frame` of rows or `parts`."""
+    shutil.copy(LIGHTGBM / "model.py", made / "src" / PACKAGE)
+    if rows == "parts":
+        shutil.copy(LIGHTGBM / "train.py", made / "pipeline")
+
+
 def measured(library: Path, made: Path, *words: str) -> Cost | None:
     """Run a verb of a library in the project; return what it cost."""
     python = os.pathsep.join([str(library / "machinery"), str(made / "src")])
@@ -247,6 +275,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--part", type=int, default=5_000_000, help="rows of a raw file")
     parser.add_argument("--split", default="test_rows = 1_000_000\ntrain_rows = 2_000_000")
+    parser.add_argument("--lightgbm", choices=["frame", "parts"], help="what its fit() gets")
     parser.add_argument("--library", type=Path, default=ROOT, help="a checkout to measure")
     parser.add_argument("--before", type=Path, help="figures of an earlier version, from --figures")
     parser.add_argument("--figures", type=Path, help="write the figures as JSON, too")
@@ -257,7 +286,11 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="large-", dir=options.folder) as room:
         made = project(Path(room), options.split)
-        (made / "params.toml").write_text(PARAMS.format(split=options.split), "utf-8")
+        params = PARAMS
+        if options.lightgbm:
+            put_lightgbm(made, options.lightgbm)
+            params = LIGHTGBM_PARAMS
+        (made / "params.toml").write_text(params.format(split=options.split), "utf-8")
         for number in options.rows:
             parts = made / "data/incoming/orders"
             shutil.rmtree(parts, ignore_errors=True)

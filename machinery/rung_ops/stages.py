@@ -33,6 +33,7 @@ from rung_ops.system.processes import quietly
 from rung_ops.training.estimator import classes, features, is_classification, predict, truth
 from rung_ops.training.estimator import load as _load
 from rung_ops.training.estimator import save_fitted as _save
+from rung_ops.training.parts import Parts
 from rung_ops.training.window import in_use, in_window, weight_arguments
 from rung_ops.training.window import settings as split_settings
 
@@ -64,6 +65,7 @@ __all__ = [
     "params",
     "predict",
     "predict_rows",
+    "read_parts",
     "read_rows",
     "rows_to_split",
     "save_model",
@@ -211,11 +213,34 @@ def read_rows(path: Path) -> pl.DataFrame:
     """
     _refuse_missing(path)
     rows = pl.read_parquet(path)
+    _refuse_wrong_score(path, rows)
+    return rows
+
+
+def read_parts(path: Path) -> Parts:
+    """Read the features of rows that an earlier stage wrote, such as TRAIN, a block at a time.
+
+    The model's fit() gets what is returned in place of `features(rows)`; `fit_parts(parts)` of
+    pipeline/train.py, if there is one, fits it, and `rung-ops refit` calls that, too.
+
+    Returns:
+        Parts: `len(parts)` and `parts[100:200]` as of a frame of features, shape
+        (n_rows, n_features); `parts.rows`, a frame for truth() and weight_arguments().
+
+    Raises:
+        StageError: as read_rows().
+    """
+    _refuse_missing(path)
+    parts = Parts(_blocks.scan(path))
+    _refuse_wrong_score(path, parts.rows)
+    return parts
+
+
+def _refuse_wrong_score(path: Path, rows: pl.DataFrame) -> None:
     if path == current().train:
         from rung_ops.training import score_check  # other stages do without model.py
 
         score_check.refuse_wrong_score(rows)
-    return rows
 
 
 def predict_rows(model: Any, path: Path) -> tuple[pl.DataFrame, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Models of XGBoost, CatBoost and PyTorch go up all rungs, with the files that docs/frameworks.md shows."""
+"""Models of LightGBM in parts, XGBoost, CatBoost and PyTorch go up all rungs, with the files that docs/frameworks.md shows."""
 
 import os
 import re
@@ -11,7 +11,12 @@ from tests.product import test_own_data as own_data
 from tests.product.variants import Project
 
 FRAMEWORKS = own_data.OWN_DATA / "frameworks"
-PACKAGES = {"xgboost": "xgboost-cpu", "catboost": "catboost", "pytorch": "torch onnx onnxruntime"}
+PACKAGES = {
+    "lightgbm": "lightgbm",
+    "xgboost": "xgboost-cpu",
+    "catboost": "catboost",
+    "pytorch": "torch onnx onnxruntime",
+}
 
 
 def small_pytorch() -> str:
@@ -26,7 +31,8 @@ def put(project: Project, framework: str) -> None:
     """Put a model of the framework in place of scikit-learn's, with its values of [model]."""
     (package,) = (project.folder / "src").iterdir()
     for path in (FRAMEWORKS / framework).glob("*.py"):
-        (package / path.name).write_text(path.read_text("utf-8"), "utf-8")
+        folder = project.folder / "pipeline" if path.name == "train.py" else package
+        (folder / path.name).write_text(path.read_text("utf-8"), "utf-8")
     values = (FRAMEWORKS / framework / "model.toml").read_text("utf-8")
     params = project.folder / "params.toml"
     text, times = re.subn(r"\[model\][^[]*", values + "\n", params.read_text("utf-8"))

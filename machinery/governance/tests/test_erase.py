@@ -380,3 +380,20 @@ def test_a_file_keeps_its_mode_and_its_text(tmp_path: Path) -> None:
 
     assert path.read_text() == "id,amount\nrequest-8,007\n"
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_person_is_erased_from_a_folder_that_dvc_versions_as_one(project: Project) -> None:
+    folder = project.raw.with_suffix("")
+    project.run("dvc", "remove", "data/incoming/applications.parquet.dvc")
+    folder.mkdir()
+    part = project.raw.rename(folder / "part.parquet")
+    project.run("dvc", "add", "data/incoming/applications")
+    project.git("add", "-A")
+    project.git("commit", "--quiet", "-m", "Keep parts")
+    (before,) = (path for path in stored(project) if path.suffix != ".dir")
+
+    project.erase(PERSON, "--yes", "--reason", "Request 12", "--by", "Olga Officer")
+
+    assert held(part) == COUNT - 1 and not before.exists()
+    assert project.git("log", "-1", "--format=%s").strip() == "Erase rows of a person"
+    assert project.git("status", "--porcelain", "data") == ""

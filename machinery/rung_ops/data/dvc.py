@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from rung_ops.project import stage_process
+from rung_ops.project import current, stage_process
 from rung_ops.project.paths import others
 from rung_ops.system import atomic, git
 
@@ -64,6 +64,12 @@ def stage_seconds(root: Path) -> dict[str, float]:
         return dict(json.loads((root / SECONDS).read_bytes()))
     except (OSError, ValueError):
         return {}
+
+
+def target(path: Path) -> Path:
+    """Return what DVC versions: the folder above a file whose record is beside it, else the file."""
+    folders = (folder for folder in path.parents if folder.is_relative_to(current().root))
+    return next((folder for folder in folders if Path(f"{folder}.dvc").is_file()), path)
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,5 +1,6 @@
 """Check new files in data/incoming, then version them with DVC; or fetch the versioned ones."""
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 
 from rung_ops.command import verb
 from rung_ops.data import dvc
+from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import links_refused, raw_files, shown
 from rung_ops.system import git
@@ -30,7 +32,31 @@ def versioned() -> list[Path]:
 def changed_files() -> list[Path]:
     """List the raw files in data/incoming that DVC does not know, or knows otherwise."""
     files = [path for path in raw_files() if path.is_relative_to(current().incoming)]
-    return sorted(path for path in files if _is_changed(path, Path(f"{path}.dvc")))
+    changed, _ = _parts()
+    own = (path for path in files if dvc.target(path) == path)
+    return sorted([*changed, *(path for path in own if _is_changed(path, Path(f"{path}.dvc")))])
+
+
+def _parts() -> tuple[list[Path], list[Path]]:
+    """List the files that are new or changed in folders that DVC versions as one, and those not here."""
+    folders = [folder for record in versioned() if (folder := record.with_suffix("")).is_dir()]
+    if not folders:
+        return [], []
+    done = dvc.run(current().root, "data", "status", "--granular", "--json", *map(shown, folders))
+    if done.returncode != 0:
+        raise StageError(
+            f"DVC cannot compare data/incoming with its records: {done.stderr.strip()}"
+        )
+    # The names are those of the folder with DVC's settings, which several models share.
+    found = json.loads(done.stdout).get("uncommitted", {})
+    renamed = found.get("renamed", [])
+    changed = [*(path for kind in ("added", "modified", "unknown") for path in found.get(kind, []))]
+    changed += [each["new"] for each in renamed]
+    home = current().repository
+    return (
+        [home / name for name in changed if not name.endswith("/")],
+        [home / name for name in found.get("deleted", []) if not name.endswith("/")],
+    )
 
 
 def _is_changed(path: Path, record: Path) -> bool:
@@ -121,10 +147,11 @@ def version(also_here: bool) -> int:
         advice = "Fix the rows in the file, or the rule in dataset.py."
         print(*problems, f"Nothing was versioned or trained. {advice}", sep="\n", file=sys.stderr)
         return 1
-    code = _dvc("add", *(shown(path) for path in files))
+    targets = list(dict.fromkeys(shown(dvc.target(path)) for path in files))
+    code = _dvc("add", *targets)
     if code == 0:
         print(f"versioned {counted(len(files), 'file')}; commit data/incoming")
-        if _dvc("push", *(f"{shown(path)}.dvc" for path in files)) != 0:
+        if _dvc("push", *(f"{target}.dvc" for target in targets)) != 0:
             print(
                 "The files are versioned here, but did not reach the remote that .dvc/config "
                 f"names. {_advice('Is it there?')} `{_push()}` tries again.",
@@ -140,10 +167,16 @@ def _refused(reasons: list[str]) -> int:
 
 def _not_here() -> list[str]:
     away = [file for record in versioned() if not (file := record.with_suffix("")).exists()]
-    if not away:
+    _, parts = _parts()
+    if not away + parts:
         return []
-    more = f" and {len(away) - 1} more" if len(away) > 1 else ""
-    return [f"{shown(away[0])}{more} is versioned, and not here: `uv run poe pull` fetches it."]
+    more = f" and {len(away + parts) - 1} more" if len(away + parts) > 1 else ""
+    first = shown([*away, *parts][0])
+    reason = f"{first}{more} is versioned, and not here: `uv run poe pull` fetches it."
+    if parts:
+        folder = shown(dvc.target(parts[0]))
+        reason += f" `uv run dvc add {folder}` versions the folder without it."
+    return [reason]
 
 
 def _cannot_be_versioned(files: list[Path]) -> list[str]:
@@ -249,12 +282,13 @@ def _listed(*arguments: str) -> list[str]:
 def _ignored(files: list[Path]) -> Iterator[str]:
     """Say which line of a .gitignore keeps a file's record out of git."""
     for path in files:
-        matched = _git("check-ignore", "--verbose", "--non-matching", "--", f"{path}.dvc")
+        record = f"{dvc.target(path)}.dvc"
+        matched = _git("check-ignore", "--verbose", "--non-matching", "--", record)
         file, _, rule = matched.partition("\t")[0].partition(":")
         line, _, pattern = rule.partition(":")
         if file and not pattern.startswith("!"):
             yield (
-                f"{shown(path)}.dvc, the record that is committed, is ignored by git: line {line} of "
+                f"{shown(Path(record))}, the record that is committed, is ignored by git: line {line} of "
                 f"{file} is `{pattern}`. Take that line out, or write what it is meant for, such as "
                 "`/data/*.parquet`."
             )

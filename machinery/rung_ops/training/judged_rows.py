@@ -56,11 +56,15 @@ def read(path: Path, *columns: str, slices: bool = True) -> pl.DataFrame:
         columns: others, if the file has them.
         slices: whether the slices of [report] are needed.
     """
-    rows = blocks.scan(path)
-    schema, sliced = rows.collect_schema(), _slices() if slices else []
-    if set(sliced) <= set(schema):
-        return rows.select(_needed(schema, (*sliced, *columns))).collect()
+    rows, sliced = blocks.scan(path), _slices() if slices else []
+    if set(sliced) <= set(rows.collect_schema()):
+        return of_contract(rows, *sliced, *columns)
     return pl.concat(narrow(block, *columns) for block in blocks.in_blocks(rows))
+
+
+def of_contract(rows: pl.LazyFrame, *columns: str) -> pl.DataFrame:
+    """Read target, times and keys of a series, `predicted`, and other columns that there are."""
+    return rows.select(_needed(rows.collect_schema(), columns)).collect()
 
 
 def narrow(rows: pl.DataFrame, *columns: str) -> pl.DataFrame:

@@ -10,7 +10,8 @@ import importlib.util
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.contract.forecast import made_at
+from rung_ops.data import blocks
 from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.project import current
 from rung_ops.project.paths import made, shared, shown
 from rung_ops.system.printable import counted, printable
-from rung_ops.training import estimator, window
+from rung_ops.training import estimator, judged_rows, window
+from rung_ops.training.parts import Parts
 from rung_ops.training.window import SplitSettings, Window
 
 JUDGED = "judged.json"  # beside the refitted model: the hash of the one whose settings it has
@@ -115,14 +118,24 @@ def _drift(file: Path) -> str:
     return printable(f" Drift {where}: {', '.join(names) or 'none'}.")
 
 
-def _fit() -> Callable[[pl.DataFrame], Any]:
-    """Import fit() of pipeline/train.py."""
+def _fitted(numbers: pl.Series) -> Any:
+    """Fit the rows of train and test with these numbers, by pipeline/train.py.
+
+    Rows for its fit_parts() are written beside the model meanwhile, those for fit() are in memory.
+    """
     file = shared("pipeline/train.py")
     spec = importlib.util.spec_from_file_location("train", file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(file.parent))  # as Python does for a script
     spec.loader.exec_module(module)
+    train, test = blocks.scan(current().train), blocks.scan(current().test)
+    rows = pl.concat([train, test.select(train.collect_schema().names())])
+    if callable(fit_parts := getattr(module, "fit_parts", None)):
+        with tempfile.TemporaryDirectory(prefix=".", dir=current().refitted.parent) as folder:
+            path = Path(folder) / "rows.parquet"
+            blocks.take(rows, numbers, path)
+            return fit_parts(Parts(blocks.scan(path)))
     fit = getattr(module, "fit", None)
     if not callable(fit):
         raise StageError(
@@ -130,7 +143,7 @@ def _fit() -> Callable[[pl.DataFrame], Any]:
             "Write one that returns the fitted model, or set `refit = false` under [split] in "
             "params.toml.",
         )
-    return fit  # type: ignore[no-any-return]
+    return fit(blocks.pick(rows, numbers))
 
 
 def _not_applied(train: pl.DataFrame, test: pl.DataFrame, used: SplitSettings) -> Iterator[str]:
@@ -156,7 +169,8 @@ def _not_applied(train: pl.DataFrame, test: pl.DataFrame, used: SplitSettings) -
 def main() -> int:
     """Fit the model again if params.toml says so, and record which rows were used."""
     settings = window.settings()
-    train, test = pl.read_parquet(made(current().train)), pl.read_parquet(made(current().test))
+    paths = made(current().train), made(current().test)
+    train, test = (judged_rows.read(path, slices=False) for path in paths)
     if names := list(_not_applied(train, test, settings)):
         raise StageError(
             f"pipeline/split.py does not apply {' and '.join(names)} of [split] in params.toml.",
@@ -165,9 +179,11 @@ def main() -> int:
     folder = current().refitted.parent
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    rows = all_rows(train, test) if settings.refit else None
-    if rows is not None:
-        estimator.save_fitted(_fit()(rows), current().refitted)
+    rows = None
+    if settings.refit:
+        every = pl.concat([train, test]).with_row_index(blocks.NUMBER)
+        rows = all_rows(every[: train.height], every[train.height :])
+        estimator.save_fitted(_fitted(rows[blocks.NUMBER]), current().refitted)
         print(f"fitted again to {_words(_taught(rows, settings))}: {shown(current().refitted)}")
     used = used_rows(train, test, rows)
     judged = {"model": bundle.digest(current().model_file)}

@@ -46,10 +46,11 @@ def _commit(raw: list[Path]) -> list[str]:
     """Make a version of raw files without the rows, and commit that; return what failed."""
     if not raw:
         return []
-    added = dvc.run(current().root, "add", *(shown(path) for path in raw))
+    targets = list(dict.fromkeys(shown(dvc.target(path)) for path in raw))
+    added = dvc.run(current().root, "add", *targets)
     if added.returncode != 0:
         return [f"DVC made no new version: {added.stderr.strip()}"]
-    records = [f"{shown(path)}.dvc" for path in raw]
+    records = [f"{target}.dvc" for target in targets]
     message = "Erase rows of a person"
     committed = git.run(current().root, "commit", "--quiet", "-m", message, "--", *records)
     if committed.returncode != 0:
@@ -104,7 +105,7 @@ def main(who: tuple[str, ...], yes: bool, reason: str, by: str) -> int:
 
 
 def _is_versioned(path: Path) -> bool:
-    return Path(f"{path}.dvc").is_file()
+    return Path(f"{dvc.target(path)}.dvc").is_file()
 
 
 class ErasureError(StageError):
