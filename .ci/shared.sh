@@ -47,7 +47,7 @@ end() {
 
 missing_debian() {
   local package
-  for package in rsync docker.io docker-cli docker-buildx mmdebstrap \
+  for package in rsync docker.io docker-cli docker-buildx docker-registry mmdebstrap \
     podman runc catatonit kustomize postgresql faketime \
     wrk prometheus prometheus-alertmanager chromium redis-server; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok' || echo "$package"

@@ -51,7 +51,7 @@ BAD = {
 def test_these_are_the_settings_and_none_is_asked() -> None:
     settings = {name for name, question in QUESTIONS.items() if is_setting(question)}
 
-    others = {"documents", "monitor_every"}
+    others = {"documents", "monitor_every", "service_image"}
     assert settings == TODAY.keys() | others == HOUSE.keys() | others
 
 

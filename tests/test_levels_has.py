@@ -41,7 +41,15 @@ def macro() -> Any:
     say = jinja.from_string(SAY)
 
     def has(answers: dict[str, Any]) -> Any:
-        said = {"answers": {**answers, "ejected": "no", "documents": "with_rung"}, **answers}
+        said = {
+            "answers": {
+                **answers,
+                "ejected": "no",
+                "documents": "with_rung",
+                "service_image": "hand",
+            },
+            **answers,
+        }
         return json.loads(say.render(context | said))
 
     return has

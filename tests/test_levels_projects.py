@@ -14,7 +14,7 @@ from tests.test_levels import YOURS, claims, matching
 
 
 def holds(claim: Claim, capability: Capability | None, rung: int, answers: dict[str, Any]) -> bool:
-    answers = PLAIN | {"ejected": "no", "documents": "with_rung"} | answers
+    answers = PLAIN | {"ejected": "no", "documents": "with_rung", "service_image": "hand"} | answers
     first = capability.rung(answers["use_case"]) if capability else rung
     return (
         first is not None

@@ -67,6 +67,7 @@ def all_of(
 ) -> Path:
     """Render the variant that has all files of a vendor and a game, and its schedules."""
     runner = {} if ci == "github" else {"runner": "ml"}
+    image = {} if ci == "azure" else {"service_image": "ci"}
     return render(
         ci=ci,
         use_case=use_case,
@@ -75,6 +76,8 @@ def all_of(
         tracking="server",
         orchestrator=orchestrator,
         features=features,
+        compute="kubernetes" if house else "machine",
+        **image,
         **(HOUSE | runner if house else {}),
     )
 

@@ -3,6 +3,7 @@
 Nothing here needs a cluster.
 """
 
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -58,6 +59,30 @@ def build(overlay: str) -> str:
     if done.returncode != 0:
         raise KubernetesError(f"{shown(folder)} cannot be built: {done.stderr.strip()}")
     return done.stdout
+
+
+def overlay_file(overlay: str) -> Path:
+    """Return the path of an overlay's kustomization.yaml."""
+    return current().repository / OVERLAYS / overlay / "kustomization.yaml"
+
+
+def with_image(text: str, reference: str) -> str:
+    """Return the text of an overlay's kustomization.yaml with another image of the service.
+
+    Args:
+        text: has an entry `service` under `images`, with newName and newTag or digest.
+        reference: REPOSITORY@sha256:DIGEST.
+    """
+    repository, _, digest = reference.partition("@")
+    entry = re.compile(r"^(( *)- name: service\n) +newName: .*\n +(?:newTag|digest): .*$", re.M)
+    lines = rf"\g<1>\g<2>  newName: {repository}\n\g<2>  digest: {digest}"
+    result, found = entry.subn(lines, text)
+    if found != 1:
+        raise KubernetesError(
+            "the overlay's `images` needs one entry with these lines: `- name: service`, "
+            "`newName: ...`, and `newTag: ...` or `digest: ...`"
+        )
+    return result
 
 
 def parse(text: str) -> list[Manifest]:

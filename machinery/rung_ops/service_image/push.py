@@ -1,0 +1,157 @@
+"""Build the service's image and push it: `uv run poe service-image-push REPOSITORY`.
+
+Before it is pushed, what is in it is listed, from the image itself, and its packages are checked
+for known vulnerabilities. What follows takes the image by its digest, so nothing is built twice.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from rung_ops.command import OK, verb
+from rung_ops.project import current
+from rung_ops.project.paths import shown
+from rung_ops.service_image.registry import ImageError, docker, logged_in, reference_file
+from rung_ops.system import git
+
+AUDIT = "IMAGE_AUDIT"  # variable: `off` pushes an image whose packages were not checked
+OPTIONS = "IMAGE_BUILD_OPTIONS"  # variable: further options of `docker build`
+CONTENT = """
+import json, platform, re, shutil, subprocess
+from importlib.metadata import distributions
+query = ["dpkg-query", "--show", "--showformat", "${Package} ${Version} ${Architecture}\\n"]
+debian = subprocess.check_output(query, text=True) if shutil.which(query[0]) else ""
+print(json.dumps({
+    "python": platform.python_version(),
+    "packages": sorted([re.sub("[-_.]+", "-", d.name).lower(), d.version] for d in distributions()),
+    "debian": [line.split() for line in debian.splitlines()],
+}))
+"""
+
+Bill = dict[str, Any]
+
+
+@verb(
+    "poe service-image-push",
+    epilog="Exit code 1: it was not pushed, for the reason that is printed. REGISTRY_USER and "
+    f"REGISTRY_PASSWORD log in. {OPTIONS} adds options of `docker build`. {AUDIT}=off pushes "
+    "without asking for vulnerabilities, where no service that knows them is reached.",
+)
+@click.argument("repository")
+def main(repository: str) -> int:
+    """Build the image, list what is in it, check its packages, and push it to REPOSITORY.
+
+    It has the commit as its tag. reports/image gets its reference, by digest, and its bill of
+    materials in CycloneDX.
+    """
+    repository = repository.lower()  # as registries want it; GitHub's names have capitals
+    root = current().repository
+    reference_file().unlink(missing_ok=True)
+    if changed := git.output(root, "status", "--porcelain", "--untracked-files=no"):
+        raise ImageError(f"an image has the name of a commit: commit first\n{changed}")
+    commit = git.output(root, "rev-parse", "HEAD").strip()
+    image = f"{repository}:{commit}"
+    docker(
+        *("build", "--file", "service.Dockerfile", "--tag", image),
+        # A single manifest, which keeps its digest wherever it is pulled and pushed again.
+        *("--provenance=false", "--label", f"org.opencontainers.image.revision={commit}"),
+        *(*shlex.split(os.environ.get(OPTIONS, "")), "."),
+        is_shown=True,
+    )
+    bill = materials(content(image), locked())
+    audit(bill)
+    with logged_in(repository):
+        docker("push", image, is_shown=True)
+    digests = json.loads(docker("image", "inspect", "--format", "{{json .RepoDigests}}", image))
+    (reference,) = (each for each in digests if each.startswith(f"{repository}@"))
+    path = reference_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (path.parent / "sbom.cdx.json").write_text(json.dumps(bill, indent=1), encoding="utf-8")
+    path.write_text(f"{reference}\n", encoding="utf-8")
+    print(f"Pushed {reference}; {shown(path.parent)} has its bill of materials.")
+    return OK
+
+
+def content(image: str) -> Bill:
+    """List what an image has: Python, its packages, and Debian's."""
+    options = ("run", "--rm", "--network", "none", "--entrypoint", "python")
+    listed: Bill = json.loads(docker(*options, image, "-c", CONTENT))
+    return listed
+
+
+def locked() -> Bill:
+    """Return the bill of materials of the whole uv.lock, in CycloneDX."""
+    words = ("export", "--quiet", "--frozen", "--all-groups", "--format", "cyclonedx1.5")
+    done = subprocess.run(
+        ["uv", *words], cwd=current().repository, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise ImageError(f"`uv export` failed: {done.stderr.strip()}")
+    exported: Bill = json.loads(done.stdout)
+    return exported
+
+
+def materials(inside: Bill, bill: Bill) -> Bill:
+    """Reduce the bill of the lock to what is inside an image, and add what no lock knows.
+
+    Raises:
+        ImageError: the image has a package that uv.lock does not name.
+    """
+    there = {tuple(pair) for pair in inside["packages"]}
+    named = {(each["name"], each["version"]): each for each in bill["components"]}
+    if strange := sorted(there - named.keys()):
+        names = ", ".join("==".join(each) for each in strange)
+        raise ImageError(f"the image has packages that uv.lock does not name: {names}")
+    kept = [named[each] for each in sorted(there)]
+    refs = {each["bom-ref"] for each in kept}
+    further = [
+        ("python", inside["python"], f"pkg:generic/python@{inside['python']}"),
+        *(
+            (name, version, f"pkg:deb/debian/{name}@{version}?arch={architecture}")
+            for name, version, architecture in inside["debian"]
+        ),
+    ]
+    kept += [
+        {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
+        for name, version, purl in further
+    ]
+    depends = [
+        each | {"dependsOn": [ref for ref in each.get("dependsOn", []) if ref in refs]}
+        for each in bill["dependencies"]
+        if each["ref"] in refs
+    ]
+    return bill | {"components": kept, "dependencies": depends}
+
+
+def audit(bill: Bill) -> None:
+    """Ask about the packages of an index; those of vendor/ have no address, and Debian none here.
+
+    Raises:
+        ImageError: something is known about one, or nobody could be asked.
+    """
+    if os.environ.get(AUDIT) == "off":
+        print(f"{AUDIT}=off: the packages were NOT checked for known vulnerabilities.")
+        return
+    pinned = [
+        f"{each['name']}=={each['version']}\n"
+        for each in bill["components"]
+        if each.get("purl", "").startswith("pkg:pypi/")
+    ]
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "requirements.txt")
+        path.write_text("".join(pinned), encoding="utf-8")
+        words = ("--no-deps", "--disable-pip", "--progress-spinner", "off", "--requirement")
+        done = subprocess.run([sys.executable, "-m", "pip_audit", *words, path], check=False)
+    if done.returncode != 0:
+        raise ImageError(
+            "pip-audit failed, see above: take an unaffected version (`uv lock --upgrade-package "
+            f"NAME`). If it reached no service, PIP_AUDIT_OSV_URL names another; {AUDIT}=off "
+            "pushes without it."
+        )

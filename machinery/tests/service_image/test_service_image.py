@@ -1,0 +1,153 @@
+"""What is listed, who is logged in, and what keeps an image from an environment; no Docker is asked."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rung_ops.kubernetes import manifests
+from rung_ops.kubernetes.manifests import KubernetesError
+from rung_ops.project import current
+from rung_ops.service_image import promote, push, registry
+from rung_ops.service_image.registry import ImageError
+
+DIGEST = f"sha256:{'a' * 64}"
+REFERENCE = f"registry.example.org:5000/team/service@{DIGEST}"
+DOCKER = """#!/bin/sh
+echo "$@" >> {folder}/asked
+case "$*" in
+  login*) cat >> {folder}/password ;;
+  {fails}) echo "it is away" >&2; exit 1 ;;
+  push*) echo "production: digest: {digest} size: 2410" ;;
+esac
+"""
+Docker = Callable[..., Path]
+
+
+@pytest.fixture
+def docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Docker:
+    """Put a scripted docker on PATH; `fails` is a pattern of calls that do."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    def made(fails: str = "none", digest: str = DIGEST) -> Path:
+        program = tmp_path / "docker"
+        program.write_text(DOCKER.format(folder=tmp_path, fails=fails, digest=digest))
+        program.chmod(0o755)
+        return tmp_path
+
+    return made
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Promote in a repository without Kubernetes."""
+    monkeypatch.setattr(promote, "current", lambda: type("Project", (), {"repository": tmp_path}))
+
+
+def part(name: str, version: str, ref: str) -> dict[str, Any]:
+    return {"name": name, "version": version, "bom-ref": ref}
+
+
+def test_the_bill_has_what_is_inside_and_nothing_else_of_the_lock() -> None:
+    lock = {
+        "bomFormat": "CycloneDX",
+        "components": [part("a", "1", "a-1"), part("a", "2", "a-2"), part("b", "1", "b-1")],
+        "dependencies": [{"ref": "a-2", "dependsOn": ["b-1"]}, {"ref": "b-1"}, {"ref": "a-1"}],
+    }
+    inside = {"python": "3.13.5", "packages": [["a", "2"]], "debian": [["libc6", "2.41", "amd64"]]}
+
+    bill = push.materials(inside, lock)
+
+    assert [(each["name"], each["version"]) for each in bill["components"]] == [
+        ("a", "2"),
+        ("python", "3.13.5"),
+        ("libc6", "2.41"),
+    ]
+    assert bill["components"][-1]["purl"] == "pkg:deb/debian/libc6@2.41?arch=amd64"
+    assert bill["dependencies"] == [{"ref": "a-2", "dependsOn": []}]
+    assert bill["bomFormat"] == "CycloneDX"
+    with pytest.raises(ImageError, match="uv.lock does not name: c==9"):
+        push.materials(inside | {"packages": [["c", "9"]]}, lock)
+
+
+def test_a_password_is_handed_over_unseen_and_is_gone_after_a_failure(
+    docker: Docker, elsewhere: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(registry.PASSWORD, "secret")
+    monkeypatch.setenv(registry.USER, "ada")
+    folder = docker(fails="push*")
+
+    assert promote.main(["production", "--image", REFERENCE]) == 1
+
+    asked = (folder / "asked").read_text().splitlines()
+    host = "registry.example.org:5000"
+    assert asked[0] == f"login --username ada --password-stdin {host}"
+    assert asked[-1] == f"logout {host}"
+    assert (folder / "password").read_text() == "secret"
+
+
+@pytest.mark.parametrize(
+    ("settings", "image", "message"),
+    [
+        ({"fails": "push*"}, REFERENCE, "`docker push` failed: it is away"),
+        (
+            {"digest": "sha256:other"},
+            REFERENCE,
+            f"service:production, but not by the digest {DIGEST}",
+        ),
+        ({}, "registry.example.org/service:latest", "does not name an image by its digest"),
+    ],
+)
+def test_what_is_not_promoted_is_explained(
+    docker: Docker,
+    elsewhere: None,
+    capsys: pytest.CaptureFixture[str],
+    settings: dict[str, str],
+    image: str,
+    message: str,
+) -> None:
+    docker(**settings)
+
+    assert promote.main(["production", "--image", image]) == 1
+    printed = capsys.readouterr()
+    assert message in printed.err and not printed.out
+
+
+def test_an_overlay_takes_a_digest_in_place_of_its_tag_or_digest() -> None:
+    path = manifests.overlay_file("production")
+    if not path.is_file():
+        pytest.skip("a project without Kubernetes")
+    before = path.read_text(encoding="utf-8")
+
+    after = manifests.with_image(before, REFERENCE)
+
+    changed = set(after.splitlines()) - set(before.splitlines())
+    assert {line.strip() for line in changed} == {
+        "newName: registry.example.org:5000/team/service",
+        f"digest: {DIGEST}",
+    }
+    assert "newTag" not in after
+    assert manifests.with_image(after, REFERENCE) == after
+    with pytest.raises(KubernetesError, match="needs one entry"):
+        manifests.with_image(before.replace("name: service", "name: other"), REFERENCE)
+
+
+def test_a_cluster_that_is_away_leaves_the_overlay_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if not (current().root / "deploy/kubernetes").is_dir():
+        pytest.skip("a project without Kubernetes")
+    text = manifests.overlay_file("production").read_text(encoding="utf-8")
+    path = tmp_path / "kustomization.yaml"
+    path.write_text(text, encoding="utf-8")
+    built: list[str] = []
+    monkeypatch.setattr(manifests, "overlay_file", lambda overlay: path)
+    monkeypatch.setattr(
+        manifests, "build", lambda overlay: built.append(path.read_text(encoding="utf-8")) or ""
+    )
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert promote.main(["production", "--image", REFERENCE]) == 2
+    assert [DIGEST in each for each in built] == [True]
+    assert path.read_text(encoding="utf-8") == text
