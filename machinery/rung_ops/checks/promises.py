@@ -129,6 +129,13 @@ def well_typed() -> None:
         raise ContractError("features.py: FEATURES must be a list of Polars expressions.")
     if not features:
         raise ContractError("features.py: FEATURES is empty; it needs one expression or more.")
+    for expression in features:
+        # It may also read the target, as Polars knows the columns only with the rows.
+        if expression.meta.has_multiple_outputs():
+            raise ContractError(
+                f"features.py: `{expression}` stands for columns that it does not name; write an "
+                "expression for each feature, with the names of the columns that it reads."
+            )
     trusted = contract.TRUSTED
     if not isinstance(trusted, list) or not all(isinstance(name, str) for name in trusted):
         raise ContractError("model.py: TRUSTED must be a list of names of types, as text.")

@@ -67,8 +67,8 @@ def stage_seconds(root: Path) -> dict[str, float]:
 
 
 def target(path: Path) -> Path:
-    """Return what DVC versions: the folder above a file whose record is beside it, else the file."""
-    folders = (folder for folder in path.parents if folder.is_relative_to(current().root))
+    """Return what DVC versions: a folder in data/incoming that has a record and the file, or the file."""
+    folders = (folder for folder in path.parents if current().incoming in folder.parents)
     return next((folder for folder in folders if Path(f"{folder}.dvc").is_file()), path)
 
 

@@ -13,7 +13,7 @@ from rung_ops.command import verb
 from rung_ops.data import dvc
 from rung_ops.errors import StageError
 from rung_ops.project import current
-from rung_ops.project.paths import links_refused, raw_files, shown
+from rung_ops.project.paths import is_raw, links_refused, raw_files, shown
 from rung_ops.system import git
 from rung_ops.system.files import md5
 from rung_ops.system.printable import counted, printable
@@ -32,31 +32,33 @@ def versioned() -> list[Path]:
 def changed_files() -> list[Path]:
     """List the raw files in data/incoming that DVC does not know, or knows otherwise."""
     files = [path for path in raw_files() if path.is_relative_to(current().incoming)]
-    changed, _ = _parts()
-    own = (path for path in files if dvc.target(path) == path)
-    return sorted([*changed, *(path for path in own if _is_changed(path, Path(f"{path}.dvc")))])
+    parts, _ = _changed_parts()
+    return [
+        path
+        for path in files
+        if (path in parts if dvc.target(path) != path else _is_changed(path, Path(f"{path}.dvc")))
+    ]
 
 
-def _parts() -> tuple[list[Path], list[Path]]:
-    """List the files that are new or changed in folders that DVC versions as one, and those not here."""
+def _changed_parts() -> tuple[set[Path], list[Path]]:
+    """Find the files that are new or changed in folders that DVC versions as one, and those not here."""
     folders = [folder for record in versioned() if (folder := record.with_suffix("")).is_dir()]
     if not folders:
-        return [], []
-    done = dvc.run(current().root, "data", "status", "--granular", "--json", *map(shown, folders))
+        return set(), []
+    # From the folder with DVC's settings, which several models share: the names are relative to it.
+    home = current().repository
+    targets = (folder.relative_to(home).as_posix() for folder in folders)
+    done = dvc.run(home, "data", "status", "--granular", "--json", *targets)
     if done.returncode != 0:
         raise StageError(
             f"DVC cannot compare data/incoming with its records: {done.stderr.strip()}"
         )
-    # The names are those of the folder with DVC's settings, which several models share.
     found = json.loads(done.stdout).get("uncommitted", {})
     renamed = found.get("renamed", [])
     changed = [*(path for kind in ("added", "modified", "unknown") for path in found.get(kind, []))]
     changed += [each["new"] for each in renamed]
-    home = current().repository
-    return (
-        [home / name for name in changed if not name.endswith("/")],
-        [home / name for name in found.get("deleted", []) if not name.endswith("/")],
-    )
+    gone = (home / name for name in found.get("deleted", []) if not name.endswith("/"))
+    return {home / name for name in changed}, [path for path in gone if is_raw(path)]
 
 
 def _is_changed(path: Path, record: Path) -> bool:
@@ -167,7 +169,7 @@ def _refused(reasons: list[str]) -> int:
 
 def _not_here() -> list[str]:
     away = [file for record in versioned() if not (file := record.with_suffix("")).exists()]
-    _, parts = _parts()
+    _, parts = _changed_parts()
     if not away + parts:
         return []
     more = f" and {len(away + parts) - 1} more" if len(away + parts) > 1 else ""
@@ -175,7 +177,10 @@ def _not_here() -> list[str]:
     reason = f"{first}{more} is versioned, and not here: `uv run poe pull` fetches it."
     if parts:
         folder = shown(dvc.target(parts[0]))
-        reason += f" `uv run dvc add {folder}` versions the folder without it."
+        reason += (
+            f" Move parts of {folder} away first that you have changed. `uv run dvc add {folder}` "
+            "versions the folder without what is missing."
+        )
     return [reason]
 
 

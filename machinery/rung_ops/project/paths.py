@@ -58,8 +58,12 @@ def links_refused() -> list[str]:
 
 def raw_files_in(folder: Path) -> list[Path]:
     """List the raw files in a folder and below, in a fixed order."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return sorted(p for p in files if p.suffix not in BESIDE and not p.name.startswith("."))
+    return sorted(path for path in folder.rglob("*") if path.is_file() and is_raw(path))
+
+
+def is_raw(path: Path) -> bool:
+    """Say whether a file in a folder of raw data is data, by its name."""
+    return path.suffix not in BESIDE and not path.name.startswith(".")
 
 
 # By table and key of params.toml, what verbs read: its type, and a line to write.

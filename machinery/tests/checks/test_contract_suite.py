@@ -72,6 +72,13 @@ BROKEN = {
         "test_features_read_columns_of_row",
         "features.py: `nothing` reads `nothing`, which is not a column of Row.",
     ),
+    "a feature of columns that are not named, which may be the target": (
+        f"{PACKAGE}/features.py",
+        'import polars\nFEATURES.append(polars.concat_str(polars.all()).alias("all"))\n',
+        "test_names_of_src_are_of_the_right_kind",
+        r"features.py: `.*` stands for columns that it does not name; write an expression for each "
+        "feature, with the names of the columns that it reads.",
+    ),
     "a feature over all rows": (
         f"{PACKAGE}/features.py",
         'import polars\nFEATURES.append(polars.int_range(polars.len()).alias("count"))\n',

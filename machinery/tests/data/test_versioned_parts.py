@@ -9,32 +9,37 @@ from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.contract.raw_file import read
 from rung_ops.data import dvc, incoming
+from rung_ops.project import current
 from rung_ops.project.paths import raw_files
 from rung_ops.system import git
 
 PARTS = 3
 
 
-@pytest.fixture
-def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Parts in a folder of a repository with a remote of DVC."""
+@pytest.fixture(params=[".", "models/second"])
+def parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> list[Path]:
+    """Parts in a folder of a repository with a remote of DVC, of its own model or a second one."""
     rows, dataset = read(raw_files()[0]), contract.dataset
     monkeypatch.setattr(contract, "_module", lambda name: dataset)  # its project moves
-    root = tmp_path / "project"
+    home = tmp_path / "project"
+    root = home / request.param
     folder = root / "data/incoming/orders"
     folder.mkdir(parents=True)
-    moved(monkeypatch, root=root, repository=root, incoming=folder.parent, sample=root / "none")
-    git.run(root, "init", "--quiet")
+    moved(monkeypatch, root=root, repository=home, incoming=folder.parent, sample=root / "none")
+    git.run(home, "init", "--quiet")
     for words in (["init", "--quiet"], ["remote", "add", "--default", "local", f"{tmp_path}/far"]):
-        assert dvc.run(root, *words).returncode == 0
+        assert dvc.run(home, *words).returncode == 0
     made = [folder / f"part-{number}.csv" for number in range(PARTS)]
     for number, path in enumerate(made):
         rows.slice(10 * number, 10).write_csv(path)
+    (folder / "README.md").write_text("What this is.")  # which is no data
     return made
 
 
-def stored(parts: list[Path]) -> set[Path]:
-    far = parts[0].parents[4] / "far"
+def stored() -> set[Path]:
+    far = current().repository.parent / "far"
     return {path for path in far.rglob("*") if path.is_file()}
 
 
@@ -48,14 +53,14 @@ def test_a_part_that_changes_is_all_that_is_stored_again(
         assert dvc.run(root, "push").returncode == 0
     else:
         assert incoming.version([]) == 0
-    before = stored(parts)
+    before = stored()
     read(parts[1]).head(9).write_csv(parts[1])
     capsys.readouterr()
 
     assert incoming.version([]) == 0
 
     assert "versioned 1 file;" in capsys.readouterr().out
-    assert len(stored(parts) - before) == new
+    assert len(stored() - before) == new
     assert "up to date" in dvc.run(root, "status").stdout
     assert incoming.version([]) == 0
     assert not capsys.readouterr().out
