@@ -19,20 +19,24 @@ def rung(
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
     program: Path | None = None,
+    expect: int | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run `rung` without a terminal; on Linux as a fork of a process that has loaded it."""
     complete = {**os.environ, **(environment or {})}
     if program is None and sys.platform == "linux":
-        return forked.run(RUNG, [str(word) for word in arguments], cwd, complete)
-    return subprocess.run(
-        [program or RUNG, *arguments],
-        cwd=cwd,
-        env=complete,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        done = forked.run(RUNG, [str(word) for word in arguments], cwd, complete)
+    else:
+        done = subprocess.run(
+            [program or RUNG, *arguments],
+            cwd=cwd,
+            env=complete,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert expect in (None, done.returncode), f"{done.returncode}: {done.stdout}{done.stderr}"
+    return done
 
 
 def running(*arguments: str | Path) -> subprocess.Popen[bytes]:

@@ -51,18 +51,8 @@ def answers_file(folder: Path, text: str) -> Path:
         ({"customers": "researchers"}, {"customers": ("data-scientists",)}),
         ({"domain": "0,2"}, {"domain": ("commerce", "fraud")}),
         ({"delivery": "none"}, {"delivery": ("none",)}),
-        ({"domain": "police, courts"}, {"domain": ("law-enforcement", "justice")}),
         ({"domain": "health insurance"}, {"domain": ("life-insurance",)}),
-        ({"domain": "hull insurance"}, {"domain": ("insurance",)}),
-        ({"domain": "electricity"}, {"domain": ("energy",)}),
-        ({"domain": "face recognition, asylum"}, {"domain": ("biometrics", "migration")}),
-        ({"domain": "hardware, sensors"}, {"domain": ("devices", "iot")}),
-        ({"domain": "ships, shipping"}, {"domain": ("ships", "logistics")}),
         ({"domain": "press, Broadcast, media"}, {"domain": ("media",)}),
-        ({"domain": "content moderation"}, {"domain": ("moderation",)}),
-        ({"domain": "roads, avalanches"}, {"domain": ("public-works",)}),
-        ({"domain": "customs, pricing"}, {"domain": ("public-services", "customer-experience")}),
-        ({"domain": "drones, railway"}, {"domain": ("aviation", "critical-infrastructure")}),
     ],
 )
 def test_an_answer_may_be_a_name_or_a_number(
@@ -94,9 +84,6 @@ def test_a_chosen_use_case_is_known_by_its_earlier_name(tmp_path: Path, name: st
         ("choice: {start: 1, start: 2}", "answers `start` twice"),
         ('{"harm": 1, "harm": 1}', "answers `harm` twice"),
         ("harm: &a [*a]", "`harm`: [[...]] is not an answer"),
-        ("harm: true", "`harm`: True is not an answer"),
-        ("harm: 1.0", "`harm`: 1.0 is not an answer"),
-        ("harm: {a: 1}", "`harm`: {'a': 1} is not an answer"),
         ("domain: []", "`domain` has no answer"),
         ("domain: [ads, [fraud]]", "`domain`: ['fraud'] is not an answer"),
         ("delivery: no", "`delivery`: False is not an answer"),
@@ -142,21 +129,7 @@ def test_a_misspelt_domain_is_never_taken_for_a_stricter_or_a_laxer_one() -> Non
     assert suggested > 500
 
 
-@pytest.mark.parametrize(
-    "word",
-    [
-        "jury",
-        "routes",
-        "tenancy",
-        "zoo",
-        "military",
-        "weaponry",
-        "law",
-        "policies",
-        "loader",
-        "translation",
-    ],
-)
+@pytest.mark.parametrize("word", ["jury", "routes", "military", "law", "loader"])
 def test_a_domain_that_is_not_known_is_not_taken_for_another(word: str) -> None:
     with pytest.raises(RungError, match="If none fits, take the closest by who can be harmed"):
         understand({"domain": word}, WEIGHTS)
@@ -324,17 +297,6 @@ def test_the_json_has_a_reason_term_by_term_for_each_recommendation() -> None:
         for entry in data["not_yet"]
     )
     assert [{"rung": 2, "any_of": ["experiment-tracking", "training-lineage"]}] == data["beside"]
-
-
-def test_advice_is_taken_from_a_file_of_answers_too() -> None:
-    assert {
-        "use_case": "velocity",
-        "team_size": "team",
-        "data": "warehouse",
-        "compute": "machine",
-        "tracking": "server",
-        "level": 1,
-    } == advised(PERSONAS / "doordash.yml")
 
 
 def test_an_assessment_without_its_project_is_refused(tmp_path: Path) -> None:

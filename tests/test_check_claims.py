@@ -284,11 +284,6 @@ FOOLED = {
     "hooks that only a person starts": Claim("ci-build-test", hooks(f"default_stages: [manual]\n{HOOKS}"), hooks(f"default_stages: [manual]\n{HOOKS}    stages: [commit]\n")),
     "a hook of another stage": Claim("ci-build-test", hooks(f"{HOOKS}    stages: [pre-push]\n"), hooks(f"{HOOKS}    stages: [pre-push]\n", "pre-commit run --hook-stage pre-push")),
     "another hook": Claim("ci-build-test", hooks(f"{HOOKS}  - id: black\n", "pre-commit run black --all-files"), hooks(f"{HOOKS}  - id: black\n", "pre-commit run pytest --all-files")),
-    "a target that a folder shadows": Claim(
-        "ci-build-test",
-        UNIT | ci("make tests") | {"Makefile": "tests:\n\tpytest\n"},
-        UNIT | ci("make tests") | {"Makefile": ".PHONY: tests\ntests:\n\tpytest\n"},
-    ),
     "a target that a file shadows": Claim(
         "training-trigger",
         ci("make model", NIGHTLY) | {"Makefile": "model:\n\tpython train.py\n", "model": "a\n"},
@@ -308,7 +303,6 @@ FOOLED = {
         tier="automated",
     ),
     "the command of a frozen stage": Claim("ci-build-test", ci("dvc repro") | {"dvc.yaml": "stages: {a: {cmd: pytest, frozen: true}}\n"}, ci("dvc repro") | {"dvc.yaml": "stages: {a: {cmd: pytest}}\n"}),
-    "branches that are all ignored": Claim("ci-build-test", workflow("push: {branches-ignore: ['**']}"), workflow("push: {branches-ignore: ['docs/**']}")),
     "paths that are all ignored": Claim("ci-build-test", workflow("push: {paths-ignore: ['**']}"), workflow("push: {paths-ignore: ['**.md']}")),
     "no branch but a tag": Claim("ci-build-test", workflow("pull_request:\n    branches-ignore:\n      - '**'"), workflow("push: {branches-ignore: ['**'], tags: ['v*']}")),
     "branches of CircleCI that are all ignored": Claim(
@@ -331,12 +325,6 @@ FOOLED = {
     "an event that is named first": Claim("ci-build-test", workflow("push:", more="        if: \"'release' == github.event_name\"\n"), workflow("push:", more="        if: \"'push' == github.event_name\"\n")),
     "no branch at all": Claim("ci-build-test", workflow("push: {branches: ['!**']}"), workflow("push: {branches: ['**', '!docs/**']}")),
     "a script that runs nothing": Claim("ci-build-test", ci("bash -o noexec ci.sh") | {"ci.sh": "pytest\n"}, ci("bash -o pipefail ci.sh") | {"ci.sh": "pytest\n"}),
-    "the script of a frozen stage": Claim(
-        "experiment-tracking",
-        {"dvc.yaml": f"{STAGE}    frozen: true\n"} | py("import mlflow\n\nmlflow.log_metric('a', 1)\n", "train.py"),
-        {"dvc.yaml": STAGE} | py("import mlflow\n\nmlflow.log_metric('a', 1)\n", "train.py"),
-        tier="automated",
-    ),
     "tests that a mark skips": Claim(
         "unit-tests",
         {"tests/test_a.py": "from pytest import mark\nfrom a import b\n\n\n@mark.skip\ndef test_a():\n    assert b(1)\n"},
@@ -351,11 +339,6 @@ FOOLED = {
     "a script whose syntax is checked": Claim("ci-build-test", ci("bash -n ci.sh") | {"ci.sh": "pytest\n"}, ci("bash -e ci.sh") | {"ci.sh": "pytest\n"}),
     "a command whose syntax is checked": Claim("ci-build-test", ci("sh -nc pytest"), ci("sh -c pytest")),
     "a training that is compiled": Claim("training-trigger", ci("python -m py_compile train.py", NIGHTLY), ci("python -u train.py", NIGHTLY)),
-    "tests that a condition skips": Claim(
-        "unit-tests",
-        {"tests/test_a.py": "import pytest\nfrom a import b\n\n\n@pytest.mark.skipif(True, reason='later')\ndef test_a():\n    assert b(1)\n"},
-        {"tests/test_a.py": "import pytest\nfrom a import b\n\n\n@pytest.mark.skipif(NO_GPU, reason='no GPU')\ndef test_a():\n    assert b(1)\n"},
-    ),
     "tests that unittest skips": Claim(
         "unit-tests",
         {"tests/test_a.py": "import unittest\nfrom a import b\n\n\n@unittest.skipUnless(False, 'later')\nclass A(unittest.TestCase):\n    def test_a(self):\n        assert b(1)\n"},
@@ -366,7 +349,6 @@ FOOLED = {
         {"tests/test_a.py": "import pytest\nfrom a import b\n\npytestmark = pytest.mark.xfail(run=False)\n\n\ndef test_a():\n    assert b(1)\n"},
         {"tests/test_a.py": "import pytest\nfrom a import b\n\npytestmark = pytest.mark.xfail(reason='later')\n\n\ndef test_a():\n    assert b(1)\n"},
     ),
-    "tests that are not collected": Claim("unit-tests", UNIT | {"tests/conftest.py": "collect_ignore_glob = ['*']\n"}, UNIT | {"tests/conftest.py": "collect_ignore_glob = ['slow_*']\n"}),
     "a test that is not collected": Claim("unit-tests", UNIT | {"conftest.py": "collect_ignore = ['tests/test_a.py']\n"}, UNIT | {"conftest.py": "collect_ignore = ['setup.py']\n"}),
     "tests that settings ignore": Claim("unit-tests", UNIT | {"pytest.ini": "[pytest]\naddopts = -q --ignore=tests\n"}, UNIT | {"pytest.ini": "[pytest]\naddopts = -q --ignore=docs\n"}),
     # A failure that is ignored: used at most.
@@ -379,12 +361,6 @@ FOOLED = {
         tier="automated",
     ),
     "a step that may fail": Claim("ci-build-test", ci("pytest && ruff check\n        continue-on-error: true"), ci("pytest && ruff check\n        continue-on-error: false"), tier="automated"),
-    "a job that may fail": Claim(
-        "unit-tests",
-        UNIT | {".gitlab-ci.yml": "a:\n  allow_failure: true\n  script: [pytest]\n"},
-        UNIT | {".gitlab-ci.yml": "a:\n  allow_failure: {exit_codes: 42}\n  script: [pytest]\n"},
-        tier="automated",
-    ),
     "a recipe that may fail": Claim("unit-tests", UNIT | ci("make a") | {"Makefile": "a:\n\t-pytest\n"}, UNIT | ci("make a") | {"Makefile": "a:\n\t@pytest\n"}, tier="automated"),
     "a script that may fail": Claim("unit-tests", UNIT | ci("'./a.sh || :'") | {"a.sh": "pytest\n"}, UNIT | ci("'./a.sh || :'\n      - run: ./a.sh") | {"a.sh": "pytest\n"}, tier="automated"),
     "a scan that may fail": Claim(
@@ -446,11 +422,6 @@ FOOLED = {
         {".pre-commit-config.yaml": "repos:\n- hooks:\n  - id: check-yaml\n    exclude: .gitleaks.yaml\n"},
         {".pre-commit-config.yaml": "repos:\n- hooks:\n  - id: gitleaks-docker\n"},
     ),
-    "a scan that only a person starts": Claim(
-        "dependency-and-secret-scanning",
-        {".pre-commit-config.yaml": "repos:\n- hooks:\n  - id: gitleaks\n    stages: [manual]\n"},
-        {".pre-commit-config.yaml": "repos:\n- hooks:\n  - id: gitleaks\n    stages: [pre-push]\n"},
-    ),
     # Owners that are nobody.
     "an owner to be replaced": Claim("ownership-roles", {"CODEOWNERS": "* @your-organisation/models\n/a/ @your-group/data-science\n"}, {"CODEOWNERS": "* @acme/models\n"}),
     "owners of an example": Claim("ownership-roles", {".github/CODEOWNERS": "* @my-org/team-name\n/a/ @ORG/TEAM @username\n/b/ me@example.com\n"}, {".github/CODEOWNERS": "* @yourdon/models\n"}),
@@ -507,9 +478,7 @@ DROPPED = "import subprocess\nimport sys\n\nsubprocess.run({}"
 IGNORED = {
     # By a shell.
     "after set +e": ignored(script("set +e", "pytest", "ls"), script("set +e", "ls", "set -e", "pytest", "ls")),
-    "after set +o errexit": ignored(script("set +o errexit", "pytest", "ls"), script("set +o nounset", "pytest", "ls")),
     "after set +e in a script": ignored(ci("bash a.sh") | {"a.sh": "set -e\nls\nset +e\npytest\nls\n"}, ci("bash a.sh") | {"a.sh": "set +e\nls\nset -e\npytest\nls\n"}),
-    "after set +e in a script of -e": ignored(ci("bash -e a.sh") | {"a.sh": "set +e\npytest\nls\n"}, ci("bash -e a.sh") | {"a.sh": "set +u\npytest\nls\n"}),
     "of a condition": ignored(ci("if pytest; then echo fine; fi"), ci("if ! pytest; then exit 1; fi")),
     "of a condition on lines": ignored(script("if ! pytest", "then", "  echo no", "fi"), script("if ! pytest", "then", "  exit 1", "fi")),
     "that is turned round": ignored(script("! pytest", "ls"), script("pytest", "ls")),
@@ -520,7 +489,6 @@ IGNORED = {
     "in braces": ignored(ci("'{ pytest; } || true'"), ci("'{ pytest; } || exit 2'")),
     "before another command of a shell": ignored(ci('bash -c "pytest; ls"'), ci('bash -ec "pytest; ls"')),
     "by an option": ignored(ci("pytest --exit-zero"), ci("pytest --exitfirst")),
-    "of a condition on lines, after then": ignored(script("if pytest; then", "  echo fine", "fi"), script("if ! pytest; then", "  exit 1", "fi")),
     "of a condition with else on lines": ignored(script("if pytest; then", "  echo fine", "else", "  echo no", "fi"), script("if pytest; then", "  echo fine", "else", "  exit 1", "fi")),
     "that nothing reads": ignored(script("pytest || rc=1", "ls"), script("pytest || rc=1", "ls", "exit $rc")),
     "whose code nothing reads": ignored(script("pytest || :", "ls"), script("pytest || ret=$?", "ls", 'exit "$ret"')),
@@ -561,7 +529,6 @@ IGNORED = {
     "that Python drops": ignored(ci("python a.py") | {"a.py": "import subprocess\n\nsubprocess.run(['pytest'])\n"}, ci("python a.py") | {"a.py": "import subprocess\n\nsubprocess.run(['pytest'], check=True)\n"}),
     "that Python drops before a comparison": ignored(ci("python a.py") | {"a.py": DROPPED.format("'pytest')\n")}, ci("python a.py") | {"a.py": DROPPED.format("'pytest') == 0 or sys.exit(1)\n")}),
     "that Python drops before a check": ignored(ci("python a.py") | {"a.py": DROPPED.format("['pytest'])\n")}, ci("python a.py") | {"a.py": DROPPED.format("['pytest']).check_returncode()\n")}),
-    "that Python drops in a list": ignored(ci("python a.py") | {"a.py": DROPPED.format("['pytest'])\n[0]\n")}, ci("python a.py") | {"a.py": DROPPED.format("['pytest']),\n]\n").replace("\n\n", "\n\ncodes = [\n")}),
     "that Python drops before an exit": ignored(ci("python a.py") | {"a.py": DROPPED.format("['pytest'])\nsys.exit()\n")}, ci("python a.py") | {"a.py": DROPPED.format("['pytest'])\n)\n").replace("\n\n", "\n\nsys.exit(\n")}),
     "that os.system drops": ignored(ci("python a.py") | {"a.py": "import os\n\nos.system('pytest')\n"}, ci("python a.py") | {"a.py": "import os\nimport sys\n\nsys.exit(os.system('pytest'))\n"}),
     # By a vendor.

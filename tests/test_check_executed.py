@@ -487,38 +487,6 @@ def test_a_function_that_something_may_call_is_used(files: dict[str, str], tmp_p
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "import mlflow\nif False:\n    mlflow.log_metric('a', 1)\n",
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import mlflow\n",
-    ],
-)
-def test_a_branch_that_is_never_taken_is_only_declared(text: str, tmp_path: Path) -> None:
-    assert not look(plant(tmp_path, ML | {"a.py": text})).findings["experiment-tracking"].holds
-
-
-TEST = "def test_a():\n    assert score(1)\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "holds"),
-    [
-        (f"pytestmark = pytest.mark.skip(reason='later')\n{TEST}", False),
-        (f"pytest.skip('later', allow_module_level=True)\n{TEST}", False),
-        (f"@pytest.mark.skip\n{TEST}", False),
-        ("@unittest.skip('a')\nclass TestA(unittest.TestCase):\n    def test_a(self):\n        self.assertTrue(score(1))\n", False),
-        (TEST.replace("    assert", "    pytest.skip('later')\n    assert"), False),
-        (f"@pytest.mark.skip\n{TEST}\n\n{TEST.replace('_a', '_b')}", True),
-        (f"@pytest.mark.skipif(WINDOWS, reason='a')\n{TEST}", True),
-    ],
-)  # fmt: skip
-def test_tests_that_are_skipped_test_nothing(text: str, holds: bool, tmp_path: Path) -> None:
-    files = ML | {"tests/test_a.py": f"from model import score\n\n\n{text}"}
-
-    assert holds == look(plant(tmp_path, files)).findings["unit-tests"].holds
-
-
-@pytest.mark.parametrize(
     ("path", "text", "name"),
     [
         ("a.py", "import mlflow\nmlflow.log_metric('a', 1)\n", "experiment-tracking"),

@@ -13,6 +13,7 @@ from rung.check.review import ci, files
 from rung.check.review.ci import CI as CI_FILES
 from rung.check.review.evidence import file_predicates
 from rung.check.review.files import Clock, Files, LeftOut, Limits
+from rung.check.review.matching import match
 from rung.check.review.predicates import File
 from rung.check.review.prefilter import Prefilter
 from rung.check.review.review import review
@@ -150,7 +151,7 @@ def test_each_part_of_the_reading_says_that_the_clock_stopped_it(tmp_path: Path)
     """One by one, for the search through files alone would set it for all of them."""
     text = {"text": "fit", "in": ["*.py"]}
     files = {CI: RUN.format("python a.py"), "a.py": "fit(1)\n", "Dockerfile": "FROM a\nCMD b\n"}
-    looked = evidence(plant(tmp_path, files), text)
+    looked = evidence(plant(tmp_path, files | {"b.py": "fit(2)\n"}), text)
     (predicate,) = file_predicates(text)
     prefilter = Prefilter([predicate.needs])
 
@@ -164,6 +165,8 @@ def test_each_part_of_the_reading_says_that_the_clock_stopped_it(tmp_path: Path)
     assert stopped(lambda: looked.reachability.reached)
     assert stopped(lambda: looked.commands)
     assert stopped(lambda: list(predicate.matches(File(looked.content, "a.py", prefilter))))
+    assert stopped(lambda: match(looked.content, {"fit": predicate}, ()))
+    assert 2 == looked.content.files.left_out.counts["not reached in time"], "no file is begun"
 
 
 def test_the_clock_of_the_processor_is_asked_when_its_time_may_be_over(

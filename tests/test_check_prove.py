@@ -49,8 +49,7 @@ def search_path(folder: Path, **programs: str) -> dict[str, str]:
 def prove(folder: Path, environment: Mapping[str, str], *more: str) -> dict[str, Any]:
     """Check with --prove and return what it says as JSON."""
     options = ("--prove", "--format", "json", "--seconds", "60", *more)
-    done = rung("check", folder, *options, environment=environment)
-    assert 0 == done.returncode, done.stderr
+    done = rung("check", folder, *options, environment=environment, expect=0)
     data: dict[str, Any] = json.loads(done.stdout)
     return data
 
@@ -88,9 +87,8 @@ def test_a_run_that_fails_disproves_it_and_its_last_words_are_shown(tmp_path: Pa
     assert "disproven" == finding(report, "unit-tests")["proof"]
     assert 1 == report["level"]  # its files say so; a run can fail for lack of a network
     for form in ("text", "markdown", "html"):
-        done = rung("check", folder, "--prove", "--format", form, environment=environment)
+        done = rung("check", folder, "--prove", "--format", form, environment=environment, expect=0)
 
-        assert 0 == done.returncode, done.stderr
         assert "disproven" in done.stdout
         assert "\\x1b[31mtwo" in done.stdout
     sarif = json.loads(
@@ -182,9 +180,8 @@ def test_a_repository_with_nothing_to_run_is_reported_as_such(tmp_path: Path) ->
 def test_without_the_option_nothing_is_run(tmp_path: Path) -> None:
     sprung = tmp_path / "sprung"
     environment = search_path(tmp_path / "bin", poe=f"touch {sprung}\n", git=f"touch {sprung}\n")
-    done = rung("check", project(tmp_path / "late"), environment=environment)
+    done = rung("check", project(tmp_path / "late"), environment=environment, expect=0)
 
-    assert 0 == done.returncode
     assert not sprung.exists()
     assert "Run in a copy" not in done.stdout
 

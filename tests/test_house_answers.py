@@ -226,8 +226,7 @@ def test_rung_keeps_what_a_house_had_set_when_the_project_was_made(
     copier_template: Path, tmp_path: Path, settings: Path
 ) -> None:
     def run(verb: str, project: Path, *options: str) -> str:
-        done = rung(verb, project, *options, "--template", copier_template)
-        assert done.returncode == 0, done.stderr
+        done = rung(verb, project, *options, "--template", copier_template, expect=0)
         return done.stdout
 
     def image(project: Path) -> str:
@@ -243,7 +242,11 @@ def test_rung_keeps_what_a_house_had_set_when_the_project_was_made(
     run("climb", new, "--to", "1", "--no-verify")
     settings.write_text(before)
     run("climb", earlier, "--to", "1", "--no-verify")
+    for name, options in {"theirs": (), "given": ("--ci", "azure")}.items():
+        run("new", tmp_path / name, "--defaults", "--level", "1", *options)
 
+    found = [recorded(tmp_path / name)["ci"] for name in ("theirs", "given")]
+    assert ["gitlab", "azure"] == found, "what is answered counts"
     assert (image(new), recorded(new)["base_image"]) == (
         "FROM acme/python:1 AS base",
         "acme/python:1",
@@ -262,9 +265,8 @@ def test_a_setting_that_is_not_accepted_is_named_with_its_file(
     copier_template: Path, tmp_path: Path, settings: Path, name: str, value: Any
 ) -> None:
     settings.write_text(yaml.safe_dump({"defaults": {name: value}}))
-    done = rung("new", tmp_path / "made", "--defaults", "--template", copier_template)
+    done = rung("new", tmp_path / "made", "--defaults", "--template", copier_template, expect=2)
 
-    assert done.returncode == 2
     assert f"The answer to `{name}` is" in done.stderr
     assert str(settings) in done.stderr
     assert not (tmp_path / "made").exists()

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import copier
 import pytest
 import yaml
 
@@ -97,16 +96,6 @@ def test_a_plan_says_what_is_answered_for_the_first_time(
 @pytest.fixture
 def questions(tmp_path: Path) -> Path:
     return asking.template(tmp_path / "template")
-
-
-def test_an_answer_that_was_recorded_is_kept(questions: Path, tmp_path: Path) -> None:
-    made = tmp_path / "made"
-    copier.run_copy(str(questions), made, data={"package": "own"}, defaults=True, quiet=True)
-    copier.run_recopy(made, defaults=True, overwrite=True, quiet=True)
-    answers = yaml.safe_load((made / ANSWERS).read_text())
-
-    assert (answers["project_name"], answers["package"]) == ("Made", "own")
-    assert set(asked()) >= answers.keys() - {"_commit", "_src_path"}
 
 
 COPIER = (sys.executable, "-m", "copier")
@@ -236,16 +225,3 @@ def test_a_lower_rung_after_going_back_asks_nothing_of_the_one_that_was_left(
 
     answers = yaml.safe_load((made / ANSWERS).read_text())
     assert answers["level"] == 0 and "tracking" not in answers
-
-
-def test_an_update_asks_with_the_recorded_answer_in_the_line(
-    questions: Path, tmp_path: Path
-) -> None:
-    made = tmp_path / "made"
-    copier.run_copy(str(questions), made, data={"project_name": "Churn"}, defaults=True, quiet=True)
-    keys = (
-        ("", "Which kind"),
-        ("\r", "Churn"),
-        (" 2\r", "package called"),
-    )
-    dialogue(*COPIER, "recopy", "--overwrite", made, keys=keys)

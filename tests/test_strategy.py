@@ -152,19 +152,6 @@ def test_an_answer_moves_a_rung(
     assert because in "; ".join(after.because)
 
 
-def test_doordash_watches_features_and_predictions_where_its_service_begins() -> None:
-    made = assessed(persona("doordash"))
-    watch = next(step for step in made.roadmap.steps if step.name == O)
-    items = {item.capability.id: item for item in watch.items}
-    drift = items["drift-monitoring"]
-
-    assert {"prediction-logging", "drift-monitoring"} <= set(items)
-    assert (3, True) == (drift.rung, drift.brought)
-    assert "drift-triggered-retraining" in {
-        item.capability.id for step in made.roadmap.steps for item in step.later
-    }
-
-
 def test_doordash_says_of_each_answer_whether_the_talk_states_it() -> None:
     lines = (PERSONAS / "doordash.yml").read_text().splitlines()
     answers = [line for line in lines if not line.startswith("#")]
@@ -314,6 +301,7 @@ def test_for_any_answers_the_roadmap_fits_game_and_target(answers: Answers) -> N
 
 @example(persona("doordash", experiments=("online-tests",)), "governance", 4)
 @example(persona("doordash", experiments=("online-tests",)), "velocity", 4)
+@example(read(PERSONAS / "independent/game.yml", WEIGHTS).answers, None, None)
 @given(any_answers, st.sampled_from(GAMES), st.sampled_from([None, 2, 3, 4]))
 def test_for_any_answers_nothing_is_built_before_what_it_needs(
     answers: Answers, game: str, target: int | None
@@ -328,13 +316,6 @@ def test_for_any_answers_nothing_is_built_before_what_it_needs(
             assert not step.block.needs & {later.name for later in steps[number:]}
         for item in step.to_do if step.block else ():
             assert all(until.get(need, 0) <= number for need in item.capability.needs)
-
-
-def test_drift_is_monitored_before_it_starts_a_training() -> None:
-    steps = assessed_file(PERSONAS / "independent/game.yml").roadmap.steps
-    at = {item.capability.id: number for number, step in enumerate(steps) for item in step.to_do}
-
-    assert at["drift-monitoring"] < at["drift-triggered-retraining"]
 
 
 def test_who_retrains_by_itself_works_on_training() -> None:
@@ -495,8 +476,6 @@ def test_duties_are_reported_for_any_rung_and_game(target: int) -> None:
         ("energy", "revenue", {"human-oversight", "fairness-assessment", "risk-register"}),
         ("energy", "legal-or-safety", {"fairness-assessment", "data-privacy-controls"}),
         ("insurance", "customer-money", {"fairness-assessment", "human-oversight"}),
-        ("critical-infrastructure", "legal-or-safety", {"fairness-assessment"}),
-        ("public-works", "legal-or-safety", {"fairness-assessment", "data-privacy-controls"}),
         ("self-driving", "legal-or-safety", {"fairness-assessment", "data-privacy-controls"}),
     ],
 )
@@ -603,11 +582,6 @@ def test_no_target_of_a_dangerous_case_is_below_its_duties() -> None:
             "tried on people",
         ),
         (
-            {"domain": ("banking",), "harm": ("annoyance",), "size": ("one",)},
-            Choice(),
-            "cannot validate",
-        ),
-        (
             {"harm": ("legal-or-safety",), "decisions": ("team",)},
             Choice(),
             "no one outside the team",
@@ -652,17 +626,6 @@ def test_where_nothing_is_left_the_advice_is_to_stay_and_what_for() -> None:
 
     assert ["stay"] == names(made)
     assert "--min-level 4" in made.roadmap.steps[0].tasks[0]
-
-
-def test_answers_about_technology_close_gaps() -> None:
-    plain = {block.name: block for block in from_answers(persona("doordash"), WEIGHTS).order}
-    ripe = persona("doordash", delivery=("ml-cd",), experiments=("online-tests",))
-    made = from_answers(ripe, WEIGHTS)
-    blocks = {block.name: block for block in (*made.order, *made.left)}
-
-    for name in (S, T, O):
-        assert blocks[name].gap < plain[name].gap - 0.2
-        assert "delivery: ml-cd" in blocks[name].gap_because
 
 
 def test_a_choice_overrules_and_the_answers_are_shown_beside_it() -> None:
@@ -775,9 +738,7 @@ def test_what_a_step_is_made_of_is_known() -> None:
     ("before", "after", "message"),
     [
         ("questions:", "queries:", "unknown field `queries`"),
-        ("    part: use_case", "    part: weather", "Invalid enum value 'weather'"),
         ("{of: always, weight: 1}", "{of: luck, weight: 1}", "'luck' is not one of domain, harm"),
-        ("      - {name: one, says: One}\n", "", "length >= 4 - at `$.questions[...].answers`"),
         ("harm: [annoyance], timing", "harm: [gloom], timing", "'gloom' is not one of annoyance"),
         ("keep: {from", "keep: [{from", "cannot be read as YAML"),
     ],

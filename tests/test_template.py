@@ -112,20 +112,6 @@ def test_a_file_is_the_same_on_every_rung_that_has_it(
         assert changed <= DIFFER_BY_RUNG
 
 
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("use_case", GAMES)
-def test_every_rung_has_its_group_of_packages_behind_one_unchanged_comment(
-    render: Render, use_case: str, level: int
-) -> None:
-    text = (render(use_case=use_case, level=level) / "pyproject.toml").read_text()
-    groups = tomllib.loads(text)["dependency-groups"]
-
-    assert [f"rung-{rung}" in groups for rung in range(4)] == [rung <= level for rung in range(4)]
-    assert text.count("# Rung keeps the groups named rung-*, one for each rung.\n") == 1
-    assert text.count("\n\n# Yours: groups of your own go below this line.\n") == 1
-    assert re.search(r"exclude-newer = \"20\d\d-\d\d-\d\dT", text)
-
-
 @pytest.mark.parametrize("use_case", GAMES)
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_command_that_a_page_names_is_there(

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import yaml
 
-from rung.core import transaction
 from rung.core.adoption import adoption as adopting
 from rung.core.adoption import complete, drafts, summary
 from rung.core.adoption.adoption import Adoption
@@ -315,26 +314,6 @@ def test_a_refusal_says_why_and_what_to_do_and_changes_nothing(
     assert before == snapshot(folder)
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError("disk full")])
-def test_a_failure_half_way_changes_nothing(
-    tmp_path: Path, template: Source, monkeypatch: pytest.MonkeyPatch, stop: Any
-) -> None:
-    folder = repository(tmp_path / "late", SHAPES["src"])
-    before = snapshot(folder)
-
-    def half_way(top: Path, *_: Any) -> str:
-        (top / "RUNG.md").write_text("# ")
-        (top / "pipeline").mkdir()
-        (top / "pipeline/train.py").touch()
-        raise stop
-
-    monkeypatch.setattr(transaction, "_forward", half_way)
-    with pytest.raises(type(stop) if isinstance(stop, Exception) else stop):
-        adopt(folder, template)
-
-    assert before["disk"] == snapshot(folder)["disk"]
-
-
 def climbed(folder: Path, template: Source, level: int) -> Any:
     with planner.prepare(folder, ChangeRequest({"level": level}), template.address) as prepared:
         assert [] == prepared.plan.conflicts
@@ -360,20 +339,6 @@ def test_later_climbs_work_up_and_down_and_leave_what_was_there(
     now = files_of(folder)
     kept = {path: text.encode() for path, text in files.items() if path not in made.merged}
     assert kept == {path: now.get(path) for path in kept}
-
-
-def test_the_command_says_the_plan_and_a_refusal_ends_with_code_2(
-    tmp_path: Path, template: Source
-) -> None:
-    folder = repository(tmp_path / "late", SHAPES["flat"])
-    plan = rung("adopt", folder, "--dry-run", "-d", "ci=azure", "--template", template.address)
-    (folder / "new.py").touch()
-    refused = rung("adopt", folder, "--level", "1", "--template", template.address)
-
-    assert (0, 2) == (plan.returncode, refused.returncode), plan.stderr
-    assert "azure  (your answer)" in plan.stdout
-    assert "  + ops/tasks.toml" in plan.stdout
-    assert "Commit or stash" in refused.stderr
 
 
 def test_patterns_that_match_what_git_keeps_are_left_out_and_the_others_named(

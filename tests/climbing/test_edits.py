@@ -48,20 +48,6 @@ def test_lines_that_both_changed_are_a_conflict_and_nothing_is_written(
     assert before == files_of(project)
 
 
-def test_a_file_of_your_own_that_git_ignores_is_neither_overwritten_nor_deleted(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(0)
-    (project / ".gitignore").write_text("*.log\nDockerfile\n")
-    commit(project)
-    (project / "Dockerfile").write_text("mine\n")
-
-    assert ["Dockerfile"] == climb(project, small, level=2).ignored
-    assert "mine\n" == (project / "Dockerfile").read_text()
-    climb(project, small, level=0)
-    assert "mine\n" == (project / "Dockerfile").read_text()
-
-
 def test_a_missing_file_is_created_even_if_git_would_ignore_it(
     new_project: NewProject, small: Path
 ) -> None:
@@ -72,20 +58,6 @@ def test_a_missing_file_is_created_even_if_git_would_ignore_it(
 
     assert "FROM scratch" in (project / "Dockerfile").read_text()
     assert "Dockerfile" in git(project, "ls-files").split()
-
-
-def test_rungs_file_taken_out_of_git_and_edited_is_left_alone(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(1)
-    (project / ".gitignore").write_text("*.log\nDockerfile\n")
-    git(project, "rm", "--quiet", "--cached", "Dockerfile")
-    commit(project)
-    (project / "Dockerfile").write_text("mine\n")
-
-    for level in (2, 0, 1):
-        climb(project, small, level=level)
-        assert "mine\n" == (project / "Dockerfile").read_text()
 
 
 def test_down_and_up_again_an_edit_is_still_the_persons(
@@ -626,19 +598,6 @@ def test_a_climb_that_was_rolled_back_in_part_is_named_as_that_too(
     git(project, *advice[1].split()[1:])
     commit(project)
     assert [] == plan(project, small, level=1).conflicts
-
-
-def test_another_vendor_takes_the_old_ones_files_away_but_not_edited_ones(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(1)
-    write(project, {".github/workflows/mine.yml": "on: [push]\n"})
-    commit(project)
-    climb(project, small, ci="gitlab")
-
-    assert (project / ".gitlab-ci.yml").exists()
-    assert not (project / ".github/workflows/check.yml").exists()
-    assert (project / ".github/workflows/mine.yml").exists()
 
 
 HANDS: list[tuple[int, tuple[str, Any, Any]]] = [

@@ -77,9 +77,8 @@ def test_a_submodule(new_project: NewProject, small: Path, tmp_path: Path) -> No
 
 def said(small: Path, *words: str | Path) -> list[str]:
     """Type a command that makes a commit; return the lines that it prints."""
-    done = rung(*words, "--template", small)
+    done = rung(*words, "--template", small, expect=0)
 
-    assert 0 == done.returncode, done.stderr
     return done.stdout.splitlines()
 
 
@@ -154,9 +153,8 @@ def test_a_file_whose_name_is_not_text_is_reported_all_the_same(
     project = new_project(0)
     (project / "ops/zero.py").rename(project / os.fsdecode(b"ops/n\xff.py"))
     commit(project)
-    done = rung("climb", project, "--to", "1", "--no-verify", "--template", small)
+    done = rung("climb", project, "--to", "1", "--no-verify", "--template", small, expect=0)
 
-    assert 0 == done.returncode, done.stderr
     assert "ops/n\\udcff.py (Rung's ops/zero.py, renamed by you)" in done.stdout
 
 
@@ -231,8 +229,7 @@ def test_a_repository_that_git_cannot_work_in_is_named_for_what_it_is(
     for folder, message in ((bare, "bare"), (elsewhere, "core.worktree"), (empty, "core.bare")):
         for verb, *more in (("plan",), ("adopt",), ("check", "--base", "HEAD")):
             template = () if verb == "check" else ("--template", small)
-            done = rung(verb, folder, *more, *template)
-            assert 2 == done.returncode, done.stderr
+            done = rung(verb, folder, *more, *template, expect=2)
             if (verb, folder) != ("plan", bare):  # it has no answers file either
                 assert message in done.stderr
 
@@ -243,8 +240,9 @@ def test_a_repository_of_another_user_is_named_as_such(
 ) -> None:
     template = () if arguments[0] == "check" else ("--template", small)
     others = {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
-    done = rung(arguments[0], new_project(0), *arguments[1:], *template, environment=others)
+    done = rung(
+        arguments[0], new_project(0), *arguments[1:], *template, environment=others, expect=2
+    )
 
-    assert 2 == done.returncode
     assert "belongs to another user" in done.stderr
     assert "no commit" not in done.stderr

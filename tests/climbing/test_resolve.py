@@ -8,7 +8,6 @@ from rung.core.climbing import messages
 from rung.core.merging import line_merge
 from rung.core.merging.conflict import Hunk, hunks
 from rung.core.rendering import answers_file
-from rung.errors import RungError
 from rung.system import globs
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
@@ -157,23 +156,6 @@ def test_a_file_that_was_not_readable_before_does_not_stop_a_climb(
     commit(project)
 
     climb(project, small, level=1)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a: &x 1\nb: *x\n",
-        "x: [" + "[" * 50 + "]" * 51,
-        "- a\n",
-        "1: 2\n",
-        "a: [\n",
-        "\x00",
-        "a: !!python/name:os\n",
-    ],
-)
-def test_answers_that_no_copier_writes_are_refused(text: str) -> None:
-    with pytest.raises(RungError):
-        answers_file.parse(text, "answers")
 
 
 LINES = [f"{number}\n" for number in range(1, 30)]

@@ -85,16 +85,6 @@ def arrives(
         ({"level": 4}, {"level": 0}),
         ({"level": 2}, {"use_case": "governance"}),
         ({"level": 3, "data": "warehouse"}, {"data": "store", "compute": "ray"}),
-        *(
-            pytest.param(before, after, marks=pytest.mark.slow)
-            for before, after in [
-                ({"use_case": "governance", "level": 1}, {"level": 3}),
-                ({"level": 3}, {"ci": "gitlab", "team_size": "teams"}),
-                ({"level": 4}, {"data": "warehouse", "tracking": "server"}),
-                ({"level": 4, "compute": "ray_on_kubernetes"}, {"compute": "machine"}),
-                ({"level": 2, "orchestrator": "airflow"}, {"orchestrator": "none"}),
-            ]
-        ),
     ],
     ids=str,
 )

@@ -12,7 +12,6 @@ from rung.errors import NotDoneError, RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import commit, files_of, git
-from tests.command import rung
 
 # Stands for uv, so that a project of six files needs no environment of its own.
 UV = """\
@@ -182,28 +181,3 @@ def test_lint_of_a_file_that_the_climb_does_not_change_is_reported_and_stops_not
         with pytest.raises(NotDoneError, match="do not pass in the new state"):
             verified(project, small, 1)
     assert climbs == (project / "ops/one.py").exists()
-
-
-@pytest.mark.slow
-def test_a_real_project_climbs_with_its_checks_and_they_stop_it(
-    tmp_path: Path, copier_template: Path
-) -> None:
-    project = tmp_path / "p"
-    options = ["--template", str(copier_template)]
-    assert 0 == rung("new", project, "--defaults", "--level", "0", *options).returncode
-    model = project / "src/p/model.py"
-    right = model.read_text("utf-8")
-    model.write_text(right + "\nWRONG: int = undefined_name\n", "utf-8")
-    head = commit(project)
-    failed = rung("climb", project, "--to", "1", *options)
-
-    assert 1 == failed.returncode, failed.stdout
-    assert "undefined_name" in failed.stderr
-    assert head == git(project, "rev-parse", "HEAD")
-
-    model.write_text(right, "utf-8")
-    commit(project)
-    done = rung("climb", project, "--to", "1", *options)
-
-    assert 0 == done.returncode, done.stderr
-    assert "" == git(project, "status", "--porcelain")

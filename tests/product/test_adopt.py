@@ -44,8 +44,7 @@ def test_an_adopted_repository_passes_its_checks_and_trains_its_own_model(
     project.commit("Ours")
 
     options = ("--level", "2", "--merge", "--template", copier_template)
-    done = rung("adopt", project.folder, *options)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = rung("adopt", project.folder, *options, expect=0)
     assert "price: a number" in done.stdout
     assert (
         "Ridge(random_state=seed, **settings)"

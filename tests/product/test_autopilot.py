@@ -106,19 +106,6 @@ def wait_for(process: "subprocess.Popen[str]") -> tuple[int, str]:
     return process.returncode, output
 
 
-def test_where_nothing_has_changed_nothing_is_done(calm: Flown, tmp_path: Path) -> None:
-    flown = calm.copy(tmp_path / "project")
-    before = (flown.versions(), flown.candidates(), flown.state(), flown.git("rev-parse", "HEAD"))
-
-    output = flown.autopilot("--now", "2013-03-01")
-
-    assert "Decided: nothing" in output
-    assert before == (
-        *(flown.versions(), flown.candidates(), flown.state()),
-        flown.git("rev-parse", "HEAD"),
-    )
-
-
 def test_drift_leads_to_a_release_on_trial(undisturbed: Flown) -> None:
     last = undisturbed.passes()[-1]
     decided = next(each["detail"] for each in last["steps"] if each["step"] == "decide")

@@ -115,8 +115,7 @@ def watch_an_outcome(project: Project, identity: str, target: str, value: object
 
 
 def climb(project: Project, template: Path, level: int) -> None:
-    done = rung("climb", project.folder, "--template", template, "--to", str(level))
-    assert done.returncode == 0, done.stdout + done.stderr
+    rung("climb", project.folder, "--template", template, "--to", str(level), expect=0)
     project.run("uv sync")
 
 
@@ -151,8 +150,7 @@ def test_other_data_climbs_all_rungs_where_there_is_no_governance(
 def start(template: Path, folder: Path, level: int = 0) -> Project:
     project = Project(folder)
     options = ("--defaults", "--level", str(level), "--template", template)
-    done = rung("new", project.folder, *options, "-d", f"project_name={folder.name}")
-    assert done.returncode == 0, done.stderr
+    rung("new", project.folder, *options, "-d", f"project_name={folder.name}", expect=0)
     return project
 
 

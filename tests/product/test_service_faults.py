@@ -15,33 +15,12 @@ __all__ = ["own", "released"]  # fixtures
 pytestmark = pytest.mark.slow
 
 DRAIN = 1.5  # seconds after the signal during which new requests are answered
-NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
 
 def logged(served: Served, folder: Path) -> int:
     """Count the predictions in a log, each once."""
     code = "import sys, polars as pl; print(pl.read_parquet(sys.argv[1])['id'].n_unique())"
     return int(served.python("-c", code, f"{folder}/**/*.parquet").split()[-1])
-
-
-def test_a_rollback_while_the_registry_is_down_changes_the_answers_under_load(own: Served) -> None:
-    own.deploy("good")
-    own.deploy("other", "--at-once")
-    with serving(own, settings=NOWHERE) as service:
-
-        def back(name: str) -> bool:
-            return bool(service.predict(own.rows[0])[1]["release"] == own.names[name])
-
-        def work() -> None:
-            assert eventually(lambda: back("other"))
-            own.python("-m", "rung_ops", "rollback", "production", settings=NOWHERE)
-            assert eventually(lambda: back("good")), service.log.read_text()
-
-        replies, _ = during(service.port, work, (service.bodies(), 4))
-
-    assert {200} == {reply.status for reply in replies}
-    assert len(replies) > 100
-    assert own.state()["serving"] == own.names["good"]
 
 
 def test_when_stopped_it_answers_requests_that_have_begun(own: Served) -> None:
