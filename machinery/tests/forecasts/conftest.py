@@ -14,6 +14,7 @@ import pytest
 from machinery.tests.small_project import *  # noqa: F403  fixtures
 from machinery.tests.small_project import SmallProject
 from rung_ops import contract
+from rung_ops.features import EntityFeature
 from rung_ops.model.target import Kind
 
 FIRST = datetime(2026, 1, 1)
@@ -45,6 +46,20 @@ def with_origin(number: int) -> pl.DataFrame:
     pairs = rows.join(made, how="cross").with_columns(ahead=pl.col("hour") - pl.col("made"))
     first, last = AHEAD
     return pairs.filter(pl.col("ahead").is_between(first * HOUR, last * HOUR)).drop("ahead")
+
+
+def mean_of_six_hours(rows: pl.DataFrame, **changed: Any) -> EntityFeature:
+    """Declare the mean of a station's last six hours."""
+    settings: dict[str, Any] = {
+        "name": "bikes_6h",
+        "entity": ["station"],
+        "source": lambda: rows,
+        "time": "hour",
+        "aggregate": pl.col("bikes").mean(),
+        "window": 6 * HOUR,
+        "cadence": HOUR,
+    }
+    return EntityFeature(**(settings | changed))
 
 
 SMALL = SmallProject(

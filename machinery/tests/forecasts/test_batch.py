@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from machinery.tests.conftest import Trained
-from machinery.tests.forecasts.conftest import DAY, FIRST, HOUR, demand
+from machinery.tests.forecasts.conftest import DAY, FIRST, HOUR, demand, mean_of_six_hours
 from machinery.tests.projects import moved
 from rung_ops import contract, prediction_log
 from rung_ops.batch import predict, predict_logged
@@ -17,19 +17,6 @@ from rung_ops.features.sources import Events
 from rung_ops.training import estimator
 
 Score = Callable[..., int]
-
-
-def mean_of_six_hours(events: pl.DataFrame, default: float | None) -> EntityFeature:
-    return EntityFeature(
-        name="bikes_6h",
-        entity=["station"],
-        source=lambda: events,
-        time="hour",
-        aggregate=pl.col("bikes").mean(),
-        window=6 * HOUR,
-        cadence=HOUR,
-        default=default,
-    )
 
 
 @pytest.fixture
@@ -44,15 +31,18 @@ def score(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     def score(known_until: Any, suffix: str = ".parquet", default: float | None = 0.0) -> int:
         events = demand(960).filter(pl.col("hour") < known_until)
-        declared = [mean_of_six_hours(events, default)]
+        declared = [mean_of_six_hours(events, default=default)]
         monkeypatch.setattr(contract.features, "ENTITY_FEATURES", declared, False)
         return predict.main([f"{tmp_path / 'new.parquet'}", f"{tmp_path / f'out{suffix}'}"])
 
     return score
 
 
-def test_each_row_names_the_features_without_a_value(
-    score: Score, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_each_row_and_the_log_name_the_features_without_a_value(
+    score: Score,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert score(FIRST + 9 * DAY + 2 * HOUR) == 0
     printed = capsys.readouterr().out
@@ -63,6 +53,13 @@ def test_each_row_names_the_features_without_a_value(
     text = pl.read_csv(tmp_path / "out.csv").sort("hour")
     assert text["defaults_used"].to_list() == [None, None, "bikes_6h", "bikes_6h"]
     assert "without a value: `bikes_6h` in 2 of 4 rows (50.0%)" in printed
+
+    monkeypatch.delenv("LOGS", raising=False)  # so that they are in the small project
+    monkeypatch.setattr(predict_logged, "shown", str)
+    with predict_logged.log_predictions() as log_rows:
+        log_rows(scored)
+    log = prediction_log.read(prediction_log.folder(predict_logged.ENVIRONMENT)).collect()
+    assert log["defaults_used"].to_list() == scored["defaults_used"].to_list()
 
 
 def test_events_that_end_before_the_forecast_is_made_are_said(
@@ -115,22 +112,6 @@ def test_events_that_are_missing_in_most_rows_are_refused(
     settings.write_text(settings.read_text().replace("1.0", "100"))
     assert score(FIRST) == 1
     assert "most_missing" in capsys.readouterr().err
-
-
-def test_the_log_has_what_was_missing(
-    score: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("LOGS", raising=False)  # so that they are in the small project
-    assert score(FIRST + 9 * DAY + 2 * HOUR) == 0
-
-    monkeypatch.setattr(predict_logged, "shown", str)
-    scored = pl.read_parquet(tmp_path / "out.parquet")
-    with predict_logged.log_predictions() as log_rows:
-        logged = log_rows(scored)
-
-    log = prediction_log.read(prediction_log.folder(predict_logged.ENVIRONMENT)).collect()
-    assert log["defaults_used"].to_list() == logged["defaults_used"].to_list()
-    assert log["defaults_used"].list.len().sum() == 2
 
 
 def test_rows_that_load_leaves_out_are_said(

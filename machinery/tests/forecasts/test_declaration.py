@@ -5,7 +5,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 
@@ -120,18 +119,6 @@ def test_a_row_whose_origin_is_after_its_time_is_refused() -> None:
     assert [str(problem) for problem in problems] == [
         "a.parquet: column `made` is after `hour`, the time that is predicted (row 4)"
     ]
-
-
-@pytest.mark.parametrize("small", ["ORIGIN"], indirect=True)
-def test_each_row_is_in_the_slice_of_its_horizon() -> None:
-    rows = with_origin(96)
-
-    names = forecast.slices(rows)
-
-    hours = ((rows["hour"] - rows["made"]).dt.total_hours()).to_numpy()
-    assert (names.to_numpy() == "up to 6 h").tolist() == (hours == 6).tolist()
-    assert set(names) == {"up to 6 h", "up to 12 h", "up to 24 h", "up to 48 h"}
-    assert np.array_equal(names.to_numpy() == "up to 24 h", (hours > 12) & (hours <= 24))
 
 
 def test_days_are_predicted_from_their_beginning(declare: Declare) -> None:

@@ -2,9 +2,13 @@
 
 import asyncio
 import json
-import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -76,56 +80,44 @@ def test_the_figures_are_written_beside_their_limits() -> None:
     assert "p50           2.0 ms     at most 25 ms" in written
 
 
-class Answering:
+class Answering(ThreadingHTTPServer):
     """A service that answers every request with the same bytes, or hangs up without any."""
 
     def __init__(self, answer: bytes | None, wait: float = 0.0) -> None:
-        self.heads: list[bytes] = []
-        self._answer, self._wait = answer, wait
-        self._loop = asyncio.new_event_loop()
-        started = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(started,))
-        self._thread.start()
-        started.wait()
+        self.answer, self.wait = answer, wait
+        self.requests: list[tuple[str, bytes]] = []  # id and body
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
 
-    def _run(self, started: threading.Event) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        started.set()
-        self._loop.run_forever()
-        server.close()
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing of a connection that the load test has closed."""
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-                self.heads.append(head + await reader.readexactly(length))
-                if self._answer is None:
-                    break
-                await asyncio.sleep(self._wait)
-                writer.write(self._answer)
-        except asyncio.IncompleteReadError:
-            pass
-        writer.close()
 
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+class Handler(BaseHTTPRequestHandler):
+    server: Answering
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.requests.append((self.headers["x-request-id"], body))
+        time.sleep(self.server.wait)
+        if self.server.answer is None:
+            self.close_connection = True
+        else:
+            self.wfile.write(self.server.answer)
 
 
 @pytest.fixture
 def answering() -> Iterator[Callable[..., Answering]]:
-    made: list[Answering] = []
+    with ExitStack() as stack:
 
-    def make(answer: bytes | None, wait: float = 0.0) -> Answering:
-        made.append(Answering(answer, wait))
-        return made[-1]
+        def make(answer: bytes | None, wait: float = 0.0) -> Answering:
+            made = stack.enter_context(Answering(answer, wait))
+            Thread(target=made.serve_forever, daemon=True).start()
+            stack.callback(made.shutdown)
+            return made
 
-    yield make
-    for each in made:
-        each.close()
+        yield make
 
 
 FINE = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
@@ -138,26 +130,22 @@ def test_each_request_has_a_row_and_an_id_of_its_own(answering: Callable[..., An
 
     result = asyncio.run(run.run(3, 0.2))
 
+    ids, bodies = ({each[part] for each in service.requests} for part in (0, 1))
     assert set(result.seconds) == {200}
-    assert len(service.heads) == len(result.seconds[200])
-    ids = {head.split(b"X-Request-Id: ")[1].split(b"\r\n")[0].decode() for head in service.heads}
-    assert len(ids) == len(service.heads)
+    assert len(service.requests) == len(result.seconds[200]) == len(ids)
     assert all(each.startswith(run.name) for each in ids)
-    assert {head.split(b"\r\n\r\n")[1] for head in service.heads} == {b'{"row": 1}', b'{"row": 2}'}
+    assert bodies == {b'{"row": 1}', b'{"row": 2}'}
 
 
-def test_what_comes_back_instead_of_an_answer_is_kept(answering: Callable[..., Answering]) -> None:
-    result = asyncio.run(Load(answering(WRONG).url, [b"{}"]).run(1, 0.1))
+def test_what_comes_back_instead_of_an_answer_is_a_failed_request_and_kept(
+    answering: Callable[..., Answering],
+) -> None:
+    wrong = asyncio.run(Load(answering(WRONG).url, [b"{}"]).run(1, 0.1))
+    broken = asyncio.run(Load(answering(None).url, [b"{}"]).run(2, 0.1))
 
-    assert set(result.seconds) == {422}
-    assert result.failures[422] == "no good!"
-
-
-def test_a_connection_that_breaks_is_a_failed_request(answering: Callable[..., Answering]) -> None:
-    result = asyncio.run(Load(answering(None).url, [b"{}"]).run(2, 0.1))
-
-    assert set(result.seconds) == {BROKEN}
-    assert figures(result, 1).failed == len(result.seconds[BROKEN])
+    assert (set(wrong.seconds), wrong.failures[422]) == ({422}, "no good!")
+    assert set(broken.seconds) == {BROKEN}
+    assert figures(broken, 1).failed == len(broken.seconds[BROKEN])
 
 
 def test_at_a_given_rate_so_many_requests_are_made(answering: Callable[..., Answering]) -> None:
@@ -235,38 +223,22 @@ def test_a_service_of_its_own_is_tested_and_nothing_else_is_touched(
     assert not (tmp_path / "logs").exists()
 
 
-def test_a_promise_that_is_not_kept_fails_the_test(
+def test_what_cannot_be_tested_or_is_not_kept_fails_the_test_with_the_reason(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    def refused(*arguments: str) -> str:
+        assert load_test.main(list(arguments)) == 1
+        output = capsys.readouterr()
+        return output.out + output.err
+
     monkeypatch.setattr(service_settings, "read_slo", lambda: SLO(p50_ms=1e-6, p99_ms=1e6))
-
-    code = load_test.main(["--seconds", "0.5", "--connections", "1"])
-
-    assert code == 1
-    assert "p50_ms allows 1e-06 ms" in capsys.readouterr().out
-
-
-def test_without_a_release_it_says_what_to_do(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert load_test.main(["--environment", "production"]) == 1
-    assert "`uv run poe deploy production`" in capsys.readouterr().err
-
-
-def test_a_release_that_cannot_be_served_is_named_at_once(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    assert "p50_ms allows 1e-06 ms" in refused("--seconds", "0.5", "--connections", "1")
+    assert "`uv run poe deploy production`" in refused("--environment", "production")
+    assert "Nothing answers at http://127.0.0.1:9" in refused("http://127.0.0.1:9")
     place.unlink()
     place.mkdir()
     (place / "manifest.json").write_text("{}", encoding="utf-8")
-
-    assert load_test.main([]) == 1
-    assert f"Nothing was tested: {place.name}" in capsys.readouterr().err
-
-
-def test_an_address_at_which_nothing_answers_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert load_test.main(["http://127.0.0.1:9"]) == 1
-    assert "Nothing answers at http://127.0.0.1:9" in capsys.readouterr().err
+    assert f"Nothing was tested: {place.name}" in refused()
 
 
 @pytest.mark.parametrize(

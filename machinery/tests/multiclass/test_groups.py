@@ -18,32 +18,24 @@ ANSWERED = np.array([0, 1, 1, 1, 0, 2, 0, 0, 0, 1])
 GROUP = np.array(["a"] * 6 + ["b"] * 4)
 
 
-def test_rates_are_those_of_each_class_against_the_others() -> None:
+def test_rates_and_their_intervals_are_those_of_each_class_against_the_others() -> None:
     compared, _ = compare_classes(TRUTH, ANSWERED, GROUP, 1, CLASSES)
 
     late = compared["values"]["a"]["late"]
     assert (late["rows"], late["positives"]) == (6, 2)
-    assert late["selection_rate"] == 0.5
-    assert late["true_positive_rate"] == 1
-    assert late["false_positive_rate"] == 0.25
-    assert compared["values"]["b"]["late"]["true_positive_rate"] == 0.5
-    assert compared["differences"]["late"] == {
-        **{"selection_rate": 0.25, "true_positive_rate": 0.5},
-        "false_positive_rate": 0.25,
-    }
-
-
-def test_each_rate_has_its_interval() -> None:
-    compared, _ = compare_classes(TRUTH, ANSWERED, GROUP, 1, CLASSES)
-
-    late = compared["values"]["a"]["late"]
     for figure, events, rows in (
         ("selection_rate", 3, 6),
         ("true_positive_rate", 2, 2),
         ("false_positive_rate", 1, 4),
     ):
         ends = late[f"{figure}_low"], late[f"{figure}_high"]
+        assert late[figure] == events / rows
         assert ends == pytest.approx(wilson_interval(events, rows, 1.96), abs=1e-4)
+    assert compared["values"]["b"]["late"]["true_positive_rate"] == 0.5
+    assert compared["differences"]["late"] == {
+        **{"selection_rate": 0.25, "true_positive_rate": 0.5},
+        "false_positive_rate": 0.25,
+    }
 
 
 def test_a_rate_of_few_rows_is_shown_named_and_left_out_of_the_differences() -> None:
@@ -62,21 +54,15 @@ def test_a_rate_of_few_rows_is_shown_named_and_left_out_of_the_differences() -> 
     ]
 
 
-def test_a_small_group_is_named_once() -> None:
-    compared, _ = compare_classes(TRUTH, ANSWERED, GROUP, 5, CLASSES)
+def test_a_small_group_is_named_once_whatever_a_class_is_called() -> None:
+    compared, _ = compare_classes(TRUTH, ANSWERED, GROUP, 5, ["early", "rows", "lost"])
 
     few = few_rows(compared["values"], 5)
 
     assert few["b"] == 4
-    assert "b, true_positive_rate of late" not in few
-    assert few["a, true_positive_rate of late"] == 2
-    assert compared["differences"]["late"]["selection_rate"] is None
-
-
-def test_a_class_may_be_called_rows() -> None:
-    compared, _ = compare_classes(TRUTH, ANSWERED, GROUP, 5, ["early", "rows", "lost"])
-
-    assert few_rows(compared["values"], 5)["b"] == 4
+    assert "b, true_positive_rate of rows" not in few
+    assert few["a, true_positive_rate of rows"] == 2
+    assert compared["differences"]["rows"]["selection_rate"] is None
 
 
 def test_the_report_compares_the_answered_classes_without_a_threshold(trained: Trained) -> None:
@@ -102,14 +88,11 @@ def test_the_report_compares_the_answered_classes_without_a_threshold(trained: T
 
 
 def test_effects_add_up_to_the_probability_of_each_class(trained: Trained) -> None:
-    features, background = (
-        estimator.features(rows).head(number)
-        for rows, number in ((trained.test, 3), (trained.train, 20))
-    )
+    rows, background = estimator.features(trained.test)[:3], estimator.features(trained.train)[:20]
 
-    values, base = explain.shap_values(trained.estimator, features, background, 1, 3_600)
+    values, base = explain.shap_values(trained.estimator, rows, background, 1, 3_600)
 
-    predicted = estimator.predict_features(trained.estimator, features)
+    predicted = estimator.predict_features(trained.estimator, rows)
     np.testing.assert_allclose(values.sum(axis=1) + base, predicted, atol=1e-9)
 
 

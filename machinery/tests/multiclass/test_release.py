@@ -10,8 +10,6 @@ import numpy as np
 import polars as pl
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.impute import KNNImputer
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from machinery.tests import small_project
@@ -22,23 +20,6 @@ from rung_ops.model import released as serving_release
 from rung_ops.training import estimator
 
 ReleaseOf = Callable[..., serving_release.Release]
-
-
-def test_a_release_names_its_classes_and_answers_as_the_model(
-    trained: Trained, release_folder: Path, release_key: bytes
-) -> None:
-    loaded = serving_release.load(release_folder, release_key)
-    rows = trained.test.select(list(loaded.schema))
-
-    features, predicted = loaded.score(rows)
-
-    expected = estimator.predict(trained.estimator, trained.test)
-    assert (loaded.manifest["task"], loaded.manifest["format"]) == ("multiclass", "onnx")
-    assert list(loaded.kind.classes) == loaded.contract["classes"] == CLASSES
-    assert loaded.contract["positive"] is None
-    np.testing.assert_allclose(predicted, expected, atol=1e-5)
-    assert features.height == rows.height
-    assert str(loaded.reasons).startswith("params.toml does not say which classes are unfavourable")
 
 
 def test_a_release_carries_drawn_rows_and_labels_alone(release_folder: Path) -> None:
@@ -75,17 +56,3 @@ def test_trees_of_several_classes_become_onnx(
     usable = {each["format"] for each in loaded.manifest["parity"]["formats"] if each["ok"]}
     assert loaded.manifest["format"] == "onnx"
     assert usable == {"onnx"}  # LightGBM's own takes codes of texts, not a column for each
-
-
-def test_what_onnx_does_not_hold_is_released_with_skops_and_the_step_is_named(
-    trained: Trained, release_of: ReleaseOf
-) -> None:
-    model = fitted(trained, KNNImputer(), LogisticRegression(max_iter=5_000))
-
-    loaded = release_of(model)
-
-    rows = trained.test.select(list(loaded.schema))
-    expected = estimator.predict(model, trained.test)
-    assert loaded.manifest["format"] == "skops"
-    np.testing.assert_array_equal(loaded.score(rows)[1], expected)
-    assert "KNNImputer" in loaded.manifest["parity"]["formats"][0]["reason"]

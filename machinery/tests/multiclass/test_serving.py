@@ -28,62 +28,41 @@ from rung_ops.serving.shadow import Offer, Shadow
 from rung_ops.serving.shadow_process import SeparateRelease
 
 
-def test_a_row_is_answered_with_its_class_and_the_probability_of_each(
-    caller: Caller, sent: list[dict[str, Any]], expected: np.ndarray
-) -> None:
-    answer = caller.post("/predict", sent[0]).json
-
-    assert answer["prediction"] == CLASSES[expected[0].argmax()]
-    assert list(answer["probabilities"]) == CLASSES
-    np.testing.assert_allclose(list(answer["probabilities"].values()), expected[0], atol=1e-5)
-    assert list(answer) == ["id", "prediction", "probabilities", "release", "defaults_used"]
-
-
-def test_many_rows_are_answered_in_every_form(
-    caller: Caller, sent: list[dict[str, Any]], expected: np.ndarray
+def test_rows_are_answered_with_their_class_and_the_probability_of_each_in_every_form(
+    caller: Caller,
+    sent: list[dict[str, Any]],
+    expected: np.ndarray,
+    served: LoadedRelease,
+    tmp_path: Path,
 ) -> None:
     labels = [CLASSES[code] for code in expected.argmax(axis=1)]
     columns = {name: [row[name] for row in sent] for name in sent[0]}
 
     many = caller.post("/predict", sent).json
+    log = logged(tmp_path / "log", len(sent))
+    body = caller.post("/predict", sent[0]).body
     by_column = caller.post("/predict/batch", {"columns": columns}).json
+    unexplained = caller.post("/predict?explain=true", sent[0])
 
+    alone = json.loads(body)
+    assert list(alone) == ["id", "prediction", "probabilities", "release", "defaults_used"]
+    assert list(alone["probabilities"]) == CLASSES
+    assert alone["prediction"] == labels[0]
+    assert alone["probabilities"] == pytest.approx(many["probabilities"][0], abs=1e-5)
     assert many["predictions"] == by_column["predictions"] == labels
     by_row = [list(row.values()) for row in many["probabilities"]]
     np.testing.assert_allclose(by_row, expected, atol=1e-5)
     np.testing.assert_allclose(list(by_column["probabilities"].values()), expected.T, atol=1e-5)
+    assert log["prediction"].to_list() == labels
+    np.testing.assert_allclose(log["probabilities"].struct.unnest().to_numpy(), expected, atol=1e-5)
+    assert unexplained.status == 400
+    assert "does not say which classes are unfavourable" in unexplained.body.decode()
 
-
-def test_the_schema_names_the_classes_and_describes_what_is_answered(
-    caller: Caller, sent: list[dict[str, Any]], served: LoadedRelease
-) -> None:
     schemas = caller.get("/openapi.json").json["components"]["schemas"]
-    answer = caller.post("/predict", sent[0]).body
-    types = answers.types_of(served.release.kind)
-
     assert sorted(schemas["Answer"]["properties"]["prediction"]["enum"]) == sorted(CLASSES)
     assert schemas["Probabilities"]["required"] == CLASSES
-    assert msgspec.json.decode(answer, type=types.row).release == served.release.id
-    assert "reasons" not in schemas["Answer"]["required"]
-
-
-def test_where_no_class_is_unfavourable_reasons_are_refused_in_a_sentence(
-    caller: Caller, sent: list[dict[str, Any]]
-) -> None:
-    answer = caller.post("/predict?explain=true", sent[0])
-
-    assert answer.status == 400
-    assert "does not say which classes are unfavourable" in answer.body.decode()
-
-
-def test_the_log_holds_the_class_and_the_probabilities(
-    caller: Caller, sent: list[dict[str, Any]], expected: np.ndarray, tmp_path: Path
-) -> None:
-    caller.post("/predict", sent)
-    log = logged(tmp_path / "log", len(sent))
-
-    assert log["prediction"].to_list() == [CLASSES[code] for code in expected.argmax(axis=1)]
-    np.testing.assert_allclose(log["probabilities"].struct.unnest().to_numpy(), expected, atol=1e-5)
+    types = answers.types_of(served.release.kind)
+    assert msgspec.json.decode(body, type=types.row).release == served.release.id
 
 
 def test_a_hook_after_the_prediction_gets_and_gives_all_probabilities(
@@ -101,18 +80,20 @@ def test_a_hook_after_the_prediction_gets_and_gives_all_probabilities(
     )
 
 
-def test_a_shadow_is_compared_by_the_probability_that_moved() -> None:
-    result = Comparison(Kind(tuple(CLASSES)))
+def test_a_shadow_is_compared_by_the_probability_that_moved_and_a_canary_by_the_class() -> None:
+    kind, trial = Kind(tuple(CLASSES)), Trial(1.0)
+    result = Comparison(kind)
     serving = np.random.default_rng(1).dirichlet([1, 1, 1], 300)
     moved = serving.copy()
     moved[:100] = np.roll(moved[:100], 1, axis=1)
 
     result.observe(serving, moved)
-    changed, compared = result.changed(0.0)
+    answered = np.array([[0.1, 0.2, 0.7], [0.9, 0.1, 0.0]])
+    trial.observe("canary", [0.1], ["a", "b"], numbers(answered, kind))
 
-    assert (result.compared, result.failed, changed, compared) == (300, 0, 100, 300)
-    expected = np.abs(serving - moved).sum() / 2
-    assert result.difference == pytest.approx(expected)
+    assert (result.compared, result.failed, *result.changed(0.0)) == (300, 0, 100, 300)
+    assert result.difference == pytest.approx(np.abs(serving - moved).sum() / 2)
+    assert list(trial.canary.predictions.values()) == [2.0, 0.0]
 
 
 def test_a_shadow_of_other_classes_fails_and_never_answers(
@@ -157,15 +138,6 @@ def test_a_shadow_in_a_process_of_its_own_is_compared_and_logged_by_class(
 
 def test_a_release_that_cannot_be_read_has_no_classes(tmp_path: Path) -> None:
     assert not SeparateRelease(tmp_path).kind.width
-
-
-def test_a_canary_is_compared_by_the_share_of_each_class() -> None:
-    trial = Trial(1.0)
-
-    answered = np.array([[0.1, 0.2, 0.7], [0.9, 0.1, 0.0]])
-    trial.observe("canary", [0.1], ["a", "b"], numbers(answered, Kind(tuple(CLASSES))))
-
-    assert list(trial.canary.predictions.values()) == [2.0, 0.0]
 
 
 def test_a_file_is_scored_with_a_column_for_each_class(scored: Scored) -> None:

@@ -30,21 +30,14 @@ def test_a_version_that_is_as_good_passes_and_says_what_its_interval_holds(
     good = estimator.predict(trained.estimator, trained.test)
 
     verdict = judged(good, good)
+    (too_narrow, *_) = judged(np.repeat(good[:, [1]], 3, axis=1), good).reasons
 
+    assert "the champion: pinball" in too_narrow
     assert verdict.reasons == []
     assert verdict.figures["interval"]["promised"] == 0.8
     assert 0.6 < verdict.figures["interval"]["challenger"] < 0.9
     lines = list(gate_report.table(verdict))
     assert any(line.startswith("in the 80% interval") for line in lines)
-
-
-def test_an_interval_that_is_too_narrow_is_worse(trained: Trained, judged: Judged) -> None:
-    good = estimator.predict(trained.estimator, trained.test)
-    narrow = np.repeat(good[:, [1]], 3, axis=1)
-
-    (reason, *_) = judged(narrow, good).reasons
-
-    assert "the champion: pinball" in reason
 
 
 def happened(trained: Trained, share: float) -> pl.DataFrame:

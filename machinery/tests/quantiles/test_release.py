@@ -19,26 +19,10 @@ from machinery.tests.quantiles.conftest import QUANTILES
 from rung_ops import contract
 from rung_ops.model import bundle
 from rung_ops.model import released as serving_release
-from rung_ops.model.reasons import Reasons
 from rung_ops.quantiles import PerQuantile
 from rung_ops.training import estimator
 
 ReleaseOf = Callable[..., serving_release.Release]
-
-
-def test_a_release_names_its_quantiles_and_answers_as_the_model(
-    trained: Trained, release_folder: Path, release_key: bytes
-) -> None:
-    loaded = serving_release.load(release_folder, release_key)
-
-    predicted = loaded.score(trained.test.select(list(loaded.schema)))[1]
-
-    expected = estimator.predict(trained.estimator, trained.test)
-    assert (loaded.manifest["task"], loaded.manifest["format"]) == ("quantile", "onnx")
-    assert tuple(loaded.contract["quantiles"]) == loaded.kind.quantiles == QUANTILES
-    np.testing.assert_allclose(predicted, expected, atol=1e-3)
-    assert (np.diff(predicted, axis=1) >= 0).all()
-    assert str(loaded.reasons).startswith("params.toml does not say which predictions")
 
 
 def test_a_release_carries_drawn_rows_and_medians_alone(release_folder: Path) -> None:
@@ -77,33 +61,6 @@ def test_one_regressor_for_each_quantile_becomes_onnx(
     expected = estimator.predict(model, trained.test)
     assert loaded.manifest["format"] == "onnx"
     np.testing.assert_allclose(loaded.score(rows)[1], expected, atol=1e-3)
-
-
-def test_trees_of_lightgbm_say_what_makes_the_median(
-    trained: Trained, project: Path, release_of: ReleaseOf
-) -> None:
-    params = project / "params.toml"
-    params.write_text(params.read_text() + '\n[reasons]\nadverse = "high"\n')
-    trees = lightgbm.LGBMRegressor(objective="quantile", n_estimators=30, verbose=-1)
-    of_quantiles = PerQuantile(trees, QUANTILES, parameter="alpha")
-    numbers = ["distance", "stops", "hour"]
-    model = small_project.fitted(
-        *(trained, "vehicle", numbers, "passthrough", of_quantiles), small_project.CODES
-    )
-
-    loaded = release_of(model)
-
-    rows = trained.test.select(list(loaded.schema))
-    features, predicted = loaded.score(rows)
-    assert isinstance(loaded.reasons, Reasons)
-    assert (loaded.manifest["format"], loaded.reasons.method) == ("onnx", "trees")
-    assert {each["format"] for each in loaded.manifest["parity"]["formats"] if each["ok"]} == {
-        *("onnx", "lightgbm")
-    }
-    np.testing.assert_allclose(predicted, estimator.predict(model, trained.test), atol=1e-3)
-    given = loaded.reasons.strongest(features, 4)
-    slow = rows["distance"].to_numpy().argsort()[-20:]
-    assert {given[row][0].columns[0] for row in slow} <= {"distance", "vehicle"}
 
 
 class Spread(BaseEstimator):  # type: ignore[misc]

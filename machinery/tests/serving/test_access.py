@@ -1,7 +1,6 @@
 """An unauthenticated caller gets no prediction; no caller is locked out by mistake."""
 
 import ipaddress
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,23 +105,23 @@ def test_a_token_for_figures_is_for_figures_alone(guarded: Caller) -> None:
     assert 'service_requests_total{arm="none",outcome="invalid"} 3.0' in figures
 
 
-def test_health_and_description_are_open(guarded: Caller) -> None:
+def test_health_and_description_are_open_and_what_asks_by_itself(guarded: Caller) -> None:
     pages = ("/health/live", "/health/ready", "/docs", "/openapi.json", "/")
 
     assert [guarded.get(page).status for page in pages] == [200, 200, 200, 200, 307]
-
-
-def test_a_route_that_asks_by_itself_is_let_through(guarded: Caller) -> None:
     assert guarded.get("/stop").body == b"own"
 
 
 @pytest.mark.parametrize("address", [PROXY, f"::ffff:{PROXY}"])
-def test_a_trusted_proxy_names_the_caller(guarded: Caller, address: str) -> None:
+def test_a_trusted_proxy_names_one_caller(guarded: Caller, address: str) -> None:
     guarded.address = (address, 4711)
+    twice = [(b"x-user", b"mallory"), (b"x-user", b"olga")]
 
     assert guarded.post("/predict", ROW, x_user="olga@example.org").status == 200
     assert guarded.post("/predict", ROW).status == 401
     assert guarded.post("/predict", ROW, x_user=" ").status == 401
+    refusal = GUARDED.refusal({"path": "/predict", "headers": twice, "client": guarded.address})
+    assert refusal is not None and refusal.status == 401
 
 
 @pytest.mark.tried(
@@ -136,16 +135,7 @@ def test_from_elsewhere_the_header_means_nothing(guarded: Caller, address: str |
     assert guarded.post("/predict", ROW, x_user="olga@example.org").status == 401
 
 
-def test_a_header_sent_twice_names_no_caller() -> None:
-    twice = [(b"x-user", b"mallory"), (b"x-user", b"olga")]
-    scope = {"path": "/predict", "headers": twice, "client": (PROXY, 1)}
-
-    refusal = GUARDED.refusal(scope)
-
-    assert refusal is not None and refusal.status == 401
-
-
-def test_openapi_says_what_to_send(guarded: Caller) -> None:
+def test_openapi_and_the_page_for_people_say_what_to_send(guarded: Caller) -> None:
     described = guarded.get("/openapi.json").json
 
     schemes = described["components"]["securitySchemes"]
@@ -158,23 +148,8 @@ def test_openapi_says_what_to_send(guarded: Caller) -> None:
     }
     open_ones = {"/health/live", "/health/ready"}
     assert {path for path, is_asked in request.items() if not is_asked} == open_ones
-
-
-def test_the_page_for_people_takes_a_token(guarded: Caller) -> None:
     page = guarded.get("/docs").body.decode()
-
     assert 'id="token"' in page and "Bearer $SERVICE_TOKEN" in page
-
-
-def test_a_service_without_authentication_does_not_mention_tokens(tmp_path: Path) -> None:
-    with calling(tmp_path, Limits()) as caller:
-        caller.install()
-
-        assert caller.post("/predict", ROW).status == 200
-        page = caller.get("/docs").body.decode()
-        assert 'id="token"' not in page and "SERVICE_TOKEN" not in page
-        described = json.dumps(caller.get("/openapi.json").json)
-    assert "security" not in described and '"401"' not in described
 
 
 def test_under_governance_no_caller_is_answered_until_access_is_set_up(tmp_path: Path) -> None:
@@ -188,14 +163,6 @@ def test_under_governance_no_caller_is_answered_until_access_is_set_up(tmp_path:
     assert (ready.status, predicted.status) == (503, 503)
     assert "PREDICT_TOKENS" in ready.json["problems"][0]
     assert "PREDICT_TOKENS" in predicted.json["error"]
-
-
-def test_figures_alone_do_not_let_a_caller_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("METRICS_TOKENS", f"Prometheus:{SCRAPER}")
-
-    assert configured(True, EVERYWHERE, settings(tmp_path)).problem
 
 
 def test_on_this_machine_a_token_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
@@ -214,20 +181,19 @@ def test_on_this_machine_a_token_is_made_once_and_for_its_owner_alone(tmp_path: 
         assert modes == [0o600, 0o700]
 
 
-def test_a_token_of_this_machine_does_not_stand_beside_others(
+def test_a_token_of_this_machine_stands_beside_no_others_and_is_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configured(True, "localhost", settings(tmp_path))
-    monkeypatch.setenv("PREDICT_TOKENS", f"Loan desk:{DESK}")
-
-    assert configured(True, "localhost", settings(tmp_path)).predict == {DESK.encode(): "Loan desk"}
-
-
-def test_a_token_that_is_too_short_does_not_count(tmp_path: Path) -> None:
-    access.token_file().parent.mkdir()
+    with monkeypatch.context() as patch:
+        patch.setenv("PREDICT_TOKENS", f"Loan desk:{DESK}")
+        others = configured(True, "localhost", settings(tmp_path)).predict
     access.token_file().write_text("short\n")
 
+    assert others == {DESK.encode(): "Loan desk"}
     assert configured(True, "127.0.0.1", settings(tmp_path)).problem
+    monkeypatch.setenv("METRICS_TOKENS", f"Prometheus:{SCRAPER}")  # which let no caller in
+    assert configured(True, EVERYWHERE, settings(tmp_path)).problem
 
 
 def test_tokens_come_from_a_mounted_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What arrives together is scored together, nothing waits for company, and too much is refused."""
 
 import asyncio
+import random
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from rung_ops.model.released import Release
 from rung_ops.model.rows import Refusal, Table
 from rung_ops.project.service_settings import Limits
 from rung_ops.serving.batching import IDLE_ITERATIONS, MAX_ROWS, SMALL, Batcher, Job, ScoringError
-from rung_ops.serving.loaded_release import LoadedRelease
+from rung_ops.serving.loaded_release import LatencyModel, LoadedRelease
 
 
 class Batches:
@@ -77,25 +78,17 @@ def test_a_job_alone_is_scored_at_once(batches: Batches) -> None:
     assert batches.sizes == [1]
 
 
-def test_what_arrives_together_is_one_batch(batches: Batches) -> None:
-    async def together() -> list[list[float]]:
+def test_what_the_event_loop_still_hands_over_joins_the_batch(batches: Batches) -> None:
+    async def one_after_the_other() -> list[list[float]]:
         jobs = [batches.small(number) for number in range(1, 11)]
-        await asyncio.gather(*map(batches.batcher.submit, jobs))
+        futures = []
+        for job in jobs:
+            futures.append(batches.batcher.submit(job))
+            await asyncio.sleep(0)  # as the requests of a busy moment are read
+        await asyncio.gather(*futures)
         return [job.predictions for job in jobs]
 
-    assert asyncio.run(together()) == [[2.0 * number] for number in range(1, 11)]
-    assert batches.sizes == [10]
-
-
-def test_what_the_event_loop_still_hands_over_joins_the_batch(batches: Batches) -> None:
-    async def one_after_the_other() -> None:
-        futures = [batches.batcher.submit(batches.small())]
-        for _ in range(9):
-            await asyncio.sleep(0)  # as the requests of a busy moment are read
-            futures.append(batches.batcher.submit(batches.small()))
-        await asyncio.gather(*futures)
-
-    asyncio.run(one_after_the_other())
+    assert asyncio.run(one_after_the_other()) == [[2.0 * number] for number in range(1, 11)]
     assert batches.sizes == [10]
 
 
@@ -205,3 +198,46 @@ def test_an_answer_that_is_not_a_number_is_a_failure(
             await batches.batcher.submit(batches.small())
 
     asyncio.run(one())
+
+
+def after(pace: LatencyModel, sizes: list[int], first: float, each: float) -> LatencyModel:
+    """Let an estimate see batches that take so much."""
+    for rows in sizes:
+        pace.learn(rows, first + rows * each)
+    return pace
+
+
+def test_batches_of_different_sizes_tell_the_parts_apart() -> None:
+    chance = random.Random(1)
+    sizes = [chance.choice([1, 2, 16, 64, 500]) for _ in range(2000)]
+
+    pace = after(LatencyModel(0.001, 0.001), sizes, 0.0005, 0.00001)
+
+    assert pace.fixed == pytest.approx(0.0005, rel=0.05)
+    assert pace.per_row == pytest.approx(0.00001, rel=0.05)
+
+
+@pytest.mark.parametrize("rows", [1, 16, 1000])
+def test_batches_of_one_size_are_estimated_right(rows: int) -> None:
+    pace = after(LatencyModel(0.0004, 0.00002), [rows] * 500, 0.004, 0.0002)
+
+    assert pace.seconds(rows) == pytest.approx(0.004 + rows * 0.0002, rel=0.01)
+    assert pace.fixed > 0
+    assert pace.per_row > 0
+
+
+def test_one_mishap_at_most_doubles_an_estimate() -> None:
+    pace = LatencyModel(0.0004, 0.00002)
+    before = pace.seconds(16)
+
+    pace.learn(16, 1000.0)
+
+    assert pace.seconds(16) <= 2 * before
+
+
+def test_what_took_no_time_is_still_estimated_later() -> None:
+    pace = after(LatencyModel(0.0, 0.0), [0, 1, 5], 0.0, 0.0)
+
+    pace = after(pace, [8] * 2000, 0.001, 0.001)
+
+    assert pace.seconds(8) == pytest.approx(0.009, rel=0.05)

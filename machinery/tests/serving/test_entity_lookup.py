@@ -128,46 +128,18 @@ def test_the_requests_value_comes_first_then_the_store_then_the_default(caller: 
     assert 0 <= float(line.split()[-1]) < 3 * 3600
 
 
-def test_arrays_and_columns_are_filled_alike(caller: Caller) -> None:
-    codes, weights = ["AB", "CD", "XX", "AB"], [None, None, None, 4.0]
-    rows = [
-        ROW | {"code": code, "weight": weight, "note": ""}
-        for code, weight in zip(codes, weights, strict=True)
-    ]
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-
-    by_row = caller.post("/predict", rows).json
-    by_column = caller.post("/predict/batch", {"columns": columns}).json
-
-    assert by_row["predictions"] == [21.0, 70.0, 14.0, 28.0]
-    assert by_row["defaults_used"] == [[], [], ["weight"], []]
-    assert by_column["predictions"] == by_row["predictions"]
-    assert by_column["defaults_used"] == {"weight": [3]}
-
-
-def test_a_large_table_is_filled_once_for_all_its_parts(caller: Caller) -> None:
-    number = 5_000
-    codes = [("AB", "CD", "XX")[at % 3] for at in range(number)]
-    columns = {name: [value] * number for name, value in ROW.items()} | {"code": codes}
-
-    answer = caller.post("/predict/batch", {"columns": columns}).json
-
-    assert answer["predictions"] == [(21.0, 70.0, 14.0)[at % 3] for at in range(number)]
-    assert answer["defaults_used"]["weight"] == list(range(3, number + 1, 3))
-
-
-def test_the_log_names_what_the_caller_sent(tmp_path: Path, view: View) -> None:
+def test_the_log_names_what_the_caller_sent(caller: Caller, tmp_path: Path) -> None:
     """By row, by column, and in a table that is scored in parts; nothing if not sent."""
-    filled(view)
     number = 5_000
     large = {name: [value] * number for name, value in ROW.items()}
     large["weight"] = [4.0 if at % 5 == 0 else None for at in range(number)]
-    with calling(tmp_path, Limits(), log=True) as caller:
-        install(caller, view)
-        caller.post("/predict", [ROW | {"weight": 4.0}, ROW])
-        caller.post("/predict/batch", {"columns": large})
-        caller.post("/predict", ROW)
+    caller.post("/predict", [ROW | {"weight": 4.0}, ROW])
+    answer = caller.post("/predict/batch", {"columns": large}).json
+    caller.post("/predict", ROW)
+    assert caller.service.log is not None
+    caller.service.log.close()
 
+    assert answer["predictions"] == [28.0 if at % 5 == 0 else 21.0 for at in range(number)]
     files = list((tmp_path / "log").rglob("*.parquet"))
     assert all("sent" in pl.read_parquet_schema(file) for file in files)  # also of the last alone
     log = prediction_log.read(tmp_path / "log").collect()
@@ -176,28 +148,6 @@ def test_the_log_names_what_the_caller_sent(tmp_path: Path, view: View) -> None:
     assert log.height == number + 3
     assert log.select((own == named).all()).item()
     assert log.filter(named).height == number // 5 + 1
-
-
-def test_a_value_that_is_too_old_is_the_default(tmp_path: Path, view: View) -> None:
-    filled(view, NOW - 5 * HOUR)
-    with calling(tmp_path, Limits()) as caller:
-        install(caller, view)
-        answer = caller.post("/predict", ROW).json
-        output = caller.get("/metrics").body.decode()
-
-    assert (answer["prediction"], answer["defaults_used"]) == (14.0, ["weight", "note"])
-    assert 'service_entity_lookups_total{entity="code",outcome="stale"} 1.0' in output
-
-
-def test_a_new_store_is_read_while_the_service_runs(caller: Caller, view: View) -> None:
-    assert caller.post("/predict", ROW).json["prediction"] == 21.0
-    moved = store.StoredView(
-        view.id, time.time_ns() // 1000, ["weight"], [store.key_of(["AB"])], np.array([[9.0]])
-    )
-
-    write([moved])
-
-    assert caller.post("/predict", ROW).json["prediction"] == 63.0
 
 
 @pytest.mark.parametrize("broken", ["missing", "not a store", "another declaration", "short"])
@@ -222,8 +172,11 @@ def test_a_store_that_fails_while_the_service_runs_gives_defaults_and_is_counted
 
     assert answer.status == 200
     assert answer.json["defaults_used"] == ["weight", "note"]
+    filled(view, NOW - 5 * HOUR)  # longer ago than its max_age
+    assert caller.post("/predict", ROW).json["defaults_used"] == ["weight", "note"]
     output = caller.get("/metrics").body.decode()
-    assert 'service_entity_lookups_total{entity="code",outcome="failed"} 1.0' in output
+    for outcome in ("failed", "stale"):
+        assert f'service_entity_lookups_total{{entity="code",outcome="{outcome}"}} 1.0' in output
     filled(view)
     assert caller.post("/predict", ROW).json["prediction"] == 21.0
 
@@ -231,15 +184,10 @@ def test_a_store_that_fails_while_the_service_runs_gives_defaults_and_is_counted
 def test_a_release_is_refused_without_values_of_its_declarations(view: View) -> None:
     made = release(contract=contract_of([view]))
 
-    with pytest.raises(BundleError, match=r"v1: its entity features have no store.*materialize"):
-        LoadedRelease(made, "serving", False)
-
     (other,) = views_of([declared(window=HOUR)])
     filled(other)
     with pytest.raises(BundleError, match="no values of its entity features weight.*materialize"):
         LoadedRelease(made, "serving", False)
-    filled(view)
-    assert LoadedRelease(made, "serving", False).lookup is not None
 
 
 def test_what_was_served_and_logged_equals_what_is_computed_offline(
@@ -352,16 +300,6 @@ def test_views_are_looked_up_together_even_if_the_caller_sent_a_part(
     heights = log["row"].struct.field("height").to_list()
     assert sorted(heights[:3], key=str) == sorted(heights[3:], key=str)
     assert log["sent"].to_list().count(["height"]) == 2
-
-
-def test_an_answer_without_entity_features_looks_nothing_up(tmp_path: Path) -> None:
-    with calling(tmp_path, Limits()) as caller:
-        caller.install()
-        assert caller.post("/predict", ROW).json["prediction"] == 14.0
-
-        assert b"service_entity" not in caller.get("/metrics").body
-        assert caller.service.held.serving is not None
-        assert caller.service.held.serving.lookup is None
 
 
 def test_keys_of_several_columns_and_of_numbers_are_found(tmp_path: Path, view: View) -> None:

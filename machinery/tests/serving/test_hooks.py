@@ -1,6 +1,5 @@
 """The hooks of a service: loaded once, checked, and called where their table says."""
 
-import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -14,12 +13,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
-from machinery.tests.serving.calls import ROW, Caller, calling, release
+from machinery.tests.serving.calls import ROW, Caller, calling, release, soon
 from rung_ops.project import Project, ProjectSettings
 from rung_ops.project.service_settings import Limits
 from rung_ops.serving import hooks, serve
 from rung_ops.serving.hooks import HookError, ServiceHooks
-from rung_ops.serving.shadow import Offer, Shadow
+from rung_ops.serving.shadow import Shadow
 
 Serving = Callable[..., Caller]
 MODULE = """
@@ -116,7 +115,7 @@ def test_hooks_are_found_by_their_name(name: Callable[..., None], serving: Servi
     assert answered.json["predictions"] == [6.0, 10.0]
 
 
-def test_what_is_enriched_before_is_what_the_log_and_the_shadow_see(serving: Serving) -> None:
+def test_what_is_enriched_before_is_what_the_shadow_sees_and_adjusts(serving: Serving) -> None:
     def heavier(rows: pl.DataFrame) -> pl.DataFrame:
         return rows.with_columns(weight=pl.lit(3.0))
 
@@ -129,35 +128,18 @@ def test_what_is_enriched_before_is_what_the_log_and_the_shadow_see(serving: Ser
         def offer(self, offer: Any) -> None:
             weights, predictions = offer.rows["weight"].to_list(), offer.predictions.tolist()
             observed.append((weights, predictions, offer.defaults))
+            super().offer(offer)
 
     shadow = Heard(release("v2"), 1.0, adjust=caller.service.hooks.adjust)
     caller.install(shadow=shadow)
     answer = caller.post("/predict", ROW)
-    caller.runner.run(asyncio.sleep(0.01))
+    soon(lambda: shadow.comparison.compared == 1)
+    shadow.close()
 
     assert answer.json["prediction"] == -21.0
     assert answer.json["defaults_used"] == ["weight", "note"]
     assert observed == [([3.0], [-21.0], [["weight", "note"]])]
-
-
-def test_the_shadow_is_adjusted_as_what_answers() -> None:
-    adjust = ServiceHooks(after_prediction=lambda rows, predictions: predictions / 2).adjust
-    shadow = Shadow(release("v2"), 1.0, adjust=adjust)
-    rows = pl.DataFrame({"number": [4], "weight": [1.0]})
-    shadow._compare([Offer(["a"], rows, np.array([2.0]), [1])])
-    shadow.close()
-
-    assert (shadow.comparison.compared, shadow.comparison.difference) == (1, 0.0)
-
-
-def test_a_further_route_is_answered(serving: Serving) -> None:
-    def say(request: Request) -> PlainTextResponse:
-        return PlainTextResponse(request.path_params["name"])
-
-    caller = serving(routes=lambda: [Route("/hello/{name}", say)])
-
-    assert caller.get("/hello/ada").body == b"ada"
-    assert caller.post("/predict", ROW).json["prediction"] == 14.0
+    assert shadow.comparison.difference == 0.0
 
 
 def test_a_route_that_fails_is_answered_with_500(serving: Serving) -> None:
@@ -187,35 +169,22 @@ def test_a_route_that_fails_is_answered_with_500(serving: Serving) -> None:
 
 
 @pytest.mark.parametrize(
-    ("routes", "message"),
+    ("hook", "function", "message"),
     [
-        (lambda: [Route("/model", lambda request: None)], "hides /model of the service"),
-        (lambda: [Mount("/", lambda *_: None)], "hides / of the service"),
-        (lambda: [Route("/health/{which}", lambda request: None)], "hides /health/live of"),
-        (lambda: ["/team"], "returned a str; expected a list of starlette.routing.Route"),
-        (lambda: None, "raised TypeError"),
-        (lambda: 1 / 0, "raised ZeroDivisionError"),
+        ("routes", lambda: [Route("/model", lambda request: None)], "hides /model of the service"),
+        ("routes", lambda: [Mount("/", lambda *_: None)], "hides / of the service"),
+        ("routes", lambda: [Route("/health/{which}", lambda request: None)], "hides /health/live"),
+        ("routes", lambda: ["/team"], "returned a str; expected a list of starlette.routing.Route"),
+        ("routes", lambda: None, "raised TypeError"),
+        ("asgi_middleware", lambda app: None, "returned a NoneType; expected an ASGI application"),
+        ("asgi_middleware", lambda app: {}["key"], "raised KeyError: 'key'"),
     ],
 )
-def test_routes_that_cannot_be_used_are_refused(
-    serving: Serving, routes: Callable[[], Any], message: str
+def test_routes_and_middleware_that_cannot_be_used_are_refused(
+    serving: Serving, hook: str, function: Callable[..., Any], message: str
 ) -> None:
     with pytest.raises(HookError, match=message):
-        serving(routes=routes)
-
-
-@pytest.mark.parametrize(
-    ("middleware", "message"),
-    [
-        (lambda app: None, "returned a NoneType; expected an ASGI application"),
-        (lambda app: {}["key"], "raised KeyError: 'key'"),
-    ],
-)
-def test_a_middleware_that_cannot_be_made_is_refused(
-    serving: Serving, middleware: Callable[..., Any], message: str
-) -> None:
-    with pytest.raises(HookError, match=message):
-        serving(asgi_middleware=middleware)
+        serving(**{hook: function})
 
 
 def test_a_middleware_that_fails_is_answered_with_500_and_logged(
@@ -256,10 +225,6 @@ def _exits(rows: pl.DataFrame, *_: Any) -> Any:
             "returned the column `colour`, which the contract does not have",
         ),
         (
-            {"before_prediction": lambda rows: rows.insert_column(0, pl.Series("id", [1]))},
-            "returned the column `id`, which the contract does not have",
-        ),
-        (
             {"before_prediction": lambda rows: rows.with_columns(pl.col("number").cast(pl.Int64))},
             "returned column `number` as Int64; expected Int16",
         ),
@@ -267,7 +232,6 @@ def _exits(rows: pl.DataFrame, *_: Any) -> Any:
             {"before_prediction": lambda rows: rows.select(reversed(rows.columns))},
             "returned the columns in another order",
         ),
-        ({"after_prediction": _wrong}, "after_prediction raised ValueError: no such airport"),
         (
             {"after_prediction": lambda rows, predictions: predictions[:0]},
             r"returned an array of shape \(0,\); expected \(1,\)",

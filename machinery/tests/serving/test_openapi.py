@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
-from machinery.tests.serving.calls import PLAIN
+from machinery.tests.serving.calls import MOMENT, PLAIN
 from rung_ops.model.columns import columns_of
 from rung_ops.model.rows import Reader, Refusal
 from rung_ops.serving.openapi import schemas
@@ -95,18 +95,9 @@ def test_the_published_schema_refuses_what_the_service_refuses(
     [
         (column("str", "String", ge="b"), ["a", "b"], "at least b"),
         (
-            *(column("date", "Date", lt="2026-01-01"), ["2025-12-31", "2026-01-01"]),
-            "less than 2026-01-01",
-        ),
-        (
-            column("datetime", "Datetime(time_unit='us', time_zone=None)", ge=HOURS[0]),
+            column("datetime", MOMENT, ge=HOURS[0], isin=HOURS[:1]),
             HOURS,
-            "at least 2026-01-01T00:00:00",
-        ),
-        (
-            column("datetime", "Datetime(time_unit='us', time_zone=None)", isin=HOURS[:1]),
-            HOURS,
-            "one of 2026-01-01 00:00:00",
+            "one of 2026-01-01 00:00:00, at least 2026-01-01T00:00:00",
         ),
     ],
 )

@@ -68,14 +68,6 @@ def serve(caller: Caller, contract: dict[str, Any], policy: Any = "refuse") -> N
     caller.service.install(HeldReleases(State(1, "v1"), served))
 
 
-@pytest.mark.parametrize("hours", [-2, 0, 2])
-def test_a_row_that_needs_what_the_store_knows_is_answered(caller: Caller, hours: int) -> None:
-    answer = caller.post("/predict", row(hours)).json
-
-    assert (answer["prediction"], answer["defaults_used"]) == (35.0, [])
-    assert caller.get("/health/ready").json["problems"] == []
-
-
 def test_the_published_example_is_a_row_that_is_answered(caller: Caller) -> None:
     """It is of the training rows' time, which the store has left behind."""
     contract = CONTRACT | {"entity_features": [VIEW]}
@@ -125,10 +117,17 @@ def test_the_monitor_learns_of_refused_rows(caller: Caller, tmp_path: Path) -> N
     assert other_times.read(tmp_path / "log", today - 9 * LEAD, today - 8 * LEAD) == {}
 
 
-def test_the_callers_own_value_is_of_any_time(caller: Caller) -> None:
+def test_the_callers_own_value_is_of_any_time_and_a_new_filling_ends_the_refusal(
+    caller: Caller,
+) -> None:
+    together = caller.together("/predict", [row(-2), row(24), row(2)])
+    assert [answer.status for answer in together] == [200, 422, 200]
     assert caller.post("/predict", row(24 * 365, weight=4.0)).json["prediction"] == 28.0
     assert caller.post("/predict", [row(), row(24, weight=4.0)]).status == 200
     assert caller.post("/predict", [row(), row(24), row(24, weight=4.0)]).json["row"] == 2
+
+    filled(AS_OF + 24 * HOUR)
+    assert caller.post("/predict", row(24)).json["prediction"] == 35.0
 
 
 def test_a_declared_max_age_is_how_much_older_a_value_may_be(caller: Caller) -> None:
@@ -169,12 +168,6 @@ def test_a_large_request_is_refused_as_a_whole(caller: Caller, path: str, tmp_pa
     assert prediction_log.read(tmp_path / "log").collect().is_empty()
 
 
-def test_requests_that_share_a_batch_are_refused_one_by_one(caller: Caller) -> None:
-    answers = caller.together("/predict", [row(), row(3), row()])
-
-    assert [answer.status for answer in answers] == [200, 422, 200]
-
-
 def test_an_earlier_release_is_answered_as_before_and_readiness_says_so(caller: Caller) -> None:
     feature = {"name": "weight", "max_age_seconds": None}
     views = [{"id": "view", "entity": ["code"], "features": [feature]}]
@@ -183,14 +176,6 @@ def test_an_earlier_release_is_answered_as_before_and_readiness_says_so(caller: 
     assert caller.post("/predict", row(24 * 365)).json["prediction"] == 35.0
     (problem,) = caller.get("/health/ready").json["problems"]
     assert problem.startswith("the release does not say which time its rows need")
-
-
-def test_a_new_filling_ends_the_refusal(caller: Caller) -> None:
-    assert caller.post("/predict", row(24)).status == 422
-
-    filled(AS_OF + 24 * HOUR)
-
-    assert caller.post("/predict", row(24)).json["prediction"] == 35.0
 
 
 def test_a_time_with_a_zone_is_compared_in_utc(caller: Caller) -> None:

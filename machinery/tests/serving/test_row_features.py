@@ -129,16 +129,6 @@ def test_a_difference_refuses_features(monkeypatch: pytest.MonkeyPatch) -> None:
         made(hour)
 
 
-def test_division_gives_what_training_saw() -> None:
-    minutes = pl.DataFrame({"small": range(60)}, {"small": pl.Int8()})
-    rows = pl.concat([ROWS.head(1)] * 60).with_columns(minutes["small"])
-    features = made(pl.col("small") / 60)
-
-    computed = [features.compute(*row)[0] for row in rows.rows()]
-
-    assert computed == rows.select(pl.col("small") / 60).to_series().to_list()
-
-
 class Random:
     """Random expressions of a few nodes, and rows for them."""
 

@@ -27,7 +27,7 @@ from rung_ops import prediction_log
 from rung_ops.project import current
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import library, state
-from rung_ops.serving import access, serve, server
+from rung_ops.serving import access, serve, server, workers
 from rung_ops.serving.metrics import Metrics
 from rung_ops.system.processes import free_port
 
@@ -276,22 +276,6 @@ def test_workers_that_cannot_start_are_given_up(
     assert "`encrypted` under [log]" in process.log.read_text()
 
 
-def test_a_pipe_in_the_place_of_the_state_is_reported_and_does_not_keep_it_from_ending(
-    process: Process, production: Environment, row: bytes
-) -> None:
-    path = production.folder / state.STATE
-    path.unlink()
-    os.mkfifo(path)
-    soon(lambda: process.ask("GET", "/health/ready")[0] == 503)
-
-    _, reported = process.ask("GET", "/health/ready")
-    assert "state.json is not a regular file" in reported["problems"][0]
-    assert process.ask("POST", "/predict", row)[0] == 200
-
-    process.process.send_signal(signal.SIGTERM)
-    assert process.process.wait(30) == 0
-
-
 def test_a_signal_that_is_passed_on_is_the_same_one(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = 100.0
     monkeypatch.setattr(server.time, "monotonic", lambda: clock)
@@ -399,3 +383,42 @@ def test_a_port_that_is_taken_is_reported(
     said = process.log.read_text()
     assert "address already in use" in said
     assert "Stop what listens there, or choose another port: `--port " in said
+
+
+# The first fails before it has figures, and later with them; the second waits until those are gone.
+WORKER = """#!/bin/sh
+log={log}
+set -- $RUNG_SERVICE_WORKER
+if [ $1 = 1 ]; then
+    grep -q 1 $log && : > $4/1.prom
+    echo 1 >> $log
+    exit 1
+fi
+looks=0
+until [ $(grep -c 1 $log) -ge 2 ] && [ ! -e $4/1.prom ] || [ $looks = 200 ]; do
+    looks=$((looks + 1))
+    sleep 0.05
+done
+: > $4/2.prom
+[ -e $4/1.prom ] && echo stale >> $log
+kill -TERM $3
+"""
+
+
+def test_a_worker_that_fails_first_stops_no_other_and_leaves_no_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, program = tmp_path / "log", tmp_path / "worker"
+    log.touch()
+    program.write_text(WORKER.replace("{log}", str(log)), encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    before = {sign: signal.getsignal(sign) for sign in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        code = workers.run(2, "127.0.0.1", 0, [])
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
+
+    assert code == 0
+    assert "stale" not in log.read_text(encoding="utf-8")

@@ -1,5 +1,8 @@
 """A release in the shadow sees a share of the traffic, and can harm nothing."""
 
+import os
+import shutil
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +11,18 @@ import numpy as np
 import polars as pl
 import pytest
 
+from machinery.tests.conftest import Trained
 from machinery.tests.serving.calls import soon
 from rung_ops import prediction_log
+from rung_ops.model import bundle
+from rung_ops.model import released as releases
 from rung_ops.model.target import ONE_NUMBER
 from rung_ops.release.rollout import CanaryPolicy, Policy, ShadowPolicy, shadow_verdict
 from rung_ops.serving import shadow
+from rung_ops.serving.hooks import ScoringError
 from rung_ops.serving.log_writer import PredictionLog
 from rung_ops.serving.shadow import Offer, Shadow
+from rung_ops.serving.shadow_process import SeparateRelease
 
 
 class Doubling:
@@ -49,49 +57,10 @@ def release() -> Doubling:
     return Doubling()
 
 
-@pytest.fixture
-def listening(release: Doubling) -> Iterator[Shadow]:
-    made = Shadow(release, 1.0)
-    yield made
-    made.close()
-
-
 def offer(to: Shadow, count: int = 4, name: str = "row") -> None:
     rows = pl.DataFrame({"distance": np.arange(count, dtype=float)})
     ids = [f"{name}-{number}" for number in range(count)]
     to.offer(Offer(ids, rows, np.ones(count), [count]))
-
-
-def test_both_predictions_of_a_row_are_compared(listening: Shadow) -> None:
-    offer(listening)
-    soon(lambda: listening.comparison.compared == 4)
-
-    # Twice 0, 1, 2 and 3, beside 1 each time.
-    assert listening.comparison.difference == pytest.approx(1 + 1 + 3 + 5)
-    assert (listening.comparison.failed, listening.dropped) == (0, 0)
-
-
-def test_some_requests_are_scored_as_they_were_sent_and_the_others_together(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(shadow, "ALONE", 3)
-    rows = pl.DataFrame({"distance": np.arange(9, dtype=float)})
-
-    def offered(heights: list[int], start: int, stop: int) -> Offer:
-        ids = [f"row-{number}" for number in range(start, stop)]
-        return Offer(ids, rows[start:stop], np.ones(stop - start), heights)
-
-    parts = list(
-        shadow.as_sent([offered([1, 2], 0, 3), offered([2, 1, 1], 3, 7), offered([2], 7, 9)])
-    )
-
-    assert [[(offer.ids[0], list(offer.heights)) for offer in part] for part in parts] == [
-        [("row-0", [1])],
-        [("row-1", [2])],
-        [("row-3", [2])],
-        [("row-5", [1, 1]), ("row-7", [2])],
-    ]
-    assert [sum(offer.rows.height for offer in part) for part in parts] == [1, 2, 2, 4]
 
 
 class BrokenAlone(Doubling):
@@ -178,17 +147,6 @@ def test_a_release_that_cannot_score_is_counted_and_reported_once(
     assert sum("The shadow v2 cannot score" in each for each in caplog.messages) == 1
 
 
-def test_an_answer_that_is_not_a_number_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    release = Doubling()
-    monkeypatch.setattr(release, "score", lambda rows: (rows, np.array([0.5, np.nan, np.inf, 1.0])))
-    listening = Shadow(release, 1.0)
-    offer(listening)
-    soon(lambda: listening.comparison.compared + listening.comparison.failed == 4)
-    listening.close()
-
-    assert (listening.comparison.compared, listening.comparison.failed) == (2, 2)
-
-
 def test_a_slow_release_piles_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shadow, "LIMIT", 10)
     going_on = threading.Event()
@@ -209,3 +167,47 @@ def test_a_slow_release_piles_nothing_up(monkeypatch: pytest.MonkeyPatch) -> Non
     slow.close()
 
     assert slow.dropped == 32
+
+
+@pytest.fixture
+def separate(
+    release_folder: Path, release_key: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SeparateRelease]:
+    (tmp_path / "release.pub").write_bytes(release_key)
+    monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
+    copied = tmp_path / release_folder.name
+    shutil.copytree(release_folder, copied)
+    made = SeparateRelease(copied)
+    yield made
+    made.close()
+
+
+def test_it_scores_as_the_release_does_until_its_process_ends(
+    separate: SeparateRelease, release_folder: Path, release_key: bytes, trained: Trained
+) -> None:
+    loaded = releases.load(release_folder, release_key)
+    rows = trained.test.head(64).select(list(loaded.schema))
+    with pytest.raises(ScoringError, match="ColumnNotFoundError"):
+        separate.score(rows.select([]).head(1))
+
+    for some in (rows, rows[:1]):
+        features, predictions = separate.score(some)
+
+        expected = loaded.score(some)
+        assert features.equals(expected[0])
+        assert np.array_equal(predictions, expected[1])
+
+    assert separate._process
+    os.kill(separate._process.pid, signal.SIGKILL)
+    for _ in range(2):
+        with pytest.raises(ScoringError, match="has ended"):
+            separate.score(rows)
+
+
+def test_a_release_that_must_not_be_used_is_not_imported(
+    separate: SeparateRelease, trained: Trained, tmp_path: Path
+) -> None:
+    (tmp_path / separate.id / bundle.METRICS).write_text("{}")
+
+    with pytest.raises(ScoringError, match="was changed after it was signed"):
+        separate.score(trained.test.head(1))

@@ -1,16 +1,17 @@
-"""Tables, as columns of JSON, are checked against the same contract as rows."""
+"""Rows and columns of JSON become tables of the contract's types, or are refused."""
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import polars as pl
 import pytest
 
-from machinery.tests.serving.calls import PLAIN, ROW, Caller, calling
+from machinery.tests.serving.calls import CONTRACT, MOMENT, PLAIN, ROW, Caller, calling
 from rung_ops.model.columns import columns_of
-from rung_ops.model.rows import Reader, Refusal
+from rung_ops.model.rows import FEW, Reader, Refusal
 from rung_ops.project.service_settings import Limits
 
 MOST = 1000
@@ -74,62 +75,78 @@ def test_another_media_type_is_refused_with_what_to_send(caller: Caller, kind: s
     )
 
 
-def test_an_unknown_column_is_named_where_the_service_is_strict(tmp_path: Path) -> None:
-    with calling(tmp_path, Limits(strict=True)) as strict:
-        strict.install()
-        answer = strict.post("/predict/batch", {"columns": COLUMNS | {"colour": [1] * 3}})
-
-    assert answer.json["error"] == "column `colour`: is not a column of the contract"
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader(columns_of(CONTRACT), CONTRACT["key"])
 
 
-def cases(dtype: str, polars: str, rules: dict[str, Any], values: list[Any]) -> Any:
-    column = PLAIN | {"name": "x", "dtype": dtype, "polars": polars, "required": False} | rules
-    return column, values
+def encoded(rows: list[dict[str, Any]]) -> bytes:
+    return msgspec.json.encode(rows)
 
 
-@pytest.mark.parametrize(
-    ("column", "values"),
-    [
-        cases("int", "Int8", {"gt": 0, "lt": 100}, [-1, 0, 1, 99, 100, 127, 128, 2**40]),
-        cases("int", "UInt64", {"ge": 5}, [0, 4, 5, 2**63, 2**64 - 1]),
-        cases("int", "Int32", {"isin": [1, 2]}, [0, 1, 2, 3]),
-        cases("float", "Float64", {"ge": 0.1, "le": 0.3}, [0.0, 0.1, 0.2, 0.3, 0.31]),
-        cases("float", "Float32", {"le": 0.1}, [0.1, 0.11, -1e38, 1e39, -1e39]),
-        cases("bool", "Boolean", {"isin": [True]}, [True, False]),
-        cases("str", "String", {"min_length": 2, "max_length": 3}, ["", "é", "éé", "ééé", "éééé"]),
-        cases("str", "String", {"pattern": r"\d{2}$"}, ["12", "a12", "1", "12\n", "٣٤"]),
-        cases("str", "String", {"pattern": "^(a+)+$"}, ["aaa", "b", "a" * 30 + "b"]),
-        cases("str", "String", {"ge": "b"}, ["a", "b", "ba"]),
-        cases(
-            *("date", "Date", {"ge": "2026-01-01", "isin": ["2025-12-31", "2026-01-02"]}),
-            [date(2025, 12, 31), date(2026, 1, 1), date(2026, 1, 2)],
-        ),
-        cases(
-            *("datetime", "Datetime(time_unit='ms', time_zone=None)"),
-            *(
-                {"lt": "2026-01-01T00:00:00"},
-                [datetime(2025, 12, 31, 23, 59), datetime(2026, 1, 1)],
-            ),
-        ),
-        cases(
-            *("datetime", "Datetime(time_unit='ns', time_zone='Europe/Berlin')", {}),
-            [datetime(2026, 1, 1), datetime(9999, 1, 1), datetime(1500, 1, 1)],
-        ),
-    ],
-)
-def test_rows_and_columns_get_the_same_verdict(column: dict[str, Any], values: list[Any]) -> None:
-    reader = Reader(columns_of({"columns": [column]}))
+def test_few_and_many_rows_become_the_same_frame(reader: Reader) -> None:
+    rows = [ROW | {"number": 1 + n % 90, "weight": None if n % 3 else 1.5} for n in range(FEW + 50)]
+    many = reader.table(reader.many(encoded(rows), 1000))
+    few = [reader.table(reader.many(encoded(rows[at : at + 7]), 7)) for at in range(0, FEW + 50, 7)]
 
-    def verdict(read: Any) -> Any:
-        try:
-            return read()["x"].to_list()
-        except Refusal as refusal:
-            return refusal.status, refusal.row, refusal.column
+    assert many.frame.equals(pl.concat([table.frame for table in few]))
+    assert many.frame.schema == few[0].frame.schema
+    assert many.missing["weight"] == [n for n in range(FEW + 50) if n % 3]
+    assert few[0].missing["weight"] == [1, 2, 4, 5]
 
-    for value in values:
-        row = msgspec.json.encode({"x": value})
-        listed = msgspec.json.encode({"columns": {"x": [value]}})
-        by_row = verdict(lambda row=row: reader.table([reader.one(row)]).frame)
-        by_column = verdict(lambda listed=listed: reader.columnar(listed, 1).frame)
 
-        assert by_row == by_column, value
+def test_a_long_text_is_not_repeated_in_the_refusal(reader: Reader) -> None:
+    with pytest.raises(
+        Refusal, match=r"row 1, column `kind`: .*\.\.\.; expected one of a, b"
+    ) as refused:
+        reader.one(msgspec.json.encode(ROW | {"kind": "a" * 10_000}))
+    assert len(refused.value.message) < 300
+
+
+UTC_MOMENT = MOMENT.replace("None", "'UTC'")
+
+
+@pytest.mark.parametrize("rules", [{}, {"isin": ["2026-01-31T08:00:00"]}])
+def test_a_column_with_a_time_zone_takes_any_offset_and_one_without_takes_none(rules: Any) -> None:
+    zoned, plain = (
+        Reader(columns_of({"columns": [PLAIN | {"name": "at", "dtype": "datetime"} | rest]}))
+        for rest in ({"polars": UTC_MOMENT}, {"polars": MOMENT} | rules)
+    )
+    texts = ["2026-01-31T08:00:00", "2026-01-31T08:00:00Z", "2026-01-31T10:00:00.5+02:00"]
+    rows = zoned.many(encoded([{"at": text} for text in texts]), 3)
+
+    eight = datetime(2026, 1, 31, 8, tzinfo=UTC)
+    expected = [eight, eight, eight + timedelta(milliseconds=500)]
+    assert zoned.table(rows).frame["at"].to_list() == expected
+    assert plain.many(encoded([{"at": texts[0]}]), 1)
+    for text in texts[1:]:
+        with pytest.raises(Refusal, match="row 1, column `at`: expected "):
+            plain.many(encoded([{"at": text}]), 1)
+
+
+def test_a_time_that_nanoseconds_do_not_hold_is_refused() -> None:
+    kind = "Datetime(time_unit='ns', time_zone='Europe/Berlin')"
+    reader = Reader(
+        columns_of({"columns": [PLAIN | {"name": "at", "dtype": "datetime", "polars": kind}]})
+    )
+
+    assert reader.one(b'{"at": "2026-01-01T00:00:00"}')
+    for year in (b"1500", b"9999"):
+        at = b'"%b-01-01T00:00:00"' % year
+        with pytest.raises(Refusal, match="column `at`"):
+            reader.one(b'{"at": %b}' % at)
+        with pytest.raises(Refusal, match="column `at`"):
+            reader.columnar(b'{"columns": {"at": [%b]}}' % at, 1)
+
+
+def test_a_column_may_be_called_anything() -> None:
+    columns = [
+        PLAIN | {"name": name, "dtype": "int", "polars": "Int64"}
+        for name in ("from", "a b", "ä", "__class__", "columns")
+    ]
+    reader = Reader(columns_of({"columns": columns}))
+    row = {column["name"]: number for number, column in enumerate(columns)}
+
+    assert reader.table([reader.one(msgspec.json.encode(row))]).frame.to_dicts() == [row]
+    with pytest.raises(Refusal, match=r"row 1, column `a b`: got `str`; expected a whole number"):
+        reader.one(msgspec.json.encode(row | {"a b": "x"}))

@@ -170,46 +170,33 @@ def counted(collector: Collector) -> tuple[float, int]:
     return sum(answered), sum(sum(point.bucket_counts) for point in seconds(collector))
 
 
-def test_a_collector_that_never_answers_holds_up_neither_a_request_nor_the_end(
+def test_a_collector_that_never_answers_or_is_down_holds_up_neither_a_request_nor_the_end(
     production: Environment,
     start: Callable[..., Process],
     row: bytes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3600")
+    exporter = f"{serve.COLLECTOR.removesuffix('_ENDPOINT')}_"
     monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "10")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")
+    monkeypatch.setenv(f"{exporter}TRACES_TIMEOUT", "3600")
+    monkeypatch.setenv(f"{exporter}METRICS_TIMEOUT", "0.01")
+    monkeypatch.setenv(f"{exporter}METRICS_ENDPOINT", "http://127.0.0.1:9/v1/metrics")
     state.serve(production.folder, "v1", "Ada")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(PATIENCE)
         port = silent.getsockname()[1]
-        monkeypatch.setenv(serve.COLLECTOR, f"http://127.0.0.1:{port}")
+        monkeypatch.setenv(f"{exporter}TRACES_ENDPOINT", f"http://127.0.0.1:{port}/v1/traces")
         process = start()
         soon(process.ready)
+        assert process.ask("POST", "/predict", row)[0] == 200
         connection, _ = silent.accept()  # a sender waits from now on
         with connection:
             assert process.ask("POST", "/predict", row)[0] == 200
+            soon(lambda: "Failed to export metrics" in process.log.read_text())
             process.process.send_signal(signal.SIGTERM)
             assert process.process.wait(30) == 0
-
-
-def test_a_collector_that_is_down_is_reported_once_in_a_while(
-    production: Environment,
-    start: Callable[..., Process],
-    row: bytes,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name, value in (("METRIC_EXPORT_INTERVAL", "10"), ("EXPORTER_OTLP_TIMEOUT", "0.01")):
-        monkeypatch.setenv(f"OTEL_{name}", value)
-    monkeypatch.setenv(serve.COLLECTOR, "http://127.0.0.1:9")
-    state.serve(production.folder, "v1", "Ada")
-    process = start()
-    soon(process.ready)
-    soon(lambda: "Failed to export metrics" in process.log.read_text())
-
-    assert process.ask("POST", "/predict", row)[0] == 200
-    process.process.send_signal(signal.SIGTERM)
-    assert process.process.wait(30) == 0
-    assert process.log.read_text().count("Failed to export metrics") == 1
+    assert process.log.read_text().count("Failed to export metrics") == 1, "of many"
 
 
 @pytest.mark.parametrize(
@@ -335,13 +322,17 @@ def test_what_fails_while_it_reports_a_request_hides_no_error_of_the_service(
 
 
 @pytest.mark.parametrize(
-    ("path", "logged"),
+    ("path", "parent", "logged", "trace"),
     [
-        *[("/predict", "/predict"), ("/orders/a-secret", "/orders/{id}")],
-        *[("/files/a-secret", "/files"), ("/reset/a-secret", "-")],
+        ("/predict", f"00-{TRACE}-{PARENT}-01", "/predict", TRACE),
+        ("/orders/a-secret", f"ff-{TRACE}-{PARENT}-01", "/orders/{id}", ""),
+        ("/files/a-secret", f"00-{TRACE}-{'0' * 16}-01", "/files", ""),
+        ("/reset/a-secret", "", "-", ""),
     ],
 )
-def test_a_path_is_logged_by_its_route(path: str, logged: str, tmp_path: Path) -> None:
+def test_a_path_is_logged_by_its_route_and_a_trace_if_it_is_valid(
+    path: str, parent: str, logged: str, trace: str, tmp_path: Path
+) -> None:
     heard: list[Request] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -350,32 +341,9 @@ def test_a_path_is_logged_by_its_route(path: str, logged: str, tmp_path: Path) -
     routes = [Route("/predict", app), Route("/orders/{id}", app), Mount("/files", app)]
     with calling(tmp_path, Limits()) as made:
         outer = request_log.reported(app, made.service, [heard.append], routes)
-        asyncio.run(outer(asked(path), None, None))  # type: ignore[arg-type]
+        asyncio.run(outer(asked(path, traceparent=parent), None, None))  # type: ignore[arg-type]
 
-    assert [request.path for request in heard] == [logged]
-
-
-@pytest.mark.parametrize(
-    ("parent", "trace"),
-    [
-        (f"00-{TRACE}-{PARENT}-01", TRACE),
-        (f"ff-{TRACE}-{PARENT}-01", ""),
-        (f"00-{TRACE}-{'0' * 16}-01", ""),
-    ],
-)
-def test_only_the_trace_of_a_valid_traceparent_is_logged(
-    parent: str, trace: str, tmp_path: Path
-) -> None:
-    heard: list[Request] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        pass
-
-    with calling(tmp_path, Limits()) as made:
-        outer = request_log.reported(app, made.service, [heard.append])
-        asyncio.run(outer(asked("/", traceparent=parent), None, None))  # type: ignore[arg-type]
-
-    assert [request.trace for request in heard] == [trace]
+    assert [(request.path, request.trace) for request in heard] == [(logged, trace)]
 
 
 def asked(path: str, **headers: str) -> dict[str, Any]:
@@ -404,16 +372,13 @@ def test_a_request_that_fails_is_an_error_with_its_id(
     assert [entry["level"] for entry in lines] == ["error", "error", "info"]
     assert {entry["worker"] for entry in lines} == {2}
 
-
-def test_a_line_of_json_is_one_line_with_its_traceback() -> None:
     try:
         raise ValueError("first\nsecond")
     except ValueError:
         known = {"msg": "one\n\udce4", "levelname": "ERROR", "exc_info": sys.exc_info()}
-    line = JsonLines().format(logging.makeLogRecord(known))
-
-    assert line.isascii() and "\n" not in line
-    assert "first\nsecond" in json.loads(line)["exception"]
+    text = JsonLines().format(logging.makeLogRecord(known))
+    assert text.isascii() and "\n" not in text
+    assert "first\nsecond" in json.loads(text)["exception"]
 
 
 @pytest.mark.slow
