@@ -54,10 +54,6 @@ class Comparison:
             return 0.5 + math.copysign(0.5, self.gain) if self.gain else 0.5
         return jackknife.student_t_probability(self.gain / self.error, self.groups)
 
-    def not_worse(self, margin: float) -> bool:
-        """Return whether the challenger is shown to be worse by less than `margin`."""
-        return self.low > -margin
-
     def ways(self, margin: float, probability: float | None) -> list[tuple[float, float]]:
         """Return the ways to pass: a margin, and how many errors the gain has to be above minus it.
 

@@ -2,9 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -22,10 +19,8 @@ from rung_ops.data import blocks
 from rung_ops.errors import StageError
 from rung_ops.features import point_in_time as entity_features
 from rung_ops.prediction_log import sealed
-from rung_ops.project import current
 from rung_ops.project.paths import raw_files
 from rung_ops.stages import check_rows, validate_rows
-from rung_ops.system import atomic
 
 SCHEMA = contract.Row.to_schema()
 ROWS = 400
@@ -193,61 +188,6 @@ def test_a_failure_in_the_middle_leaves_the_rows_of_before(
     assert sorted(path.name for path in ingested.parent.iterdir()) == [
         *("ingested", "reports", "rows.parquet")
     ]
-
-
-MIDWAY = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-
-import numpy as np
-import polars as pl
-
-from rung_ops import project
-from rung_ops.data import blocks
-from rung_ops.training import judged_rows
-
-rows, output = map(Path, sys.argv[2:])
-project._in_use = replace(project.current(), predictions=output, metrics=output.parent / "none")
-judged_rows.features = judged_rows.narrow = lambda block: block
-judged_rows.estimator.predict_features = lambda model, block: np.zeros(block.height)
-blocks.BYTES, in_blocks = 2_000, blocks.in_blocks
-
-
-def stopped(read):
-    for number, block in enumerate(in_blocks(read)):
-        if number == 3:
-            sys.stdin.read()
-        yield block
-
-
-blocks.in_blocks = stopped
-if sys.argv[1] == "split":
-    blocks.take(blocks.scan(rows), pl.Series(range(900)), output)
-else:
-    judged_rows.predict(None, rows)
-"""
-
-
-@pytest.mark.parametrize("verb", ["split", "predict"])
-def test_a_kill_in_the_middle_leaves_the_output_of_before(verb: str, tmp_path: Path) -> None:
-    rows, output = tmp_path / "rows.parquet", tmp_path / "output.parquet"
-    pl.DataFrame({"x": range(1_000)}).write_parquet(rows)
-    before = pl.DataFrame({"x": [1, 2]})
-    before.write_parquet(output)
-    draft, content = atomic.draft_of(output), output.read_bytes()
-    command = [sys.executable, "-c", MIDWAY, verb, str(rows), str(output)]
-    with subprocess.Popen(command, cwd=current().root, stdin=subprocess.PIPE) as child:
-        while not draft.exists() and output.read_bytes() == content:
-            assert child.poll() is None, "it ended before it wrote"
-            time.sleep(0.01)
-        child.kill()
-
-    assert output.read_bytes() == content
-    assert draft.exists()
-    blocks.write([before.reverse()], output)
-    assert_frame_equal(pl.read_parquet(output), before.reverse())
-    assert not draft.exists()
 
 
 @pytest.mark.parametrize("order", ["ascending", "any"])

@@ -65,11 +65,6 @@ def offsets() -> bytes:
     return text("sent,size,good", rows).encode()
 
 
-def wide() -> bytes:
-    rows = ([*NOISE[n], s] for n, _, s, _, _ in ALL)
-    return text(",".join([*(f"sensor {n}" for n in range(60)), "size"]), rows).encode()
-
-
 def sparse() -> bytes:
     rows = ([s if n % 9 else "", "n/a" if n % 20 else "x", NOISE[n][0]] for n, _, s, _, _ in ALL)
     return text("prediction,rare,copy", rows).encode()
@@ -87,11 +82,6 @@ def texts() -> bytes:
 
 def missing_targets() -> bytes:
     return text("colour,price", ([c, s if n % 2 else "NA"] for n, _, s, c, _ in ALL)).encode()
-
-
-def latin() -> bytes:
-    rows = (["Müllerweg" if n % 2 else "Rue é", s] for n, _, s, _, _ in ALL)
-    return text("Straße,Preis", rows).encode("latin-1")
 
 
 def of_excel() -> bytes:
@@ -119,28 +109,20 @@ def tabs() -> bytes:
     return text("size\tif\tstr", rows, "\t").encode()
 
 
-def empty_column() -> bytes:
-    rows = ([c, "", "v1", s] for _, _, s, c, _ in ALL)
-    return text("colour,nothing,version,price", rows).encode()
-
-
 # By name: the file, the target, its kind, TIME, and what the model sees.
 FILES: dict[str, tuple[Any, str, str, str | None, list[str]]] = {
     "a.csv": (semicolons, "gut", TRUTH, "tag", ["tag_weekday", "grosse"]),
     "b.csv": (decimal_commas, "Betrag (€)", NUMBER, "Tag", ["Tag_hour", "Farbe"]),
     "c.csv": (two_ways_of_days, "size", NUMBER, "when", ["when_weekday", "colour"]),
     "d.csv": (offsets, "good", TRUTH, "sent", ["sent_hour", "size"]),
-    "e.csv": (wide, "size", NUMBER, None, [f"sensor_{n}" for n in range(60)]),
     "f.csv": (sparse, "copy", NUMBER, None, ["prediction_", "rare"]),
     "g.csv": (identified, "class", NUMBER, None, ["colour"]),
     "h.csv": (texts, "colour", CLASS, None, ["length"]),
     "i.csv": (missing_targets, "price", NUMBER, None, ["colour"]),
-    "j.csv": (latin, "Preis", NUMBER, None, ["strasse"]),
     "k.csv": (of_excel, "Good?", TRUTH, "order_date", ["order_date_weekday", "Amount", "Share"]),
     "l.parquet": (parquet, "good", TRUTH, "at", ["at_hour", "size", "colour"]),
     "m.csv.gz": (packed, "price", NUMBER, None, ["colour"]),
     "n.tsv": (tabs, "str", TRUTH, None, ["size", "if_"]),
-    "o.csv": (empty_column, "price", NUMBER, None, ["colour"]),
 }
 
 

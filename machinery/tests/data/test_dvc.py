@@ -18,14 +18,6 @@ def test_it_is_found_where_path_does_not_name_it(
     assert "DVC version" in done.stdout
 
 
-def test_what_it_refuses_stays_apart_from_what_it_says(tmp_path: Path) -> None:
-    done = dvc.run(tmp_path, "status")
-
-    assert done.returncode != 0
-    assert done.stdout == ""
-    assert "not inside of a DVC repository" in done.stderr
-
-
 def test_a_run_of_the_stages_names_the_lock_file_once_and_times_those_that_succeed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

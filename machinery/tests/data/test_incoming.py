@@ -44,17 +44,28 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+Refused = Callable[[], str]
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Assert that nothing is versioned; return the reason."""
+
+    def refused() -> str:
+        assert incoming.version([]) == 1
+        return capsys.readouterr().err
+
+    return refused
+
+
 @pytest.mark.parametrize("what", BAD)
-def test_a_bad_file_is_named_and_not_versioned(
-    folder: Path, capsys: pytest.CaptureFixture[str], what: str
-) -> None:
+def test_a_bad_file_is_named_and_not_versioned(folder: Path, refused: Refused, what: str) -> None:
     spoil, word = BAD[what]
     rows = read(raw_files()[0]).head(10)
     (folder / "new.csv").write_bytes(spoil(rows))
 
-    assert incoming.version([]) == 1
+    output = refused()
 
-    output = capsys.readouterr().err
     assert "new.csv" in output
     assert word in output
 
@@ -63,14 +74,11 @@ def test_nothing_new_means_no_work(folder: Path) -> None:
     assert incoming.version([]) == 0
 
 
-def test_a_file_that_is_versioned_and_not_here_is_named(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_that_is_versioned_and_not_here_is_named(folder: Path, refused: Refused) -> None:
     (folder / "old.csv.dvc").write_text("outs: []\n")
 
-    assert incoming.version([]) == 1
+    output = refused()
 
-    output = capsys.readouterr().err
     assert "old.csv" in output
     assert "`uv run poe pull`" in output
 
@@ -99,40 +107,33 @@ def git(*arguments: str) -> None:
 
 
 def test_a_file_that_git_holds_is_refused_with_the_way_out(
-    new_file: Path, capsys: pytest.CaptureFixture[str]
+    new_file: Path, refused: Refused
 ) -> None:
     git("add", "--force", "--", shown(new_file))
 
-    assert incoming.version([]) == 1
+    output = refused()
 
-    output = capsys.readouterr().err
     assert "data/incoming/arrived.csv is in git" in output
     assert "`git rm --cached data/incoming/arrived.csv`" in output
 
 
-def test_a_rule_that_keeps_the_record_out_of_git_is_named(
-    new_file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_rule_that_keeps_the_record_out_of_git_is_named(new_file: Path, refused: Refused) -> None:
     ignore = current().root / ".gitignore"
     before = ignore.read_text(encoding="utf-8")
     lines = len(before.splitlines())
     try:
         ignore.write_text(f"{before}/data/\n", encoding="utf-8")
 
-        assert incoming.version([]) == 1
+        output = refused()
     finally:
         ignore.write_text(before, encoding="utf-8")
 
-    output = capsys.readouterr().err
     assert f"line {lines + 1} of .gitignore is `/data/`" in output
 
 
 @pytest.mark.parametrize("conflicted", ["dvc.lock", "data/incoming/.gitignore"])
 def test_a_merge_conflict_is_named_with_the_page_that_settles_it(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    conflicted: str,
+    refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, conflicted: str
 ) -> None:
     moved(monkeypatch, root=tmp_path, repository=tmp_path, incoming=tmp_path / "data/incoming")
     git("init", "--quiet")
@@ -151,9 +152,8 @@ def test_a_merge_conflict_is_named_with_the_page_that_settles_it(
         check=True,
     )
 
-    assert incoming.version([]) == 1
+    output = refused()
 
-    output = capsys.readouterr().err
     assert f"{conflicted} is a merge conflict" in output
     assert "data/incoming/README.md" in output
 
@@ -170,7 +170,7 @@ def test_an_error_of_dvc_is_printed(
 
 
 def test_rows_of_another_file_are_refused_in_the_words_of_validate(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = read(raw_files()[0]).head(10)
     key = next(name for name in SCHEMA.columns if rows[name].n_unique() == rows.height)
@@ -180,24 +180,17 @@ def test_rows_of_another_file_are_refused_in_the_words_of_validate(
     rows.tail(6).write_csv(folder / "new.csv")
     monkeypatch.setattr(incoming, "changed_files", lambda: [folder / "new.csv"])
 
-    assert incoming.version([]) == 1
-
-    output = capsys.readouterr().err.splitlines()
-    assert output == [
+    assert refused().splitlines() == [
         f"{folder}/new.csv: column `{key}` must be unique over all files, and these rows are in "
         f"{folder}/old.csv too (rows 1, 2)",
         "Nothing was versioned or trained. Fix the rows in the file, or the rule in dataset.py.",
     ]
 
 
-def test_a_file_name_with_a_line_break_is_refused(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_name_with_a_line_break_is_refused(folder: Path, refused: Refused) -> None:
     (folder / "a\n::error::b.csv").write_text("a\n1\n")
 
-    assert incoming.version([]) == 1
-
-    assert r"a\n::error::b.csv: rename this file" in capsys.readouterr().err
+    assert r"a\n::error::b.csv: rename this file" in refused()
 
 
 @pytest.fixture
@@ -225,13 +218,12 @@ def two_branches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_file_of_another_branch_is_named_and_taken_when_asked_for(
-    two_branches: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    two_branches: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called: list[tuple[str, ...]] = []
     monkeypatch.setattr(incoming, "_dvc", lambda *arguments: called.append(arguments) or 0)
 
-    assert incoming.version([]) == 1
-    output = capsys.readouterr().err
+    output = refused()
     assert "data/incoming/theirs.csv is versioned by branch other, commit" in output
     assert "`uv run poe incoming --also-here`" in output
     assert not called

@@ -1,6 +1,6 @@
 """Entity features of rows: equal to brute force, and nothing of them comes from the future."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 from rung_ops.features import EntityFeature, point_in_time, sources
 from rung_ops.features import point_in_time as subject
+from rung_ops.features.row_times import RowTime, times_of
 from rung_ops.features.sources import EntityFeatureError
 
 HERE = Path("/")
@@ -149,26 +150,6 @@ def test_many_events_are_read_for_some_entities_at_a_time(
     assert len(heights) > 1 and sum(heights) <= 2_000 > max(heights)
 
 
-@pytest.mark.parametrize(("known", "leaks"), [("landed", False), ("at", True)])
-def test_events_of_the_future_change_nothing(known: str, leaks: bool) -> None:
-    """Which is seen, as it fails where an event counts before it is known."""
-    rows, events = made(200)
-    cut = START + 3 * DAY
-    earlier = rows.filter(pl.col("scheduled") <= cut)
-    # What comes later, or was not known yet, becomes the worst that there is.
-    changed = events.with_columns(
-        late=pl.when(pl.col("at").ge(cut) | pl.col("landed").gt(cut)).then(1_000).otherwise("late")
-    )
-
-    first, second = (
-        subject.joined(earlier, [feature(each, known=known)], "scheduled", HERE)
-        for each in (events, changed)
-    )
-
-    assert earlier.height > 50
-    assert first.equals(second) is not leaks
-
-
 @pytest.mark.parametrize(
     ("at", "landed", "value"),
     [
@@ -198,14 +179,17 @@ def test_features_come_in_the_order_of_their_declaration_and_take_the_place_of_o
 ):
     rows, events = made(50)
     declared = [
-        feature(events, name="b"),
+        feature(events, source=events.lazy, name="b"),
         feature(events, name="c", cadence=DAY, aggregate=pl.len()),
-        feature(events, name="a", window=HOUR, default=0.5),
+        feature(events, source=events.lazy, name="a", window=HOUR, default=0.5),
     ]
 
     once = subject.joined(rows, declared, "scheduled", HERE)
 
     assert once.columns == [*rows.columns, "b", "c", "a"]
+    for each in declared:
+        alone = subject.joined(rows, [each], "scheduled", HERE)
+        assert_frame_equal(once.select(alone.columns), alone)
     assert_frame_equal(subject.joined(once, declared, "scheduled", HERE), once)
 
 
@@ -288,3 +272,58 @@ def test_the_fingerprint_follows_what_the_stored_values_depend_on() -> None:
         assert feature(events, **{name: value}).fingerprint() != first.fingerprint(), name
     for name, value in {"default": 1.0, "max_age": DAY, "lead": HOUR, "owner": "us"}.items():
         assert feature(events, **{name: value}).fingerprint() == first.fingerprint(), name
+
+
+MICROS = 3_600_000_000  # of an hour
+EPOCH = datetime(1970, 1, 1)
+DAILY = RowTime(
+    "at",
+    6 * MICROS,
+    24 * MICROS,
+    "America/New_York",
+    24 * MICROS,
+    24 * MICROS,
+)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pl.Datetime("us"), pl.Datetime("ms"), pl.Datetime("us", "Europe/Berlin"), pl.Date()],
+    ids=str,
+)
+def test_the_time_is_rounded_down_as_in_training(kind: pl.DataType) -> None:
+    times = [datetime(2026, 7, 1) + n * timedelta(hours=5) for n in range(-20, 20)]
+    rows = pl.DataFrame({"at": pl.Series(times).cast(pl.Datetime("us", "UTC")).cast(kind)})
+    if isinstance(kind, pl.Datetime) and kind.time_zone is None:
+        rows = pl.DataFrame({"at": pl.Series(times, dtype=kind)})
+
+    for at, needed in zip(rows["at"], DAILY.needed(rows), strict=True):
+        moment = datetime(at.year, at.month, at.day) if isinstance(at, date) else at
+        if isinstance(at, datetime):
+            moment = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
+        made = moment - timedelta(hours=6)
+        assert EPOCH + timedelta(microseconds=int(needed)) == datetime(
+            made.year, made.month, made.day
+        )
+
+
+def test_the_ends_are_allowed_and_a_missing_time_is_not() -> None:
+    as_of = int(datetime(2026, 7, 1, 4, tzinfo=UTC).timestamp() * 1e6)
+    days = [datetime(2026, 7, 1, 6) + n * timedelta(days=1) for n in range(-2, 3)]
+    rows = pl.DataFrame({"at": [*days, None]})
+
+    differs = DAILY.differs(rows, as_of)
+
+    assert np.array_equal(differs, [True, False, False, False, True, True])
+
+
+@pytest.mark.parametrize(
+    ("max_age", "older", "newer"), [(None, 2, 2), (3_600.0, 1, 1), (36_000.0, 10, 2)]
+)
+def test_the_cadence_bounds_how_much_newer_a_value_may_be(
+    max_age: float | None, older: int, newer: int
+) -> None:
+    feature = {"name": "a", "max_age_seconds": max_age, "at": "at", "lead_seconds": 0.0}
+    view = {"cadence_seconds": 3_600.0, "zone": "UTC", "features": [feature]}
+
+    assert times_of(view) == [RowTime("at", 0, MICROS, "UTC", older * MICROS, newer * MICROS)]

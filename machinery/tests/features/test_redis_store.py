@@ -229,9 +229,7 @@ def test_a_server_that_started_again_is_asked_again_at_once(tmp_path: Path) -> N
     "text",
     [
         "[redis]\ntimeout_ms = 0",
-        "[redis]\ntimeout_ms = '20'",
         "[redis]\nurl = 'x'",
-        "redis = 1",
         "[",
     ],
 )

@@ -49,7 +49,8 @@ def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_entity_feature_has_what_it_declares(
     reports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    declare(monkeypatch, [pl.col("late_7d"), pl.col("late_7d").log().alias("loud")], declared())
+    features = [pl.col("late_7d"), pl.col("late_7d").log().alias("loud")]
+    declare(monkeypatch, features, declared(), declared(name="unread"))
 
     by_name = {entry["feature"]: entry for entry in registry.features()}
 
@@ -63,6 +64,7 @@ def test_an_entity_feature_has_what_it_declares(
     # What is computed from it has its source and window, and another unit.
     derived = by_name["loud"]
     assert (derived["reads"], derived["window"], derived["unit"]) == (["late_7d"], "7 d", None)
+    assert by_name["unread"]["definition"].startswith("not read by FEATURES")
 
 
 def test_a_feature_of_the_row_has_what_its_column_says(
@@ -77,16 +79,6 @@ def test_a_feature_of_the_row_has_what_its_column_says(
     assert entry["unit"] == columns[name].metadata["unit"]
     assert entry["description"] == columns[name].description
     assert (entry["reads"], entry["source"], entry["window"]) == ([name], None, None)
-
-
-def test_a_feature_that_no_expression_reads_is_listed_as_such(
-    reports: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    declare(monkeypatch, [pl.col("amount")], declared())
-
-    by_name = {entry["feature"]: entry for entry in registry.features()}
-
-    assert by_name["late_7d"]["definition"].startswith("not read by FEATURES")
 
 
 def test_importance_and_drift_are_those_of_the_last_report_and_monitor(

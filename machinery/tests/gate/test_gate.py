@@ -124,14 +124,6 @@ def evaluated(value: str, rows: int) -> dict[str, Any]:
     return {"column": "group", "value": value, "rows": rows, "figure": 0.8}
 
 
-def test_one_that_is_better_passes() -> None:
-    verdict = judged(better(100))
-
-    assert (verdict.promote, verdict.reasons) == (True, [])
-    assert verdict.figures["champion"]["gain"] == pytest.approx(100 / ROWS)
-    assert verdict.champion == {"version": "1"}
-
-
 @pytest.mark.parametrize(
     ("challenger", "champion", "expected"),
     [
@@ -217,18 +209,6 @@ def test_a_score_that_gives_no_figure_refuses(
     assert reason in reasons(better(100))
 
 
-def test_a_margin_of_an_error_is_a_share_of_the_champions(set_up: Callable[..., None]) -> None:
-    set_up(error, higher=False)
-    wrong = int((CHAMPION.predictions != TRUTH).sum())
-
-    verdict = judged(better(100))
-
-    assert verdict.promote
-    assert verdict.figures["champion"]["margin"] == pytest.approx(0.0075 * wrong / ROWS)
-    assert verdict.figures["champion"]["figure"] == pytest.approx(wrong / ROWS)
-    assert "worse than the champion" in reasons(worse(wrong // 50))
-
-
 def test_a_slice_below_the_champions_refuses_even_if_others_gain() -> None:
     made = better(1_000)
     made[GROUP == "c"] = worse(160, GROUP == "c")[GROUP == "c"]
@@ -265,16 +245,6 @@ def test_equally_good_versions_are_not_refused_for_one_of_many_slices() -> None:
         reason = reasons(right(0.8, seed=200 + seed), champion, rows)
 
         assert "group" not in reason
-
-
-def test_a_slice_with_too_few_rows_is_not_judged() -> None:
-    made = better(100)
-    made[GROUP == "rare"] = 1 - TRUTH[GROUP == "rare"]
-
-    verdict = judged(made)
-
-    assert verdict.promote
-    assert [each["value"] for each in verdict.figures["slices"] if not each["judged"]] == ["rare"]
 
 
 @pytest.mark.parametrize("there", [0, 20])
@@ -325,7 +295,7 @@ def test_a_slice_may_shrink_with_the_test_rows() -> None:
     ("times", "until"),
     [
         (pl.Datetime("ms"), "2026-01-01T00:03:19"),
-        (pl.Datetime("us", "Europe/Berlin"), "2026-01-01T00:03:19+00:00"),
+        (pl.Datetime("us", "Europe/Berlin"), "2025-12-31T23:03:19+00:00"),
         (pl.Date, "2026-07-19"),
     ],
     ids=["moments", "moments of a zone", "days"],
@@ -336,14 +306,9 @@ def test_test_rows_that_the_champion_was_fitted_on_are_left_out(
     """A released model may have been fitted again on all rows after its own judgement."""
     monkeypatch.setattr(contract, "TIME", "at")
     step = timedelta(days=1) if times == pl.Date else timedelta(seconds=1)
-    start = datetime(2026, 1, 1, 1 if "Berlin" in str(times) else 0)
-    moments = [start + number * step for number in range(ROWS)]
-    rows = ROW.with_columns(pl.Series("at", moments).cast(pl.Datetime("us")))
-    rows = rows.with_columns(
-        pl.col("at").dt.replace_time_zone("Europe/Berlin")
-        if "Berlin" in str(times)
-        else pl.col("at").cast(times)
-    )
+    at = pl.Series("at", [datetime(2026, 1, 1) + number * step for number in range(ROWS)])
+    zone = getattr(times, "time_zone", None)
+    rows = ROW.with_columns(at.dt.replace_time_zone(zone) if zone else at.cast(times))
     fitted = CHAMPION.predictions.copy()
     fitted[:200] = TRUTH[:200]
     champion = replace(CHAMPION, predictions=fitted, trained_until=until)
@@ -397,12 +362,14 @@ def test_a_verdict_is_printed_and_written(
 ) -> None:
     monkeypatch.setattr(gate_rules, "verdict_file", lambda: tmp_path / "reports/gate.json")
 
-    verdicts = (judged(better(100)), judged(worse(80)))
+    probably = Rules(rule=gate_rules.PROBABLY_BETTER)
+    verdicts = (judged(better(100), rules=probably), judged(worse(80)))
     codes = [registry_gate.publish(replace(each, challenger={"version": "2"})) for each in verdicts]
 
     out, err = capsys.readouterr()
     assert codes == [0, 1]
     assert "can replace version 1" in out
+    assert "or better (95%)" in out
     assert "An equally good version needs about" in out
     assert "Chance to pass on these rows, by what a version truly is: 1 % better 100%" in out
     assert "Refused" in err and "- worse than the champion" in err
@@ -432,7 +399,6 @@ def test_figures_of_any_size_stand_apart_in_the_table(unit: float) -> None:
 
     cells = [line.split() for line in lines if line.startswith(("all", "a constant"))]
     assert [len(row) for row in cells] == [1 + 4, 2 + 4]
-    assert any(line.split() == ["or", "better", "(95%)", "99.0%"] for line in lines)
 
 
 def test_where_no_version_is_judged_that_is_said_and_the_verdict_of_before_stays(
@@ -497,13 +463,7 @@ def test_rules_that_are_left_out_have_their_defaults(tmp_path: Path) -> None:
         ("[gate]\nmargin = 0", "margin"),
         ('[gate]\nrule = "better"', "rule"),
         ("[gate]\nprobability = 1", "probability"),
-        ("[gate]\nmargin = 1", "margin"),
-        ("[gate]\nmargin = 'none'", "expected `float`, got `str`"),
-        ("[gate]\nmin_rows = true", "expected `int`, got `bool`"),
-        ("[gate]\nmin_rows = 99.5", "expected `int`, got `float`"),
         ("[gate.slices]\nmax_drop = -1", "max_drop"),
-        ('[gate.slices]\nignore = "sex"', "expected `array`, got `str`.*ignore"),
-        ("[[gate.slices.bounds]]\ncolumn = 'group'", "missing required field `value`"),
     ],
 )
 def test_rules_that_make_no_sense_are_refused(tmp_path: Path, text: str, reason: str) -> None:

@@ -84,6 +84,8 @@ def test_the_gate_decides_the_same_in_every_unit(
     )
 
     assert judgement.promote is passes
+    figure, mean = judgement.figures["champion"], np.abs(error).mean()
+    assert (figure["figure"], figure["margin"]) == pytest.approx((mean, 0.01 * mean))
 
 
 @pytest.mark.parametrize("scale", SCALES)

@@ -61,17 +61,11 @@ def test_the_manifest_says_what_it_was_made_from(release_folder: Path, trained: 
     assert manifest["library"] == library.running()
     last = trained.train[contract.TIME].max() if contract.TIME else None
     assert manifest["trained_until"] == (last and last.isoformat())  # type: ignore[union-attr]
-
-
-def test_the_manifest_says_how_close_the_model_is_to_the_estimator(release_folder: Path) -> None:
-    manifest = bundle.read_manifest(release_folder)
-
     parity = manifest["parity"]
     used = next(each for each in parity["formats"] if each["format"] == manifest["format"])
-    assert used["ok"]
-    assert used["microseconds_one_row"] > 0
+    assert used["ok"] and used["microseconds_one_row"] > 0
     assert 0 <= parity["max_difference"] == used["max_difference"] <= parity["tolerance"]
-    assert parity["rows"] > pl.read_parquet(release_folder / bundle.PARITY).height
+    assert parity["rows"] > pl.read_parquet(release_folder / bundle.PARITY).height > 1_000
 
 
 def test_every_file_is_there_and_hashed(release_folder: Path) -> None:
@@ -103,26 +97,7 @@ def test_no_row_of_the_data_is_in_a_release(release_folder: Path, trained: Train
     learned = trained.train.select(contract.FEATURES)
     learned = learned.with_columns(prediction=estimator.predict(trained.estimator, trained.train))
     assert reference.join(learned, on=reference.columns, nulls_equal=True).is_empty()
-
-
-def test_the_model_predicts_the_rows_that_a_release_carries(
-    release_folder: Path, trained: Trained
-) -> None:
-    parity = pl.read_parquet(release_folder / bundle.PARITY)
-
-    again = estimator.predict(trained.estimator, parity)
-    np.testing.assert_array_equal(parity["prediction"].to_numpy(), again)
-    assert parity.height > 1_000
-    assert parity["prediction"].n_unique() > 100
-
-
-def test_each_column_that_the_monitor_compares_with_is_that_of_training(
-    release_folder: Path, trained: Trained
-) -> None:
-    reference = pl.read_parquet(release_folder / bundle.REFERENCE)
-
-    learned = trained.train.select(contract.FEATURES)
-    for name in learned.columns:
+    for name in names:  # each column alone is that of training
         assert_series_equal(reference[name].sort(), learned[name].sort())
 
 
@@ -319,22 +294,11 @@ def test_a_release_that_fails_leaves_nothing(write: Write, tmp_path: Path) -> No
     assert not list(tmp_path.glob(f"{atomic.DRAFT_FOLDER}*"))
 
 
-def test_a_release_without_a_key_is_tried_and_left_unsigned(
-    write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried = []
-    load = make.released.load
-    monkeypatch.setattr(make.released, "load", lambda *given: tried.append(load(*given).id))
-
-    made = write(key=None)
-
-    assert tried == [made.name]
-    assert bundle.SIGNATURE not in bundle.paths_of(made)
-    assert bundle.read_manifest(made)["files"] == bundle.files_of(made)
-
-
+@pytest.mark.parametrize("is_signed", [True, False])
 def test_a_release_that_the_service_would_refuse_leaves_what_was_there(
     write: Write,
+    is_signed: bool,
+    release_private_key: bytes,
     release_folder: Path,
     release_key: bytes,
     tmp_path: Path,
@@ -347,7 +311,7 @@ def test_a_release_that_the_service_would_refuse_leaves_what_was_there(
     monkeypatch.setattr(make.released, "load", refuse)
 
     with pytest.raises(BundleError, match="(?s)^too slow\nlightgbm: not used: "):
-        write()
+        write(key=release_private_key if is_signed else None)
 
     assert [path.name for path in tmp_path.glob("[!.]*")] == [release_folder.name]
     verify(tmp_path / release_folder.name, release_key)
@@ -444,7 +408,8 @@ def test_poe_release_unsigned_needs_no_key_and_touches_no_candidates(
     (written,) = (folder / "built").glob("[!.]*")
     assert f"built {written.name}, unsigned" in output
     assert bundle.SIGNATURE not in bundle.paths_of(written)
-    assert bundle.read_manifest(written)["run_id"] == made["run_id"]
+    manifest = bundle.read_manifest(written)
+    assert (manifest["run_id"], manifest["files"]) == (made["run_id"], bundle.files_of(written))
     assert not (folder / "releases").exists()
 
 
@@ -574,38 +539,3 @@ def test_a_refitted_model_serves_and_the_judged_one_says_how_good(
 
 def _iso(rows: pl.DataFrame, which: str) -> str:
     return str(getattr(rows[str(contract.TIME)], which)().isoformat())
-
-
-def test_a_change_of_the_source_that_leaves_the_model_alone_is_another_release(
-    project: tuple[Path, dict[str, str]],
-    trained: Trained,
-    run_verb: RunVerb,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    folder, _ = project
-    before = versions.origin_of(registry.version("1"))
-    monkeypatch.setattr(source_state, "params_hash", lambda: FACTS["params_hash"])
-    monkeypatch.setattr(source_state.source_hash, "of_folder", lambda *_: "e" * 64)
-    assert (
-        "src/ changed since version 1 was made: `uv run poe pipeline`"
-        in (*source_state.newer(before),)[0]
-    )
-    estimator.save(trained.estimator, current().model_file)
-    tags = {name: value for name, value in registry.version("1").tags.items() if name in make.FACTS}
-    record_run.record(tags)
-    registry.client().log_artifacts(
-        str(registry.version("2").run_id),
-        str(Path(str(importlib.import_module(contract.Row.__module__).__file__)).parent.parent),
-        registry_artifacts.CODE,
-    )
-
-    code, output = run_verb(make.main, "2", "--unsigned", str(folder / "second"))
-
-    assert code == 0, output
-    (made,) = (folder / "second").glob("[!.]*")
-    assert made.name.startswith("v2-")
-    after = versions.origin_of(registry.version("2"))
-    assert source_state.newer(after) == []
-    assert versions.changes(after, before) == (
-        "changed: source; the same: parameters, data, the model's predictions"
-    )

@@ -234,6 +234,7 @@ def test_a_step_without_a_converter_falls_back_to_the_estimator(tmp_path: Path) 
     assert chosen == "skops"
     assert "FunctionTransformer of sign is not supported" in str(tried[0].reason)
     assert "the step `functiontransformer` (FunctionTransformer) keeps it" in str(tried[0].reason)
+    assert "use instead: an expression in features.py" in str(tried[0].reason)
 
 
 def doubled(inputs: Any) -> Any:
@@ -281,14 +282,6 @@ def test_a_class_of_the_source_is_that_of_the_release(
 
     assert chosen == "skops"
     assert PACKAGE not in sys.modules
-
-
-def test_only_formats_that_are_within_the_tolerance_are_used(tmp_path: Path) -> None:
-    columns, model = PIPELINES["a regression behind one-hot and scaling"]
-
-    chosen, tried = exported(release(tmp_path), model, columns, tolerance=0.0)
-
-    assert (chosen, tried[0].ok, tried[2].max_difference) == ("skops", False, 0.0)
 
 
 class Broken(TransformerMixin, BaseEstimator):
@@ -378,7 +371,6 @@ def test_lightgbm_is_released_in_the_faster_form_that_answers_the_same(tmp_path:
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="pickle"):
         predictor_of(release(tmp_path), {"format": "pickle", "package": PACKAGE})
-    assert not [name for name in vars(bundle) if "PICKLE" in name]
 
 
 LOADS_AND_ANSWERS = """

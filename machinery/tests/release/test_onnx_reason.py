@@ -13,7 +13,6 @@ from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
-    FunctionTransformer,
     OneHotEncoder,
     SplineTransformer,
     StandardScaler,
@@ -67,11 +66,6 @@ KEPT: dict[str, tuple[Any, str, str]] = {
         model(make_pipeline(median(), SplineTransformer()), one_hot(), Ridge()),
         "the step `numbers, splinetransformer` (SplineTransformer)",
         "KBinsDiscretizer",
-    ),
-    "a function": (
-        model(make_pipeline(median(), FunctionTransformer(np.sign)), one_hot(), Ridge()),
-        "the step `numbers, functiontransformer` (FunctionTransformer)",
-        "an expression in features.py",
     ),
     "categories of boosted trees": (
         model("passthrough", ordinal(), boosting(categorical_features=[3, 4])),

@@ -177,13 +177,3 @@ def test_what_a_rollback_took_out_of_a_trial_is_not_deployed_again_by_itself(
         event = deploy.rollback_event(folder, release)
         assert event is not None and event["detail"]["reason"] == "it is worse"
     assert deploy.rollback_event(folder, "v2") is None
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [("v2 < v1 shadow v3", "v3 < v2 v1"), ("v2 < v1 canary v3", "v3 < v2 v1")],
-)
-def test_a_release_on_trial_may_be_deployed_at_once(folder: Path, before: str, after: str) -> None:
-    reach(folder, before)
-
-    assert written(deploy.begin(folder, "v3", BY, at_once=True)) == after

@@ -82,7 +82,7 @@ def test_a_release_that_the_gate_has_not_passed_needs_its_rows_however_long() ->
     assert days(SMALL.requests, policy) == pytest.approx(1000 / 24 + 500 / 6)
 
 
-def test_busy_traffic_takes_as_long_as_the_policy_asks() -> None:
+def test_busy_traffic_takes_minutes_and_leaves_no_step_out() -> None:
     result = advice(TEAM, Traffic(10_000_000.0, 20_000_000.0))
 
     assert "At your 10,000,000 requests (20,000,000 rows) a day, the trial takes" in result

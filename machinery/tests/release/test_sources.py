@@ -133,19 +133,6 @@ def test_a_folder_is_read_again_when_it_changed_and_only_then(tmp_path: Path) ->
     assert evaluated(folder) == [30, 60, 90]
 
 
-def test_a_file_beside_the_features_is_that_of_the_release(tmp_path: Path) -> None:
-    text = (
-        "import polars as pl\nfrom pathlib import Path\n"
-        "FACTOR = int(Path(__file__).with_name('factor.txt').read_text())\n"
-        "FEATURES = [pl.col('number') * FACTOR]\n"
-    )
-    folders = [release(tmp_path / str(factor), features=text) for factor in (2, 3)]
-    for folder in folders:
-        (folder / "src" / PACKAGE / "factor.txt").write_text(folder.name)
-
-    assert [evaluated(folder) for folder in folders] == [[2, 4, 6], [3, 6, 9]]
-
-
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -154,7 +141,6 @@ def test_a_file_beside_the_features_is_that_of_the_release(tmp_path: Path) -> No
         ("raise SystemError('no disk')\n", "SystemError: no disk"),
         ("FEATURES = []\n", "not a list of expressions"),
         ("FEATURES = ['number']\n", "not a list of expressions"),
-        ("FEATURES = 7\n", "not a list of expressions"),
         ("features = []\n", "not a list of expressions"),
     ],
 )
@@ -169,16 +155,6 @@ def test_useless_source_is_refused_with_the_reason(tmp_path: Path, text: str, re
 def test_a_release_without_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="has no source"):
         source_import.features_of(tmp_path, PACKAGE)
-
-
-def test_classes_are_found_by_their_modules_name_while_it_is_asked_for(tmp_path: Path) -> None:
-    folder = release(tmp_path / "one", model="class Model: pass\n")
-
-    with source_import.importable_by_name(folder, PACKAGE, [f"{PACKAGE}.model", "numpy"]):
-        assert sys.modules[f"{PACKAGE}.model"] is source_import.module_of(folder, PACKAGE, "model")
-
-    assert PACKAGE not in sys.modules
-    assert f"{PACKAGE}.model" not in sys.modules
 
 
 def test_what_a_service_imports_of_a_release_is_its_features_alone(release_folder: Path) -> None:

@@ -1,6 +1,7 @@
-"""A run is recorded of what the model was trained from, or not at all."""
+"""A run is recorded of what the model was trained from, or not at all, and DVC has a record of it."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from machinery.tests.conftest import RunVerb
 from machinery.tests.projects import moved
 from rung_ops.data import dvc
 from rung_ops.errors import StageError
-from rung_ops.tracking import record_run, source_state
+from rung_ops.project import current
+from rung_ops.system import git
+from rung_ops.tracking import last_run, record_run, source_state
 
 # As `dvc status --json` printed it.
 STATUS = {
@@ -46,17 +49,6 @@ def answer(
     monkeypatch.setattr(dvc, "run", run)
 
 
-def test_what_changed_since_the_training_is_named(
-    asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answer(monkeypatch, asked, 0, json.dumps(STATUS))
-
-    changes = source_state.changes_since_training()
-
-    assert changes == ["changed command", "model.C in params.toml", "src"]
-    assert asked == [("status", "--json", "judge", "train")]
-
-
 @pytest.mark.tried(
     "Train, restore `params.toml` or `src/`, and record the run again",
     "`rung-ops track` refuses: DVC's lock says what the model was trained from",
@@ -71,7 +63,22 @@ def test_nothing_is_recorded_of_a_model_that_was_trained_from_something_else(
     code, output = run_verb(record_run.main)
 
     assert code == 1
-    assert "since the model was trained, changed command, model.C" in output
+    changes = "changed command, model.C in params.toml, src"
+    assert f"since the model was trained, {changes}" in output
+    assert asked == [("status", "--json", "judge", "train")]
+
+
+def test_what_differs_from_a_version_is_named_with_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(source_state, "params_hash", lambda: "a0")
+    monkeypatch.setattr(source_state.source_hash, "of_folder", lambda *_: "b0")
+    version = {"version": "1", "params_hash": "a0", "source_hash": "b0"}
+
+    (sentence,) = source_state.newer(version | {"source_hash": "b1"})
+
+    assert sentence.startswith("src/ changed since version 1 was made: `uv run poe pipeline`")
+    assert source_state.newer(version) == source_state.newer({"version": "1"}) == []
 
 
 def test_what_dvc_does_not_tell_is_an_error(
@@ -90,3 +97,60 @@ def test_without_dvc_lock_dvc_is_not_run(
     (tmp_path / "dvc.lock").unlink()
 
     assert source_state.changes_since_training() == [] == asked
+
+
+def test_gits_index_is_not_written_anew_for_which_a_full_disk_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved(monkeypatch, source_state, root=tmp_path, rows=tmp_path / "rows")
+    for name in ("params.toml", "dvc.yaml", "rows"):
+        (tmp_path / name).write_text("")
+    ada = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    for words in (["init"], ["add", "--all"], [*ada, "commit", "--message=Start"]):
+        git.output(tmp_path, *words)
+    index = tmp_path / ".git/index"
+    os.utime(tmp_path / "rows", (1, 1))  # git looks at it again, and would note that it is the same
+    before = index.read_bytes()
+
+    assert source_state.origin()["git_dirty"] == "false"
+    assert index.read_bytes() == before
+
+
+def test_what_a_release_holds_makes_a_version() -> None:
+    stage = yaml.safe_load((current().root / "dvc.yaml").read_text())["stages"]["track"]
+
+    assert {"src", "model/model.skops", "model/refit", "data/rows.parquet"} <= set(stage["deps"])
+
+
+def test_a_change_of_any_parameter_is_recorded_as_another_version(tmp_path: Path) -> None:
+    """Else the version names a commit whose params.toml judges it in another way."""
+    stages = yaml.safe_load((current().repository / "dvc.yaml").read_text())["stages"]
+    recording = {"cmd": "echo 1 > run.json", "params": stages["track"]["params"]}
+    recording["outs"] = [{"run.json": {"cache": False}}]
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"track": recording}}))
+    parameters = tmp_path / "params.toml"
+    parameters.write_text("seed = 1\n[fairness]\nthreshold = 0.5\n[split]\n[model]\n[score]\n")
+    for words in (("init", "--no-scm", "--quiet"), ("repro", "--quiet")):
+        assert dvc.run(tmp_path, *words).returncode == 0
+
+    assert json.loads(dvc.run(tmp_path, "status", "--json").stdout) == {}
+    parameters.write_text(parameters.read_text().replace("0.5", "0.4"))
+    assert "track" in json.loads(dvc.run(tmp_path, "status", "--json").stdout)
+
+
+@pytest.mark.parametrize("before", [{}, {"run_id": "a0", "model": "late", "version": "2"}])
+def test_what_dvc_refuses_is_reported_with_its_reason_and_rolled_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: dict[str, str]
+) -> None:
+    for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    moved(monkeypatch, last_run, root=tmp_path)
+    monkeypatch.setattr(last_run, "run_file", lambda: tmp_path / "reports/run.json")
+
+    if before:
+        last_run.write(**before)
+
+    with pytest.raises(StageError, match="with version 3.*'dvc.yaml' does not exist"):
+        last_run.write_and_commit("a1", "late", "3")
+
+    assert last_run.read() == before

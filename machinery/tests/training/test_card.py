@@ -19,10 +19,11 @@ def written(folder: Path, **reports: Any) -> str:
 
 
 def test_the_prose_comes_first_and_unchanged(tmp_path: Path) -> None:
-    text = written(tmp_path, metrics={"auc": 0.75})
+    text = written(tmp_path, another={"size": 1}, metrics={"auc": 0.75})
 
     assert text.startswith("# Card\n\n## Intended use\n\nTo try.\n")
     assert "|auc|0.75|" in text
+    assert text.index("### Scores on the test rows") < text.index("### Another")
 
 
 def test_a_section_written_elsewhere_is_in_the_card(
@@ -39,12 +40,6 @@ def test_a_section_written_elsewhere_is_in_the_card(
         assert model_card.card(text, tmp_path).startswith(text)
     outside = "See ../use_case.md, Intended use.\n"
     assert model_card.card(outside, tmp_path / "docs").startswith(outside)
-
-
-def test_scores_come_before_other_reports(tmp_path: Path) -> None:
-    text = written(tmp_path, another={"size": 1}, metrics={"auc": 0.75})
-
-    assert text.index("### Scores on the test rows") < text.index("### Another")
 
 
 def test_a_report_that_an_add_on_keeps_to_itself_is_left_out(

@@ -6,13 +6,12 @@ import numba
 import numpy as np
 import polars as pl
 import pytest
-from polars.testing import assert_frame_equal
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from machinery.tests.conftest import Trained
 from rung_ops.project.paths import params
 from rung_ops.training import estimator, explain
-from rung_ops.training.explain import FeatureEncoder, reasons, report
+from rung_ops.training.explain import reasons, report
 
 FEATURES = pl.DataFrame(
     {
@@ -37,18 +36,6 @@ class Price(RegressorMixin, BaseEstimator):
 
 def explained(rows: pl.DataFrame, **changes: Any) -> tuple[np.ndarray, float]:
     return explain.shap_values(Price(), rows, FEATURES, **({"seed": 7, "seconds": 3_600} | changes))
-
-
-def test_what_is_coded_comes_back_as_it_was() -> None:
-    coded = FeatureEncoder(FEATURES)
-
-    assert_frame_equal(FEATURES, coded.decode(coded.encode(FEATURES)))
-
-
-def test_shares_add_up_to_the_prediction() -> None:
-    shares, base = explained(FEATURES)
-
-    assert shares.sum(axis=1) + base == pytest.approx(Price().predict(FEATURES))
 
 
 def test_shap_is_not_compiled_and_what_a_project_compiles_still_is() -> None:

@@ -43,7 +43,7 @@ def report(
     return write
 
 
-def test_each_figure_has_its_interval_and_the_baseline(
+def test_the_report_has_figures_with_intervals_and_baseline_columns_and_pipeline(
     report: Callable[..., Path], trained: Trained
 ) -> None:
     predicted = estimator.predict(trained.estimator, trained.test)
@@ -59,19 +59,9 @@ def test_each_figure_has_its_interval_and_the_baseline(
         low, high = map(float, cells[0][1].split(" to "))
         assert low < value < high
         assert float(cells[0][2]) == pytest.approx(by_baseline[name], abs=1e-3)
-
-
-def test_the_report_has_the_rules_of_each_column(report: Callable[..., Path]) -> None:
-    page = (report() / "report").read_text()
-
     for name, column in contract.Row.to_schema().columns.items():
         described = re.search(rf"<tr><td>{name}</td>.*?</tr>", page)
         assert described and ("may be missing" in described[0]) == column.nullable
-
-
-def test_the_report_draws_the_pipeline(report: Callable[..., Path]) -> None:
-    page = (report() / "report").read_text()
-
     stages = re.findall(r"<g><title>(\w+): .*?</title>", page)
     assert {"ingest", "train", "evaluate", "track"} <= set(stages)
 
@@ -119,25 +109,19 @@ def test_what_dvc_keeps_names_no_commit_and_no_time(
         assert not evaluate.is_current()
 
 
-def test_a_figure_of_the_hook_is_in_report_and_metrics(report: Callable[..., Path]) -> None:
-    folder = report(report_metrics=lambda rows, predicted: {"euros saved": predicted.size})
-
-    assert json.loads((folder / "metrics").read_text())["euros saved"] > 0
-    assert "euros saved" in (folder / "report").read_text()
-
-
-def test_a_plot_of_the_hook_is_in_the_report(report: Callable[..., Path]) -> None:
+def test_figures_and_plots_of_hooks_are_in_the_report(report: Callable[..., Path]) -> None:
     def one(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> list[evaluate.Plot]:
         table = pl.DataFrame({"x": [0, 1], "y": [1, 2]})
-        drawn = evaluate.Plot(
-            "ours", "What it costs", table, lambda axes, t: axes.plot(t["x"], t["y"])
-        )
-        return [drawn]
+        return [evaluate.Plot("ours", "What it costs", table, lambda axes, t: axes.plot(t["x"]))]
 
-    folder = report(report_plots=one)
+    folder = report(
+        report_metrics=lambda rows, predicted: {"euros saved": predicted.size}, report_plots=one
+    )
 
+    page = (folder / "report").read_text()
+    assert json.loads((folder / "metrics").read_text())["euros saved"] > 0
+    assert "euros saved" in page and 'aria-label="What it costs"' in page
     assert (folder / "plots/ours.csv").exists()
-    assert 'aria-label="What it costs"' in (folder / "report").read_text()
 
 
 @pytest.mark.parametrize(

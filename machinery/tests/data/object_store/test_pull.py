@@ -44,16 +44,6 @@ def test_a_pull_fetches_what_is_new_and_then_nothing(
     assert "nothing to fetch" in capsys.readouterr().out
 
 
-def test_what_changed_in_the_store_is_fetched_again(store: FakeStore, incoming: Path) -> None:
-    store.objects = {"raw/a.csv": b"old"}
-    pull.main(["pull"])
-    store.objects = {"raw/a.csv": b"new"}
-
-    assert pull.main(["pull"]) == 0
-
-    assert (incoming / "a.csv").read_bytes() == b"new"
-
-
 @pytest.mark.parametrize(
     ("cuts", "torn", "parts", "asked"),
     [

@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from rung_ops import contract
-from rung_ops.data.warehouse import pull, query, settings
+from rung_ops.data.warehouse import pull, settings
 from rung_ops.data.warehouse.duckdb import fill_sample
 from rung_ops.data.warehouse.settings import Address
 from rung_ops.errors import SettingsError
@@ -22,31 +22,11 @@ lag_hours = 12
 """
 
 
-@pytest.mark.skipif(not settings.settings_file().is_file(), reason="this project has no warehouse")
-def test_the_settings_and_the_query_fit() -> None:
-    if not settings.settings_file().is_file():
-        pytest.skip("this project takes no rows from a warehouse")
-    says = settings.read()
-
-    assert query.read(says.query, says.watermark).windowed == bool(says.watermark)
-
-
-def test_the_settings_are_read(tmp_path: Path) -> None:
-    (tmp_path / "warehouse.toml").write_text(GOOD)
-    says = settings.read(tmp_path / "warehouse.toml")
-
-    assert (says.watermark, says.query) == ("at", "rows.sql")
-    assert (says.window_days, says.lag_hours) == (7, 12)
-
-
 @pytest.mark.parametrize(
     ("before", "after", "arguments"),
     [
-        ("first = 2024-01-01", "first = 2024-01-01T10:00:00", "expected `date`"),
-        ("first = 2024-01-01", "", "missing required field `first`"),
         ("window_days = 7", "window_days = 0", ">= 1"),
         ("lag_hours = 12", "lag_hours = -1", ">= 0"),
-        ("lag_hours = 12", "lag_hours = true", "`int`.*lag_hours"),
         ("lag_hours", "lag_hour", "did you mean `lag_hours`"),
         ("window_days = 7", "window_days = ", "is not valid TOML"),
     ],

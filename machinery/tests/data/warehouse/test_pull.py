@@ -225,18 +225,17 @@ def test_rows_come_in_batches(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_sample_steps_back_when_rows_were_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("sample", "incoming/warehouse"):
-        (tmp_path / name).mkdir(parents=True)
-    sample, incoming = tmp_path / "sample/rows.csv", tmp_path / "incoming/more.csv"
-    taken = tmp_path / "incoming/warehouse/2024-01-01--2024-01-02.parquet"
-    moved(monkeypatch, sample=sample.parent)
-    moved(monkeypatch, incoming=incoming.parent)
-    moved(monkeypatch, warehouse=taken.parent)
-    sample.touch()
-    incoming.touch()
+    folders = {"sample": tmp_path / "sample", "incoming": tmp_path / "incoming"}
+    moved(monkeypatch, **folders, warehouse=tmp_path / "incoming/warehouse")
+    sample, incoming = (folder / "rows.csv" for folder in folders.values())
+    for file in (sample, incoming):
+        file.parent.mkdir()
+        file.touch()
 
     assert paths.raw_files() == [incoming, sample]
 
+    taken = tmp_path / "incoming/warehouse/2024-01-01--2024-01-02.parquet"
+    taken.parent.mkdir()
     taken.touch()
 
     assert paths.raw_files() == [incoming, taken]

@@ -92,6 +92,13 @@ def test_where_others_came_first_the_old_number_is_reported(
     assert str(there.get_model_version_by_alias("tiny", "challenger").version) == "1"
 
 
+WRITES = (
+    *("create_run", "log_batch", "log_artifacts", "create_logged_model", "log_model_artifacts"),
+    *("finalize_logged_model", "set_terminated", "set_tag", "create_model_version"),
+    "set_registered_model_alias",
+)
+
+
 def test_a_second_time_copies_nothing(here: MlflowClient, there: MlflowClient) -> None:
     list(sync.copy_all(copying(here, there)))
 
@@ -102,13 +109,6 @@ def test_a_second_time_copies_nothing(here: MlflowClient, there: MlflowClient) -
     assert "copied before" in reported
     assert len(runs_of(there)) == 1
     assert len(there.search_model_versions()) == 1
-
-
-WRITES = (
-    *("create_run", "log_batch", "log_artifacts", "create_logged_model", "log_model_artifacts"),
-    *("finalize_logged_model", "set_terminated", "set_tag", "create_model_version"),
-    "set_registered_model_alias",
-)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
