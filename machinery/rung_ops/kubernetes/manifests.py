@@ -77,9 +77,15 @@ def with_image(text: str, reference: str) -> str:
     entry = re.compile(r"^(( *)- name: service\n) +newName: .*\n +(?:newTag|digest): .*$", re.M)
     lines = rf"\g<1>\g<2>  newName: {repository}\n\g<2>  digest: {digest}"
     result, found = entry.subn(lines, text)
-    if found != 1:
+    # Of two keys `digest`, Kustomize would take the other one.
+    wanted = {"name": "service", "newName": repository, "digest": digest}
+    try:
+        images = yaml.safe_load(result)["images"] if found == 1 else []
+    except (yaml.YAMLError, KeyError):
+        images = []
+    if [each for each in images if each.get("name") == "service"] != [wanted]:
         raise KubernetesError(
-            "the overlay's `images` needs one entry with these lines: `- name: service`, "
+            "the overlay's `images` needs one entry with these lines alone: `- name: service`, "
             "`newName: ...`, and `newTag: ...` or `digest: ...`"
         )
     return result

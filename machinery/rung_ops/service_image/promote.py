@@ -10,12 +10,14 @@ import click
 
 from rung_ops.command import OK, verb
 from rung_ops.project import current
+from rung_ops.project.paths import shown
 from rung_ops.project.release_folders import PRODUCTION, STAGING
 from rung_ops.service_image.registry import (
     REFERENCE,
     ImageError,
     docker,
     logged_in,
+    pushed,
     reference_file,
 )
 
@@ -24,7 +26,8 @@ SECONDS = 120  # until a container has to be healthy
 
 @verb(
     "poe service-image-promote",
-    epilog="Exit code 0: the environment has the image. 1 or 2: it has what it had before.",
+    epilog="Exit code 0: the environment has the image. 1 or 2: it has what it had before, except "
+    "in Kubernetes after 1: what was applied stays, and `kubectl rollout undo` takes it back.",
 )
 @click.argument("environment", type=click.Choice([STAGING, PRODUCTION]))
 @click.option("--image", help="REPOSITORY@sha256:DIGEST; by default what was pushed last")
@@ -44,21 +47,29 @@ def main(environment: str, image: str | None) -> int:
         docker("pull", reference, is_shown=True)
         if environment == STAGING:
             start(reference)
-        docker("tag", reference, tag)
-        if f"digest: {digest} " not in docker("push", tag):
-            raise ImageError(
-                f"the registry has {tag}, but not by the digest {digest}: push and promote with "
-                "the same kind of image store of Docker"
-            )
+        # The first one shows the digest before the environment's tag moves.
+        for each in (f"{tag}-next", tag):
+            docker("tag", reference, each)
+            if pushed(each) != digest:
+                raise ImageError(
+                    f"the registry has {each}, but not by the digest {digest}: push and promote "
+                    "with the same kind of image store of Docker"
+                )
     print(f"{tag} is {reference}.")
     return OK
 
 
 def apply(environment: str, reference: str) -> int:
-    """Write the digest into an overlay, and apply it; put the overlay back if that fails."""
+    """Write the digest into an overlay, and apply it; put the overlay back if that fails.
+
+    Raises:
+        KubernetesError: there is no such overlay, or it has no image to replace.
+    """
     from rung_ops.kubernetes import deploy, manifests
 
     path = manifests.overlay_file(environment)
+    if not path.is_file():
+        raise manifests.KubernetesError(f"Nothing was changed: there is no {shown(path)}")
     before = path.read_text(encoding="utf-8")
     path.write_text(manifests.with_image(before, reference), encoding="utf-8")
     if code := deploy.main([environment]):

@@ -12,13 +12,21 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import quote
 
 import click
 
 from rung_ops.command import OK, verb
 from rung_ops.project import current
 from rung_ops.project.paths import shown
-from rung_ops.service_image.registry import ImageError, docker, logged_in, reference_file
+from rung_ops.service_image.registry import (
+    REPOSITORY,
+    ImageError,
+    docker,
+    logged_in,
+    pushed,
+    reference_file,
+)
 from rung_ops.system import git
 
 AUDIT = "IMAGE_AUDIT"  # variable: `off` pushes an image whose packages were not checked
@@ -28,9 +36,11 @@ import json, platform, re, shutil, subprocess
 from importlib.metadata import distributions
 query = ["dpkg-query", "--show", "--showformat", "${Package} ${Version} ${Architecture}\\n"]
 debian = subprocess.check_output(query, text=True) if shutil.which(query[0]) else ""
+system = platform.freedesktop_os_release() if debian else {}
 print(json.dumps({
     "python": platform.python_version(),
     "packages": sorted([re.sub("[-_.]+", "-", d.name).lower(), d.version] for d in distributions()),
+    "distro": f"{system.get('ID')}-{system.get('VERSION_ID')}",
     "debian": [line.split() for line in debian.splitlines()],
 }))
 """
@@ -54,7 +64,17 @@ def main(repository: str) -> int:
     repository = repository.lower()  # as registries want it; GitHub's names have capitals
     root = current().repository
     reference_file().unlink(missing_ok=True)
-    if changed := git.output(root, "status", "--porcelain", "--untracked-files=no"):
+    if not REPOSITORY.fullmatch(repository):
+        raise ImageError(
+            f"`{repository}` does not begin with a registry's host, or has a tag: give it as in "
+            "registry.example.org/team/service"
+        )
+    try:
+        options = shlex.split(os.environ.get(OPTIONS, ""))
+    except ValueError as error:
+        raise ImageError(f"{OPTIONS} cannot be read: {error}") from error
+    # Also files that git does not know: the image would take them.
+    if changed := git.output(root, "status", "--porcelain", "--untracked-files=normal"):
         raise ImageError(f"an image has the name of a commit: commit first\n{changed}")
     commit = git.output(root, "rev-parse", "HEAD").strip()
     image = f"{repository}:{commit}"
@@ -62,15 +82,13 @@ def main(repository: str) -> int:
         *("build", "--file", "service.Dockerfile", "--tag", image),
         # A single manifest, which keeps its digest wherever it is pulled and pushed again.
         *("--provenance=false", "--label", f"org.opencontainers.image.revision={commit}"),
-        *(*shlex.split(os.environ.get(OPTIONS, "")), "."),
+        *(*options, "."),
         is_shown=True,
     )
     bill = materials(content(image), locked())
     audit(bill)
     with logged_in(repository):
-        docker("push", image, is_shown=True)
-    digests = json.loads(docker("image", "inspect", "--format", "{{json .RepoDigests}}", image))
-    (reference,) = (each for each in digests if each.startswith(f"{repository}@"))
+        reference = f"{repository}@{pushed(image)}"
     path = reference_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     (path.parent / "sbom.cdx.json").write_text(json.dumps(bill, indent=1), encoding="utf-8")
@@ -114,7 +132,12 @@ def materials(inside: Bill, bill: Bill) -> Bill:
     further = [
         ("python", inside["python"], f"pkg:generic/python@{inside['python']}"),
         *(
-            (name, version, f"pkg:deb/debian/{name}@{version}?arch={architecture}")
+            (
+                name,
+                version,
+                f"pkg:deb/debian/{quote(name)}@{quote(version, safe=':')}"
+                f"?arch={architecture}&distro={inside['distro']}",
+            )
             for name, version, architecture in inside["debian"]
         ),
     ]

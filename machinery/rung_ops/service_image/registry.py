@@ -1,18 +1,27 @@
 """Docker, a registry, and the reference of an image in it: REPOSITORY@sha256:DIGEST."""
 
+import base64
 import contextlib
+import json
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rung_ops.errors import OpsError
 from rung_ops.project import current
 
 USER, PASSWORD = "REGISTRY_USER", "REGISTRY_PASSWORD"
-REFERENCE = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}")
+# With the registry's host: `team/service` would be a host `team`, and Docker's own registry.
+REPOSITORY = re.compile(
+    r"(?=localhost/|[^/]*[.:])[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)+"
+)
+REFERENCE = re.compile(rf"{REPOSITORY.pattern}@sha256:[0-9a-f]{{64}}")
+# By the names that Docker's configuration has for registries, where they are not their hosts.
+KEYS = {"docker.io": "https://index.docker.io/v1/"}
 
 
 class ImageError(OpsError):
@@ -24,14 +33,13 @@ def reference_file() -> Path:
     return current().repository / "reports/image/reference.txt"
 
 
-def docker(*words: str, stdin: str | None = None, is_shown: bool = False) -> str:
+def docker(*words: str, is_shown: bool = False) -> str:
     """Run Docker in the repository and return its output; with is_shown it is printed instead."""
     if not shutil.which("docker"):
         raise ImageError("`docker` is not on PATH. Install Docker, with its plugin buildx.")
     done = subprocess.run(
         ["docker", *words],
         cwd=current().repository,
-        input=stdin,
         stdout=None if is_shown else subprocess.PIPE,
         stderr=None if is_shown else subprocess.PIPE,
         text=True,
@@ -45,17 +53,44 @@ def docker(*words: str, stdin: str | None = None, is_shown: bool = False) -> str
     return (done.stdout or "") + (done.stderr if words[0] == "logs" else "")
 
 
+def pushed(image: str) -> str:
+    """Push an image, and return the digest by which the registry has it."""
+    printed = docker("push", image)
+    if not (found := re.search(r"digest: (sha256:\S+) ", printed)):
+        raise ImageError(f"`docker push {image}` did not print the digest")
+    return found[1]
+
+
 @contextlib.contextmanager
 def logged_in(repository: str) -> Iterator[None]:
-    """Log in to the registry of a repository where REGISTRY_PASSWORD is set, and out again."""
+    """Give Docker REGISTRY_PASSWORD, where it is set, for the registry of a repository alone.
+
+    In a temporary configuration: jobs on the same machine share the user's, and a credential store
+    would keep it.
+    """
     password = os.environ.get(PASSWORD)
     if not password:
         yield
         return
     host = repository.split("/")[0]
     user = os.environ.get(USER) or "token"
-    docker("login", "--username", user, "--password-stdin", host, stdin=password)
-    try:
-        yield
-    finally:
-        docker("logout", host)
+    before = os.environ.get("DOCKER_CONFIG")
+    own = Path(before or Path.home() / ".docker")
+    settings = {}
+    with contextlib.suppress(OSError, ValueError):
+        settings = json.loads((own / "config.json").read_text(encoding="utf-8"))
+    kept = {key: settings[key] for key in settings if key not in ("credsStore", "credHelpers")}
+    auth = base64.b64encode(f"{user}:{password}".encode()).decode()
+    # GitHub empties its folder before each job, also after one that was killed.
+    with TemporaryDirectory(dir=os.environ.get("RUNNER_TEMP")) as folder:
+        text = json.dumps(kept | {"auths": {KEYS.get(host, host): {"auth": auth}}})
+        Path(folder, "config.json").write_text(text, encoding="utf-8")
+        if (own / "contexts").is_dir():  # one may say where the daemon is
+            shutil.copytree(own / "contexts", Path(folder, "contexts"))
+        os.environ["DOCKER_CONFIG"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["DOCKER_CONFIG"]
+            if before is not None:
+                os.environ["DOCKER_CONFIG"] = before

@@ -1,5 +1,9 @@
 """What is listed, who is logged in, and what keeps an image from an environment; no Docker is asked."""
 
+import base64
+import json
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +20,8 @@ DIGEST = f"sha256:{'a' * 64}"
 REFERENCE = f"registry.example.org:5000/team/service@{DIGEST}"
 DOCKER = """#!/bin/sh
 echo "$@" >> {folder}/asked
+cp "$DOCKER_CONFIG/config.json" {folder}/used.json 2> /dev/null
 case "$*" in
-  login*) cat >> {folder}/password ;;
   {fails}) echo "it is away" >&2; exit 1 ;;
   push*) echo "production: digest: {digest} size: 2410" ;;
 esac
@@ -55,36 +59,44 @@ def test_the_bill_has_what_is_inside_and_nothing_else_of_the_lock() -> None:
         "components": [part("a", "1", "a-1"), part("a", "2", "a-2"), part("b", "1", "b-1")],
         "dependencies": [{"ref": "a-2", "dependsOn": ["b-1"]}, {"ref": "b-1"}, {"ref": "a-1"}],
     }
-    inside = {"python": "3.13.5", "packages": [["a", "2"]], "debian": [["libc6", "2.41", "amd64"]]}
+    debian = {"distro": "debian-13", "debian": [["libstdc++6", "14.2.0-19", "amd64"]]}
+    inside = {"python": "3.13.5", "packages": [["a", "2"]]} | debian
 
     bill = push.materials(inside, lock)
 
     assert [(each["name"], each["version"]) for each in bill["components"]] == [
         ("a", "2"),
         ("python", "3.13.5"),
-        ("libc6", "2.41"),
+        ("libstdc++6", "14.2.0-19"),
     ]
-    assert bill["components"][-1]["purl"] == "pkg:deb/debian/libc6@2.41?arch=amd64"
+    purl = "pkg:deb/debian/libstdc%2B%2B6@14.2.0-19?arch=amd64&distro=debian-13"
+    assert bill["components"][-1]["purl"] == purl
     assert bill["dependencies"] == [{"ref": "a-2", "dependsOn": []}]
     assert bill["bomFormat"] == "CycloneDX"
     with pytest.raises(ImageError, match="uv.lock does not name: c==9"):
         push.materials(inside | {"packages": [["c", "9"]]}, lock)
 
 
-def test_a_password_is_handed_over_unseen_and_is_gone_after_a_failure(
-    docker: Docker, elsewhere: None, monkeypatch: pytest.MonkeyPatch
+def test_a_password_is_for_its_registry_alone_and_is_gone_after_a_failure(
+    docker: Docker, elsewhere: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    own = tmp_path / "config.json"
+    own.write_text('{"auths": {"other": {}}, "credsStore": "pass", "proxies": {}}')
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    before = own.read_text()
     monkeypatch.setenv(registry.PASSWORD, "secret")
     monkeypatch.setenv(registry.USER, "ada")
     folder = docker(fails="push*")
 
     assert promote.main(["production", "--image", REFERENCE]) == 1
 
-    asked = (folder / "asked").read_text().splitlines()
-    host = "registry.example.org:5000"
-    assert asked[0] == f"login --username ada --password-stdin {host}"
-    assert asked[-1] == f"logout {host}"
-    assert (folder / "password").read_text() == "secret"
+    assert "secret" not in (folder / "asked").read_text()
+    auth = base64.b64encode(b"ada:secret").decode()
+    assert json.loads((folder / "used.json").read_text()) == {
+        "auths": {"registry.example.org:5000": {"auth": auth}},
+        "proxies": {},
+    }
+    assert own.read_text() == before and os.environ["DOCKER_CONFIG"] == str(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -94,9 +106,16 @@ def test_a_password_is_handed_over_unseen_and_is_gone_after_a_failure(
         (
             {"digest": "sha256:other"},
             REFERENCE,
-            f"service:production, but not by the digest {DIGEST}",
+            f"not by the digest {DIGEST}",
         ),
-        ({}, "registry.example.org/service:latest", "does not name an image by its digest"),
+        *(
+            ({}, image, "does not name an image by its digest")
+            for image in (
+                "registry.example.org/service:latest",
+                f"registry.example.org/service:latest@{DIGEST}",
+                f"team/service@{DIGEST}",
+            )
+        ),
     ],
 )
 def test_what_is_not_promoted_is_explained(
@@ -107,11 +126,67 @@ def test_what_is_not_promoted_is_explained(
     image: str,
     message: str,
 ) -> None:
-    docker(**settings)
+    folder = docker(**settings)
 
     assert promote.main(["production", "--image", image]) == 1
     printed = capsys.readouterr()
     assert message in printed.err and not printed.out
+    asked = folder / "asked"
+    assert not asked.is_file() or "service:production\n" not in asked.read_text(), "it had it"
+
+
+@pytest.fixture
+def committed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Push from a repository with one commit; the image that it builds is empty."""
+    root = tmp_path / "project"
+    root.mkdir()
+    who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    for words in (("init", "-q"), (*who, "commit", "-q", "--allow-empty", "-m", "Begin")):
+        subprocess.run(["git", *words], cwd=root, check=True)
+    project = type("Project", (), {"repository": root, "root": root})
+    for module in (push, registry):
+        monkeypatch.setattr(module, "current", lambda: project)
+    monkeypatch.setattr(push, "shown", str)
+    monkeypatch.setattr(
+        push, "content", lambda image: {"python": "3", "packages": [], "debian": []}
+    )
+    monkeypatch.setattr(push, "locked", lambda: {"components": [], "dependencies": []})
+    monkeypatch.setenv(push.AUDIT, "off")
+    return root
+
+
+def test_the_reference_is_the_digest_that_was_pushed(docker: Docker, committed: Path) -> None:
+    docker()
+
+    assert push.main(["docker.io/Team/service"]) == 0
+    assert registry.reference_file().read_text() == f"docker.io/team/service@{DIGEST}\n"
+
+
+@pytest.mark.parametrize(
+    ("repository", "options", "untracked", "message"),
+    [
+        ("team/service", "", False, "`team/service` does not begin with a registry's host"),
+        ("registry.example.org/service", "--build-arg 'x", False, "No closing quotation"),
+        ("registry.example.org/service", "", True, "late.py"),
+    ],
+)
+def test_what_is_not_built_is_explained(
+    docker: Docker,
+    committed: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    repository: str,
+    options: str,
+    untracked: bool,
+    message: str,
+) -> None:
+    folder = docker()
+    monkeypatch.setenv(push.OPTIONS, options)
+    if untracked:
+        (committed / "late.py").touch()
+
+    assert push.main([repository]) == 1
+    assert message in capsys.readouterr().err and not (folder / "asked").exists()
 
 
 def test_an_overlay_takes_a_digest_in_place_of_its_tag_or_digest() -> None:
@@ -129,8 +204,11 @@ def test_an_overlay_takes_a_digest_in_place_of_its_tag_or_digest() -> None:
     }
     assert "newTag" not in after
     assert manifests.with_image(after, REFERENCE) == after
-    with pytest.raises(KubernetesError, match="needs one entry"):
-        manifests.with_image(before.replace("name: service", "name: other"), REFERENCE)
+    line = f"  digest: {DIGEST}\n"
+    old = "    digest: sha256:old\n"
+    for text in (before.replace("name: service", "name: other"), after.replace(line, line + old)):
+        with pytest.raises(KubernetesError, match="needs one entry"):
+            manifests.with_image(text, REFERENCE)
 
 
 def test_a_cluster_that_is_away_leaves_the_overlay_as_it_was(
@@ -151,3 +229,5 @@ def test_a_cluster_that_is_away_leaves_the_overlay_as_it_was(
     assert promote.main(["production", "--image", REFERENCE]) == 2
     assert [DIGEST in each for each in built] == [True]
     assert path.read_text(encoding="utf-8") == text
+    path.unlink()
+    assert promote.main(["production", "--image", REFERENCE]) == 2
