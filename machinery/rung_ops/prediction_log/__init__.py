@@ -91,8 +91,11 @@ def address(environment: str) -> str:
     return shares.address("LOGS", environment)
 
 
-def downloaded(environment: str) -> Path:
-    """Return the folder of an environment's log, with all that the bucket of $LOGS has, if it is one.
+def downloaded(environment: str, since: datetime | None = None) -> Path:
+    """Return the folder of an environment's log, with what the bucket of $LOGS has, if it is one.
+
+    Args:
+        since: rows from this moment on are enough.
 
     Raises:
         BucketError: the bucket cannot be read, so the log here may lack rows.
@@ -101,7 +104,7 @@ def downloaded(environment: str) -> Path:
     if found := address(environment):
         from rung_ops.prediction_log import log_bucket  # with a library that a folder does not need
 
-        log_bucket.download(log, found)
+        log_bucket.download(log, found, since)
     return log
 
 

@@ -8,8 +8,8 @@ there as a whole or not at all, and never changes. One that a larger part covers
 import os
 import re
 import time
-from collections import defaultdict
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import obstore
 import polars as pl
 from obstore import exceptions
 
+from rung_ops import prediction_log
 from rung_ops.prediction_log import AUTOPILOT_PROM, MONITOR_PROM, log_parts, other_times, sealed
 from rung_ops.prediction_log.log_parts import Part
 from rung_ops.system import atomic, buckets
@@ -24,12 +25,12 @@ from rung_ops.system import atomic, buckets
 PART = re.compile(rf"predictions/date=\d{{4}}-\d\d-\d\d/{log_parts.NAME.pattern}")
 COUNTS = re.compile(r"other_times/\w+\.json")
 SINGLE_SECONDS = 60.0  # by then a file of a busy service was merged into a larger one
-KEEP_SECONDS = 2 * 86_400.0  # that a service keeps what it has uploaded
+KEEP = timedelta(hours=1)  # after its day, when all of that is merged, a service keeps a part
 LOOKS = 3  # at the bucket, while services replace parts by larger ones
 
 
-def download(log: Path, address: str) -> None:
-    """Bring the parts and counts that a machine lacks to the folder of a log.
+def download(log: Path, address: str, since: datetime | None = None) -> None:
+    """Bring the parts, from the day of `since` on, and counts that a machine lacks to the folder of a log.
 
     Raises:
         BucketError: one of them cannot be read, is damaged, or is encrypted with another key.
@@ -39,7 +40,7 @@ def download(log: Path, address: str) -> None:
         for left in reversed(range(LOOKS)):
             listed = {stored["path"]: stored for stored in buckets.listed(store)}
             try:
-                for key in _lacking(log, listed):
+                for key in _lacking(log, listed, since):
                     _download(store, log.parent / key, listed[key])
                 break
             except FileNotFoundError:  # a larger part has taken its place since
@@ -49,9 +50,10 @@ def download(log: Path, address: str) -> None:
         log_parts.delete_merged(day)
 
 
-def _lacking(log: Path, listed: dict[str, Any]) -> list[str]:
+def _lacking(log: Path, listed: dict[str, Any], since: datetime | None) -> list[str]:
     """Name the parts that are not here, and not covered by others, and the counts that are older here."""
-    parts = _uncovered([key for key in listed if PART.fullmatch(key)], log)
+    first = f"predictions/date={since.astimezone(UTC):%Y-%m-%d}" if since else ""
+    parts = _uncovered([key for key in listed if PART.fullmatch(key) and key >= first], log)
     counts = [key for key in listed if COUNTS.fullmatch(key)]
     return [key for key in parts if not (log.parent / key).exists()] + [
         key for key in counts if _changed_at(log.parent / key) < _modified(listed[key])
@@ -59,14 +61,12 @@ def _lacking(log: Path, listed: dict[str, Any]) -> list[str]:
 
 
 def _uncovered(keys: list[str], log: Path) -> list[str]:
-    by_day: dict[str, list[Part]] = defaultdict(list)
-    for key in keys:
-        if found := log_parts.part_of(log.parent / key):
-            by_day[found.path.parent.name].append(found)
+    there = {part for key in keys if (part := log_parts.part_of(log.parent / key))}
+    days = {part.path.parent for part in there}
+    here = [part for day in days for part in log_parts.all_parts(day)]
     return [
         part.path.relative_to(log.parent).as_posix()
-        for day, there in by_day.items()
-        for part in log_parts.uncovered([*log_parts.all_parts(log / day), *there])
+        for part in log_parts.uncovered({*here, *there})
         if part in there
     ]
 
@@ -75,7 +75,7 @@ def _download(store: Any, path: Path, stored: dict[str, Any]) -> None:
     atomic.private_folder(path.parent.parent)
     atomic.private_folder(path.parent)
     key, size = stored["path"], stored["size"]
-    with atomic.writing(path, writer=str(os.getpid()), private=True) as draft:
+    with atomic.writing(path, writer=prediction_log.writer_name(), private=True) as draft:
         with draft.open("wb") as written:
             for part in buckets.parts(store, key, size):
                 written.write(part)
@@ -134,16 +134,14 @@ class Uploads:
         Raises:
             BucketError: the bucket cannot be used; what it lacks stays here.
         """
-        parts = [part for day in self._log.glob("date=*") for part in log_parts.parts(day)]
-        own = [part for part in parts if part.writer == self._writer or part.path in self._left]
-        self.waiting = len(
-            [part for part in own if self._key(part.path) not in (self._there or {})]
-        )
+        own = self._own()
         with buckets.in_words(self._address):
             store = buckets.client(self._address)
             if self._there is None:
-                listed = [each for each in buckets.listed(store) if PART.fullmatch(each["path"])]
-                self._there = {each["path"]: each["size"] for each in listed}
+                listed = {stored["path"]: stored for stored in buckets.listed(store)}
+                self._pass_over(listed)
+                self._there = {key: listed[key]["size"] for key in listed if PART.fullmatch(key)}
+                own = self._own()
             for part in own:
                 self._upload(store, part, everything)
             for path in other_times.folder(self._log).glob("*.json"):
@@ -154,6 +152,24 @@ class Uploads:
             self._delete_covered(store)
         for part in own:
             self._forget(part.path)
+
+    def _own(self) -> list[Part]:
+        """List the parts here that this process has to bring to the bucket, and count what it lacks."""
+        parts = [part for day in self._log.glob("date=*") for part in log_parts.parts(day)]
+        own = [part for part in parts if part.writer == self._writer or part.path in self._left]
+        self.waiting = sum(self._key(part.path) not in (self._there or {}) for part in own)
+        return own
+
+    def _pass_over(self, listed: dict[str, Any]) -> None:
+        """Leave out what a reader downloaded to this folder: the bucket has it, or what replaced it."""
+        there = [part for key in listed if (part := log_parts.part_of(self._log.parent / key))]
+        here = [part for path in self._left if (part := log_parts.part_of(path))]
+        kept = {part.path for part in log_parts.uncovered({*here, *there})}
+        self._left -= {part.path for part in here if part.path not in kept}
+        for path in other_times.folder(self._log).glob("*.json"):
+            stored = listed.get(self._key(path))
+            if stored and _modified(stored) >= _changed_at(path):
+                self._left.discard(path)
 
     def _key(self, path: Path) -> str:
         return path.relative_to(self._log.parent).as_posix()
@@ -205,8 +221,7 @@ class Uploads:
             del self._there[key]
 
     def _forget(self, path: Path) -> None:
-        """Delete a part here that was uploaded days ago."""
-        if self._key(path) in (self._there or {}):
-            with suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > KEEP_SECONDS:
-                    path.unlink()
+        """Delete a part here that was uploaded, once no merging needs it."""
+        newest_day = f"date={datetime.now(UTC) - KEEP:%Y-%m-%d}"
+        if self._key(path) in (self._there or {}) and path.parent.name < newest_day:
+            path.unlink(missing_ok=True)

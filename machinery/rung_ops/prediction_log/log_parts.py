@@ -63,10 +63,10 @@ def delete_merged(day: Path) -> None:
 
 
 def uncovered(listed: Iterable[Part]) -> list[Part]:
-    """Remove each file whose numbers another one of the same writer and columns covers."""
-    by_writer: dict[tuple[str, str], list[Part]] = defaultdict(list)
+    """Remove each file whose numbers another one of the same day, writer and columns covers."""
+    by_writer: dict[tuple[Path, str, str], list[Part]] = defaultdict(list)
     for part in listed:
-        by_writer[part.writer, part.columns].append(part)
+        by_writer[part.path.parent, part.writer, part.columns].append(part)
     kept = []
     for of_one in by_writer.values():
         last = -1

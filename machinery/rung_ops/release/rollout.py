@@ -472,7 +472,8 @@ class Stage:
 def logged_traffic(environment: str, now: datetime) -> Traffic | None:
     """Count what callers asked in the DAYS before `now`; None if nothing is logged."""
     since = now - timedelta(days=DAYS)
-    answered = prediction_log.read(prediction_log.downloaded(environment), since, now).filter(
+    log = prediction_log.downloaded(environment, since)
+    answered = prediction_log.read(log, since, now).filter(
         pl.col("arm").is_in(ANSWERED), ~pl.col("id").str.starts_with(prediction_log.LOAD_TEST)
     )
     # The rows of one request have its id with a number behind it.

@@ -58,7 +58,7 @@ class LogUpload:
     def _upload(self, everything: bool = False) -> bool:
         try:
             self._uploads.run(everything)
-        except Exception as error:  # no failure of the bucket or the disk may stop the service
+        except BaseException as error:  # none may end this thread, nor may a panic of the client
             if not self._reason:
                 self._failing_since = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
                 LOG.error("The prediction log cannot be uploaded: %s", error)

@@ -27,6 +27,7 @@ RETRY: "RetryConfig" = {
     "backoff": {"init_backoff": timedelta(seconds=0.5), "max_backoff": timedelta(seconds=5)},
     "retry_timeout": timedelta(seconds=20),
 }
+ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT")  # obstore reads them all
 KNOWN = {
     "AccessDenied": "these credentials may not do that",
     "ExpiredToken": "the credentials have expired",
@@ -41,7 +42,17 @@ class BucketError(OpsError, OSError):
 
 
 def client(address: str) -> ObjectStore:
-    """Return the client of an address; credentials and AWS_ENDPOINT_URL are those of the environment."""
+    """Return the client of an address; credentials and AWS_ENDPOINT_URL are those of the environment.
+
+    Raises:
+        BucketError: AWS_ENDPOINT_URL is no address of a server.
+    """
+    for name in ENDPOINTS:  # with another value obstore panics, which is no Exception
+        endpoint = os.environ.get(name)
+        if endpoint == "":
+            del os.environ[name]
+        elif endpoint and not re.match(r"https?://[^/]", endpoint):
+            raise BucketError(f"{name}={endpoint}: expected an address with http:// or https://.")
     return _client(address, IS_PATIENT.get())
 
 

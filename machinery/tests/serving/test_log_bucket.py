@@ -22,7 +22,7 @@ from rung_ops.autopilot import labelled_rows
 from rung_ops.errors import SettingsError
 from rung_ops.prediction_log import log_bucket, log_parts, other_times
 from rung_ops.prediction_log.log_bucket import Uploads
-from rung_ops.release.rollout import logged_traffic
+from rung_ops.release.rollout import DAYS, logged_traffic
 from rung_ops.serving import log_upload
 from rung_ops.serving.log_writer import LogFiles, PredictionLog
 from rung_ops.system import buckets
@@ -273,6 +273,7 @@ def test_services_that_are_killed_lose_nothing_and_double_nothing(
                 if number >= least and len(parts(store)) > before:
                     break
             process.send_signal(signal.SIGKILL)
+            known |= {line.strip() for line in process.stdout}
         assert sum(name.startswith(life) for name in known) > least
     last = service(log)
     last.close()
@@ -284,12 +285,11 @@ def test_services_that_are_killed_lose_nothing_and_double_nothing(
     assert len(set(found) - known) <= 3, "one of each life, written and not printed"
 
 
-def test_a_service_deletes_what_was_uploaded_days_ago(
-    store: FakeStore, log: Path, reader: Reader, monkeypatch: pytest.MonkeyPatch
+def test_a_service_deletes_what_was_uploaded_once_its_day_is_merged(
+    store: FakeStore, log: Path, reader: Reader
 ) -> None:
-    monkeypatch.setattr(log_bucket, "KEEP_SECONDS", -1.0)
     files = LogFiles(log)
-    files.write(frame("a"))
+    files.write(frame("a").with_columns(pl.col("time") - pl.duration(days=2)))
     own = uploads(log, files)
     store.is_dead = True
     with pytest.raises(BucketError):
@@ -297,8 +297,9 @@ def test_a_service_deletes_what_was_uploaded_days_ago(
     assert logged(log) == ["a-0"]
 
     store.is_dead = False
+    files.write(frame("b"))
     own.run(everything=True)
-    assert logged(log) == [] and reader.ids() == ["a-0"]
+    assert logged(log) == ["b-0"] and reader.ids() == ["a-0", "b-0"]
 
 
 def test_files_are_merged_when_their_day_is_over(
@@ -313,6 +314,42 @@ def test_files_are_merged_when_their_day_is_over(
 
     (day,) = log.glob("date=*")
     assert len(log_parts.parts(day)) == 1
+
+
+def test_a_merged_part_of_one_day_covers_none_of_another(
+    store: FakeStore, log: Path, reader: Reader
+) -> None:
+    files = LogFiles(log)
+    yesterday = pl.col("time") - pl.duration(days=1)
+    files.write(frame("a").with_columns(yesterday))
+    files.write(frame("b"))
+    files.write(frame("c").with_columns(yesterday))
+    files.merge()
+    uploads(log, files).run(everything=True)
+
+    assert len(parts(store)) == 2
+    assert reader.ids() == ["a-0", "b-0", "c-0"]
+
+
+def test_what_a_reader_downloaded_replaces_nothing_newer_in_the_bucket(
+    store: FakeStore, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = LogFiles(log)
+    own = uploads(log, files)
+    for name, rows in (("a", 1), ("b", 2)):
+        files.write(frame(name))
+        files.count({"2026-01-02": {"views": {"rows": rows}}})
+        own.run(everything=True)
+        if rows == 1:
+            with monkeypatch.context() as other:
+                other.setenv("LOGS_CACHE", str(tmp_path / "other"))
+                there = prediction_log.downloaded("staging")
+    files.merge(everything=True)
+    own.run(everything=True)
+    newest = dict(store.objects)
+
+    uploads(there, LogFiles(there)).run(everything=True)
+    assert store.objects == newest
 
 
 def test_counts_and_figures_reach_the_other_side(
@@ -350,16 +387,59 @@ def test_who_reads_the_log_downloads_it_or_fails(
 ) -> None:
     files, now = LogFiles(log), datetime.now(UTC)
     files.write(frame("a"))
+    files.write(frame("b").with_columns(pl.col("time") - pl.duration(days=DAYS + 2)))
     uploads(log, files).run(everything=True)
     monkeypatch.setenv("LOGS_CACHE", str(tmp_path / "reader"))
 
     traffic = logged_traffic("staging", now + timedelta(hours=1))
     assert traffic is not None and traffic.rows == 1
+    assert len(Reader(tmp_path / "reader", monkeypatch).files()) == 1
 
     store.says = (403, "AccessDenied")
     for read in (logged_traffic, labelled_rows.answers):
         with pytest.raises(BucketError, match="may not do that"):
             read("staging", now)
+
+
+@pytest.mark.parametrize("endpoint", ["localhost:9000", "https://"])
+def test_an_address_that_the_client_panics_at_is_a_problem(
+    store: FakeStore, log: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("LOGS", "s3://no-client-yet/team")
+    running = service(log)
+    add(running, "a")
+    soon(lambda: "1 file to upload" in str(running.problem))
+    running.close()
+    running.upload(0.1)
+    with pytest.raises(BucketError, match=f"AWS_ENDPOINT_URL={endpoint}: expected"):
+        logged_traffic("staging", datetime.now(UTC))
+
+
+def test_an_empty_address_of_the_store_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "")
+    buckets.client("s3://another/team")
+    assert "AWS_ENDPOINT_URL" not in os.environ, "the client reads it, and panics"
+
+
+def test_no_error_of_the_client_ends_the_upload(
+    store: FakeStore, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PanicError(BaseException):
+        pass
+
+    def panic(*_: object) -> None:
+        raise PanicError("unwrap")
+
+    with monkeypatch.context() as other:
+        other.setattr(Uploads, "run", panic)
+        running = service(log)
+        add(running, "a")
+        soon(lambda: "unwrap" in str(running.problem))
+    soon(lambda: running.problem is None)
+    running.close()
+    running.upload(30)
+    assert len(parts(store)) == 1
 
 
 def test_only_stores_that_are_shared_are_taken(
