@@ -388,12 +388,12 @@ def test_a_person_is_erased_from_a_folder_that_dvc_versions_as_one(project: Proj
     folder.mkdir()
     part = project.raw.rename(folder / "part.parquet")
     project.run("dvc", "add", "data/incoming/applications")
-    project.git("add", "-A")
-    project.git("commit", "--quiet", "-m", "Keep parts")
+    git(project.folder, "add", "-A")
+    git(project.folder, "commit", "--quiet", "-m", "Keep parts")
     (before,) = (path for path in stored(project) if path.suffix != ".dir")
 
     project.erase(PERSON, "--yes", "--reason", "Request 12", "--by", "Olga Officer")
 
     assert held(part) == COUNT - 1 and not before.exists()
-    assert project.git("log", "-1", "--format=%s").strip() == "Erase rows of a person"
-    assert project.git("status", "--porcelain", "data") == ""
+    assert git(project.folder, "log", "-1", "--format=%s") == "Erase rows of a person"
+    assert git(project.folder, "status", "--porcelain", "data") == ""
