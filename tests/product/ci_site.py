@@ -38,7 +38,8 @@ def github(
     ]
     return run(
         *(tool("act"), event, "-W", workflow, "-P", "ubuntu-latest=-self-hosted"),
-        *("--no-cache-server", "--env", f"ARTIFACTS={artifacts}", *stubs, *more),
+        *("--no-cache-server", "--defaultbranch=main", "--env", f"ARTIFACTS={artifacts}"),
+        *(*stubs, *more),
         # Not by act's own environment, which jobs on this machine inherit.
         *(part for pair in secrets.items() for part in ("--secret", "=".join(pair))),
         cwd=project,
