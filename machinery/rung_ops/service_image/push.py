@@ -108,7 +108,12 @@ def locked() -> Bill:
     """Return the bill of materials of the whole uv.lock, in CycloneDX."""
     words = ("export", "--quiet", "--frozen", "--all-groups", "--format", "cyclonedx1.5")
     done = subprocess.run(
-        ["uv", *words], cwd=current().repository, capture_output=True, text=True, check=False
+        ["uv", *words],
+        cwd=current().repository,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
     )
     if done.returncode != 0:
         raise ImageError(f"`uv export` failed: {done.stderr.strip()}")

@@ -43,8 +43,8 @@ def _serve(connection: Connection, work: Callable[[Job], Result], room: str, par
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(signal, "pthread_sigmask"):
-        # The programs that a job starts inherit the mask, and Ctrl-C must end them.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        # The programs that a job starts inherit the mask, and these signals must end them.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _stops())
     tempfile.tempdir = room
     try:
         # Other workers inherit the parent's end: the connection may stay open when the parent dies.
@@ -57,13 +57,18 @@ def _serve(connection: Connection, work: Callable[[Job], Result], room: str, par
         raise SystemExit(130) from None
 
 
+def _stops() -> set[signal.Signals]:
+    """Return the signals that stop a command, where there is a mask for them."""
+    return {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+
+
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Delay Ctrl-C until a process that is being started is known, so that it can be ended."""
+    """Delay a stop until a process that is being started is known, so that it can be ended."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, _stops())
     try:
         yield
     finally:
