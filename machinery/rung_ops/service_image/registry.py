@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from rung_ops.errors import OpsError
 from rung_ops.project import current
 
-USER, PASSWORD = "REGISTRY_USER", "REGISTRY_PASSWORD"
+LOGIN = ("REGISTRY_USER", "REGISTRY_PASSWORD")  # variables
 # With the registry's host: `team/service` would be a host `team`, and Docker's own registry.
 REPOSITORY = re.compile(
     r"(?=localhost/|[^/]*[.:])[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)+"
@@ -68,19 +68,18 @@ def logged_in(repository: str) -> Iterator[None]:
     In a temporary configuration: jobs on the same machine share the user's, and a credential store
     would keep it.
     """
-    password = os.environ.get(PASSWORD)
+    user, password = map(os.environ.get, LOGIN)
     if not password:
         yield
         return
     host = repository.split("/")[0]
-    user = os.environ.get(USER) or "token"
     before = os.environ.get("DOCKER_CONFIG")
     own = Path(before or Path.home() / ".docker")
     settings = {}
     with contextlib.suppress(OSError, ValueError):
         settings = json.loads((own / "config.json").read_text(encoding="utf-8"))
     kept = {key: settings[key] for key in settings if key not in ("credsStore", "credHelpers")}
-    auth = base64.b64encode(f"{user}:{password}".encode()).decode()
+    auth = base64.b64encode(f"{user or 'token'}:{password}".encode()).decode()
     # GitHub empties its folder before each job, also after one that was killed.
     with TemporaryDirectory(dir=os.environ.get("RUNNER_TEMP")) as folder:
         text = json.dumps(kept | {"auths": {KEYS.get(host, host): {"auth": auth}}})

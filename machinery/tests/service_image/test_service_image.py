@@ -84,8 +84,8 @@ def test_a_password_is_for_its_registry_alone_and_is_gone_after_a_failure(
     own.write_text('{"auths": {"other": {}}, "credsStore": "pass", "proxies": {}}')
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     before = own.read_text()
-    monkeypatch.setenv(registry.PASSWORD, "secret")
-    monkeypatch.setenv(registry.USER, "ada")
+    for name, value in zip(registry.LOGIN, ("ada", "secret"), strict=True):
+        monkeypatch.setenv(name, value)
     folder = docker(fails="push*")
 
     assert promote.main(["production", "--image", REFERENCE]) == 1

@@ -38,12 +38,12 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStore
     made = FakeStore()
     for name, value in {
         "AWS_ACCESS_KEY_ID": "somebody",
-        "AWS_SECRET_ACCESS_KEY": "never-to-be-printed",
         "AWS_ENDPOINT_URL": made.endpoint,
         "LOGS": f"s3://bucket{made.endpoint.rpartition(':')[2]}/team",
         "LOGS_CACHE": str(tmp_path / "service"),
     }.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "never-to-be-printed")
     monkeypatch.setattr(buckets, "RETRY", {**buckets.RETRY, "backoff": BACKOFF})
     monkeypatch.setattr(log_upload, "SECONDS", 0.02)
     monkeypatch.setattr(log_upload, "MAX_SECONDS", 0.02)
