@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from posixpath import normpath
@@ -70,6 +70,16 @@ def target(path: Path) -> Path:
     """Return what DVC versions: a folder in data/incoming that has a record and the file, or the file."""
     folders = (folder for folder in path.parents if current().incoming in folder.parents)
     return next((folder for folder in folders if Path(f"{folder}.dvc").is_file()), path)
+
+
+def targets(paths: Iterable[Path]) -> list[Path]:
+    """Return what DVC versions of these files, each once."""
+    return list(dict.fromkeys(map(target, paths)))
+
+
+def record(path: Path) -> Path:
+    """Return the .dvc file of a file, or of the folder that DVC versions with it."""
+    return Path(f"{target(path)}.dvc")
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

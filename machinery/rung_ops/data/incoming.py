@@ -29,14 +29,17 @@ def versioned() -> list[Path]:
     return sorted(current().incoming.rglob("*.dvc"))
 
 
-def changed_files() -> list[Path]:
-    """List the raw files in data/incoming that DVC does not know, or knows otherwise."""
+def changed_files(parts: set[Path]) -> list[Path]:
+    """List the raw files in data/incoming that DVC does not know, or knows otherwise.
+
+    Args:
+        parts: those of folders that DVC versions as one.
+    """
     files = [path for path in raw_files() if path.is_relative_to(current().incoming)]
-    parts, _ = _changed_parts()
     return [
         path
         for path in files
-        if (path in parts if dvc.target(path) != path else _is_changed(path, Path(f"{path}.dvc")))
+        if (path in parts if dvc.target(path) != path else _is_changed(path, dvc.record(path)))
     ]
 
 
@@ -137,8 +140,9 @@ def version(also_here: bool) -> int:
     # First of all: a record with markers cannot be read.
     if refused := conflicts():
         return _refused(refused)
-    files = changed_files()
-    if refused := _not_here() or _cannot_be_versioned(files):
+    parts, gone = _changed_parts()
+    files = changed_files(parts)
+    if refused := _not_here(gone) or _cannot_be_versioned(files):
         return _refused(refused)
     if not files:
         return 0
@@ -149,7 +153,7 @@ def version(also_here: bool) -> int:
         advice = "Fix the rows in the file, or the rule in dataset.py."
         print(*problems, f"Nothing was versioned or trained. {advice}", sep="\n", file=sys.stderr)
         return 1
-    targets = list(dict.fromkeys(shown(dvc.target(path)) for path in files))
+    targets = [shown(target) for target in dvc.targets(files)]
     code = _dvc("add", *targets)
     if code == 0:
         print(f"versioned {counted(len(files), 'file')}; commit data/incoming")
@@ -167,14 +171,13 @@ def _refused(reasons: list[str]) -> int:
     return 1
 
 
-def _not_here() -> list[str]:
-    away = [file for record in versioned() if not (file := record.with_suffix("")).exists()]
-    _, parts = _changed_parts()
-    if not away + parts:
+def _not_here(parts: list[Path]) -> list[str]:
+    """Say what is versioned, and not here: files and folders, and these parts of folders."""
+    away = [file for record in versioned() if not (file := record.with_suffix("")).exists()] + parts
+    if not away:
         return []
-    more = f" and {len(away + parts) - 1} more" if len(away + parts) > 1 else ""
-    first = shown([*away, *parts][0])
-    reason = f"{first}{more} is versioned, and not here: `uv run poe pull` fetches it."
+    more = f" and {len(away) - 1} more" if len(away) > 1 else ""
+    reason = f"{shown(away[0])}{more} is versioned, and not here: `uv run poe pull` fetches it."
     if parts:
         folder = shown(dvc.target(parts[0]))
         reason += (
@@ -287,13 +290,13 @@ def _listed(*arguments: str) -> list[str]:
 def _ignored(files: list[Path]) -> Iterator[str]:
     """Say which line of a .gitignore keeps a file's record out of git."""
     for path in files:
-        record = f"{dvc.target(path)}.dvc"
-        matched = _git("check-ignore", "--verbose", "--non-matching", "--", record)
+        record = dvc.record(path)
+        matched = _git("check-ignore", "--verbose", "--non-matching", "--", str(record))
         file, _, rule = matched.partition("\t")[0].partition(":")
         line, _, pattern = rule.partition(":")
         if file and not pattern.startswith("!"):
             yield (
-                f"{shown(Path(record))}, the record that is committed, is ignored by git: line {line} of "
+                f"{shown(record)}, the record that is committed, is ignored by git: line {line} of "
                 f"{file} is `{pattern}`. Take that line out, or write what it is meant for, such as "
                 "`/data/*.parquet`."
             )

@@ -161,7 +161,7 @@ def test_a_merge_conflict_is_named_with_the_page_that_settles_it(
 def test_an_error_of_dvc_is_printed(
     new_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(incoming, "changed_files", lambda: [Path(f"{new_file}.gone")])
+    monkeypatch.setattr(incoming, "changed_files", lambda parts: [Path(f"{new_file}.gone")])
     monkeypatch.setattr(incoming, "problems_of", lambda files: [])
 
     assert incoming.version([]) != 0
@@ -178,7 +178,7 @@ def test_rows_of_another_file_are_refused_in_the_words_of_validate(
     monkeypatch.setattr(contract.Row, "to_schema", lambda: SCHEMA)
     rows.head(6).write_csv(folder / "old.csv")
     rows.tail(6).write_csv(folder / "new.csv")
-    monkeypatch.setattr(incoming, "changed_files", lambda: [folder / "new.csv"])
+    monkeypatch.setattr(incoming, "changed_files", lambda parts: [folder / "new.csv"])
 
     assert refused().splitlines() == [
         f"{folder}/new.csv: column `{key}` must be unique over all files, and these rows are in "

@@ -46,7 +46,7 @@ def _commit(raw: list[Path]) -> list[str]:
     """Make a version of raw files without the rows, and commit that; return what failed."""
     if not raw:
         return []
-    targets = list(dict.fromkeys(shown(dvc.target(path)) for path in raw))
+    targets = [shown(target) for target in dvc.targets(raw)]
     added = dvc.run(current().root, "add", *targets)
     if added.returncode != 0:
         return [f"DVC made no new version: {added.stderr.strip()}"]
@@ -105,7 +105,7 @@ def main(who: tuple[str, ...], yes: bool, reason: str, by: str) -> int:
 
 
 def _is_versioned(path: Path) -> bool:
-    return Path(f"{dvc.target(path)}.dvc").is_file()
+    return dvc.record(path).is_file()
 
 
 class ErasureError(StageError):
