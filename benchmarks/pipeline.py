@@ -69,7 +69,7 @@ SERVED = (
     ["poe", "deploy", "production", "--at-once", "--without-gate", "measured"],
 )
 VERBS_PAGE = """<!-- verbs -->
-## The seconds of verbs
+### The seconds of verbs
 
 CPU seconds of commands in a project on rung 4, 50,004 flights, one release in production, bytecode compiled; `--help` is what
 is imported before the work. {rounds} interleaved rounds, medians. {date}, {machine}, load {load:.1f} at the start; Python {python}.

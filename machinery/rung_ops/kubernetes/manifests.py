@@ -50,7 +50,7 @@ def overlays() -> list[str]:
 
 def build(overlay: str) -> str:
     """Build an overlay; return its manifests as YAML."""
-    folder = current().repository / OVERLAYS / overlay
+    folder = overlay_file(overlay).parent
     if overlay not in overlays():
         raise KubernetesError(f"there is no overlay {overlay}; there are {', '.join(overlays())}")
     done = subprocess.run(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rung_ops.errors import SettingsError
 from rung_ops.project import current, shares
-from rung_ops.project.shares import share
 
 STAGING = "staging"
 PRODUCTION = "production"
@@ -17,7 +16,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 def releases() -> Path:
     """Return the folder of candidates and environments: $RELEASES, or releases/; see shares.share()."""
-    return share("RELEASES", "releases")
+    return shares.share("RELEASES", "releases")
 
 
 def address(folder: Path) -> str:

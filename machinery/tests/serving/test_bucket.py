@@ -28,6 +28,21 @@ HISTORY = "team/staging/history.jsonl"
 BACKOFF = {name: timedelta(milliseconds=1) for name in ("init_backoff", "max_backoff")}
 
 
+def store_of(variable: str, cache: Path, patch: pytest.MonkeyPatch) -> FakeStore:
+    """Start a store with an empty bucket, which a variable names, for this machine's cache."""
+    made = FakeStore()
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "somebody",
+        "AWS_ENDPOINT_URL": made.endpoint,
+        variable: f"s3://bucket{made.endpoint.rpartition(':')[2]}/team",
+        f"{variable}_CACHE": str(cache),
+    }.items():
+        patch.setenv(name, value)
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "never-to-be-printed")
+    patch.setattr(buckets, "RETRY", {**buckets.RETRY, "max_retries": 3, "backoff": BACKOFF})
+    return made
+
+
 @pytest.fixture
 def store(
     release_folder: Path,
@@ -37,17 +52,8 @@ def store(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[FakeStore]:
     """A store whose bucket is empty, an operator with two candidates, and one who takes part."""
-    made = FakeStore()
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "somebody",
-        "AWS_ENDPOINT_URL": made.endpoint,
-        "RELEASES": f"s3://bucket{made.endpoint.rpartition(':')[2]}/team",
-        "RELEASES_CACHE": str(tmp_path / "operator"),
-        "RELEASE_KEY": str(tmp_path / "release.pub"),
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "never-to-be-printed")
-    monkeypatch.setattr(buckets, "RETRY", {**buckets.RETRY, "max_retries": 3, "backoff": BACKOFF})
+    made = store_of("RELEASES", tmp_path / "operator", monkeypatch)
+    monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     (tmp_path / "release.pub").write_bytes(release_key)
     copy_as(release_folder, release_folders.candidates(), FIRST, release_private_key)
     copy_as(release_folder, release_folders.candidates(), SECOND, release_private_key)

@@ -15,7 +15,7 @@ import pytest
 
 from machinery.tests.data.object_store.fake import FakeStore
 from machinery.tests.serving.calls import soon
-from machinery.tests.serving.test_bucket import BACKOFF
+from machinery.tests.serving.test_bucket import store_of
 from machinery.tests.serving.test_log import add, frame, logged
 from rung_ops import prediction_log
 from rung_ops.autopilot import labelled_rows
@@ -35,16 +35,7 @@ STAGING = "team/staging/"
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStore]:
     """A store whose bucket is empty."""
-    made = FakeStore()
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "somebody",
-        "AWS_ENDPOINT_URL": made.endpoint,
-        "LOGS": f"s3://bucket{made.endpoint.rpartition(':')[2]}/team",
-        "LOGS_CACHE": str(tmp_path / "service"),
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "never-to-be-printed")
-    monkeypatch.setattr(buckets, "RETRY", {**buckets.RETRY, "backoff": BACKOFF})
+    made = store_of("LOGS", tmp_path / "service", monkeypatch)
     monkeypatch.setattr(log_upload, "SECONDS", 0.02)
     monkeypatch.setattr(log_upload, "MAX_SECONDS", 0.02)
     monkeypatch.setattr(log_upload, "CLOSING_SECONDS", 0.02)

@@ -13,9 +13,9 @@ from polars.testing import assert_frame_equal
 
 from machinery.tests.conftest import Trained
 from machinery.tests.in_project import fit
-from machinery.tests.projects import moved
 from rung_ops.contract import ContractError
 from rung_ops.data import blocks
+from rung_ops.project import Project
 from rung_ops.project.paths import params
 from rung_ops.stages import features, read_parts, truth
 from rung_ops.training import estimator, parts, refit, score_check, window
@@ -34,20 +34,11 @@ def fit_parts(parts):
 
 
 @pytest.fixture
-def stored(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def stored(here: Project, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Training rows of several blocks, in a file."""
-    moved(
-        monkeypatch,
-        train=tmp_path / "train.parquet",
-        test=tmp_path / "test.parquet",
-        model_file=tmp_path / "model.skops",
-        refitted=tmp_path / "refit/model.skops",
-        reports=tmp_path,
-    )
-    trained.train.write_parquet(tmp_path / "train.parquet", row_group_size=100)
-    trained.test.write_parquet(tmp_path / "test.parquet")
+    trained.train.write_parquet(here.train, row_group_size=100)
     monkeypatch.setattr(blocks, "BYTES", int(trained.train.estimated_size()) // BLOCKS)
-    return tmp_path / "train.parquet"
+    return here.train
 
 
 class Rows(lightgbm.Sequence):
@@ -119,7 +110,6 @@ def test_what_is_released_is_fitted_again_in_parts(
     monkeypatch.setattr(refit, "shared", lambda _: script)
     settings = params() | {"split": {"test_share": 0.25, "refit": True}}
     monkeypatch.setattr(window, "params", lambda: settings)
-    estimator.save(trained.estimator, stored.with_name("model.skops"))
 
     assert refit.main() == 0
 

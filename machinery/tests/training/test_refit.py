@@ -10,29 +10,11 @@ import pytest
 
 from machinery.tests.conftest import Trained
 from machinery.tests.in_project import fit
-from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.errors import StageError
 from rung_ops.project import Project
 from rung_ops.project.paths import params
 from rung_ops.training import estimator, refit, window
-
-
-@pytest.fixture
-def here(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A model and its rows, in a folder of their own."""
-    made = moved(
-        monkeypatch,
-        train=tmp_path / "train.parquet",
-        test=tmp_path / "test.parquet",
-        model_file=tmp_path / "model.skops",
-        refitted=tmp_path / "refit/model.skops",
-        reports=tmp_path,
-    )
-    trained.train.write_parquet(made.train)
-    trained.test.write_parquet(made.test)
-    estimator.save(trained.estimator, made.model_file)
-    return made
 
 
 def with_split(monkeypatch: pytest.MonkeyPatch, **split: Any) -> None:
