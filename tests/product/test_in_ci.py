@@ -54,8 +54,13 @@ class Runner:
         step = ACTION["runs"]["steps"][number]
         given = {name: message["default"] for name, message in ACTION["inputs"].items()}
         given |= {name.replace("_", "-"): value for name, value in inputs.items()}
+
+        def value(expression: re.Match[str]) -> str:
+            names = re.findall(r"inputs\.([\w-]+)", expression[1])  # `a || b`: the first that is not empty
+            return next((given[name] for name in names if given[name]), "")
+
         variables = {
-            name: re.sub(r"\$\{\{ inputs\.([\w-]+) \}\}", lambda result: given[result[1]], text)
+            name: re.sub(r"\$\{\{ (inputs\.[^}]+) \}\}", value, text)
             for name, text in step.get("env", {}).items()
         }
         script = self.folder / "script.sh"
@@ -98,7 +103,7 @@ def test_the_action_answers_with_level_summary_and_sarif(runner: Runner) -> None
     assert 0 == done.returncode, done.stdout
     assert "rung 1, Tested" in done.stdout
     assert "level=1\n" == runner.file("output")
-    assert runner.file("summary").startswith("## Rung 1: Tested")
+    assert runner.file("summary").startswith("## Rung 1, tested")
     assert "2.1.0" == json.loads((runner.workspace / "rung.sarif").read_text())["version"]
 
 
@@ -183,7 +188,7 @@ def test_the_gitlab_job_leaves_reports_and_fails_below_the_rung(tmp_path: Path) 
 
         assert code == done.returncode, done.stdout
         assert "rung 1, Tested" in done.stdout
-        assert (kept / "rung.md").read_text().startswith("## Rung 1: Tested")
+        assert (kept / "rung.md").read_text().startswith("## Rung 1, tested")
         assert 1 == json.loads((kept / "rung.json").read_text())["level"]
         assert "</html>" in (kept / "rung.html").read_text()
 
