@@ -19,6 +19,8 @@ from rung_ops.project.paths import others
 from rung_ops.system import atomic, git
 
 KINDS = ("outs", "metrics", "plots")  # what stages write
+# A run of the pipeline reads dvc.lock a dozen times, and libyaml takes a quarter of PyYAML's time for it.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SECONDS = ".cache/stage_seconds.json"  # how long each stage ran the last time, on this machine
 
 
@@ -114,8 +116,8 @@ class Stage(NamedTuple):
 def stages(root: Path) -> Iterator[Stage]:
     """Read the stages of every dvc.yaml of this model."""
     for folder in sorted(_pipelines(root)):
-        locked = dict(_stages(root / folder / "dvc.lock"))
-        for name, stage in _stages(root / folder / "dvc.yaml"):
+        locked = dict(entries(root / folder / "dvc.lock"))
+        for name, stage in entries(root / folder / "dvc.yaml"):
             base = _joined(folder, str(stage.get("wdir", ".")))
             sizes = {
                 _joined(base, each["path"]): each.get("size")
@@ -175,12 +177,13 @@ def _pipelines(root: Path) -> set[str]:
 
 
 def _outputs(file: Path) -> Iterator[str]:
-    for _, stage in _stages(file):
+    for _, stage in entries(file):
         yield from _written(stage, str(stage.get("wdir", ".")))
 
 
-def _stages(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    content = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+def entries(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the stages of a dvc.yaml or dvc.lock as it has them; none if it is not there."""
+    content = yaml.load(file.read_bytes(), Loader=_LOADER) if file.is_file() else None
     stages = content.get("stages") if isinstance(content, dict) else None
     for name, stage in (stages or {}).items():
         if isinstance(stage, dict):

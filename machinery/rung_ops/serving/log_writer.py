@@ -215,11 +215,11 @@ class PredictionLog:
 
 def frames(batches: Sequence[Batch]) -> list[tuple[list[Batch], pl.DataFrame | BaseException]]:
     """Group batches by day and columns, and assemble each group for one file."""
-    groups: dict[tuple[int, str], list[Batch]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[Batch]] = defaultdict(list)
     for batch in batches:
-        kind = f"{schema_text(batch.rows)}{schema_text(batch.features)}{batch.reasons is not None}"
-        kind += f"{batch.kind}{batch.sent is not None}"
-        groups[batch.time // DAY, kind].append(batch)
+        schemas = schema_text(batch.rows), schema_text(batch.features)
+        optional = batch.reasons is not None, batch.sent is not None
+        groups[batch.time // DAY, *schemas, batch.kind, *optional].append(batch)
     assembled: list[tuple[list[Batch], pl.DataFrame | BaseException]] = []
     for group in groups.values():
         try:

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rung_ops import contract
 from rung_ops.data import dvc
 from rung_ops.errors import StageError
@@ -67,10 +65,8 @@ def recorded_hash(path: Path) -> str:
 
 def _outs() -> dict[str, list[dict[str, Any]]]:
     """Read what each stage made from dvc.lock; empty without DVC."""
-    lock = current().root / "dvc.lock"
-    content = yaml.safe_load(lock.read_text(encoding="utf-8")) if lock.is_file() else None
-    stages = (content or {}).get("stages") or {}
-    return {name: stage.get("outs", []) for name, stage in stages.items()}
+    stages = dvc.entries(current().root / "dvc.lock")
+    return {name: stage.get("outs", []) for name, stage in stages}
 
 
 def _git(*arguments: str) -> str:
