@@ -3,14 +3,17 @@
 import json
 import re
 from datetime import date
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import jsonschema_rs
 import pytest
 
 from rung import output_formats
 from rung.check.report import facts
+from rung.check.report.text import explain
 from rung.check.review.review import Review, review
 from rung.errors import RungError
 from tests.command import git, rung
@@ -29,6 +32,8 @@ TESTED = ML | {
     "Dockerfile": "FROM python:3.13\nCMD python predict.py\n",
 }
 TODAY = date(2026, 11, 20)
+HOUSE = ROOT / "tests/house/capabilities"
+SCHEMA = jsonschema_rs.validator_for(json.loads((ROOT / "docs/check.schema.json").read_text()))
 
 
 def look(folder: Path) -> Review:
@@ -258,8 +263,56 @@ def test_what_is_wrong_in_rung_toml_is_named(tmp_path: Path, settings: str, word
         look(plant(tmp_path, TESTED | {"rung.toml": settings}))
 
 
+STATED = """
+[waivers.unit-tests]
+reason = "None yet"
+until = 2026-12-01
+[waivers.ci-build-test]
+reason = "A frozen archive"
+until = 2027-05-20
+[waivers.container-image]
+reason = "Scored in a notebook service"
+until = 2027-05-19
+[attestations.unit-tests]
+reason = "In another repository"
+link = "https://example.org/tests"
+until = 2026-12-01
+"""
+
+
+def test_a_statement_against_the_policy_does_not_count_and_every_report_says_why(
+    tmp_path: Path,
+) -> None:
+    files = {path: text for path, text in TESTED.items() if "ci.yml" not in path}
+    folder = plant(tmp_path, files | {"rung.toml": STATED})
+    result = review(folder, limits=PLENTY, today=TODAY, capabilities_of=HOUSE)
+
+    assert (look(folder).level, result.level) == (1, 0)
+    assert not [note for note in look(folder).notes if "does not count" in note]
+    never = "does not count: your organisation's policy allows none. Remove it, and bring"
+    longer = (
+        "does not count: your organisation's policy allows 180 days. Let it end by 2027-05-19, "
+        "and renew it then."
+    )
+    assert result.notes[:3] == [
+        f"The waiver of `unit-tests` in rung.toml {never} `unit-tests`.",
+        f"The waiver of `ci-build-test` in rung.toml {longer}",
+        f"The attestation of `unit-tests` in rung.toml {never} `unit-tests`.",
+    ]
+    for form in ("text", "markdown", "html"):
+        shown = unescape(output_formats.writer("check", form)(result))
+        assert f"waiver until 2027-05-20 {longer}" in shown, form
+        assert "waiver until 2027-05-19: Scored in a notebook service" in shown, form
+    assert longer in explain(result, "ci-build-test")
+    data = facts.facts(result)
+    SCHEMA.validate(data)
+    stated = {found["capability"]: found.get("waiver") for found in data["findings"]}
+    assert stated["ci-build-test"]["refused"].endswith("renew it then")
+    assert "refused" not in stated["container-image"]
+
+
 def test_a_house_adds_capabilities_of_its_own(tmp_path: Path) -> None:
-    more = ROOT / "tests/house/capabilities"
+    more = HOUSE
     (tmp_path / "repository").mkdir()
     (tmp_path / "repository/catalog-info.yaml").write_text("owner: a\nkind: b\nlifecycle: c\n")
 
@@ -285,8 +338,15 @@ def test_a_house_adds_capabilities_of_its_own(tmp_path: Path) -> None:
             entry.replace("{keys", "{any: {a: 1}, keys"),
             "`evidence.used` is not a predicate",
         ),
+        ("policy", "waivers: {never: [unit-test]}", "`never` names `unit-test`"),
+        ("policy", "waivers: {longest: 9}", "unknown field `longest`"),
+        ("policy", "", "Expected `object`"),
     ):
         (tmp_path / f"more/{name}.yml").write_text(text)
         done = rung("check", tmp_path / "repository", "--capabilities", tmp_path / "more")
         assert (done.returncode, problem in done.stderr) == (2, True), done.stderr
         (tmp_path / f"more/{name}.yml").unlink()
+    (tmp_path / "more/policy.yml").write_text("waivers: {longest_days: 9}")
+    (tmp_path / "more/entry.yaml").write_text(entry)
+    done = rung("fleet", tmp_path, "--capabilities", tmp_path / "more", expect=2)
+    assert "Name it entry.yml." in done.stderr, "once, and not in each row"

@@ -10,7 +10,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -23,11 +22,10 @@ from rung.check.review.review import Review, review
 from rung.errors import RungError
 from rung.levels.ladder import TIERS
 from rung.output_formats import FORMATS
-from tests.conftest import GAMES, ROOT
+from tests.conftest import GAMES
 from tests.repositories import LADDER, ML, PLENTY, plant
-from tests.test_check_command import TESTED
+from tests.test_check_command import SCHEMA, TESTED
 
-SCHEMA = jsonschema_rs.validator_for(json.loads((ROOT / "docs/check.schema.json").read_text()))
 TODAY = date(2026, 11, 20)
 
 # Names that are looked for, and names that nothing should stumble over.

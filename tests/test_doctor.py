@@ -193,6 +193,20 @@ def test_a_project_decides_what_is_needed(machine: Machine, doctor: Doctor) -> N
     assert 0 == doctor("--to", "1")[0]
 
 
+def test_certificates_that_a_project_names_are_missing_until_they_are_there(
+    machine: Machine, doctor: Doctor
+) -> None:
+    machine.project(0, ca_bundle="ca.pem")
+
+    assert "ca.pem" not in doctor()[1], "rung 0 has neither images nor CI"
+    code, output = doctor("--to", "1")
+    assert code == 1
+    assert "ca.pem, which `ca_bundle` names" in output
+    assert "To fix: ca_bundle" in output
+    (machine.here / "ca.pem").write_text("PEM")
+    assert doctor("--to", "1")[0] == 0
+
+
 def test_what_only_single_tasks_need_is_not_a_reason_to_fail(
     machine: Machine, doctor: Doctor
 ) -> None:

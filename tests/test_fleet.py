@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from rung.errors import RungError
 from rung.system.process import stopped_like_ctrl_c
 from tests.command import RUNG, rung, running
 from tests.repositories import ML, plant
-from tests.test_check_command import TESTED, Tags
+from tests.test_check_command import HOUSE, TESTED, Tags
 
 ANSWERS = {".copier-answers.yml": "_commit: v0.3.1\n_src_path: https://example.org/t\nlevel: 1\n"}
 
@@ -90,6 +91,22 @@ def test_a_game_is_played_by_all(tmp_path: Path) -> None:
     assert {"governance"} == games
 
 
+def test_a_fleet_is_held_to_the_capabilities_and_the_policy_of_its_house(tmp_path: Path) -> None:
+    waiver = '[waivers.{}]\nreason = "none yet"\nuntil = 2999-06-30\n'
+    plant(tmp_path / "late", ML | {"rung.toml": waiver.format("unit-tests")})
+    plant(tmp_path / "new", ML | {"rung.toml": waiver.format("catalogue-entry")})
+
+    def shown(form: str) -> str:
+        return rung("fleet", tmp_path, "--capabilities", HOUSE, "--format", form, expect=0).stdout
+
+    late, new = json.loads(shown("json"))["repositories"]
+    assert (late["waivers"], list(late["against_policy"])) == ({}, ["unit-tests"])
+    assert list(new["against_policy"]) == ["catalogue-entry"]
+    for form in ("text", "csv", "html"):
+        why = unescape(shown(form))
+        assert "unit-tests, waiver: your organisation's policy allows none. Remove it" in why, form
+
+
 def test_a_spreadsheet_runs_no_name(tmp_path: Path) -> None:
     plant(tmp_path / "=HYPERLINK(A1)", ML)
     done = rung("fleet", tmp_path, "--format", "csv")
@@ -98,7 +115,9 @@ def test_a_spreadsheet_runs_no_name(tmp_path: Path) -> None:
     assert "'=HYPERLINK(A1)" == row["repository"]
     assert "0" == row["level"]
     later = ["oldest_blocker", "blockers", "behind", "last_climb", "owner", "waivers"]
-    assert ["error", *later] == list(row)[-7:], "columns of before stay where they were"
+    assert ["error", *later, "against_policy"] == list(row)[-8:], (
+        "columns of before stay where they were"
+    )
 
 
 @pytest.mark.parametrize("form", ["text", "json", "csv", "html"])

@@ -13,8 +13,10 @@ import yaml
 from rung.check.fleet import clones, upkeep
 from tests import fleet as six
 from tests.climbing.tiny import commit, git, write
+from tests.command import rung
 from tests.conftest import ROOT
 from tests.fleet import BROKEN, GITHUB, Fleet
+from tests.repositories import ML, plant
 
 First = tuple[Fleet, subprocess.CompletedProcess[str]]
 
@@ -278,6 +280,29 @@ def test_a_url_is_known_by_its_parts_and_shown_without_a_password(
 )
 def test_a_path_is_no_url(path: str) -> None:
     assert not clones.is_url(path)
+
+
+def test_a_repository_without_a_default_branch_is_not_read(tmp_path: Path) -> None:
+    repositories = {"empty": [], "one": ["main"], "two": ["dev", "main"]}
+    work = plant(tmp_path / "work", ML)
+    git(work, "init", "--quiet", "--initial-branch=main")
+    commit(work)
+    for name, branches in repositories.items():
+        git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=master", name)
+        for branch in branches:
+            git(work, "push", "--quiet", str(tmp_path / name), f"main:{branch}")
+    urls = [f"file://{tmp_path / name}" for name in repositories]
+    rows = json.loads(rung("fleet", *urls, "--format", "json", expect=0).stdout)["repositories"]
+    updated = rung("fleet", "update", *urls, expect=1).stdout
+
+    assert [row["level"] for row in rows] == [None] * 3
+    for name, found in {
+        "empty": "it has no commits. Push one, or leave the repository out.",
+        "one": "its default branch does not exist. Make an existing one the default there: main.",
+        "two": "its default branch does not exist. Make an existing one the default there: dev, main.",
+    }.items():
+        assert f"{tmp_path / name}: {found}" in updated
+        assert found in next(row["error"] for row in rows if row["path"].endswith(name))
 
 
 @pytest.mark.parametrize("name", ["flights", "returns"])

@@ -257,6 +257,31 @@ def test_rung_keeps_what_a_house_had_set_when_the_project_was_made(
     assert image(earlier) == "FROM acme/python:2 AS base"
 
 
+def test_certificates_that_are_not_there_are_named_until_they_are(
+    copier_template: Path, tmp_path: Path
+) -> None:
+    project, bundle = tmp_path / "made", "certificates/ca.pem"
+    options = ("--template", copier_template)
+    missing = f"{bundle}, which `ca_bundle` names: images and CI need it"
+
+    def said(verb: str, *more: str) -> bool:
+        done = rung(verb, project, *options, *more, expect=0)
+        return missing in " ".join(done.stdout.split())
+
+    assert not said("new", "--defaults", "--level", "0", "-d", f"ca_bundle={bundle}")
+    assert said("plan", "--to", "1"), "rung 0 has neither images nor CI"
+    assert said("climb", "--to", "1", "--no-verify")
+    assert said("climb", "--to", "2", "--no-verify", "--branch", "up")
+    (project / bundle).parent.mkdir()
+    (project / bundle).write_text("PEM\n")
+    git(project, "add", "--all")
+    git(project, *AS_ADA, "commit", "--quiet", "--message", "Bring the certificates")
+    assert not said("plan", "--to", "2")
+    assert not said("climb", "--to", "2", "--no-verify")
+    project = tmp_path / "other"
+    assert said("new", "--defaults", "--level", "1", "-d", f"ca_bundle={bundle}")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("base_image", "a b"), ("artifacts", "v3"), ("index_has_dates", "perhaps")],

@@ -108,6 +108,14 @@ LeaveGovernance = Annotated[
         "--leave-governance", help="Allow the change to velocity, which requires no approval."
     ),
 ]
+Capabilities = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        parser=Path,
+        help="More capabilities, and the policy, of your organisation.",
+    ),
+]
 Game = Annotated[
     str | None,
     typer.Option(

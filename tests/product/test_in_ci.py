@@ -14,7 +14,7 @@ import yaml
 from tests.conftest import ROOT
 from tests.product.conftest import commit, run, search_path, tool
 from tests.repositories import ML, plant
-from tests.test_check_command import TESTED
+from tests.test_check_command import HOUSE, TESTED
 
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 GITLAB = "docs/ci/rung-check.gitlab-ci.yml"
@@ -54,13 +54,8 @@ class Runner:
         step = ACTION["runs"]["steps"][number]
         given = {name: message["default"] for name, message in ACTION["inputs"].items()}
         given |= {name.replace("_", "-"): value for name, value in inputs.items()}
-
-        def value(expression: re.Match[str]) -> str:
-            names = re.findall(r"inputs\.([\w-]+)", expression[1])  # `a || b`: the first that is not empty
-            return next((given[name] for name in names if given[name]), "")
-
         variables = {
-            name: re.sub(r"\$\{\{ (inputs\.[^}]+) \}\}", value, text)
+            name: next(filter(None, map(given.get, re.findall(r"inputs\.([\w-]+)", text))), "")
             for name, text in step.get("env", {}).items()
         }
         script = self.folder / "script.sh"
@@ -103,7 +98,7 @@ def test_the_action_answers_with_level_summary_and_sarif(runner: Runner) -> None
     assert 0 == done.returncode, done.stdout
     assert "rung 1, Tested" in done.stdout
     assert "level=1\n" == runner.file("output")
-    assert runner.file("summary").startswith("## Rung 1, tested")
+    assert runner.file("summary").startswith("## Rung 1, Tested")
     assert "2.1.0" == json.loads((runner.workspace / "rung.sarif").read_text())["version"]
 
 
@@ -114,6 +109,16 @@ def test_the_action_fails_below_the_rung_and_still_names_it(runner: Runner) -> N
     assert 1 == done.returncode, done.stdout
     assert "level=1\n" == runner.file("output")
     assert "orchestrated-pipeline" in runner.file("summary")
+
+
+@pytest.mark.slow
+def test_the_action_takes_the_policy_of_a_house(runner: Runner) -> None:
+    waiver = '[waivers.unit-tests]\nreason = "none yet"\nuntil = 2999-01-01\n'
+    (runner.workspace / "rung.toml").write_text(waiver)
+    done = runner.step(1, capabilities=str(HOUSE))
+
+    assert 0 == done.returncode, done.stdout
+    assert "policy allows none" in runner.file("summary")
 
 
 @pytest.mark.slow
@@ -188,7 +193,7 @@ def test_the_gitlab_job_leaves_reports_and_fails_below_the_rung(tmp_path: Path) 
 
         assert code == done.returncode, done.stdout
         assert "rung 1, Tested" in done.stdout
-        assert (kept / "rung.md").read_text().startswith("## Rung 1, tested")
+        assert (kept / "rung.md").read_text().startswith("## Rung 1, Tested")
         assert 1 == json.loads((kept / "rung.json").read_text())["level"]
         assert "</html>" in (kept / "rung.html").read_text()
 

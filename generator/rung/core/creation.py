@@ -78,6 +78,7 @@ def create(
         own = not dry_run and (outer is None if with_git is None else with_git)
         signed = git.start(room, "Start from Rung") if own else True
     asks = level_contents.contents(source, recorded).answers_ask
+    asks += level_contents.missing(recorded, files)
     level = int(recorded["level"])
     return CreatedProject(folder, files, level, outer, own, signed, asks, drafted, sizes)
 

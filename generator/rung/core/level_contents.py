@@ -3,7 +3,7 @@
 levels/has.jinja says the same to Copier; tests/test_levels_has.py compares the two.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,19 @@ def refuse_vendor(source: Source, answers: Mapping[str, Any]) -> None:
         f"{chosen.title} serves projects up to rung {chosen.up_to}, with {jobs}; rung {level} needs "
         f"jobs that it does not have here.\nChoose rung {chosen.up_to} or below{another}."
     )
+
+
+def missing(answers: Mapping[str, Any], files: Container[str]) -> list[str]:
+    """Return what the answers name, Rung does not bring, and is not among a project's files.
+
+    It is no mistake yet: a second layer may come after the change that names it.
+    """
+    bundle = answers.get("ca_bundle")
+    if (
+        not bundle or int(answers["level"]) < 1 or bundle in files
+    ):  # rung 0 has neither images nor CI
+        return []
+    return [f"{bundle}, which `ca_bundle` names: images and CI need it (a layer can bring it)"]
 
 
 def _read(source: Source, file: str, question: str) -> dict[str, Any]:

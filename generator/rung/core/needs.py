@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from rung.core.level_contents import applies
+from rung.core.level_contents import applies, missing
 from rung.core.rendering import answers_file, copier_settings
 from rung.errors import RungError
 from rung.levels import ladder, template
@@ -79,6 +79,14 @@ def load_needs(folder: Path) -> Needs:
     except (AttributeError, KeyError, TypeError) as error:
         raise ladder.wrong(path, repr(error)) from error
     return ladder.converted({"programs": programs, **others}, Needs, path)
+
+
+BUNDLE = Need(
+    name="ca_bundle",
+    purpose="reach your company's hosts from images and CI",
+    since=1,
+    fix="Commit the file, with all trusted certificates in PEM, or copy the layer that has it.",
+)
 
 
 @dataclass(frozen=True)
@@ -224,6 +232,10 @@ def examine(path: Path, to: int | None, pairs: Sequence[str]) -> Report:
     wanted = load_needs(levels)
     findings = [find_program(need, folder) for need in wanted.programs]
     findings += ask_registry(wanted, folder)
+    bundle = str(answers.get("ca_bundle", ""))
+    present = [bundle] if (folder / bundle).is_file() else []
+    lacking = missing({**answers, "level": level}, present) if is_project else []
+    findings += [Finding(BUNDLE, "missing", reason=text, fix=BUNDLE.fix) for text in lacking]
     here = [f for f in findings if f.need.since <= level and applies(f.need.when, answers)]
     return Report(
         f"rung {template.tag()[1:]} on {platform.platform()}, Python {platform.python_version()}",

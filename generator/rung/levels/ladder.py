@@ -32,6 +32,7 @@ EFFORTS: tuple[str, ...] = get_args(Effort)
 BLOCKS: tuple[str, ...] = get_args(Block)
 # After the ML Test Score, which has 0.5 (run by hand, results documented) and 1 (automatic); 0.25 is ours.
 TIERS: Mapping[str, float] = {"declared": 0.25, "used": 0.5, "automated": 1.0}
+POLICY = "policy.yml"  # of an organisation, beside its capabilities
 RECORDS = ("docs/", "governance/")  # what a project holds for people to fill in
 UNANSWERED = {"team_size": "one", "ci": "github"}  # the defaults of levels/questions.yml
 MINIMUM_SCORE = 0.40  # points that a rung needs on average over its capabilities
@@ -204,7 +205,11 @@ def with_capabilities(
     paths = sorted(folder.glob("*.yml"))
     if not paths:
         raise RungError(f"{folder} has no files of capabilities. Give a folder with ID.yml.")
+    for path in folder.glob("*.yaml"):
+        raise RungError(f"{path} would not be read. Name it {path.stem}.yml.")
     for path in paths:
+        if path.name == POLICY:
+            continue
         if path.stem in known:
             raise RungError(f"{path}: Rung has a capability of this name. Rename the file.")
         capability = _decode(Capability, read(path), path, id=path.stem)

@@ -10,7 +10,7 @@ import typer
 
 from rung import options, output_formats
 from rung.errors import RungError
-from rung.options import BELOW, Game, refuse_unknown_game
+from rung.options import BELOW, Capabilities, Game, refuse_unknown_game
 
 if TYPE_CHECKING:
     from rung.check.review.files import Limits
@@ -43,12 +43,7 @@ def check(
     base: Annotated[
         str | None, typer.Option(metavar="REV", help="Show the change against this commit.")
     ] = None,
-    capabilities: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", parser=Path, help="More capabilities, of your organisation."
-        ),
-    ] = None,
+    capabilities: Capabilities = None,
     seconds: Annotated[
         float, typer.Option(metavar="S", min=0.1, help="Processor time, at most.")
     ] = 4.5,

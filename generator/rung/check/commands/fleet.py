@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rung import options, output_formats
-from rung.options import BELOW, Fleet, Game, refuse_unknown_game
+from rung.options import BELOW, Capabilities, Fleet, Game, refuse_unknown_game
 
 
 def show(
@@ -17,6 +17,7 @@ def show(
         str | None,
         typer.Option(metavar="REF", help="Show how far templates are behind this version."),
     ] = None,
+    capabilities: Capabilities = None,
     min_level: Annotated[
         int, typer.Option(metavar="N", min=0, max=4, help="Exit with 1 if any is below this.")
     ] = 0,
@@ -32,12 +33,17 @@ def show(
     `show` may be left out. `rung fleet update` and `rung fleet climb` open pull requests.
     """
     from rung.check.fleet import clones, repositories, reviews
+    from rung.check.review.policy import load_house
+    from rung.levels import ladder, template
     from rung.system import terminal
     from rung.system.printable import printable
 
     refuse_unknown_game(game)
     write = output_formats.writer("fleet", form)
-    rows = reviews.review_all(repositories.fleet(where), game, seconds, jobs, behind)
+    if capabilities is not None:  # a mistake in it is an error once, not of every repository
+        load_house(ladder.load(template.folder() / "levels"), capabilities)
+    fleet = repositories.fleet(where)
+    rows = reviews.review_all(fleet, game, seconds, jobs, behind, capabilities)
     first = clones.shown(where[0]) if clones.is_url(where[0]) else Path(where[0]).resolve().name
     terminal.show(write(rows, printable(first)), form, end="")
     # A repository that could not be read counts as below: its rung is unknown.

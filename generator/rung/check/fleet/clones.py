@@ -20,6 +20,7 @@ CLONE = ("clone", "--quiet", "--template=", "--origin=origin", "--no-tags", "--s
 PROTOCOLS = "file:git:http:https:ssh"
 # A server that sends nothing is given up after a minute.
 SETTINGS = git.QUIET | {"http.lowSpeedLimit": "1", "http.lowSpeedTime": "60"}
+SHOWN = 5  # branches that can become the default one
 SAID = ("fatal:", "error:", "remote:", "ERROR:", "ssh:")  # how lines begin that matter
 
 
@@ -42,7 +43,11 @@ def shown(text: str) -> str:
 
 @contextlib.contextmanager
 def cloned(url: str, *options: str) -> Iterator[Path]:
-    """Yield a clone of the default branch in a new folder, and delete it at the end."""
+    """Yield a clone of the default branch in a new folder, and delete it at the end.
+
+    Raises:
+        RungError: It could not be made, or there is no such branch.
+    """
     git.require()
     with (
         stopped_like_ctrl_c(),  # which ends git, and the programs that run in the clone
@@ -50,7 +55,18 @@ def cloned(url: str, *options: str) -> Iterator[Path]:
     ):
         folder = Path(made) / (parts(url)[1].rpartition("/")[2] or "clone")
         reach(Path(made), url, *CLONE, *options, "--", url, str(folder))
+        if not git.output(folder, "rev-parse", "--verify", "--quiet", "HEAD"):
+            raise RungError(f"{shown(url)}: {_without_head(folder, url)}")
         yield folder
+
+
+def _without_head(folder: Path, url: str) -> str:
+    """Return why a clone has no commit, and what to do."""
+    heads = reach(folder, url, "ls-remote", "--heads", "origin")
+    branches = ", ".join(re.findall(r"\srefs/heads/(\S+)", heads)[:SHOWN])
+    if not branches:
+        return "it has no commits. Push one, or leave the repository out."
+    return f"its default branch does not exist. Make an existing one the default there: {branches}."
 
 
 def reach(folder: Path, url: str, *arguments: str) -> str:

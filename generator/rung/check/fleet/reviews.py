@@ -43,6 +43,7 @@ class Row:
         last_climb: Day of the last commit that changed the answers to the template.
         owner: Who owns all files, by CODEOWNERS.
         waivers: Last days of waivers, by capability.
+        against_policy: Why waivers and attestations do not count, by capability.
     """
 
     repository: str
@@ -60,6 +61,7 @@ class Row:
     last_climb: str = ""
     owner: str = ""
     waivers: Mapping[str, str] = field(default_factory=dict)
+    against_policy: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def oldest_blocker(self) -> str:
@@ -72,7 +74,11 @@ class Row:
 
 
 def reviewed(
-    repository: Repository, game: str | None, seconds: float, reference: str | None
+    repository: Repository,
+    game: str | None,
+    seconds: float,
+    reference: str | None,
+    capabilities: Path | None,
 ) -> Row:
     """Review a repository, in a clone if a URL names it; an error is shown in its row."""
     try:
@@ -80,7 +86,8 @@ def reviewed(
             folder = repository.folder
             if url := repository.url:
                 folder = stack.enter_context(clones.cloned(url, f"--depth={DEPTH}"))
-            result = review(folder, game, Limits(seconds=seconds))
+            limits = Limits(seconds=seconds)
+            result = review(folder, game, limits, capabilities_of=capabilities)
             return _row(repository, folder, result, reference)
     except RungError as error:
         return unread(repository, str(error))
@@ -90,7 +97,9 @@ def reviewed(
 
 def _row(repository: Repository, folder: Path, result: Review, reference: str | None) -> Row:
     version = result.template_version
-    statements = {name: finding.statement for name, finding in result.findings.items()}
+    statements = {
+        name: finding.statement for name, finding in result.findings.items() if finding.statement
+    }
     return Row(
         repository=printable(repository.name),
         path=_path(repository),
@@ -108,7 +117,12 @@ def _row(repository: Repository, folder: Path, result: Review, reference: str | 
         waivers={
             name: str(statement.until)
             for name, statement in statements.items()
-            if statement and statement.kind == "waiver"
+            if statement.kind == "waiver" and not statement.refused
+        },
+        against_policy={
+            name: f"{statement.kind}: {statement.refused}"
+            for name, statement in statements.items()
+            if statement.refused
         },
     )
 
@@ -129,6 +143,7 @@ def review_all(
     seconds: float,
     jobs: int | None,
     reference: str | None = None,
+    capabilities: Path | None = None,
 ) -> list[Row]:
     """Return a row for each repository, reviewed in several processes with progress on stderr."""
     rows: dict[int, Row] = {}
@@ -136,7 +151,13 @@ def review_all(
     try:
         with contextlib.closing(
             workers.run_all(
-                partial(reviewed, game=game, seconds=seconds, reference=reference),
+                partial(
+                    reviewed,
+                    game=game,
+                    seconds=seconds,
+                    reference=reference,
+                    capabilities=capabilities,
+                ),
                 fleet,
                 min(jobs or processors(), len(fleet)),
             )

@@ -13,9 +13,13 @@ from rung.check.report.facts import BY_FILES, NOTHING_RUN
 
 MAX_LENGTH = 48  # characters of a repository's name
 HEAD = ("Repository", "Rung", "Use case", "Template", "Oldest blocker")
-OPTIONAL = ("Behind", "Last climb", "Owner", "Waivers")  # before the last; only where a row has one
+# Before the last one, and only where a row has something for them.
+OPTIONAL = ("Behind", "Last climb", "Owner", "Waivers", "Against policy")
 # The last columns of CSV, in the order in which they came: scripts count columns.
-CSV_END = ("oldest_blocker", "blockers", "behind", "last_climb", "owner", "waivers")
+CSV_END = (
+    *("oldest_blocker", "blockers", "behind", "last_climb", "owner", "waivers"),
+    "against_policy",
+)
 MAX_CAPABILITIES = 12  # of the most frequent blockers on the page
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet evaluates a cell that begins with one of these
 
@@ -46,6 +50,7 @@ def columns(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
             "Last climb": row.last_climb,
             "Owner": row.owner,
             "Waivers": ", ".join(f"{name} until {day}" for name, day in row.waivers.items()),
+            "Against policy": against_policy(row),
             "Oldest blocker": reason(row),
         }
         for row in rows
@@ -73,6 +78,11 @@ def reason(row: Row) -> str:
     if not row.machine_learning:
         return "no machine-learning package or import was found"
     return row.oldest_blocker or "none"
+
+
+def against_policy(row: Row) -> str:
+    """Return which statements do not count, and why."""
+    return "; ".join(f"{name}, {why}" for name, why in row.against_policy.items())
 
 
 def summary(rows: Sequence[Row]) -> str:
@@ -120,6 +130,7 @@ def as_csv(rows: Sequence[Row], name: str = "") -> str:
             "oldest_blocker": row.oldest_blocker,
             "blockers": " ".join(row.blockers),
             "waivers": " ".join(f"{name}:{day}" for name, day in row.waivers.items()),
+            "against_policy": against_policy(row),
         }
         writer.writerow(_cell(values[name]) for name in (*names, *CSV_END))
     return output.getvalue()

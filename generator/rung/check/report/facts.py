@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from rung.check.review.findings import Finding, Trial
+from rung.check.review.findings import Finding, Statement, Trial
 from rung.check.review.predicates import Match
 from rung.check.review.rating import Blocker, Rating
 from rung.check.review.review import Review
@@ -144,8 +144,9 @@ def _finding(review: Review, finding: Finding) -> dict[str, Any]:
     if finding.statement:
         statement = finding.statement
         data[statement.kind] = {"reason": statement.reason, "until": statement.until.isoformat()}
-        if statement.link:
-            data[statement.kind]["link"] = statement.link
+        for name in ("link", "refused"):
+            if text := getattr(statement, name):
+                data[statement.kind][name] = text
     return data
 
 
@@ -169,6 +170,14 @@ def exists(finding: Finding) -> str:
         return ""
     place = f"{match.path}:{match.line}" if match.line else match.path
     return printable(f"{place} {match.text}" if match.text != match.path else place)
+
+
+def stated(statement: Statement) -> str:
+    """Return a waiver or attestation in a line, or why it does not count."""
+    what = f"{statement.kind} until {statement.until}"
+    if statement.refused:
+        return f"{what} does not count: {statement.refused}."
+    return f"{what}: {statement.reason} {statement.link}".rstrip()
 
 
 def best(finding: Finding) -> Match | None:

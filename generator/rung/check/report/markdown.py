@@ -12,7 +12,7 @@ def make(review: Review, before: Review | None = None) -> str:
     """Return a review as Markdown, with the changes against the base, if any."""
     rung = review.levels[review.level]
     lines = [
-        f"## {facts.heading(review).capitalize()}",
+        f"## Rung {review.level}, {facts.title(review)}",
         "",
         f"Microsoft {rung.microsoft}; Google {rung.google}. Use case: {review.game} ({review.game_from}).",
         facts.not_seen(review),
@@ -41,9 +41,7 @@ def make(review: Review, before: Review | None = None) -> str:
             match = facts.best(finding)
             evidence = _evidence(match) if match else ""
             if finding.statement:
-                statement = finding.statement
-                reason, link = _plain(statement.reason), _plain(statement.link)
-                evidence = f"{statement.kind} until {statement.until}: {reason} {link}".strip()
+                evidence = _plain(facts.stated(finding.statement))
             if finding.trials:
                 evidence = (
                     f"**{finding.proof}** {facts.proof(finding).partition(': ')[2]}; {evidence}"

@@ -68,9 +68,7 @@ def _finding(finding: Finding) -> str:
     )
     statement = finding.statement
     if statement:
-        shown = f"{statement.kind} until {statement.until}: {printable(statement.reason)}" + (
-            f" {printable(statement.link)}" if statement.link else ""
-        )
+        shown = printable(facts.stated(statement))
     line = f"  {SIGNS[finding.tier]} {finding.capability.id:34} {shown}"
     line = line if statement or len(line) <= WIDTH + 20 else f"{line[: WIDTH + 17]}..."
     line = line.rstrip()
@@ -137,11 +135,7 @@ def explain(review: Review, name: str) -> str:
         f"  Source: {capability.source}",
     ]
     if finding.statement:
-        statement = finding.statement
-        lines.append(
-            f"  {statement.kind} until {statement.until}: {printable(statement.reason)} "
-            f"{printable(statement.link)}".rstrip()
-        )
+        lines.append(f"  {printable(facts.stated(finding.statement))}")
     lines.append(f"  {facts.proof(finding) or 'static: files say so, nothing was run'}")
     for tier, predicate in capability.evidence.items():
         lines.append(f"\n{tier}: looked for")

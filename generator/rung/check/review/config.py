@@ -1,13 +1,14 @@
 """What a team states about its repository: the use case, waivers and attestations in rung.toml."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from rung.check.review import data_files
 from rung.check.review.content import Content
 from rung.check.review.data_files import Node
 from rung.check.review.findings import Statement
+from rung.check.review.policy import Policy
 from rung.errors import RungError
 from rung.levels.ladder import GAMES, Level
 
@@ -25,7 +26,7 @@ class Config:
     Attributes:
         game: The game, and where it comes from.
         statements: Waivers and attestations by capability.
-        notes: Remarks on statements that have expired.
+        notes: Remarks on statements that do not count.
         template_version: Tag or commit of the template in Copier's answers; empty without one.
         answers: The answers to Rung's template; None if Rung did not make the repository.
         answers_from: Their file; empty without one.
@@ -39,7 +40,7 @@ class Config:
     answers_from: str = ""
 
 
-def read(content: Content, levels: Sequence[Level], today: date) -> Config:
+def read(content: Content, levels: Sequence[Level], today: date, policy: Policy) -> Config:
     """Read rung.toml and the answers to Copier.
 
     Raises:
@@ -52,8 +53,14 @@ def read(content: Content, levels: Sequence[Level], today: date) -> Config:
     for table, kind in KINDS.items():
         for name, node in document.get(table).entries:
             statement = _statement(kind, str(name), node, known)
+            what = f"The {kind} of `{name}` in {FILE}"
             if statement.until < today:
-                notes.append(f"The {kind} of `{name}` in {FILE} expired on {statement.until}.")
+                notes.append(f"{what} expired on {statement.until}.")
+                continue
+            if refused := getattr(policy, table).refusal(str(name), statement, today):
+                notes.append(f"{what} does not count: {refused}.")
+                # A waiver that counts stands before an attestation that does not.
+                statements.setdefault(str(name), replace(statement, refused=refused))
             else:
                 statements[str(name)] = statement
     copier = list(_copier_answers(content))

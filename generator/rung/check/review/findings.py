@@ -19,12 +19,16 @@ class Shown:
 
 @dataclass(frozen=True)
 class Statement:
-    """A waiver or attestation of a capability in rung.toml, valid until a day."""
+    """A waiver or attestation of a capability in rung.toml, valid until a day.
+
+    `refused` says why it does not count by the organisation's policy.
+    """
 
     kind: str
     reason: str
     until: date
     link: str = ""
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,11 +97,13 @@ class Finding:
     @property
     def waived(self) -> bool:
         """Whether the team waives the capability."""
-        return self.statement is not None and self.statement.kind == "waiver"
+        statement = self.statement
+        return statement is not None and statement.kind == "waiver" and not statement.refused
 
     def with_statement(self, statement: Statement) -> "Finding":
         """Return the finding with a waiver or attestation; an attestation lifts it to `used`."""
-        if statement.kind == "attestation" and self.points < TIERS["used"]:
+        lifts = statement.kind == "attestation" and not statement.refused
+        if lifts and self.points < TIERS["used"]:
             shown = (
                 Shown("used", Match("rung.toml", 0, f"{statement.reason} ({statement.link})")),
                 *self.shown,

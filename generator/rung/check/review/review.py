@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rung.check.review import config, rating, vocabulary
+from rung.check.review import config, rating
 from rung.check.review.advice import Advice
 from rung.check.review.config import Config
 from rung.check.review.content import Content, load_examples
@@ -25,10 +25,11 @@ from rung.check.review.files import (
     load_reading,
 )
 from rung.check.review.findings import Finding, Trial, find
+from rung.check.review.policy import Policy, load_house
 from rung.check.review.predicates import Match
 from rung.check.review.rating import Rating
 from rung.levels import template
-from rung.levels.ladder import Level, load, read, with_capabilities
+from rung.levels.ladder import Level, load, read
 from rung.system import git
 
 PROJECTS = 8  # folders with dependency files: from here on, the repository may be a monorepo
@@ -118,14 +119,15 @@ def review(
         game: Governance or velocity; by default what the repository states, else velocity.
         limits: Bounds on time and sizes.
         today: The day on which waivers must still be valid; by default today.
-        capabilities_of: A folder of further capabilities, as a house has them.
+        capabilities_of: A folder of further capabilities, and of a policy, as a house has them.
     """
     ladder, reading = _ladder(template.folder() / "levels")
+    policy = Policy()
     if capabilities_of is not None:
-        ladder = with_capabilities(ladder, capabilities_of, vocabulary.problem)
+        ladder, policy = load_house(ladder, capabilities_of)
     files = Files(root, reading, limits or Limits())
     content = Content(files, _examples(template.folder() / "templates/examples"))
-    settings = config.read(content, ladder, today or date.today())
+    settings = config.read(content, ladder, today or date.today(), policy)
     capabilities = {
         name: capability for rung in ladder for name, capability in rung.capabilities.items()
     }

@@ -47,7 +47,7 @@ def plan(planned: Plan) -> str:
         *_ejection(planned),
         *_group(FIRST_ANSWERS, "=", _first_answers(planned)),
         *_group("Once, after the climb", "*", _once(planned)),
-        *_group("The team brings", "*", planned.asks),
+        *_group("The team brings", "*", planned.asks + planned.missing),
     ]
     for rise in planned.rises:
         lines += ["", *_wrap(f"Rung {rise.level}, {rise.title}: {rise.promise}", "")]
@@ -91,6 +91,10 @@ def _lock(planned: Plan) -> list[str]:
 
 def _once(planned: Plan) -> list[str]:
     return [line for rise in planned.rises for line in _pairs(rise.once)]
+
+
+def _missing(planned: Plan) -> list[str]:
+    return [line for text in planned.missing for line in _wrap(f"Missing: {text}.", "")]
 
 
 def _pairs(texts: Mapping[str, Any]) -> list[str]:
@@ -267,6 +271,7 @@ def done(outcome: Outcome) -> str:
         )
     if once := _once(planned):
         lines += ["Once, then:", *(line for entry in once for line in _wrap(entry, "  "))]
+    lines += _missing(planned)
     lines.append(f"To undo it: `{UNDO}`, as long as no commit follows.")
     lines += [ON_NO_BRANCH] if outcome.detached else []
     return "\n".join(lines)
@@ -293,6 +298,7 @@ def branched(outcome: Outcome) -> str:
         steps += ["uv sync && uv run poe check", "git add --all && git commit --amend --no-edit"]
     if once := _once(planned):
         lines += ["", "Once, after it:", *(line for entry in once for line in _wrap(entry, "  "))]
+    lines += _missing(planned)
     if not detached:
         steps += [f"git switch - && git merge --ff-only {name}", f"git branch -d {name}"]
     lines += ["", "To finish:", *(f"  {step}" for step in steps)]

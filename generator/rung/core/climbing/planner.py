@@ -196,6 +196,7 @@ def _outcome(
         dependencies=plans.dependencies(bench, present, result),
         locks=plans.locks(bench, present, result),
         jobs=plans.jobs(inputs.after, added),
+        missing=level_contents.missing(states[1].answers, result),
         **plans.new_contents(inputs.after, *states),
     )
 

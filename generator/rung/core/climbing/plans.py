@@ -104,6 +104,7 @@ class Plan:
         altered: Commands that do something else than before, with what they do.
         locks: Whether the climb changes what uv.lock, which the project has, says.
         asks: What the team has to bring.
+        missing: What answers name, and the project does not have.
     """
 
     head: str
@@ -129,6 +130,7 @@ class Plan:
     locks: bool = False
     jobs: list[str] = field(default_factory=list)
     asks: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     rises: list[Rise] = field(default_factory=list)
 
     @property
