@@ -14,7 +14,7 @@ VERBS = {
         "list the raw data in the object store, or `pull` it",
     ),
     "warehouse": Verb(
-        "rung_ops.data.warehouse.pull",
+        "rung_ops.training.warehouse",
         "warehouse",
         "show what was pulled from the warehouse, or `pull` new rows",
     ),

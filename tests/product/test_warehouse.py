@@ -5,6 +5,8 @@ What a pull that ends in the middle leaves is tried in machinery/tests/data/ware
 
 import contextlib
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,8 @@ import pytest
 import yaml
 
 from tests.command import git
-from tests.product.postgres import READER, Server, running
+from tests.conftest import ROOT
+from tests.product.postgres import OWNER, READER, Server, running
 from tests.product.variants import Project, start
 
 pytestmark = pytest.mark.slow
@@ -149,6 +152,49 @@ def test_what_the_server_refuses_is_reported_with_what_to_do(trial: Trial, what:
     assert text in output
     assert f"reader@127.0.0.1:{trial.server.port}" in output
     assert trial.files() == {}
+
+
+def test_of_many_rows_only_those_come_that_teach_and_judge(trial: Trial) -> None:
+    trial.insert("2013-01-01", days=200, a_day=100)
+    for name, before, after in (
+        ("ops/warehouse.toml", 'rows = "all"', 'rows = "sample"'),
+        ("params.toml", "# test_rows = 5000", "test_rows = 1000"),
+        ("params.toml", "# train_rows = 2_000_000", "train_rows = 4000"),
+    ):
+        file = trial.project.folder / name
+        assert before in file.read_text()
+        file.write_text(file.read_text().replace(before, after))
+    trial.server.sql("UPDATE flights SET distance = 9, carrier = 'aa' WHERE flight = 7")
+
+    output = trial.refused()
+
+    assert "column `distance` must satisfy greater_than_or_equal_to(10) (200 rows, such" in output
+    assert "column `carrier` must satisfy str_matches('^[A-Z0-9]{2}$') (200 rows, such" in output
+    assert trial.files() == {}
+
+    trial.server.sql("UPDATE flights SET distance = 10, carrier = 'BB' WHERE flight = 7")
+    output = trial.pull()
+
+    assert "judged 20,000 rows in postgresql://reader@" in output
+    assert list(trial.files()) == ["sample.parquet"]
+    assert "4,000 rows to train on, 1,000 to test on" in trial.project.run("uv run poe train")
+    assert validated(trial.project) == 5000
+
+
+@pytest.mark.every_commit
+def test_a_server_judges_rows_as_they_are_judged_here(server: Server) -> None:
+    there = {"RUNG_TEST_POSTGRESQL": server.url(server.user, OWNER), "RUNG_GAME": "velocity"}
+    cases = "machinery/tests/data/warehouse/test_judged_rows.py"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", ROOT / cases, "-q", "-k", "postgresql"],
+        env=os.environ | there,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert " skipped" not in done.stdout
 
 
 @pytest.mark.every_commit

@@ -64,7 +64,7 @@ def inspect(
         return pl.DataFrame(schema=wanted), refused
     typed, problems = _cast(frame.select(*wanted), wanted, source)
     counted = {(problem.column, row) for problem in problems for row in problem.rows}
-    problems += _broken_rules(typed, schema, source, counted)
+    problems += broken_rules(typed, schema, source, counted)
     return typed, problems + _late_origins(typed, source)
 
 
@@ -174,9 +174,14 @@ def _times(texts: pl.Series, dtype: pl.DataType) -> pl.Series:
     return read if is_mixed and read.dtype == dtype else none
 
 
-def _broken_rules(
+def broken_rules(
     typed: pl.DataFrame, schema: pa.DataFrameSchema, source: str, counted: set[tuple[str, int]]
 ) -> list[Problem]:
+    """Find what breaks the rules of a schema in rows that have its types.
+
+    Args:
+        counted: pairs of column and row that have a problem already.
+    """
     try:
         # NaN is a missing number, as to the service; pandera would compare it with bounds.
         schema.validate(typed.with_columns(cs.float().fill_nan(None)), lazy=True)
@@ -228,7 +233,7 @@ def rules(column: pa.Column) -> tuple[dict[str, Any], list[str]]:
     converted: dict[str, Any] = {}
     others: list[str] = []
     for check in column.checks:
-        found = dict(_rules(check))
+        found = dict(rules_of(check))
         if found and not found.keys() & converted.keys():
             converted |= found
         else:
@@ -236,7 +241,7 @@ def rules(column: pa.Column) -> tuple[dict[str, Any], list[str]]:
     return converted, others
 
 
-def _rules(check: pa.Check) -> Iterator[tuple[str, Any]]:
+def rules_of(check: pa.Check) -> Iterator[tuple[str, Any]]:
     """Convert a pandera check to rules; yield nothing if it cannot be converted."""
     known = check.statistics or {}
     match check.name:

@@ -24,6 +24,8 @@ from rung_ops.settings import converted
 from rung_ops.system.printable import counted
 from rung_ops.training import estimator
 
+PRIME = 2**31 - 1  # squares of what is below it fit into 64 bits
+FACTORS = (48_271, 69_621)  # multipliers of Lehmer's generator modulo PRIME
 MONTH = timedelta(days=365.25 / 12)
 TEXT = re.compile(r"(half-life )?(\d+(?:\.\d+)?) months?")
 FORMS = '`"all"`, `"N months"` or `"half-life N months"`'
@@ -214,8 +216,22 @@ def sampled(train: pl.DataFrame, most: int | None) -> pl.DataFrame:
     else:
         by_class = pl.int_range(train.height, eager=True)
     edges = np.arange(most + 1) * train.height // most
-    places = np.random.default_rng(params()["seed"]).integers(edges[:-1], edges[1:])
+    chance = mixed(np.arange(most), params()["seed"] % PRIME)
+    places = edges[:-1] + chance % np.diff(edges)
     return train[by_class[places].sort()]
+
+
+def mixed(number: Any, seed: Any, prime: Any = PRIME) -> Any:
+    """Mix numbers with a seed: what follows no pattern of rows, in NumPy as in SQL.
+
+    Args:
+        number: from 0, of 64 bits.
+        seed: below `prime`.
+    """
+    for factor in FACTORS:
+        number = (number * factor + seed) % prime
+        number = (number * number) % prime
+    return number
 
 
 def reached(train: pl.DataFrame, test: pl.DataFrame, used: SplitSettings) -> pl.DataFrame:

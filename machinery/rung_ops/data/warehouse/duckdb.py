@@ -31,6 +31,11 @@ class Embedded:
     connection: duckdb.DuckDBPyConnection
     address: Address
 
+    @contextmanager
+    def at_one_moment(self) -> Iterator["Embedded"]:
+        """Answer several queries: no other process writes a file that is open here."""
+        yield self
+
     def now(self) -> datetime:
         """Read the clock of this machine, which is the warehouse's too."""
         return datetime.now(UTC).replace(tzinfo=None)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -87,6 +87,13 @@ class PostgreSQL:
 
     connection: Any
     address: Address
+    is_begun: bool = False  # a transaction, by at_one_moment()
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator["PostgreSQL"]:
+        """Answer several queries in one transaction."""
+        with self._transaction():
+            yield replace(self, is_begun=True)
 
     def now(self) -> datetime:
         """Read the server's clock."""
@@ -109,6 +116,7 @@ class PostgreSQL:
             cursor.execute(asked, parameters=ends)
             first = self._fetch(cursor)
             yield Rows(first.schema, self._batches(cursor, first))
+            cursor.execute("CLOSE rows")
 
     def _batches(self, cursor: Any, table: pa.Table) -> Iterator[pa.RecordBatch]:
         while table.num_rows:
@@ -124,10 +132,11 @@ class PostgreSQL:
     def _transaction(self, query: Query | None = None) -> Iterator[Any]:
         try:
             with closing(self.connection.cursor()) as cursor:
-                for statement in QUIET:
+                for statement in () if self.is_begun else QUIET:
                     cursor.execute(statement)
                 yield cursor
-            self.connection.rollback()
+            if not self.is_begun:
+                self.connection.rollback()
         except Error as error:
             raise warehouse_error(error, self.address, query) from None
 

@@ -10,24 +10,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import click
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rung_ops import contract
-from rung_ops.command import verb
-from rung_ops.data.warehouse import query, settings
+from rung_ops.data.warehouse import query
 from rung_ops.data.warehouse.query import Query, Window
 from rung_ops.data.warehouse.settings import Address, Settings, WarehouseError
 from rung_ops.data.warehouse.source import Ends, Rows, Source, writing
 from rung_ops.model.columns import time_zone
-from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import locks
 from rung_ops.system.printable import counted, printable
@@ -47,7 +44,8 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
     return pa.schema([pa.field(field.name, _plain_type(field.type)) for field in schema])
 
 
-def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+def plain_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Cast rows to a schema of plain_schema()."""
     columns = [
         (column.storage if isinstance(column, pa.ExtensionArray) else column).cast(field.type)
         for column, field in zip(batch.columns, schema, strict=True)
@@ -137,7 +135,7 @@ def write_rows(target: Path, rows: Rows, note: dict[str, Any], watermark: str, e
         with writing(target) as draft:
             with pq.ParquetWriter(draft, noted, compression="zstd") as file:
                 for batch in rows.batches:
-                    typed = _cast(batch, schema)
+                    typed = plain_batch(batch, schema)
                     _stay_between(typed, watermark, ends, target.name)
                     file.write_batch(typed)
                     count += typed.num_rows
@@ -183,6 +181,7 @@ def _stay_between(batch: pa.RecordBatch, watermark: str, ends: Ends, name: str) 
 
 
 SNAPSHOT = "all-rows.parquet"  # the file of a project without a watermark
+SAMPLE = "sample.parquet"  # the file of a project whose rows are judged in the warehouse
 
 Say = Callable[[str], None]
 
@@ -200,13 +199,13 @@ class Pull:
 
     def windows(self) -> int:
         """Take every window that is over and was not taken; return the number of rows."""
-        limit = (self.source.now() - timedelta(hours=self.settings.lag_hours)).date()
+        limit = self.until()
         size = timedelta(days=self.settings.window_days)
         rows = 0
         for run in query.waiting(query.taken(self.folder), self.settings.first, limit, size):
             empty = 0
             for window in run:
-                came = self._take(self.folder / window.file_name, window.ends, f"{window}: ")
+                came = self.take(self.folder / window.file_name, window.ends, f"{window}: ")
                 rows += came
                 empty = 0 if came else empty + 1
                 # After 1, 2, 4, ... empty ones in a row: is there anything at all further on?
@@ -217,15 +216,20 @@ class Pull:
 
     def snapshot(self) -> int:
         """Take all rows; return their number."""
-        return self._take(self.folder / SNAPSHOT, None, "")
+        return self.take(self.folder / SNAPSHOT, None, "")
+
+    def until(self) -> date:
+        """Return the first day whose rows may still come or change."""
+        return (self.source.now() - timedelta(hours=self.settings.lag_hours)).date()
 
     def _holds_any(self, rest: Window) -> bool:
         return rest.since < rest.until and self.source.holds_any(self.query, rest.ends)
 
-    def _take(self, target: Path, ends: Ends, words: str) -> int:
+    def take(self, target: Path, ends: Ends, words: str) -> int:
+        """Write the rows of the query to a file; return their number, 0 where it holds the same."""
         try:
             with self.source.rows(self.query, ends) as rows:
-                self._refuse_others(rows)
+                self.refuse_others(rows.schema)
                 # Nothing that differs between two machines: the same rows make the same file.
                 note = {"query": self.query.hash, "sample": self.address.is_sample}
                 came = write_rows(target, rows, note, self.settings.watermark, ends)
@@ -235,9 +239,10 @@ class Pull:
             self.say(f"{words}{came:,} rows: {shown(target)}")
         return came
 
-    def _refuse_others(self, rows: Rows) -> None:
-        actual = column_types(plain_schema(rows.schema))
-        if len(actual) != len(rows.schema):
+    def refuse_others(self, schema: pa.Schema) -> None:
+        """Refuse columns that are not those of Row and of the file before."""
+        actual = column_types(plain_schema(schema))
+        if len(actual) != len(schema):
             raise WarehouseError(f"{shown(self.query.file)} gives two columns of one name.")
         before, name = self._before()
         wrong = column_differences(actual, row_types(), before, name, self.settings.watermark)
@@ -258,8 +263,18 @@ class Pull:
         return (column_types(pq.read_schema(last)), last.name) if last else ({}, "")
 
 
-def pull(says: Settings, address: Address, folder: Path, say: Say = print) -> int:
-    """Take what is new; return the number of rows."""
+def pull(
+    says: Settings,
+    address: Address,
+    folder: Path,
+    say: Say = print,
+    sample: Callable[[Pull], int] | None = None,
+) -> int:
+    """Take what is new; return the number of rows.
+
+    Args:
+        sample: takes the rows where ops/warehouse.toml says `rows = "sample"`.
+    """
     asked = query.read(says.query, says.watermark)
     with alone(folder):
         refuse_to_mix(says, address, folder)
@@ -270,6 +285,9 @@ def pull(says: Settings, address: Address, folder: Path, say: Say = print) -> in
             say(f"filled {address.shown} from data/sample, as WAREHOUSE_URL is not set")
         with connected(address) as source:
             under_way = Pull(source, address, asked, says, folder, say)
+            if says.rows == "sample":
+                assert sample is not None
+                return sample(under_way)
             return under_way.windows() if asked.windowed else under_way.snapshot()
 
 
@@ -297,15 +315,16 @@ def connected(address: Address) -> Iterator[Source]:
 def refuse_to_mix(says: Settings, address: Address, folder: Path) -> None:
     """Refuse where what is here is of another kind than what would come."""
     done = query.taken(folder)
-    snapshots = [path for path in (folder / SNAPSHOT, folder / f"{SNAPSHOT}.dvc") if path.exists()]
-    if (says.watermark and snapshots) or (not says.watermark and done):
-        other = SNAPSHOT if snapshots else done[0].file_name
+    wholes = [f for f in (SNAPSHOT, SAMPLE) if any(folder.glob(f"{f}*"))]
+    others = [file for file in wholes if file != whole_file(says)]
+    others += [window.file_name for window in done if whole_file(says)]
+    if others:
         raise WarehouseError(
-            f"{shown(folder / other)} was taken {'without' if snapshots else 'with'} a watermark, and "
-            f"warehouse.toml now says otherwise. {_start_over(folder)}"
+            f"{shown(folder / others[0])} was taken by another `watermark` or `rows` than "
+            f"ops/warehouse.toml has now. {_start_over(folder)}"
         )
     last = last_here(folder)
-    if (done or snapshots) and last is None:
+    if (done or wholes) and last is None:
         raise WarehouseError(
             f"What was taken before is versioned, but not in {shown(folder)}, so that nothing can "
             "be compared with it: `uv run poe pull` fetches it."
@@ -319,9 +338,14 @@ def refuse_to_mix(says: Settings, address: Address, folder: Path) -> None:
         )
 
 
+def whole_file(says: Settings) -> str | None:
+    """Name the file that each pull replaces; None where each window has a file."""
+    return SAMPLE if says.rows == "sample" else None if says.watermark else SNAPSHOT
+
+
 def last_here(folder: Path) -> Path | None:
     """Find the file taken last whose content is here."""
-    names = [window.file_name for window in query.taken(folder)] + [SNAPSHOT]
+    names = [window.file_name for window in query.taken(folder)] + [SNAPSHOT, SAMPLE]
     return next((folder / name for name in reversed(names) if (folder / name).exists()), None)
 
 
@@ -340,14 +364,15 @@ def describe(says: Settings, where: Address, folder: Path) -> list[str]:
     unset = ": the sample's own, as WAREHOUSE_URL is not set" if where.is_sample else ""
     lines = [f"warehouse  {where.shown}{unset}", f"query      {shown(asked.file)}"]
     done = query.taken(folder)
-    names = [window.file_name for window in done] if says.watermark else [SNAPSHOT]
+    whole = whole_file(says)
+    names = [whole] if whole else [window.file_name for window in done]
     here = [folder / name for name in names if (folder / name).exists()]
     away = [name for name in names if (folder / f"{name}.dvc").exists()]
     away = [name for name in away if folder / name not in here]
     counts = {path: pq.read_metadata(path).num_rows for path in here}
     lines += [f"  {path.name:32} {count:>12,} rows" for path, count in counts.items()]
     lines += [f"  {name:32} versioned, not here: `uv run poe pull`" for name in away]
-    if says.watermark:
+    if not whole:
         day = done[-1].until if done else says.first
         lines.append(f"watermark  {says.watermark} < {day}, in UTC")
     lines.append(f"rows       {sum(counts.values()):,} in {counted(len(here), 'file')}")
@@ -360,18 +385,3 @@ def describe(says: Settings, where: Address, folder: Path) -> list[str]:
             "matters, delete them together with their .dvc files, and pull: they are taken again."
         )
     return lines
-
-
-@verb("poe data")
-@click.argument(
-    "action", metavar="[list|pull]", type=click.Choice(["list", "pull"]), default="list"
-)
-def main(action: str) -> int:
-    """Say what was taken from the warehouse, or take what is new."""
-    says, where = settings.read(), settings.read_address()
-    if action == "list":
-        print("\n".join(describe(says, where, current().warehouse)))
-        return 0
-    rows = pull(says, where, current().warehouse)
-    print(f"{counted(rows, 'row')} taken" if rows else "There is nothing new.")
-    return 0

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import msgspec
@@ -44,6 +44,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     first: date  # the first day of the first window; unused without a watermark
     window_days: Annotated[int, msgspec.Meta(ge=1)]
     lag_hours: Annotated[int, msgspec.Meta(ge=0)]  # how long rows may still come or change
+    # "sample": all rows are judged in the warehouse, and only the training sample and the test come
+    rows: Literal["all", "sample"] = "all"
 
 
 def settings_file() -> Path:

@@ -31,6 +31,9 @@ class Rows(NamedTuple):
 class Source(Protocol):
     """An open connection. Every method raises WarehouseError if the warehouse says no."""
 
+    def at_one_moment(self) -> AbstractContextManager["Source"]:
+        """Answer several queries from the same state of the warehouse."""
+
     def now(self) -> datetime:
         """Read the warehouse's clock: UTC, without a zone."""
 

@@ -1,0 +1,162 @@
+"""Say what was taken from the warehouse, `poe data`, or take what is new, `poe data pull`.
+
+With `rows = "sample"` the warehouse judges all rows, and only those travel that teach and judge: the
+same that `split` would choose of all.
+"""
+
+import math
+from dataclasses import replace
+from datetime import datetime, time
+from zoneinfo import ZoneInfo
+
+import click
+import polars as pl
+
+from rung_ops import contract
+from rung_ops.command import verb
+from rung_ops.contract.forecast import declared
+from rung_ops.data.warehouse import pull, settings
+from rung_ops.data.warehouse.judged_rows import JudgedRows, literal, quoted
+from rung_ops.data.warehouse.settings import WarehouseError
+from rung_ops.model.columns import time_zone
+from rung_ops.project import current
+from rung_ops.project.paths import params
+from rung_ops.system.printable import counted
+from rung_ops.training import window
+from rung_ops.training.estimator import is_classification
+
+
+class _Sql(str):
+    """SQL of a whole number, for window.mixed(); exact below 2^53, as DuckDB divides floats."""
+
+    def __add__(self, other: object) -> "_Sql":
+        return _Sql(f"({self} + {other})")
+
+    def __mul__(self, other: object) -> "_Sql":  # type: ignore[override]
+        return _Sql(f"({self} * {other})")
+
+    def __mod__(self, other: object) -> "_Sql":
+        return _Sql(f"({self} % {other})")
+
+    def __floordiv__(self, other: object) -> "_Sql":
+        return _Sql(f"CAST(({self} - {self % other}) / {other} AS BIGINT)")
+
+
+def sample_sql(rows: JudgedRows) -> str:
+    """Write a SELECT of the rows that teach and judge, in order of time.
+
+    Raises:
+        WarehouseError: [split] of params.toml would have `split` choose others of them.
+    """
+    used, split = window.settings(), params()["split"]
+    if used.test_rows is None or used.train_rows is None:
+        raise WarehouseError(
+            'rows = "sample" in ops/warehouse.toml takes as many rows as [split] of params.toml '
+            "says: write `train_rows` and `test_rows` there."
+        )
+    most, in_use = used.train_rows, rows.sql
+    before, test = "TRUE", "FALSE"
+    if contract.TIME is None:
+        most += used.test_rows  # `split` draws those that judge
+        taught = int(rows.ask(f"SELECT count(*) FROM ({in_use}) AS rows").item())
+    else:
+        made, known = rows.moments()
+        if used.begins is not None:
+            in_use = f"SELECT * FROM ({in_use}) AS rows WHERE {made} >= {_begins(rows, used)}"
+        number = rows.ask(f"SELECT count(*) FROM ({in_use}) AS rows").item()
+        first = max(int(number * (1 - split["test_share"])), number - used.test_rows)
+        moment = rows.ask(
+            f"SELECT {made} FROM ({in_use}) AS rows ORDER BY {made} NULLS FIRST "
+            f"LIMIT 1 OFFSET {min(first, number - 1)}"
+        ).item()
+        test, same = f"{made} >= {literal(moment)}", f"{made} = {literal(moment)}"
+        before = f"{known} < {literal(moment)}"
+        reach = window.Window.parse(used.window)
+        if reach.months is not None and not reach.half_life:
+            before += f" AND {known} >= {literal(moment)} - {literal(reach.months * window.MONTH)}"
+        judged, ties, taught = rows.ask(
+            f"SELECT count(*) FILTER (WHERE {test}), count(*) FILTER (WHERE {same}) AS ties, "
+            f"count(*) FILTER (WHERE {before}) AS taught FROM ({in_use}) AS rows"
+        ).row(0)
+        come = min(taught, most) + judged
+        place = max(int(come * (1 - split["test_share"])), come - used.test_rows)
+        if not come - judged <= min(place, come - 1) < come - judged + ties:
+            share = math.ceil(100 * used.test_rows / come) / 100
+            raise WarehouseError(
+                f"Of the {come:,} rows that would come, {judged:,} are to judge, and `test_share = "
+                f"{split['test_share']}` leaves fewer to `split`: write `test_share = {share}` into "
+                "[split] of params.toml. `test_rows` is the limit then."
+            )
+    order = ", ".join(f"{rows.typed(name)} NULLS FIRST" for name in _order(rows))
+    by_class = f"{rows.typed(contract.TARGET)}, " if is_classification(None) else ""
+    numbered = (
+        f"SELECT *, {before} AS taught, row_number() OVER (PARTITION BY {before} "
+        f"ORDER BY {by_class}{order}) - 1 AS place FROM ({in_use}) AS rows WHERE {before} OR {test}"
+    )
+    columns = ", ".join(map(quoted, rows.types))
+    return (
+        f"SELECT {columns} FROM ({numbered}) AS rows "
+        f"WHERE NOT taught OR {_is_sampled(taught, most)} ORDER BY {order}"
+    )
+
+
+def _order(rows: JudgedRows) -> list[str]:
+    """Order by TIME, then by all columns: what is the same in all of them has no order to lose."""
+    return list(dict.fromkeys([*filter(None, [contract.TIME]), *rows.row.columns]))
+
+
+def _is_sampled(height: int, most: int) -> str:
+    """Write whether window.sampled() takes the row at "place" of as many rows."""
+    if height <= most:
+        return "TRUE"
+    bucket = (_Sql("place") * most + (most - 1)) // height
+    edge, after = bucket * height // most, (bucket + 1) * height // most
+    chance = window.mixed(bucket, params()["seed"] % window.PRIME)
+    return f"place = {edge} + {chance} % ({after} - {edge})"
+
+
+def _begins(rows: JudgedRows, used: window.SplitSettings) -> str:
+    """Write `begins` in the type of the time at which rows are predicted, as window.since() casts it."""
+    begins = used.first_moment()
+    assert begins is not None
+    dtype = rows.row.columns[str(contract.ORIGIN or contract.TIME)].dtype.type
+    if begins.tzinfo is None and (zone := time_zone(dtype)):
+        begins = begins.replace(tzinfo=ZoneInfo(zone))
+    return literal(begins.date() if dtype == pl.Date and declared() is None else begins)
+
+
+def pull_sample(under_way: pull.Pull) -> int:
+    """Judge all rows in the warehouse, then take those that teach and judge; return their number."""
+    first, until = under_way.settings.first, under_way.until()
+    is_windowed = under_way.query.windowed
+    ends = (
+        (datetime.combine(first, time()), datetime.combine(until, time())) if is_windowed else None
+    )
+    with under_way.source.at_one_moment() as source:
+        rows = JudgedRows(source, under_way.query, ends, under_way.address.shown)
+        under_way.refuse_others(rows.schema)
+        problems, number = rows.problems()
+        if problems:
+            advice = "Nothing was pulled. Fix the rows in the warehouse, or the rule in dataset.py."
+            raise WarehouseError("\n".join([*map(str, problems), advice]))
+        if not number:
+            raise WarehouseError(f"The query gives no row that has `{contract.TARGET}`.")
+        under_way.say(f"judged {counted(number, 'row')} in {under_way.address.shown}")
+        chosen = replace(under_way.query, sql=sample_sql(rows))
+        taking = replace(under_way, source=source, query=chosen)
+        return taking.take(under_way.folder / pull.SAMPLE, ends, "")
+
+
+@verb("poe data")
+@click.argument(
+    "action", metavar="[list|pull]", type=click.Choice(["list", "pull"]), default="list"
+)
+def main(action: str) -> int:
+    """Say what was taken from the warehouse, or take what is new."""
+    says, where = settings.read(), settings.read_address()
+    if action == "list":
+        print("\n".join(pull.describe(says, where, current().warehouse)))
+        return 0
+    rows = pull.pull(says, where, current().warehouse, sample=pull_sample)
+    print(f"{counted(rows, 'row')} taken" if rows else "There is nothing new.")
+    return 0
