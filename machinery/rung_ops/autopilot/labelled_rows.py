@@ -36,7 +36,7 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
         (serving, canary or batch), PREDICTION (as rung_ops.model.target.packed() has it; null where
         all are of a release that predicted another kind), and the columns of Row with the target.
     """
-    log = prediction_log.read(prediction_log.downloaded(environment), until=until)
+    log = prediction_log.read(prediction_log.downloaded(environment, until=until), until=until)
     received = log.filter(pl.col("arm") != "shadow").collect()
     empty = pl.DataFrame(schema={ID: pl.String, TIME: prediction_log.TIME})
     if not received.height:

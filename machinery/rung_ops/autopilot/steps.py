@@ -118,7 +118,8 @@ def look(tools: Tools, record: Record) -> Done:
     serving = production().serving
     if serving is None:
         return Done({"serving": None})
-    log = prediction_log.downloaded(release_folders.PRODUCTION)
+    moment = datetime.fromisoformat(record["at"])
+    log = prediction_log.download_for_pass(release_folders.PRODUCTION, moment)
     if not any(log.glob("date=*/*.parquet")):
         return Done({"serving": serving, "status": None, "reading": None})
     status, url = _status(tools, record), tools.policy.service.url

@@ -87,8 +87,9 @@ def observe(
 ) -> MonitorResult:
     """Check what an environment's serving release answered since a moment, or as [window] says."""
     release = _serving(environment)
-    log = prediction_log.downloaded(environment)
     begin = since or now - timedelta(days=limits.window.days)
+    follow = min(begin, now - timedelta(days=limits.outcomes.days))
+    log = prediction_log.downloaded(environment, follow, now)
     counted_times = other_times.read(log, begin, now)
     if not any(log.glob("date=*/*.parquet")):
         if refused := list(inputs.of_another_time(counted_times, limits.missing.most_rise)):
@@ -97,7 +98,6 @@ def observe(
             f"Nothing has been predicted yet: {shown(log)} holds no rows. "
             "The service (`uv run poe serve`) logs each of its answers there."
         )
-    follow = min(begin, now - timedelta(days=limits.outcomes.days))
     earlier = check.logged_rows(log, release.id, follow, now)
     predictions = earlier.filter(pl.col("time") >= begin)
     given = check.MonitorInput(

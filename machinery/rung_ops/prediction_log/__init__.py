@@ -36,6 +36,8 @@ from rung_ops.system import atomic, locks
 TIME = pl.Datetime("us", "UTC")
 # Figures for Prometheus, beside the folder of a log: the service passes them on.
 MONITOR_PROM, AUTOPILOT_PROM = "monitor.prom", "autopilot.prom"
+# The bucket, and the moment until which this process and its parent have read it: see download_for_pass().
+DOWNLOADED = "LOGS_DOWNLOADED"
 LOAD_TEST = "load-"  # of the request ids of every load test, which are no traffic
 SCHEMA: dict[str, pl.DataType] = {
     "id": pl.String(),
@@ -91,21 +93,36 @@ def address(environment: str) -> str:
     return shares.address("LOGS", environment)
 
 
-def downloaded(environment: str, since: datetime | None = None) -> Path:
+def downloaded(
+    environment: str, since: datetime | None = None, until: datetime | None = None
+) -> Path:
     """Return the folder of an environment's log, with what the bucket of $LOGS has, if it is one.
 
     Args:
-        since: rows from this moment on are enough.
+        since: rows from this moment on are enough, with those of the newest day if it is earlier.
+        until: rows before this moment are enough: what download_for_pass() brought is not asked for again.
 
     Raises:
         BucketError: the bucket cannot be read, so the log here may lack rows.
     """
     log = folder(environment)
-    if found := address(environment):
+    found = address(environment)
+    if found and not (until and os.environ.get(DOWNLOADED) == _as_of(found, until)):
         from rung_ops.prediction_log import log_bucket  # with a library that a folder does not need
 
         log_bucket.download(log, found, since)
     return log
+
+
+def download_for_pass(environment: str, moment: datetime) -> Path:
+    """Download a log once for this process and those that it starts, which read it until `moment`."""
+    log = downloaded(environment)
+    os.environ[DOWNLOADED] = _as_of(address(environment), moment)
+    return log
+
+
+def _as_of(address: str, moment: datetime) -> str:
+    return f"{address} {moment.astimezone(UTC).isoformat()}"
 
 
 def write_figures(environment: str, name: str, content: bytes) -> None:

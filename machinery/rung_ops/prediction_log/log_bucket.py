@@ -30,7 +30,10 @@ LOOKS = 3  # at the bucket, while services replace parts by larger ones
 
 
 def download(log: Path, address: str, since: datetime | None = None) -> None:
-    """Bring the parts, from the day of `since` on, and counts that a machine lacks to the folder of a log.
+    """Bring the parts and counts that a machine lacks to the folder of a log.
+
+    Args:
+        since: parts from its day on are enough, or those of the newest day.
 
     Raises:
         BucketError: one of them cannot be read, is damaged, or is encrypted with another key.
@@ -53,7 +56,9 @@ def download(log: Path, address: str, since: datetime | None = None) -> None:
 def _lacking(log: Path, listed: dict[str, Any], since: datetime | None) -> list[str]:
     """Name the parts that are not here, and not covered by others, and the counts that are older here."""
     first = f"predictions/date={since.astimezone(UTC):%Y-%m-%d}" if since else ""
-    parts = _uncovered([key for key in listed if PART.fullmatch(key) and key >= first], log)
+    keys = [key for key in listed if PART.fullmatch(key)]
+    first = min(first, max(keys, default="").rpartition("/")[0])
+    parts = _uncovered([key for key in keys if key >= first], log)
     counts = [key for key in listed if COUNTS.fullmatch(key)]
     return [key for key in parts if not (log.parent / key).exists()] + [
         key for key in counts if _changed_at(log.parent / key) < _modified(listed[key])

@@ -187,7 +187,7 @@ class BucketState:
             except exceptions.NotModifiedError:
                 return None
             except FileNotFoundError as error:
-                if "NoSuchBucket" in str(error):
+                if buckets.lacks_bucket(error):
                     raise
                 return b"", None
         if fault := history.fault(text):

@@ -27,12 +27,20 @@ RETRY: "RetryConfig" = {
     "backoff": {"init_backoff": timedelta(seconds=0.5), "max_backoff": timedelta(seconds=5)},
     "retry_timeout": timedelta(seconds=20),
 }
-ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT")  # obstore reads them all
+ENDPOINTS = {  # what obstore reads, by scheme
+    "s3": ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 KNOWN = {
+    **dict.fromkeys(NO_BUCKET, "there is no such bucket"),
     "AccessDenied": "these credentials may not do that",
+    "AuthenticationFailed": "the store does not accept these credentials",
+    "AuthorizationFailure": "these credentials may not do that",
+    "AuthorizationPermissionMismatch": "these credentials may not do that",
     "ExpiredToken": "the credentials have expired",
     "InvalidAccessKeyId": "the store does not know this access key",
-    "NoSuchBucket": "there is no such bucket",
     "SignatureDoesNotMatch": "the secret key does not belong to the access key",
 }
 
@@ -42,23 +50,24 @@ class BucketError(OpsError, OSError):
 
 
 def client(address: str) -> ObjectStore:
-    """Return the client of an address; credentials and AWS_ENDPOINT_URL are those of the environment.
+    """Return the client of an address; credentials and ENDPOINTS are those of the environment.
 
     Raises:
-        BucketError: AWS_ENDPOINT_URL is no address of a server.
+        BucketError: one of ENDPOINTS is no address of a server.
     """
-    for name in ENDPOINTS:  # with another value obstore panics, which is no Exception
+    names = ENDPOINTS[address.partition(":")[0]]
+    for name in names:  # with another value obstore panics, which is no Exception
         endpoint = os.environ.get(name)
         if endpoint == "":
             del os.environ[name]
         elif endpoint and not re.match(r"https?://[^/]", endpoint):
             raise BucketError(f"{name}={endpoint}: expected an address with http:// or https://.")
-    return _client(address, IS_PATIENT.get())
+    is_plain = any(os.environ.get(name, "").startswith("http://") for name in names)
+    return _client(address, is_plain, IS_PATIENT.get())
 
 
 @functools.lru_cache(maxsize=8)  # with its connections
-def _client(address: str, is_patient: bool) -> ObjectStore:
-    is_plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+def _client(address: str, is_plain: bool, is_patient: bool) -> ObjectStore:
     return from_url(
         address,
         client_options={"allow_http": is_plain, "timeout": TIMEOUT, "connect_timeout": "3s"},
@@ -84,6 +93,11 @@ def parts(
             except exceptions.GenericError:  # such as a line that broke
                 if not left:
                     raise
+
+
+def lacks_bucket(error: FileNotFoundError) -> bool:
+    """Return whether the bucket is missing, rather than an object in it."""
+    return any(code in str(error) for code in NO_BUCKET)
 
 
 @contextmanager

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -20,6 +21,8 @@ from machinery.tests.serving.test_log import add, frame, logged
 from rung_ops import prediction_log
 from rung_ops.autopilot import labelled_rows
 from rung_ops.errors import SettingsError
+from rung_ops.monitoring import check, limits, observation
+from rung_ops.monitoring.observation import NothingToCheckError
 from rung_ops.prediction_log import log_bucket, log_parts, other_times
 from rung_ops.prediction_log.log_bucket import Uploads
 from rung_ops.release.rollout import DAYS, logged_traffic
@@ -79,6 +82,12 @@ def uploads(log: Path, files: LogFiles) -> Uploads:
 
 def parts(store: FakeStore) -> list[str]:
     return [key for key in store.objects if key.endswith(".parquet")]
+
+
+def monitor(now: datetime) -> None:
+    with pytest.MonkeyPatch.context() as other:
+        other.setattr(observation, "_serving", lambda environment: SimpleNamespace(id="v1"))
+        observation.observe("staging", now, limits.read())
 
 
 def test_what_a_service_logged_is_read_elsewhere_once_it_has_ended(
@@ -392,18 +401,75 @@ def test_who_reads_the_log_downloads_it_or_fails(
             read("staging", now)
 
 
-@pytest.mark.parametrize("endpoint", ["localhost:9000", "https://"])
-def test_an_address_that_the_client_panics_at_is_a_problem(
-    store: FakeStore, log: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str
+def test_of_a_pass_of_the_autopilot_the_first_reader_alone_lists_the_bucket(
+    store: FakeStore, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setenv("LOGS", "s3://no-client-yet/team")
+    monkeypatch.setenv(prediction_log.DOWNLOADED, "")  # so that it is taken back
+    now = datetime.now(UTC)
+    prediction_log.download_for_pass("staging", now)
+    for _ in range(2):
+        labelled_rows.answers("staging", now)
+        with pytest.raises(NothingToCheckError):
+            monitor(now)
+    assert store.listings == 1
+
+    labelled_rows.answers("staging", now + timedelta(seconds=1))
+    prediction_log.downloaded("staging", now)
+    assert store.listings == 3
+
+
+@pytest.mark.parametrize(("ages", "downloaded"), [((0, 59, 62, 900), {0, 59}), ((899, 900), {899})])
+def test_the_monitor_downloads_the_days_that_it_reads_and_the_newest(
+    store: FakeStore,
+    log: Path,
+    reader: Reader,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ages: tuple[int, ...],
+    downloaded: set[int],
+) -> None:
+    files, now = LogFiles(log), datetime.now(UTC)
+    for age in ages:
+        files.write(frame("a").with_columns(pl.col("time") - pl.duration(days=age)))
+    uploads(log, files).run(everything=True)
+    monkeypatch.setenv("LOGS_CACHE", str(tmp_path / "reader"))
+
+    def read(*given: object) -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr(check, "logged_rows", read)
+    with pytest.raises(InterruptedError):
+        monitor(now)
+
+    days = {date.fromisoformat(path.parent.name[5:]) for path in reader.files()}
+    assert {(now.date() - day).days for day in days} == downloaded
+
+
+@pytest.mark.parametrize(
+    ("scheme", "name", "endpoint"),
+    [
+        ("s3", "AWS_ENDPOINT_URL", "localhost:9000"),
+        ("s3", "AWS_ENDPOINT_URL", "https://"),
+        ("gs", "GOOGLE_BASE_URL", "localhost:9000"),
+        ("az", "AZURE_STORAGE_ENDPOINT", "localhost:9000"),
+    ],
+)
+def test_an_address_that_the_client_panics_at_is_a_problem(
+    store: FakeStore,
+    log: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+    name: str,
+    endpoint: str,
+) -> None:
+    monkeypatch.setenv(name, endpoint)
+    monkeypatch.setenv("LOGS", f"{scheme}://no-client-yet/team")
     running = service(log)
     add(running, "a")
     soon(lambda: "1 file to upload" in str(running.problem))
     running.close()
     running.upload(0.1)
-    with pytest.raises(BucketError, match=f"AWS_ENDPOINT_URL={endpoint}: expected"):
+    with pytest.raises(BucketError, match=f"{name}={endpoint}: expected"):
         logged_traffic("staging", datetime.now(UTC))
 
 

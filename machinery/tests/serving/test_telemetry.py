@@ -1,8 +1,11 @@
 """What is reported of requests: lines of JSON, and spans and metrics to a stand-in for a collector."""
 
 import asyncio
+import contextlib
+import gzip
 import json
 import logging
+import shutil
 import signal
 import socket
 import subprocess
@@ -62,6 +65,8 @@ class Receiver(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
+        if self.headers["content-encoding"] == "gzip":
+            body = gzip.decompress(body)
         self.server.take(self.path, body)
         self.send_response(200)
         self.end_headers()
@@ -389,7 +394,6 @@ def test_mlflow_takes_the_traces(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The one receiver that others wrote: no package brings the OpenTelemetry Collector here."""
     address = f"http://127.0.0.1:{(port := free_port())}"
     monkeypatch.setenv(serve.COLLECTOR, address)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-mlflow-experiment-id=0")
@@ -420,6 +424,77 @@ def test_mlflow_takes_the_traces(
     assert {span.name for span in trace.data.spans} == {"POST /predict", "predict"}
     assert trace.info.trace_id.endswith(TRACE)
     assert "Failed to export" not in process.log.read_text()
+
+
+@pytest.fixture
+def run_tool(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
+    """Starts a server of another package, and waits for its port; all are ended with the test."""
+    with contextlib.ExitStack() as ending, (tmp_path / "tools.log").open("wb") as log:
+
+        def run(name: str, port: int, *arguments: str) -> "subprocess.Popen[bytes]":
+            if (program := shutil.which(name)) is None:
+                pytest.skip(f"{name} is not on this machine; .ci/run installs it")
+            command = [program, *arguments]
+            made = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT)
+            ending.callback(made.wait)
+            ending.callback(made.kill)
+            soon(lambda: is_open(port) or made.poll() is not None)
+            assert made.poll() is None, (tmp_path / "tools.log").read_text()
+            return made
+
+        yield run
+
+
+@pytest.mark.slow
+def test_traces_and_metrics_pass_a_collector_that_is_killed_and_started_again(
+    production: Environment,
+    start: Callable[..., Process],
+    collector: Collector,
+    run_tool: Callable[..., "subprocess.Popen[bytes]"],
+    row: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The collector is Rotel; the stand-in takes what that passes on."""
+    port, other = free_port(), free_port()
+    options = (
+        *("start", f"--otlp-http-endpoint=127.0.0.1:{port}"),
+        *(f"--otlp-grpc-endpoint=127.0.0.1:{other}", f"--pid-file={tmp_path / 'rotel.pid'}"),
+        *("--exporter=otlp", "--otlp-exporter-protocol=http"),
+        f"--otlp-exporter-endpoint=http://127.0.0.1:{collector.server_port}",
+    )
+    running = run_tool("rotel-agent", port, *options)
+    monkeypatch.setenv(serve.COLLECTOR, f"http://127.0.0.1:{port}")
+    for name in ("BSP_SCHEDULE_DELAY", "METRIC_EXPORT_INTERVAL"):
+        monkeypatch.setenv(f"OTEL_{name}", "100")
+    state.serve(production.folder, "v1", "Ada")
+    process = start()
+    soon(process.ready)
+
+    def ask(name: str) -> None:
+        sent = {"traceparent": f"00-{TRACE}-{PARENT}-01", "x-request-id": name}
+        assert process.ask("POST", "/predict", row, sent)[0] == 200
+
+    def came(name: str, answered: int) -> bool:
+        names = {attributes(span).get("rung.request_id") for span in collector.spans}
+        return name in names and counted(collector) == (answered, answered)
+
+    ask("first")
+    soon(lambda: came("first", 1))
+    running.kill()
+    running.wait()
+    ask("while it is down")
+    soon(lambda: "Failed to export" in process.log.read_text())
+    run_tool("rotel-agent", port, *options)
+    ask("last")
+    soon(lambda: came("last", 3))
+
+    process.process.send_signal(signal.SIGTERM)
+    assert process.process.wait(30) == 0
+    (span,) = [one for one in collector.spans if attributes(one).get("rung.request_id") == "last"]
+    assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
+    assert (span.name, attributes(span)["http.response.status_code"]) == ("POST /predict", 200)
+    assert "predict" in {one.name for one in collector.spans if one.parent_span_id == span.span_id}
 
 
 def is_open(port: int) -> bool:

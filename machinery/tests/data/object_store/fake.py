@@ -14,7 +14,7 @@ DAY = "Fri, 02 Jan 2026 03:04:05 GMT"
 
 
 class FakeStore:
-    """Speaks as much S3 as a project asks for.
+    """Speaks as much S3 as a project asks for, and Google's XML, which differs in preconditions.
 
     Attributes:
         objects: content by key.
@@ -24,6 +24,7 @@ class FakeStore:
         torn: how many of the answers after those end within their headers.
         parts: whether it sends parts of an object, or always all of it.
         says: status and code of the error that is answered to everything.
+        listings: how often it was listed.
         asked: the first byte that was asked for, of each answer with content.
         unchanged: how many requests were answered with 304.
         busy: how many requests to answer with 503 first.
@@ -36,11 +37,13 @@ class FakeStore:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self._generations: dict[str, int] = {}
         self.etags: dict[str, str] = {}
         self.cuts: list[int] = []
         self.torn = 0
         self.parts = True
         self.says: tuple[int, str] | None = None
+        self.listings = 0
         self.asked: list[int] = []
         self.unchanged = 0
         self.busy = 0
@@ -67,6 +70,15 @@ class FakeStore:
         """Give the ETag of an object, in its quotes."""
         return f'"{self.etags.get(key) or hashlib.md5(self.objects[key]).hexdigest()}"'
 
+    def generation(self, key: str) -> str:
+        """Give the number of an object's version, as Google counts it: 0 where there is none."""
+        return str(self._generations.get(key, 1) if key in self.objects else 0)
+
+    def put(self, key: str, content: bytes) -> None:
+        """Replace an object, and count that."""
+        self.objects[key], generation = content, int(self.generation(key))
+        self._generations[key] = generation + 1
+
     def page(self, prefix: str) -> bytes:
         """List the objects below a prefix."""
         entries = "".join(
@@ -89,6 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self._fails(store):
             return
         if "list-type=2" in self.path:
+            store.listings += 1
             query = parse_qs(urlsplit(self.path).query)
             self._send(200, store.page(query.get("prefix", [""])[0]))
         elif self._key in store.objects:
@@ -110,7 +123,11 @@ class _Handler(BaseHTTPRequestHandler):
         ):
             self._say(412, "PreconditionFailed")
             return
-        store.objects[self._key] = content
+        generation = store.generation(self._key)
+        if self.headers.get("x-goog-if-generation-match", generation) != generation:
+            self._say(412, "PreconditionFailed")
+            return
+        store.put(self._key, content)
         if store.after_put:
             after, store.after_put = store.after_put, None
             after()
@@ -119,7 +136,13 @@ class _Handler(BaseHTTPRequestHandler):
         if store.loses_answer:
             store.loses_answer, self.close_connection = False, True
         else:
-            self._send(200, b"", ETag=store.etag(self._key))
+            self._send(200, b"", ETag=store.etag(self._key), **self._generation)
+
+    def do_DELETE(self) -> None:
+        store = self.server.store
+        if not self._fails(store):
+            store.objects.pop(self._key, None)
+            self._send(204, b"")
 
     def do_POST(self) -> None:  # of several objects, to delete them
         store = self.server.store
@@ -132,6 +155,10 @@ class _Handler(BaseHTTPRequestHandler):
     @property
     def _key(self) -> str:
         return unquote(urlsplit(self.path).path).split("/", 2)[2]
+
+    @property
+    def _generation(self) -> dict[str, str]:
+        return {"x-goog-generation": self.server.store.generation(self._key)}
 
     def _fails(self, store: FakeStore) -> bool:
         self.close_connection = store.is_dead
@@ -151,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(304, b"")
             return
         if "Range" not in self.headers:
-            self._send(200, content, ETag=etag, **{"Last-Modified": DAY})
+            self._send(200, content, ETag=etag, **{"Last-Modified": DAY}, **self._generation)
             return
         begin, _, end = self.headers["Range"].removeprefix("bytes=").partition("-")
         first, content = int(begin), content[: int(end) + 1 if end else None]
