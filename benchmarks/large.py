@@ -1,29 +1,48 @@
-"""Measure the stages of a project on rung 2 on millions of rows: CPU, wall time, peak memory."""
+"""Measure the stages of a project on rung 4 on millions of rows: CPU, wall time, peak memory."""
 
 import argparse
 import datetime
 import json
 import os
 import platform
+import runpy
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from page import publish
 
+from rung_ops import prediction_log
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "large"
 LIGHTGBM = ROOT / "tests/assets/own_data/frameworks/lightgbm"
-STAGES = ("ingest", "validate", "split", "train", "evaluate")
-SCORED = "predict"
+# In the order in which they run: what the pipeline's stages, or None, are called by.
+STAGES: dict[str, tuple[str, ...]] = {
+    "incoming": ("incoming",),
+    **{
+        name: ("stage", f"pipeline/{name}.py")
+        for name in ("ingest", "validate", "split", "train", "evaluate")
+    },
+    "compare": ("baseline",),
+    "slices": ("slices",),
+    "refit": ("refit",),
+    "track": ("track",),
+    "release": ("release",),
+}
+DEPLOY = ("deploy", "production", "--at-once", "--without-gate", "none is judged here")
 START = datetime.datetime(2020, 1, 1)
+END = START + datetime.timedelta(days=730)
+LOGGED = datetime.timedelta(days=6)  # before END
+LOG_ROWS = 500_000  # of a file of the prediction log
 SOURCES = {
     "dataset.py": '''"""Orders, twenty columns."""
 
@@ -105,6 +124,7 @@ PARAMS = """seed = 7
 
 [split]
 test_share = 0.2
+refit = true
 {split}
 
 [model]
@@ -120,6 +140,7 @@ LIGHTGBM_PARAMS = """seed = 7
 
 [split]
 test_share = 0.2
+refit = true
 {split}
 
 [model]
@@ -139,7 +160,7 @@ slices = ["channel"]
 PAGE = """<!-- large -->
 ## Millions of rows
 
-The stages of a project on rung 2 on generated rows of twenty columns, in Parquet parts of {part:,} rows, each stage in a
+The stages of a project on rung 4 on generated rows of twenty columns, in Parquet parts of {part:,} rows, each stage in a
 process of its own. Memory is the largest resident set, with pages of files that are mapped. `predict` scores one part.
 [split] of params.toml: {split}. {date}, {machine}; Python {python}, polars {polars}.
 
@@ -201,18 +222,46 @@ def rows(first: int, number: int, interval: datetime.timedelta) -> pl.DataFrame:
 
 def generate(folder: Path, number: int, part: int) -> None:
     """Write rows as parts, in order of time."""
-    interval = datetime.timedelta(days=730) / number
+    interval = (END - START) / number
     for first in range(0, number, part):
         frame = rows(first, min(part, number - first), interval)
         frame.write_parquet(folder / f"part-{first // part:04}.parquet")
 
 
-def project(folder: Path, split: str) -> Path:
-    """Render a project on rung 2, and put this model into it."""
+def log(made: Path, number: int) -> None:
+    """Write all rows as answered by the release that production serves, and their outcomes."""
+    (release,) = (path.name for path in (made / "releases/production/bundles").glob("[!.]*"))
+    features = runpy.run_path(str(made / "src" / PACKAGE / "features.py"))["FEATURES"]
+    folder, outcomes = made / "logs/production/predictions", made / "data/outcomes"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(outcomes, ignore_errors=True)
+    outcomes.mkdir(parents=True)
+    interval = (END - START) / number
+    for file, first in enumerate(range(0, number, LOG_ROWS)):
+        frame = rows(first, min(LOG_ROWS, number - first), interval)
+        identity, row = pl.format("{}-{}", pl.lit("0" * 32), "order"), frame.drop("returned")
+        time = END - (1 - first / number) * LOGGED
+        answered = frame.select(
+            identity.alias("id"),
+            pl.lit(time.replace(tzinfo=datetime.UTC)).cast(prediction_log.TIME).alias("time"),
+            pl.lit(release).alias("release"),
+            pl.lit("serving").alias("arm"),
+            row.to_struct("row"),
+            frame.select(features).to_struct("features"),
+            prediction=0.1 + 0.4 * pl.col("score"),
+            defaults_used=pl.lit([], dtype=pl.List(pl.String)),
+        )
+        prediction_log.write(answered, folder, "writer", file, file)
+        known = frame.select(identity.alias("id"), "returned")
+        known.write_parquet(outcomes / f"{file:04}.parquet")
+
+
+def project(folder: Path) -> Path:
+    """Render a project on rung 4, and put this model into it."""
     made = folder / "project"
     if made.exists():
         return made
-    answers = ("--defaults", "--level", "2", "--use-case", "velocity")
+    answers = ("--defaults", "--level", "4", "--use-case", "velocity")
     template = ("--template", str(ROOT), "--template-version", "HEAD")
     home = os.environ | {"HOME": str(folder)}  # rung notes there which templates are trusted
     subprocess.run(
@@ -234,33 +283,50 @@ def put_lightgbm(made: Path, rows: str) -> None:
         shutil.copy(LIGHTGBM / "train.py", made / "pipeline")
 
 
-def measured(library: Path, made: Path, *words: str) -> Cost | None:
-    """Run a verb of a library in the project; return what it cost."""
+def measured(library: Path, made: Path, *words: str, codes: tuple[int, ...] = (0,)) -> Cost | None:
+    """Run a verb of a library in the project; return what it cost, None after another exit code."""
     python = os.pathsep.join([str(library / "machinery"), str(made / "src")])
     start = time.perf_counter()
     child = subprocess.Popen(
         [sys.executable, "-m", "rung_ops", *words],
         cwd=made,
         env=os.environ | {"PYTHONPATH": python},
-        stdout=subprocess.DEVNULL,
+        stdout=sys.stderr,
     )
     _, status, used = os.wait4(child.pid, 0)
     wall = time.perf_counter() - start
     child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
+    if child.returncode not in codes:
         return None
     return Cost(used.ru_utime + used.ru_stime, wall, used.ru_maxrss / 1e6)
 
 
-def run(library: Path, made: Path, part: Path) -> dict[str, Cost | None]:
+def run(library: Path, made: Path, number: int) -> dict[str, Cost | None]:
     """Measure all stages."""
     costs = {}
-    for stage in STAGES:
-        costs[stage] = measured(library, made, "stage", f"pipeline/{stage}.py")
-        print(f"  {stage}: {costs[stage]}", file=sys.stderr)
-    costs[SCORED] = measured(library, made, "predict", str(part), "reports/scored.parquet")
-    print(f"  {SCORED}: {costs[SCORED]}", file=sys.stderr)
+
+    def measure(name: str, *words: str, codes: tuple[int, ...] = (0,)) -> None:
+        costs[name] = measured(library, made, *words, codes=codes)
+        print(f"  {name}: {costs[name]}", file=sys.stderr)
+
+    for name, words in STAGES.items():
+        measure(name, *words)
+    part = min((made / "data/incoming/orders").glob("*.parquet"))
+    measure("predict", "predict", str(part), "reports/scored.parquet")
+    shutil.rmtree(made / "releases/production", ignore_errors=True)
+    measured(library, made, *DEPLOY)
+    apart(log, made, number)
+    measure("monitor", "monitor", "--now", END.isoformat(), codes=(0, 1))  # 1: it found problems
     return costs
+
+
+def apart(function: Callable[..., None], *arguments: Any) -> None:
+    """Call in a process of its own: a child's peak is at least that of the process that starts it."""
+    process = get_context("spawn").Process(target=function, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
+        sys.exit(f"{function.__name__}() ended with {process.exitcode}")
 
 
 def cells(cost: Cost | None) -> str:
@@ -271,7 +337,7 @@ def cells(cost: Cost | None) -> str:
 def main() -> None:
     """Measure, and print the section or write it into a page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="room for the rows: 400 MB for each million")
+    parser.add_argument("folder", type=Path, help="room for the rows: 1 GB for each million")
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--part", type=int, default=5_000_000, help="rows of a raw file")
     parser.add_argument("--split", default="test_rows = 1_000_000\ntrain_rows = 2_000_000")
@@ -285,24 +351,20 @@ def main() -> None:
     figures: dict[str, dict[str, Cost | None]] = {}
     options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="large-", dir=options.folder) as room:
-        made = project(Path(room), options.split)
+        made = project(Path(room))
         params = PARAMS
         if options.lightgbm:
             put_lightgbm(made, options.lightgbm)
             params = LIGHTGBM_PARAMS
         (made / "params.toml").write_text(params.format(split=options.split), "utf-8")
+        measured(options.library, made, "keys")
         for number in options.rows:
             parts = made / "data/incoming/orders"
             shutil.rmtree(parts, ignore_errors=True)
             parts.mkdir()
-            # In a process of its own: a child's peak is at least that of the process that starts it.
-            made_rows = get_context("spawn").Process(
-                target=generate, args=(parts, number, options.part)
-            )
-            made_rows.start()
-            made_rows.join()
+            apart(generate, parts, number, options.part)
             print(f"{number:,} rows", file=sys.stderr)
-            figures[str(number)] = run(options.library, made, min(parts.iterdir()))
+            figures[str(number)] = run(options.library, made, number)
     if options.figures:
         options.figures.write_text(json.dumps(figures, indent=2))
     lines = []

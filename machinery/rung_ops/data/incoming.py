@@ -2,9 +2,10 @@
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import yaml
@@ -17,11 +18,6 @@ from rung_ops.project.paths import is_raw, links_refused, raw_files, shown
 from rung_ops.system import git
 from rung_ops.system.files import md5
 from rung_ops.system.printable import counted, printable
-
-if TYPE_CHECKING:
-    import pandera.polars as pa
-
-    from rung_ops.data.ingest import Files
 
 
 def versioned() -> list[Path]:
@@ -74,54 +70,49 @@ def _is_changed(path: Path, record: Path) -> bool:
 
 
 def problems_of(files: list[Path]) -> list[str]:
-    """Say what is wrong with files, each on its own and beside the others."""
+    """Say what is wrong with files, each on its own and beside the others, as validate would."""
     # Imported here, as they load polars and the user's code: nothing new, nothing loaded.
     import polars as pl
 
     from rung_ops import contract
-    from rung_ops.contract.raw_file import UnreadableFileError, read
-    from rung_ops.contract.row_checks import inspect_labelled
-    from rung_ops.data.blocks import NUMBER
-
-    schema = contract.Row.to_schema()
-    errors: list[str] = []
-    keys: Files = {}
-    for path in files:
-        try:
-            frame = read(path)
-        except UnreadableFileError as error:
-            errors.append(str(error))
-            continue
-        typed, problems, numbers = inspect_labelled(frame, shown(path))
-        errors += map(str, problems)
-        if schema.unique:
-            numbers_ = pl.Series(NUMBER, numbers, pl.Int64)
-            keys[shown(path)] = typed.select(*schema.unique, numbers_).lazy()
-    return errors or (_repeated(keys, schema) if schema.unique else [])
-
-
-def _repeated(new: "Files", schema: "pa.DataFrameSchema") -> list[str]:
-    """Say which rows of new files another file has too, as validate would."""
-    import polars as pl
-
-    from rung_ops.contract.raw_file import UnreadableFileError, read
-    from rung_ops.contract.row_checks import labelled
-    from rung_ops.data.blocks import NUMBER
+    from rung_ops.contract import raw_file
+    from rung_ops.data import blocks
     from rung_ops.data.ingest import keys_in_two_files
 
-    key = [
-        pl.col(name).cast(schema.columns[name].dtype.type, strict=False) for name in schema.unique
-    ]
-    keys = dict(new)
-    for path in (path for path in raw_files() if shown(path) not in new):
-        try:
-            frame = read(path)
-            known = labelled(frame)
-            numbers = (known.arg_true() + 1).cast(pl.Int64).alias(NUMBER)
-            keys[shown(path)] = frame.filter(known).select(*key, numbers).lazy()
-        except (UnreadableFileError, pl.exceptions.PolarsError):
-            continue  # an earlier file: validate says what is wrong with it
-    problems = keys_in_two_files(keys, schema.unique)
+    schema, errors, keys = contract.Row.to_schema(), list[str](), dict[str, pl.LazyFrame]()
+    place = current().incoming.parent
+    with tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=place) as folder:
+
+        def inspected(path: Path) -> blocks.Inspection:
+            rows = raw_file.read_lazily(path, Path(folder) / "rows.parquet")
+            if not blocks.is_by_row(rows, schema):
+                raw_file.refuse_large_frame(rows, path)
+            return blocks.Inspection(rows, schema, shown(path))
+
+        def keep_keys(inspection: blocks.Inspection) -> None:
+            kept = Path(folder) / f"{len(keys)}.parquet"
+            inspection.keys(schema.unique).sink_parquet(kept)
+            keys[inspection.source] = blocks.scan(kept)
+
+        for path in files:
+            try:
+                inspection = inspected(path)
+            except raw_file.UnreadableFileError as error:
+                errors.append(str(error))
+                continue
+            for _ in inspection.blocks():
+                pass
+            errors += map(str, inspection.problems)
+            if schema.unique and not errors:
+                keep_keys(inspection)
+        if errors or not schema.unique:
+            return errors
+        new = set(keys)
+        for path in (path for path in raw_files() if shown(path) not in new):
+            # What is wrong with an earlier file, validate says.
+            with suppress(raw_file.UnreadableFileError, pl.exceptions.PolarsError):
+                keep_keys(inspected(path))
+        problems = keys_in_two_files(keys, schema.unique)
     return [str(problem) for problem in problems if problem.source in new]
 
 
@@ -202,16 +193,35 @@ def _cannot_be_versioned(files: list[Path]) -> list[str]:
 
 def _of_other_branches(files: list[Path]) -> Iterator[str]:
     """Say which new files a commit elsewhere has versioned with the same content."""
+    hashes: dict[tuple[str, Path], str] = {}  # that a commit knows, by it and a target
     for path in files:
-        record = f"{shown(path)}.dvc"
-        newest = ("--all", "--max-count=1", "--diff-filter=AM", "--format=%h")
-        commit = _git("log", *newest, "--", record).strip()
-        if not commit or md5(path) not in _git("show", f"{commit}:./{record}"):
+        target = dvc.target(path)
+        # A folder is on this branch, too: what counts is each commit that is not.
+        which = ("--max-count=1",) if target == path else ("--not", "HEAD")
+        newest = ("--all", *which, "--diff-filter=AM", "--format=%h")
+        for commit in _git("log", *newest, "--", f"{shown(target)}.dvc").split():
+            if (commit, target) not in hashes:
+                hashes[commit, target] = _versioned_at(commit, target, target != path)
+            if md5(path) in hashes[commit, target]:
+                break
+        else:
             continue  # none, or another file of that name
         options = ("--count=1", "--format=%(refname:short)", f"--contains={commit}")
         branch = _git("for-each-ref", *options, "refs/heads", "refs/remotes").strip()
         where = f"branch {branch}, commit {commit}" if branch else f"commit {commit}"
         yield f"{shown(path)} is versioned by {printable(where)}, and not on this branch."
+
+
+def _versioned_at(commit: str, target: Path, is_folder: bool) -> str:
+    """Return a text with the hashes that a commit has of a file, or of the parts of a folder.
+
+    Empty if the list of the parts is neither in the cache nor at the remote.
+    """
+    if not is_folder:
+        return _git("show", f"{commit}:./{shown(target)}.dvc")
+    home = current().repository
+    name = target.relative_to(home).as_posix()
+    return dvc.run(home, "list", ".", name, "--rev", commit, "--show-hash", "--json", "-R").stdout
 
 
 def pull() -> int:

@@ -22,6 +22,7 @@ from mlflow.models.model import ModelInfo
 from rung_ops import contract
 from rung_ops.command import verb
 from rung_ops.contract import synthetic
+from rung_ops.data import blocks
 from rung_ops.data.incoming import versioned
 from rung_ops.errors import StageError
 from rung_ops.model import bundle, predictors, source_hash
@@ -95,10 +96,10 @@ def record(tags: dict[str, str]) -> dict[str, str]:
         tags[model_bytes.REFIT] = bundle.digest(served)
     if sentence := refit.recorded(current().reports):
         tags[versions.ROWS] = sentence
-    rows = pl.read_parquet(current().rows)
+    rows = blocks.scan(current().rows)
     digest = tags["data_hash"][:8]  # MLflow shows a short one; the full hash is a tag
     # Each column in a separate random order: the store keeps no row of a person.
-    shuffled = synthetic.shuffled(estimator.features(rows.head(SHUFFLED_ROWS)), seed=0)
+    shuffled = synthetic.shuffled(estimator.features(rows.head(SHUFFLED_ROWS).collect()), seed=0)
     features = shuffled.head(EXAMPLE_ROWS)
     model = estimator.load(current().model_file)
     some = features.to_pandas()
@@ -137,10 +138,32 @@ def _with_origin(page: str, tags: dict[str, str]) -> str:
     return evaluate.stamped(page, words)
 
 
-def dataset(rows: pl.DataFrame, digest: str) -> PolarsDataset:
+def dataset(rows: pl.LazyFrame, digest: str) -> PolarsDataset:
     """Describe rows to MLflow, which keeps their number and their schema."""
-    known = rows.cast(CLOSEST, strict=False)
-    return from_polars(known, targets=contract.TARGET, name=shown(current().rows), digest=digest)
+    # A null where there is one in the column, as that makes it optional.
+    typical = rows.select(
+        pl.when(pl.col(name).has_nulls()).then(None).otherwise(pl.col(name).first()).alias(name)
+        for name in rows.collect_schema()
+    )
+    known = typical.collect(engine="streaming").cast(CLOSEST, strict=False)
+    name = shown(current().rows)
+    described = from_polars(known, targets=contract.TARGET, name=name, digest=digest)
+    return _Counted(described, blocks.height(rows))
+
+
+class _Counted(PolarsDataset):
+    """A dataset of so many rows, of which one is in memory."""
+
+    def __init__(self, described: PolarsDataset, rows: int) -> None:
+        super().__init__(
+            *(described.df, described.source, described.targets, described.name, described.digest)
+        )
+        self._rows = rows
+
+    @property
+    def profile(self) -> PolarsDataset.PolarsDatasetProfile:
+        """Return the number of rows and of values."""
+        return {"num_rows": self._rows, "num_elements": self._rows * self.df.width}
 
 
 def _predicted(model: Any, features: pl.DataFrame) -> Any:

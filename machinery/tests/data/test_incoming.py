@@ -12,7 +12,7 @@ import pytest
 from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.contract.raw_file import read
-from rung_ops.data import incoming
+from rung_ops.data import blocks, dvc, incoming
 from rung_ops.data.blocks import without_keys
 from rung_ops.project import current
 from rung_ops.project.paths import raw_files, shown
@@ -187,6 +187,27 @@ def test_rows_of_another_file_are_refused_in_the_words_of_validate(
     ]
 
 
+def test_a_file_is_judged_in_blocks_as_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = read(raw_files()[0]).drop_nulls(contract.TARGET).head(200)
+    bad = pl.Series(range(200)).is_in([3, 150])
+    rows = rows.with_columns(pl.when(bad).then(-99_999).otherwise(NUMBER).alias(NUMBER))
+    rows.write_parquet(folder / "new.parquet")
+    monkeypatch.setattr(contract, "load", pl.scan_parquet)
+    at_once = incoming.problems_of([folder / "new.parquet"])
+    judge, heights = blocks.inspect_labelled, []
+    monkeypatch.setattr(
+        blocks, "inspect_labelled", lambda rows, *a: heights.append(rows.height) or judge(rows, *a)
+    )
+
+    monkeypatch.setattr(blocks, "BYTES", int(rows.estimated_size()) // 4)
+
+    assert incoming.problems_of([folder / "new.parquet"]) == at_once != []
+    assert sum(heights) >= 200 and max(heights) < 100
+    assert [path.name for path in folder.iterdir()] == ["new.parquet"]
+
+
 def test_a_file_name_with_a_line_break_is_refused(folder: Path, refused: Refused) -> None:
     (folder / "a\n::error::b.csv").write_text("a\n1\n")
 
@@ -239,3 +260,26 @@ def test_another_file_of_the_same_name_is_not_of_that_branch(
     two_branches.write_text("a\n2\n")
 
     assert incoming.version([]) == 0
+
+
+def test_a_part_that_another_branch_has_versioned_is_named(
+    two_branches: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incoming, "raw_files", lambda: sorted(current().incoming.rglob("*.csv")))
+    two_branches.unlink()
+    dvc.run(current().root, "init")
+    folder = current().incoming / "parts"
+    folder.mkdir()
+    for number in range(2):
+        (folder / f"{number}.csv").write_text(f"a\n{number}\n")
+        dvc.run(current().root, "add", shown(folder))
+        git("add", "--all")
+        git("commit", "--quiet", "--message", "Add a part")
+        git("switch", "--quiet", "--create", f"branch-{number}")
+    git("switch", "--quiet", "main")
+    (folder / "2.csv").write_text("a\n2\n")
+
+    output = refused()
+
+    assert "data/incoming/parts/1.csv is versioned by branch branch-0, commit" in output
+    assert "2.csv" not in output

@@ -85,7 +85,7 @@ def test_a_column_of_any_type_is_recorded_without_a_warning(
 ) -> None:
     rows = pl.DataFrame({contract.TARGET: [1.0, 0.0], "column": [value, None]})
 
-    schema = record_run.dataset(rows.cast({"column": dtype}), "c" * 8).schema
+    schema = record_run.dataset(rows.lazy().cast({"column": dtype}), "c" * 8).schema
 
     assert schema.input_dict()["column"].type.name == known_as
     assert caplog.messages == []
@@ -107,6 +107,8 @@ def test_a_version_and_its_run_say_what_they_were_made_from(made: dict[str, str]
     assert tags == TAGS | hashes and len(model_hash) == 64
     assert run.data.tags["model_hash"] == model_bytes.digest(registry.version("2"))
     assert run.data.tags["git_commit"] == "d" * 40
+    (rows,) = (json.loads(each.dataset.profile) for each in run.inputs.dataset_inputs)
+    assert rows == {"num_rows": 500, "num_elements": 500 * len(contract.Row.to_schema().columns)}
     first, second = (versions.origin_of(registry.version(number)) for number in ("1", "2"))
     assert versions.changes(second | {"source_hash": "e" * 64}, first) == (
         "changed: source; the same: parameters, data; not recorded: the model's predictions"
