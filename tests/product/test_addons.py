@@ -29,8 +29,8 @@ def project(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("house")
     made = start(copier_template, folder / "p", use_case="velocity", level=3)
     for name, text in FILES.items():
-        (folder / "p/house_notifier").mkdir(exist_ok=True)
-        (folder / "p/house_notifier" / name).write_text(text, "utf-8")
+        (folder / "p/vendor/house_notifier").mkdir(exist_ok=True)
+        (folder / "p/vendor/house_notifier" / name).write_text(text, "utf-8")
     install = re.findall(r"^uv add .*?(?=  )", PAGE, re.MULTILINE)
     assert 1 == len(install)
     made.run(install[0])

@@ -11,6 +11,7 @@ from tests.product import docker
 from tests.product.conftest import Started, run, tool
 from tests.product.flown import Flown, first_release
 from tests.product.serving import free_port
+from tests.product.test_addons import FILES
 from tests.product.variants import ask, in_production
 
 __all__ = ["first_release"]  # a fixture
@@ -93,6 +94,26 @@ def test_the_image_scores_as_the_project_does(start: Started, daemon: str, use_c
     done = run("uv", "run", "--quiet", "python", "-c", READ, cwd=project)
     assert json.loads(done.stdout.splitlines()[-1]) == [20, 20]
     run("uv", "run", "python", "-c", SAME, cwd=project)
+
+
+@pytest.mark.parametrize("ejected", [False, True])
+def test_the_image_has_an_add_on_of_a_folder(start: Started, daemon: str, ejected: bool) -> None:
+    project = start(ci="github", level=3, use_case="velocity", ejected=ejected)
+    folder = project / "vendor/house_notifier"
+    folder.mkdir(parents=True)
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    run(
+        *("uv", "add", "--quiet", "--no-sync", "--group=house", "./vendor/house_notifier"),
+        cwd=project,
+    )
+    packages = "PACKAGES=--only-group rung-3-service --only-group house"
+    build = ("build", "--network=host", "--file=service.Dockerfile", "--build-arg", packages)
+
+    docker_ = (tool("docker"), "--host", daemon)
+    run(*docker_, *build, "--tag", "house", ".", cwd=project)
+    listed = ("--network=none", "--entrypoint=rung-ops", "house", "--help")
+    assert "house try" in run(*docker_, "run", "--rm", *listed, cwd=project).stdout
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,14 @@ house; for GitHub's tokens an endpoint that knows its one caller.
 """
 
 import base64
+import gzip
 import http.client
 import json
 import os
 import re
 import shutil
 import ssl
+import tarfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -32,9 +34,12 @@ from tests.product.ci_site import BUILDS, github
 from tests.product.conftest import Started, commit, environment, made_once, run, tool
 from tests.product.processes import end_group, start_process
 from tests.product.serving import eventually, free_port
+from tests.product.test_image import daemon
 from tests.product.test_in_ci import Runner, checkout
 
+__all__ = ["daemon"]  # a fixture
 UV = "uv==0.13.9"
+USER, WORD = "robot", "of@the/house%41"
 LEVEL = {"level": 1, "team_size": "team"}
 ROLE = "arn:aws:iam::123456789012:role/ci"
 
@@ -54,16 +59,19 @@ def lines_of(lock: Path, *options: str) -> list[str]:
 def wheels(start: Started, venv: Path) -> Path:
     """Download once, with pip, what a project and Rung's action need."""
     project = start(**LEVEL, ci="github")
-    needed = (
-        [*lines_of(project, "--all-groups"), UV, *BUILDS],
-        lines_of(ROOT, "--no-dev", "--no-emit-workspace"),
+    image = lines_of(project, "--no-default-groups", "--group", "rung-1-predict")
+    needed: tuple[tuple[list[str], tuple[str, ...]], ...] = (
+        ([*lines_of(project, "--all-groups"), UV, *BUILDS], ()),
+        (lines_of(ROOT, "--no-dev", "--no-emit-workspace"), ()),
+        ([*image, UV], ("--python-version", "3.13")),
     )
 
     def make(folder: Path) -> None:
         download = (venv / "bin/pip", "download", "--quiet", "--no-deps", "--only-binary=:all:")
-        for number, lines in enumerate(needed):
-            (folder / f"{number}.txt").write_text("\n".join(lines))
-            run(*download, "--dest", folder, "--requirement", folder / f"{number}.txt", cwd=folder)
+        for number, (lines, more) in enumerate(needed):
+            file = folder / f"{number}.txt"
+            file.write_text("\n".join(lines))
+            run(*download, *more, "--dest", folder, "--requirement", file, cwd=folder)
 
     return made_once("wheels", make, ROOT / "uv.lock", Path(__file__))
 
@@ -115,6 +123,27 @@ def answering(reply: Callable[[str, str, bytes], tuple[int, bytes]]) -> type:
 @pytest.fixture
 def plain(simple: Path) -> Iterator[str]:
     server = serve(partial(Quiet, directory=str(simple)))
+    yield f"http://127.0.0.1:{server.server_port}/simple"
+    server.shutdown()
+
+
+class Guarded(Quiet):
+    """An index that asks for a login."""
+
+    def send_head(self) -> Any:
+        login = base64.b64encode(f"{USER}:{WORD}".encode()).decode()
+        if self.headers["authorization"] == f"Basic {login}":
+            return super().send_head()
+        self.send_response(401)
+        self.send_header("www-authenticate", 'Basic realm="house"')
+        self.send_header("content-length", "0")
+        self.end_headers()
+        return None
+
+
+@pytest.fixture
+def guarded(simple: Path) -> Iterator[str]:
+    server = serve(partial(Guarded, directory=str(simple)))
     yield f"http://127.0.0.1:{server.server_port}/simple"
     server.shutdown()
 
@@ -198,9 +227,11 @@ def install_lines(project: Path, ci: str) -> tuple[str, dict[str, str]]:
         variables = text_of(project, ".pipelines/templates/variables.yml")["variables"]
     else:
         docker = (project / "Dockerfile").read_text().partition("AS packages")[2]
-        lines = "\n".join(re.findall("^RUN (.*(?:pip|uv).*)$", docker, re.MULTILINE))
-        variables = dict(re.findall(r"(\w+)=(\S+)", docker.partition("ENV ")[2].split("\n")[0]))
-    kept = ("PIP_INDEX_URL", "UV_PYTHON_DOWNLOADS", "UV_LOCKED")
+        found = re.findall(r"^RUN (?:--mount=\S+ )?(.*(?:pip|uv).*)$", docker, re.MULTILINE)
+        lines = "\n".join(found)
+        said = re.findall("^ENV (.*)$", docker.partition("FROM base")[0], re.MULTILINE)
+        variables = dict(re.findall(r"(\w+)=(\S+)", " ".join(said)))
+    kept = ("PIP_INDEX_URL", "PIP_NO_INPUT", "UV_PYTHON_DOWNLOADS", "UV_LOCKED")
     return lines, {name: variables[name] for name in kept if name in variables}
 
 
@@ -236,6 +267,97 @@ def test_a_project_and_the_jobs_of_its_ci_reach_the_index_alone(
         run("bash", "-ec", lines, cwd=projects[folder], expect=0, PATH=path, **variables)
 
     assert asked == []
+
+
+def inside(image: str, daemon: str, folder: Path) -> bytes:
+    """Give all that an image is made of: its layers, its configuration, and the history in it."""
+    run("docker", "--host", daemon, "save", "--output", folder / "image.tar", image, cwd=folder)
+    content = b""
+    with tarfile.open(folder / "image.tar") as archive:
+        for member in archive:
+            part = file.read() if (file := archive.extractfile(member)) else b""
+            content += gzip.decompress(part) if part.startswith(b"\x1f\x8b") else part
+    return content
+
+
+@pytest.mark.slow
+def test_the_login_of_an_index_reaches_jobs_and_images_and_stays_in_no_layer(
+    daemon: str,
+    render: Render,
+    plain: str,
+    guarded: str,
+    asked: list[str],
+    venv: Path,
+    tmp_path: Path,
+) -> None:
+    projects = {}
+    for ci in ("github", "gitlab"):
+        projects[ci] = tmp_path / ci
+        answers = {"index_url": guarded, "index_has_dates": False}
+        shutil.copytree(render(**LEVEL, **answers, ci=ci), projects[ci])
+        run("git", "init", "--quiet", "--initial-branch=main", cwd=projects[ci])
+    project = projects["github"]
+    login = tmp_path / "netrc"
+    login.write_text(f"machine 127.0.0.1 login {USER} password {WORD}\n")
+    run("uv", "lock", "--quiet", cwd=project, NETRC=str(login))
+    (project / "model").mkdir()
+    (project / "model/README").touch()
+    shutil.copy(project / "uv.lock", projects["gitlab"])
+    for each in projects.values():
+        commit(each, "Start")
+
+    user = ("--var", f"UV_INDEX_COMPANY_USERNAME={USER}")
+    job = partial(github, project, "check", "pull_request", tmp_path, *user)
+    assert job().returncode != 0
+    done = job(UV_INDEX_COMPANY_PASSWORD=WORD)
+    assert done.returncode == 0, done.stdout
+    assert WORD not in done.stdout
+    lines, variables = install_lines(projects["gitlab"], "gitlab")
+    variables |= {"UV_INDEX_COMPANY_USERNAME": USER, "TMPDIR": str(tmp_path / "runner")}
+    variables["PATH"] = f"{venv / 'bin'}:{environment()['PATH']}"
+    (tmp_path / "runner").mkdir()
+    script = partial(run, "bash", "-ec", lines, cwd=projects["gitlab"])
+    assert "No matching distribution" in script(expect=1, **variables).stdout
+    script(expect=0, **variables, UV_INDEX_COMPANY_PASSWORD=WORD)
+    left = [
+        path.read_text(errors="replace")
+        for path in (tmp_path / "runner").rglob("*")
+        if path.is_file()
+    ]
+    assert not any(WORD in text for text in left)
+
+    build = partial(run, *("docker", "--host", daemon, "build", "--network=host"), cwd=project)
+    build(".", expect=1)
+    secret = ("--secret", f"id=netrc,src={login}")
+    for image, more in (("packages", ("--target", "packages")), ("scoring", ())):
+        build(*secret, *more, "--tag", image, ".", expect=0)
+        content = inside(image, daemon, tmp_path)
+        assert b"polars-" in content
+        assert WORD.encode() not in content
+    polars = ("--entrypoint", "python", "scoring", "-c", "import polars")
+    run("docker", "--host", daemon, "run", "--rm", "--network=none", *polars, cwd=project)
+
+    for name in ("Dockerfile", "pyproject.toml", "uv.lock"):
+        text = (project / name).read_text()
+        (project / name).write_text(text.replace(guarded, plain))
+    build(".", expect=0)
+    assert asked == []
+
+
+def test_azure_writes_the_login_of_an_index_where_there_is_one(
+    render: Render, tmp_path: Path
+) -> None:
+    project = render(**LEVEL, ci="azure", index_url="https://pypi.acme.example:8443/simple")
+    steps = text_of(project, ".pipelines/check.yml")["jobs"][0]["steps"]
+    (step,) = (step for step in steps if "Log in" in step.get("displayName", ""))
+    script = step["bash"].replace("$(Agent.TempDirectory)", str(tmp_path))
+    env = step["env"]
+    assert "vso" not in run("bash", "-ec", script, cwd=tmp_path, **env).stdout
+
+    printed = run("bash", "-ec", script, cwd=tmp_path, USERNAME=USER, PASSWORD=WORD).stdout
+    assert printed == f"##vso[task.setvariable variable=NETRC]{tmp_path}/netrc\n"
+    expected = f"machine pypi.acme.example login {USER} password {WORD}\n"
+    assert (tmp_path / "netrc").read_text() == expected
 
 
 @pytest.mark.slow

@@ -82,7 +82,7 @@ def main(repository: str) -> int:
         *("build", "--file", "service.Dockerfile", "--tag", image),
         # A single manifest, which keeps its digest wherever it is pulled and pushed again.
         *("--provenance=false", "--label", f"org.opencontainers.image.revision={commit}"),
-        *(*options, "."),
+        *(*login(), *options, "."),
         is_shown=True,
     )
     bill = materials(content(image), locked())
@@ -95,6 +95,12 @@ def main(repository: str) -> int:
     path.write_text(f"{reference}\n", encoding="utf-8")
     print(f"Pushed {reference}; {shown(path.parent)} has its bill of materials.")
     return OK
+
+
+def login() -> tuple[str, ...]:
+    """Return the options that lend the build NETRC, the login of the index; it is in no layer."""
+    path = os.environ.get("NETRC", "")
+    return ("--secret", f"id=netrc,src={path}") if path and Path(path).is_file() else ()
 
 
 def content(image: str) -> Bill:

@@ -155,10 +155,23 @@ def committed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return root
 
 
-def test_the_reference_is_the_digest_that_was_pushed(docker: Docker, committed: Path) -> None:
-    docker()
+@pytest.mark.parametrize("is_there", [True, False])
+def test_the_reference_is_the_digest_that_was_pushed(
+    docker: Docker,
+    committed: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    is_there: bool,
+) -> None:
+    folder = docker()
+    login = tmp_path / "netrc"
+    monkeypatch.setenv("NETRC", str(login))
+    if is_there:
+        login.touch()
 
     assert push.main(["docker.io/Team/service"]) == 0
+    lent = f" --secret id=netrc,src={login} " in (folder / "asked").read_text()
+    assert lent == is_there, "Docker refuses a file that is missing"
     assert registry.reference_file().read_text() == f"docker.io/team/service@{DIGEST}\n"
 
 
