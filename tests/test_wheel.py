@@ -132,7 +132,8 @@ def test_it_makes_what_a_clone_makes(alone: Alone, copier_template: Path, game: 
 
 
 def test_a_project_is_made_and_climbs_offline_and_equals_a_fresh_one(cut_off: Alone) -> None:
-    made, fresh = cut_off.new("made", "--level", "0"), cut_off.new("fresh", "--level", "2")
+    # The schedule is drawn from the folder's name.
+    made, fresh = cut_off.new("made", "--level", "0"), cut_off.new("fresh/made", "--level", "2")
     done = cut_off("climb", made, "--to", "2", "--no-verify")
 
     assert done.returncode == 0, done.stderr
@@ -210,7 +211,7 @@ def test_copier_itself_updates_the_project_from_the_url(alone: Alone) -> None:
     )
 
     assert done.returncode == 0, done.stderr
-    assert files_of(alone.new("fresh", "--level", "1")) == files_of(made)
+    assert files_of(alone.new("fresh/made", "--level", "1")) == files_of(made)
 
 
 def test_a_version_that_is_not_in_the_cache_is_looked_for_at_the_url(cut_off: Alone) -> None:
