@@ -56,6 +56,7 @@ __all__ = [
     "classes",
     "contract",
     "features",
+    "fit_on_ray",
     "in_use",
     "in_window",
     "ingest_files",
@@ -234,6 +235,31 @@ def read_parts(path: Path) -> Parts:
     parts = Parts(_blocks.scan(path))
     _refuse_wrong_score(path, parts.rows)
     return parts
+
+
+def fit_on_ray(model: Any, parts: Parts, workers: int, checkpoint_rounds: int = 20) -> Any:
+    """Fit LightGBM's LGBMClassifier or LGBMRegressor on several workers of Ray at the same time.
+
+    Each worker learns from every n-th row, with its weight where params.toml weighs rows. The number
+    of workers changes the trees a little; the same number makes the same trees. What is lost with a
+    worker are the rounds since the last checkpoint.
+
+    Args:
+        model: from build(), not fitted.
+        parts: from read_parts(); also what `fit_parts(parts)` of pipeline/train.py gets.
+        workers: processes; ops/ray.toml says what each needs, and how often lost ones are retried.
+        checkpoint_rounds: rounds between two checkpoints.
+
+    Returns:
+        The fitted model.
+
+    Raises:
+        StageError: it is another model, there are too few rows or machines, or workers were lost more
+            often than `retries`.
+    """
+    from rung_ops.ray import train  # an extra, on demand
+
+    return train.fit(model, parts, workers, checkpoint_rounds)
 
 
 def _refuse_wrong_score(path: Path, rows: pl.DataFrame) -> None:

@@ -1,7 +1,7 @@
 """A Ray cluster of one head and two workers on this machine, run by a project's own Python.
 
-It prints the head's address, then obeys: `kill` ends a worker's machine as a power cut would, and
-the end of the input ends the cluster.
+It prints the head's address, then obeys: `kill` ends a worker's machine as a power cut would, `add`
+starts another, and the end of the input ends the cluster.
 """
 
 import logging
@@ -18,12 +18,13 @@ head = {"num_cpus": 0, "memory": MEMORY, "object_store_memory": STORE}
 cluster = Cluster(
     initialize_head=True, head_node_args=head | {"include_dashboard": False}, shutdown_at_exit=True
 )
-machines = [
-    cluster.add_node(num_cpus=1, memory=MEMORY, object_store_memory=STORE) for _ in range(2)
-]
+worker = {"num_cpus": 1, "memory": MEMORY, "object_store_memory": STORE}
+machines = [cluster.add_node(**worker) for _ in range(2)]
 print(f"address {cluster.address}", flush=True)
 for line in sys.stdin:
     if line.strip() == "kill":
         cluster.remove_node(machines.pop(0), allow_graceful=False)
         print("killed", flush=True)
+    if line.strip() == "add":
+        cluster.add_node(**worker)
 cluster.shutdown()

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.product import test_own_data as own_data
 from tests.product.conftest import environment
 from tests.product.processes import end_group
 from tests.product.variants import Project, set_values, start
@@ -23,6 +24,8 @@ from tests.product.variants import Project, set_values, start
 pytestmark = pytest.mark.slow
 
 CLUSTER = ROOT / "tests/assets/ray_cluster.py"
+TRAINING = ROOT / "tests/assets/ray_train"
+FEATURES = ROOT / "tests/assets/own_data/frameworks/lightgbm/features.py"
 ROWS = ROOT / "tests/assets/ray_rows.py"
 PATIENT = 600  # seconds for Ray on a machine that does much else
 TRIALS = 13  # the last ones look at what came of the first
@@ -91,6 +94,11 @@ class Cluster:
                 return
         raise AssertionError("the cluster has ended")
 
+    def add_a_machine(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.write("add\n")
+        self.process.stdin.flush()
+
 
 @pytest.fixture(scope="module")
 def tuned(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Tuned:
@@ -106,7 +114,13 @@ def tuned(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Tu
 
 @pytest.fixture
 def cluster(tuned: Tuned) -> Iterator[Cluster]:
-    process = tuned.project.begin(CLUSTER, stdin=subprocess.PIPE)
+    with cluster_of(tuned.project) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def cluster_of(project: Project) -> Iterator[Cluster]:
+    process = project.begin(CLUSTER, stdin=subprocess.PIPE)
     assert process.stdin and process.stdout
     try:
         messages = []
@@ -174,6 +188,62 @@ def test_a_machine_lost_while_tuning_changes_nothing(tuned: Tuned, cluster: Clus
 
     assert process.returncode == 0, "".join(messages)
     assert tuning.read_text() == tuned.tuning
+
+
+def test_training_continues_from_a_checkpoint_and_its_model_is_released(
+    copier_template: Path, tmp_path: Path
+) -> None:
+    project = start(copier_template, tmp_path / "yields", level=3, compute="ray")
+    folder = project.folder
+    own_data.bring(project, "yields")
+    (package,) = (folder / "src").iterdir()
+    shutil.copy(FEATURES, package / "features.py")
+    shutil.copy(TRAINING / "model.py", package / "model.py")
+    shutil.copy(TRAINING / "train.py", folder / "pipeline/train.py")
+    params = folder / "params.toml"
+    model = "[model]\nn_estimators = 40\nnum_leaves = 15\n"
+    params.write_text(re.sub(r"\[model\][^[]*", f"{model}\n", params.read_text()))
+    project.run("uv add lightgbm")
+    # Not interrupted, on this machine. The gate and release judge and write its model.
+    project.run("uv run poe pipeline")
+    project.commit("Train on Ray")
+    project.run("uv run poe keys")
+    project.commit("Publish the keys")
+    for verb in ("gate", "release"):
+        project.run(f"uv run poe {verb}")
+    shutil.copy(folder / "model/model.skops", folder / "uninterrupted.skops")
+
+    storage = tmp_path / "storage"
+    storage.mkdir()
+    settings = folder / "ops/ray.toml"
+    settings.write_text(settings.read_text().replace('storage = ""', f'storage = "{storage}"'))
+    seen: set[str] = set()
+
+    def has_checkpoints() -> bool:
+        """Tell whether Ray knows a checkpoint: it is asked for the third once it knows the first."""
+        seen.update(path.parent.name for path in storage.glob("*/run/checkpoint_*/model.txt"))
+        return len(seen) > 2
+
+    with cluster_of(project) as cluster:
+        process = project.begin("pipeline/train.py", RAY_ADDRESS=cluster.address)
+        try:
+            until(has_checkpoints, process)
+            cluster.lose_a_machine()
+            cluster.add_a_machine()
+            output, _ = process.communicate(timeout=PATIENT)
+        finally:
+            end_group(process)
+
+    assert process.returncode == 0, output
+    assert re.search(r"a worker was lost: training continued after round [1-9]", output), output
+    assert not any(storage.iterdir())
+    same = (
+        "import sys, polars as pl, numpy as np; from rung_ops.training.estimator import load, predict; "
+        "from pathlib import Path; rows = pl.read_parquet('data/test.parquet'); "
+        "one, other = (predict(load(Path(name)), rows) for name in sys.argv[1:]); "
+        "assert np.ptp(one) and np.allclose(one, other, rtol=1e-9), abs(one - other).max()"
+    )
+    project.run(f'.venv/bin/python -c "{same}" model/model.skops uninterrupted.skops')
 
 
 @contextlib.contextmanager

@@ -1,1 +1,1 @@
-"""Tuning and batch scoring on Ray: on this machine, or on a cluster."""
+"""Tuning, batch scoring and training on Ray: on this machine, or on a cluster."""

@@ -3,7 +3,7 @@
 from rung_ops.addons import Addon, Verb
 
 ADDON = Addon(
-    summary="tuning and batch scoring on Ray",
+    summary="tuning, batch scoring and training on Ray",
     path="ops/ray.toml",
     policies={"ray.toml": ("rung_ops.ray.settings:settings",)},
     verbs={

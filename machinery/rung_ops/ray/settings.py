@@ -30,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retries: Count = 3  # how often work is retried after its worker or machine was lost
     rows: Positive = 20_000  # scored at a time
     together: Positive = 4  # trials in a round of a search
+    storage: str = ""  # path or URL of a folder that all machines of a cluster reach
 
 
 def settings() -> Settings:

@@ -16,11 +16,12 @@ class Parts:
 
     Attributes:
         rows: all rows, with the columns that truth() and weight_arguments() read.
+        size: rows of a block.
     """
 
     def __init__(self, rows: pl.LazyFrame) -> None:
         self.rows = judged_rows.of_contract(rows)
-        self._source, self._size = rows, blocks.block_rows(rows)
+        self._source, self.size = rows, blocks.block_rows(rows)
         self._number, self._block = 0, self._read(0)
 
     def __len__(self) -> int:
@@ -32,13 +33,13 @@ class Parts:
         if chosen.step != 1:
             raise ValueError("Parts are read without a step, in ascending order.")
         pieces = []
-        for number in range(chosen.start // self._size, max(chosen.stop - 1, 0) // self._size + 1):
+        for number in range(chosen.start // self.size, max(chosen.stop - 1, 0) // self.size + 1):
             if number != self._number:
                 self._number, self._block = number, pl.DataFrame()  # not two at the same time
                 self._block = self._read(number)
-            begin = number * self._size
+            begin = number * self.size
             pieces.append(self._block[max(chosen.start - begin, 0) : max(chosen.stop - begin, 0)])
         return pl.concat(pieces) if pieces else self._block.clear()
 
     def _read(self, number: int) -> pl.DataFrame:
-        return features(self._source.slice(number * self._size, self._size).collect())
+        return features(self._source.slice(number * self.size, self.size).collect())
