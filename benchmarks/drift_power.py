@@ -21,6 +21,7 @@ import polars as pl
 
 sys.path.insert(0, str(Path.cwd()))
 
+from rung_ops.model.columns import family_of, text_of
 from rung_ops.monitoring import check
 from rung_ops.monitoring.check import Newest
 from rung_ops.monitoring.limits import Limits
@@ -83,8 +84,14 @@ def release(reference: pl.DataFrame) -> Released:
     """Make what the monitor knows of a release; two of its columns may be missing."""
     rules = ("ge", "gt", "le", "lt", "isin", "pattern", "min_length", "max_length")
     columns = [
-        {"name": name, "required": "holes" not in name, **dict.fromkeys(rules)}
-        for name in reference.columns
+        {
+            "name": name,
+            "dtype": family_of(dtype),
+            "polars": text_of(dtype),
+            "required": "holes" not in name,
+            **dict.fromkeys(rules),
+        }
+        for name, dtype in reference.schema.items()
         if name != "prediction"
     ]
     contract = {"target": "y", "time": None, "key": [], "columns": columns, "features": []}

@@ -309,6 +309,17 @@ def test_a_scan_measures_what_is_missing(repository: Path) -> None:
     assert ("there", "to build") == (states["unit-tests"], states["container-image"])
 
 
+def test_a_scan_knows_the_capabilities_and_the_policy_of_a_house(tmp_path: Path) -> None:
+    waiver = '[waivers.catalogue-entry]\nreason = "none yet"\nuntil = 2999-01-01\n'
+    (tmp_path / "rung.toml").write_text(waiver)
+    scan = ("assess", "--defaults", "--scan", tmp_path)
+
+    assert "`--capabilities`" in rung(*scan, expect=2).stderr
+    house = Path(__file__).parent / "house/capabilities"
+    assert "policy allows none" in rung(*scan, "--capabilities", house, expect=0).stderr
+
+
+
 def test_a_scan_judges_by_the_game_that_the_answers_say(repository: Path) -> None:
     options = ["--domain", "banking", "--harm", "legal-or-safety", "--scan", str(repository)]
     data = json.loads(rung("assess", "--defaults", "--format", "json", *options).stdout)

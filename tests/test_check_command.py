@@ -341,11 +341,18 @@ def test_a_house_adds_capabilities_of_its_own(tmp_path: Path) -> None:
         ("policy", "waivers: {never: [unit-test]}", "`never` names `unit-test`"),
         ("policy", "waivers: {longest: 9}", "unknown field `longest`"),
         ("policy", "", "Expected `object`"),
+        ("policy", "waivers: {longest_days: 9}\nwaivers: {}", "`waivers` is written twice"),
+        ("POLICY", "waivers: {longest_days: 9}", "Name it policy.yml"),
     ):
         (tmp_path / f"more/{name}.yml").write_text(text)
         done = rung("check", tmp_path / "repository", "--capabilities", tmp_path / "more")
         assert (done.returncode, problem in done.stderr) == (2, True), done.stderr
         (tmp_path / f"more/{name}.yml").unlink()
+    (tmp_path / "more/policy.yml").symlink_to("nowhere")
+    done = rung("check", tmp_path / "repository", "--capabilities", tmp_path / "more", expect=2)
+    assert "policy.yml is missing" in done.stderr
+    assert "it is empty" in rung("check", "--capabilities", "", expect=2).stderr
+    (tmp_path / "more/policy.yml").unlink()
     (tmp_path / "more/policy.yml").write_text("waivers: {longest_days: 9}")
     (tmp_path / "more/entry.yaml").write_text(entry)
     done = rung("fleet", tmp_path, "--capabilities", tmp_path / "more", expect=2)

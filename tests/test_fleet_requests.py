@@ -297,7 +297,7 @@ def test_a_repository_without_a_default_branch_is_not_read(tmp_path: Path) -> No
 
     assert [row["level"] for row in rows] == [None] * 3
     for name, found in {
-        "empty": "it has no commits. Push one, or leave the repository out.",
+        "empty": "it has no branches. Push one, or leave the repository out.",
         "one": "its default branch does not exist. Make an existing one the default there: main.",
         "two": "its default branch does not exist. Make an existing one the default there: dev, main.",
     }.items():

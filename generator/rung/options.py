@@ -41,6 +41,13 @@ def of_vendors() -> Iterable[str]:
     return ladder.load_vendors(template.folder() / "levels")
 
 
+def _folder(text: str) -> Path:
+    """Return the path that was typed; an empty one, as of a variable that is not set, is refused."""
+    if not text:
+        raise typer.BadParameter("it is empty. Give a folder.")
+    return Path(text)
+
+
 def of_capabilities() -> list[str]:
     """Return the ids of the capabilities."""
     from rung.levels import template
@@ -112,7 +119,7 @@ Capabilities = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        parser=Path,
+        parser=_folder,
         help="More capabilities, and the policy, of your organisation.",
     ),
 ]

@@ -96,13 +96,13 @@ def measurable(weights: Weights) -> tuple[str, ...]:
     return tuple(q.id for q in weights.questions.values() if q.part == "technology")
 
 
-def measure(path: Path, game: str) -> Scan:
+def measure(path: Path, game: str, capabilities: Path | None = None) -> Scan:
     """Read the repository in a folder, without running it, as a game judges it."""
     from rung.check.review.review import review  # the whole analyser: only where it is needed
 
     if not path.is_dir():
         raise RungError(f"{path} is not a folder. Give `--scan` the folder of a repository.")
-    read = review(path, game)
+    read = review(path, game, capabilities_of=capabilities)
     answers = read.answers or {}
     governed = answers.get("use_case") == "governance"
     return Scan(

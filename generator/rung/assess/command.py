@@ -57,6 +57,7 @@ def assess(
             metavar="PATH", parser=Path, help="Measure this repository; technology is not asked."
         ),
     ] = None,
+    capabilities: options.Capabilities = None,
     game: Annotated[
         str | None,
         typer.Option(
@@ -108,7 +109,7 @@ def assess(
     gathered = responses.gather(
         file or answers, options, choice, weights, ask=ask, impact_metric=impact_metric
     )
-    measure = partial(assessment.measure, scan) if scan else None
+    measure = partial(assessment.measure, scan, capabilities=capabilities) if scan else None
     result = assessment.assess(gathered, weights, ladder.load(folder), measure)
     for note in result.scan.notes if result.scan else ():
         print(printable(note), file=sys.stderr)

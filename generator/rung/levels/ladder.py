@@ -202,11 +202,13 @@ def with_capabilities(
     """
     known = {name for level in levels for name in level.capabilities}
     more: dict[int, dict[str, Capability]] = {level.level: {} for level in levels}
-    paths = sorted(folder.glob("*.yml"))
+    paths = sorted(path for path in folder.glob("*.yml") if not path.name.startswith("."))
     if not paths:
         raise RungError(f"{folder} has no files of capabilities. Give a folder with ID.yml.")
-    for path in folder.glob("*.yaml"):
-        raise RungError(f"{path} would not be read. Name it {path.stem}.yml.")
+    for path in folder.iterdir():
+        misnamed = path.suffix.lower() in (".yml", ".yaml") and path.suffix != ".yml"
+        if not path.name.startswith(".") and (misnamed or path.name.lower() == POLICY != path.name):
+            raise RungError(f"{path} would not be read. Name it {path.stem.lower()}.yml.")
     for path in paths:
         if path.name == POLICY:
             continue
@@ -268,14 +270,19 @@ def _capability(folder: Path, name: str, level: int, vendors: Mapping[str, Vendo
     return msgspec.structs.replace(capability, owns=capability.owns + brought)
 
 
-def read(path: Path) -> Any:
-    """Return what a YAML file of the folder `levels` holds."""
+def read(path: Path, *, unique: bool = False) -> Any:
+    """Return what a YAML file of the folder `levels` holds; `unique` refuses a duplicate key."""
     try:
-        return plain_yaml.load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = plain_yaml.load(text)
+        twice = plain_yaml.duplicate_key(yaml.compose(text, plain_yaml.Loader)) if unique else None
     except FileNotFoundError as error:
         raise RungError(f"{path} is missing. Reinstall Rung, or restore the file.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RungError(f"{path} cannot be read as YAML: {error}") from error
+    if twice is not None:
+        raise wrong(path, f"`{twice}` is written twice")
+    return content
 
 
 def decoded(path: Path, kind: type[Record]) -> Record:

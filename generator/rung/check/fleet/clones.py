@@ -65,7 +65,7 @@ def _without_head(folder: Path, url: str) -> str:
     heads = reach(folder, url, "ls-remote", "--heads", "origin")
     branches = ", ".join(re.findall(r"\srefs/heads/(\S+)", heads)[:SHOWN])
     if not branches:
-        return "it has no commits. Push one, or leave the repository out."
+        return "it has no branches. Push one, or leave the repository out."
     return f"its default branch does not exist. Make an existing one the default there: {branches}."
 
 

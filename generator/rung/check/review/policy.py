@@ -51,9 +51,9 @@ def load_house(levels: Sequence[Level], folder: Path) -> tuple[tuple[Level, ...]
     """
     levels = with_capabilities(levels, folder, vocabulary.problem)
     path = folder / POLICY
-    if not path.is_file():
+    if POLICY not in (entry.name for entry in folder.iterdir()):
         return levels, Policy()
-    policy = converted(read(path), Policy, path)
+    policy = converted(read(path, unique=True), Policy, path)
     known = {name for level in levels for name in level.capabilities}
     for name in (*policy.waivers.never, *policy.attestations.never):
         if name not in known:
