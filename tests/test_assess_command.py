@@ -319,7 +319,6 @@ def test_a_scan_knows_the_capabilities_and_the_policy_of_a_house(tmp_path: Path)
     assert "policy allows none" in rung(*scan, "--capabilities", house, expect=0).stderr
 
 
-
 def test_a_scan_judges_by_the_game_that_the_answers_say(repository: Path) -> None:
     options = ["--domain", "banking", "--harm", "legal-or-safety", "--scan", str(repository)]
     data = json.loads(rung("assess", "--defaults", "--format", "json", *options).stdout)

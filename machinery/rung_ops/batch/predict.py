@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, BinaryIO, NamedTuple
 
 import click
 import msgspec
@@ -34,7 +34,7 @@ from rung_ops.system.files import is_full
 from rung_ops.system.printable import counted, printable
 from rung_ops.training import estimator, refit
 
-WRITERS: dict[str, Callable[[pl.LazyFrame, Path], object]] = {
+WRITERS: dict[str, Callable[[pl.LazyFrame, BinaryIO], object]] = {
     ".parquet": pl.LazyFrame.sink_parquet,
     ".csv": pl.LazyFrame.sink_csv,
 }
@@ -272,12 +272,13 @@ def write(
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
         atomic.writing(path) as draft,
+        draft.open("wb") as opened,  # as blocks.write() does
         before_writing() as changed,
         streamed(map(changed, blocks)) as scored,
     ):
         text = [AS_TEXT] if path.suffix == ".csv" else []
         try:
-            WRITERS[path.suffix](scored.with_columns(text), draft)
+            WRITERS[path.suffix](scored.with_columns(text), opened)
         except pl.exceptions.PolarsError as error:
             if is_full(error):
                 raise

@@ -61,7 +61,8 @@ def write(path: Path, target: Path, row_group_size: int | None = None) -> int:
         refuse_too_large(path)
         frame = load_rows(path)
         if isinstance(frame, pl.LazyFrame):
-            frame.sink_parquet(draft, row_group_size=row_group_size)
+            with draft.open("wb") as opened:  # or an error may leave the draft: see blocks.write()
+                frame.sink_parquet(opened, row_group_size=row_group_size)
         else:
             frame.write_parquet(draft, row_group_size=row_group_size)
     rows = pl.scan_parquet(target, hive_partitioning=False, glob=False)

@@ -102,8 +102,9 @@ def joined(blocks: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 def write(blocks: Iterable[pl.DataFrame], path: Path) -> None:
     """Write blocks as a Parquet file, whole or not at all."""
-    with atomic.writing(path) as draft, streamed(blocks) as rows:
-        rows.sink_parquet(draft)
+    with atomic.writing(path) as draft, draft.open("wb") as opened, streamed(blocks) as rows:
+        # By its path, Polars may create the file only after it has raised, and it would stay.
+        rows.sink_parquet(opened)
 
 
 def take(rows: pl.LazyFrame, numbers: pl.Series, path: Path) -> None:

@@ -107,17 +107,19 @@ def downloaded(
     """
     log = folder(environment)
     found = address(environment)
-    if found and not (until and os.environ.get(DOWNLOADED) == _as_of(found, until)):
+    is_here = until and log.is_dir() and os.environ.get(DOWNLOADED) == _as_of(found, until)
+    if found and not is_here:
         from rung_ops.prediction_log import log_bucket  # with a library that a folder does not need
 
-        log_bucket.download(log, found, since)
+        log_bucket.download(log, found, since, until)
     return log
 
 
 def download_for_pass(environment: str, moment: datetime) -> Path:
     """Download a log once for this process and those that it starts, which read it until `moment`."""
     log = downloaded(environment)
-    os.environ[DOWNLOADED] = _as_of(address(environment), moment)
+    if found := address(environment):
+        os.environ[DOWNLOADED] = _as_of(found, moment)
     return log
 
 

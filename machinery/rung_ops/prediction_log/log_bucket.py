@@ -29,11 +29,13 @@ KEEP = timedelta(hours=1)  # after its day, when all of that is merged, a servic
 LOOKS = 3  # at the bucket, while services replace parts by larger ones
 
 
-def download(log: Path, address: str, since: datetime | None = None) -> None:
+def download(
+    log: Path, address: str, since: datetime | None = None, until: datetime | None = None
+) -> None:
     """Bring the parts and counts that a machine lacks to the folder of a log.
 
     Args:
-        since: parts from its day on are enough, or those of the newest day.
+        since: parts from its day on are enough, or those of the newest day until `until`.
 
     Raises:
         BucketError: one of them cannot be read, is damaged, or is encrypted with another key.
@@ -43,7 +45,7 @@ def download(log: Path, address: str, since: datetime | None = None) -> None:
         for left in reversed(range(LOOKS)):
             listed = {stored["path"]: stored for stored in buckets.listed(store)}
             try:
-                for key in _lacking(log, listed, since):
+                for key in _lacking(log, listed, since, until):
                     _download(store, log.parent / key, listed[key])
                 break
             except FileNotFoundError:  # a larger part has taken its place since
@@ -53,16 +55,26 @@ def download(log: Path, address: str, since: datetime | None = None) -> None:
         log_parts.delete_merged(day)
 
 
-def _lacking(log: Path, listed: dict[str, Any], since: datetime | None) -> list[str]:
+def _lacking(
+    log: Path, listed: dict[str, Any], since: datetime | None, until: datetime | None
+) -> list[str]:
     """Name the parts that are not here, and not covered by others, and the counts that are older here."""
-    first = f"predictions/date={since.astimezone(UTC):%Y-%m-%d}" if since else ""
     keys = [key for key in listed if PART.fullmatch(key)]
-    first = min(first, max(keys, default="").rpartition("/")[0])
+    first = _folder(since) if since else ""
+    read = [
+        day for key in keys if (day := key.rpartition("/")[0]) <= _folder(until or datetime.max)
+    ]
+    first = min(first, max(read, default=first))
     parts = _uncovered([key for key in keys if key >= first], log)
     counts = [key for key in listed if COUNTS.fullmatch(key)]
     return [key for key in parts if not (log.parent / key).exists()] + [
         key for key in counts if _changed_at(log.parent / key) < _modified(listed[key])
     ]
+
+
+def _folder(moment: datetime) -> str:
+    utc = moment.astimezone(UTC) if moment.tzinfo else moment
+    return f"predictions/date={utc:%Y-%m-%d}"
 
 
 def _uncovered(keys: list[str], log: Path) -> list[str]:

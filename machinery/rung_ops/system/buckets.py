@@ -30,7 +30,10 @@ RETRY: "RetryConfig" = {
 ENDPOINTS = {  # what obstore reads, by scheme
     "s3": ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"),
     "gs": ("GOOGLE_BASE_URL",),
-    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+    "az": (
+        *("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+        *("AZURE_AUTHORITY_HOST", "AZURITE_BLOB_STORAGE_URL"),
+    ),
 }
 NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 KNOWN = {

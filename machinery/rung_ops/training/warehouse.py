@@ -25,6 +25,9 @@ from rung_ops.system.printable import counted
 from rung_ops.training import window
 from rung_ops.training.estimator import is_classification
 
+# Columns of the SELECT below; no column of a query begins so (see JudgedRows.row).
+TAUGHT, PLACE = '"rung taught"', '"rung place"'
+
 
 class _Sql(str):
     """SQL of a whole number, for window.mixed(); exact below 2^53, as DuckDB divides floats."""
@@ -42,33 +45,49 @@ class _Sql(str):
         return _Sql(f"CAST(({self} - {self % other}) / {other} AS BIGINT)")
 
 
-def sample_sql(rows: JudgedRows) -> str:
-    """Write a SELECT of the rows that teach and judge, in order of time.
-
-    Raises:
-        WarehouseError: [split] of params.toml would have `split` choose others of them.
-    """
-    used, split = window.settings(), params()["split"]
+def _most() -> tuple[int, int]:
+    """Read how many rows at most teach and judge."""
+    used = window.settings()
     if used.test_rows is None or used.train_rows is None:
         raise WarehouseError(
             'rows = "sample" in ops/warehouse.toml takes as many rows as [split] of params.toml '
             "says: write `train_rows` and `test_rows` there."
         )
-    most, in_use = used.train_rows, rows.sql
+    return used.train_rows, used.test_rows
+
+
+def sample_sql(rows: JudgedRows) -> str:
+    """Write a SELECT of the rows that teach and judge, in order of time.
+
+    Raises:
+        WarehouseError: [split] of params.toml would have `split` choose others of them, or none has
+            the time that it needs.
+    """
+    used, split = window.settings(), params()["split"]
+    (most, test_rows), in_use = _most(), rows.sql
     before, test = "TRUE", "FALSE"
     if contract.TIME is None:
-        most += used.test_rows  # `split` draws those that judge
+        most += test_rows  # `split` draws those that judge
         taught = int(rows.ask(f"SELECT count(*) FROM ({in_use}) AS rows").item())
     else:
         made, known = rows.moments()
         if used.begins is not None:
             in_use = f"SELECT * FROM ({in_use}) AS rows WHERE {made} >= {_begins(rows, used)}"
         number = rows.ask(f"SELECT count(*) FROM ({in_use}) AS rows").item()
-        first = max(int(number * (1 - split["test_share"])), number - used.test_rows)
+        if not number:
+            raise WarehouseError(
+                f"`begins` in [split] of params.toml is {used.begins}, and no row is of that time "
+                "or later."
+            )
+        first = max(int(number * (1 - split["test_share"])), number - test_rows)
         moment = rows.ask(
             f"SELECT {made} FROM ({in_use}) AS rows ORDER BY {made} NULLS FIRST "
             f"LIMIT 1 OFFSET {min(first, number - 1)}"
         ).item()
+        if moment is None:
+            raise WarehouseError(
+                f"Too few rows have a `{contract.TIME}` to tell those that judge from the earlier ones."
+            )
         test, same = f"{made} >= {literal(moment)}", f"{made} = {literal(moment)}"
         before = f"{known} < {literal(moment)}"
         reach = window.Window.parse(used.window)
@@ -79,9 +98,9 @@ def sample_sql(rows: JudgedRows) -> str:
             f"count(*) FILTER (WHERE {before}) AS taught FROM ({in_use}) AS rows"
         ).row(0)
         come = min(taught, most) + judged
-        place = max(int(come * (1 - split["test_share"])), come - used.test_rows)
+        place = max(int(come * (1 - split["test_share"])), come - test_rows)
         if not come - judged <= min(place, come - 1) < come - judged + ties:
-            share = math.ceil(100 * used.test_rows / come) / 100
+            share = math.ceil(100 * test_rows / come) / 100
             raise WarehouseError(
                 f"Of the {come:,} rows that would come, {judged:,} are to judge, and `test_share = "
                 f"{split['test_share']}` leaves fewer to `split`: write `test_share = {share}` into "
@@ -90,13 +109,13 @@ def sample_sql(rows: JudgedRows) -> str:
     order = ", ".join(f"{rows.typed(name)} NULLS FIRST" for name in _order(rows))
     by_class = f"{rows.typed(contract.TARGET)}, " if is_classification(None) else ""
     numbered = (
-        f"SELECT *, {before} AS taught, row_number() OVER (PARTITION BY {before} "
-        f"ORDER BY {by_class}{order}) - 1 AS place FROM ({in_use}) AS rows WHERE {before} OR {test}"
+        f"SELECT *, {before} AS {TAUGHT}, row_number() OVER (PARTITION BY {before} "
+        f"ORDER BY {by_class}{order}) - 1 AS {PLACE} FROM ({in_use}) AS rows WHERE {before} OR {test}"
     )
     columns = ", ".join(map(quoted, rows.types))
     return (
         f"SELECT {columns} FROM ({numbered}) AS rows "
-        f"WHERE NOT taught OR {_is_sampled(taught, most)} ORDER BY {order}"
+        f"WHERE NOT {TAUGHT} OR {_is_sampled(taught, most)} ORDER BY {order}"
     )
 
 
@@ -106,13 +125,13 @@ def _order(rows: JudgedRows) -> list[str]:
 
 
 def _is_sampled(height: int, most: int) -> str:
-    """Write whether window.sampled() takes the row at "place" of as many rows."""
+    """Write whether window.sampled() takes the row at PLACE of as many rows."""
     if height <= most:
         return "TRUE"
-    bucket = (_Sql("place") * most + (most - 1)) // height
+    bucket = (_Sql(PLACE) * most + (most - 1)) // height
     edge, after = bucket * height // most, (bucket + 1) * height // most
     chance = window.mixed(bucket, params()["seed"] % window.PRIME)
-    return f"place = {edge} + {chance} % ({after} - {edge})"
+    return f"{PLACE} = {edge} + {chance} % ({after} - {edge})"
 
 
 def _begins(rows: JudgedRows, used: window.SplitSettings) -> str:
@@ -127,6 +146,7 @@ def _begins(rows: JudgedRows, used: window.SplitSettings) -> str:
 
 def pull_sample(under_way: pull.Pull) -> int:
     """Judge all rows in the warehouse, then take those that teach and judge; return their number."""
+    _most()  # a mistake in it is told before the warehouse works
     first, until = under_way.settings.first, under_way.until()
     is_windowed = under_way.query.windowed
     ends = (

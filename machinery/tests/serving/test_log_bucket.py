@@ -402,10 +402,11 @@ def test_who_reads_the_log_downloads_it_or_fails(
 
 
 def test_of_a_pass_of_the_autopilot_the_first_reader_alone_lists_the_bucket(
-    store: FakeStore, log: Path, monkeypatch: pytest.MonkeyPatch
+    store: FakeStore, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(prediction_log.DOWNLOADED, "")  # so that it is taken back
     now = datetime.now(UTC)
+    log.mkdir(parents=True, exist_ok=True)
     prediction_log.download_for_pass("staging", now)
     for _ in range(2):
         labelled_rows.answers("staging", now)
@@ -417,8 +418,16 @@ def test_of_a_pass_of_the_autopilot_the_first_reader_alone_lists_the_bucket(
     prediction_log.downloaded("staging", now)
     assert store.listings == 3
 
+    monkeypatch.setenv("LOGS_CACHE", str(tmp_path / "elsewhere"))
+    prediction_log.downloaded("staging", until=now)
+    assert store.listings == 4, "what the first brought is not here"
 
-@pytest.mark.parametrize(("ages", "downloaded"), [((0, 59, 62, 900), {0, 59}), ((899, 900), {899})])
+
+@pytest.mark.parametrize(
+    ("ages", "downloaded"),
+    # The last: the clock of a service is ahead.
+    [((0, 59, 62, 900), {0, 59}), ((899, 900), {899}), ((-2, 300, 301), {-2, 300})],
+)
 def test_the_monitor_downloads_the_days_that_it_reads_and_the_newest(
     store: FakeStore,
     log: Path,

@@ -320,7 +320,8 @@ def narrow(settings: Settings, stored: StoredObject, draft: Path) -> None:
             table = table.filter(pl.sql_expr(settings.rows))
         if settings.columns:
             table = table.select(settings.columns)
-        table.sink_parquet(draft)
+        with draft.open("wb") as opened:  # or an error may leave the draft: see blocks.write()
+            table.sink_parquet(opened)
         atomic.sync(draft)
     except (pl.exceptions.PolarsError, OSError) as error:
         draft.unlink(missing_ok=True)

@@ -106,6 +106,11 @@ class JudgedRows:
             ]
             if not _is_judged(self.types[name], column.dtype.type):
                 wrong.append(f"column `{name}` is {self.types[name]}, not {column.dtype.type}")
+        wrong += [
+            f"column `{name}` begins with `rung `, as columns of its own do"
+            for name in self.types
+            if name.lower().startswith("rung ")
+        ]
         if wrong:
             raise WarehouseError(
                 f'rows = "sample" judges rows by SQL, and cannot: {"; ".join(wrong)}. Write the rule '
@@ -115,18 +120,18 @@ class JudgedRows:
 
     @cached_property
     def sql(self) -> str:
-        """A SELECT of the query's columns, and of "typed N" and "bad N" for column N of Row."""
+        """A SELECT of the query's columns, and of "rung typed N" and "rung bad N" for column N of Row."""
         columns = []
         for number, (name, column) in enumerate(self.row.columns.items()):
             typed, bad = _typed(name, self.types[name], column.dtype.type)
-            columns.append(f'{typed} AS "typed {number}", {bad} AS "bad {number}"')
+            columns.append(f'{typed} AS "rung typed {number}", {bad} AS "rung bad {number}"')
         select = f"SELECT rows.*, {', '.join(columns)} FROM ({self.query.sql}\n) AS rows"
         target = contract.TARGET
         return f"{select} WHERE {_plain(target, self.types[target])} IS NOT NULL"
 
     def typed(self, name: str) -> str:
         """Name a column of Row in `sql`."""
-        return f'"typed {list(self.row.columns).index(name)}"'
+        return f'"rung typed {list(self.row.columns).index(name)}"'
 
     def moments(self) -> tuple[str, str]:
         """Write when a row is predicted and when its outcome is known, as made_at() and known_at()."""
@@ -160,7 +165,7 @@ class JudgedRows:
 
     def _conditions(self) -> Iterator[Condition]:
         for number, (name, column) in enumerate(self.row.columns.items()):
-            typed, bad = f'"typed {number}"', f'"bad {number}"'
+            typed, bad = f'"rung typed {number}"', f'"rung bad {number}"'
             yield Condition(name, f"should be {column.dtype.type}", bad, quoted(name))
             if not column.nullable:
                 yield Condition(name, "may not be empty", f"{typed} IS NULL AND NOT {bad}")

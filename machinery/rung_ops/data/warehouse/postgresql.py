@@ -18,7 +18,11 @@ from rung_ops.project.paths import shown
 from rung_ops.system.printable import printable
 
 # One moment of the warehouse for all batches, and no way to change anything.
-QUIET = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", "SET LOCAL TIME ZONE 'UTC'")
+QUIET = (
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+    "SET LOCAL TIME ZONE 'UTC'",
+    "SET LOCAL standard_conforming_strings = on",  # as literal() writes texts
+)
 # COPY, the driver's faster way, takes no parameters, and neither way would leave rows on the server
 # until they are wanted: a cursor does both.
 WITHOUT_COPY = {"adbc.postgresql.use_copy": "false"}

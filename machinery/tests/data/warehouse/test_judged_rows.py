@@ -208,10 +208,11 @@ def test_what_teaches_and_judges_is_the_same_as_of_all_rows(
         {
             "at": moments.dt.replace_time_zone(getattr(dtype, "time_zone", None)).cast(dtype),
             "shop": pl.Series(draw.choice(["a", "B", "é", "b"], 2500)),
-            "x": pl.Series(draw.integers(0, 3, 2500)),
+            "place": pl.Series(draw.integers(0, 3, 2500)),
+            "taught": chance < 0.5,
             "y": pl.select(pl.when(chance > 0.02).then(chance < 0.15)).to_series().cast(target),
         }
-    ).with_columns(origin=pl.col("at") - pl.duration(hours="x"))
+    ).with_columns(origin=pl.col("at") - pl.duration(hours="place"))
     columns = {name: pa.Column(rows.schema[name], nullable=True) for name in rows.columns}
     promise(monkeypatch, pa.DataFrameSchema(columns), TIME="at", **names)
     here = moved(monkeypatch, **{n: tmp_path / f"{n}.parquet" for n in ("rows", "train", "test")})
@@ -262,6 +263,11 @@ REFUSED: dict[str, tuple[dict[str, Any], pa.Column, str]] = {
     "a check in Python": (GOOD, pa.Column(pl.Int64, CHECK), "has the check `mine`"),
     "another type": (GOOD, pa.Column(pl.Float32), "`x` is Int64, not Float32"),
     "no limit": ({"test_share": 0.5, "test_rows": 30}, pa.Column(pl.Int64), "write `train_rows`"),
+    "no row of the time": (
+        GOOD | {"begins": date(2100, 1, 1)},
+        pa.Column(pl.Int64),
+        "no row is of",
+    ),
     "a share": (GOOD | {"test_share": 0.2}, pa.Column(pl.Int64), "write `test_share = 0.3` into"),
 }
 
