@@ -247,11 +247,16 @@ def test_training_continues_from_a_checkpoint_and_its_model_is_released(
     assert not any(storage.iterdir())
     same = (
         "import sys, polars as pl, numpy as np; from rung_ops.training.estimator import load, predict; "
-        "from pathlib import Path; rows = pl.read_parquet('data/test.parquet'); "
-        "one, other = (predict(load(Path(name)), rows) for name in sys.argv[1:]); "
-        "assert np.ptp(one) and np.allclose(one, other, rtol=1e-9), abs(one - other).max()"
+        "from pathlib import Path; train, test = map(pl.read_parquet, sys.argv[3:]); "
+        "models = [load(Path(name)) for name in sys.argv[1:3]]; "
+        "one, other = (predict(model, test) for model in models); "
+        "assert np.ptp(one) and np.allclose(one, other, rtol=1e-9), abs(one - other).max(); "
+        # The rows of both workers are in a tree's root.
+        "assert [m.booster_.trees_to_dataframe()['count'][0] for m in models] == [train.height] * 2; "
+        "assert [m.booster_.num_trees() for m in models] == [40] * 2"
     )
-    project.run(f'.venv/bin/python -c "{same}" model/model.skops uninterrupted.skops')
+    files = "model/model.skops uninterrupted.skops data/train.parquet data/test.parquet"
+    project.run(f'.venv/bin/python -c "{same}" {files}')
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What several workers cannot fit is refused before Ray starts; what they can is fitted by all of them."""
+"""What several workers cannot fit is refused before Ray starts; each row is in the share of a worker."""
 
 from pathlib import Path
 
@@ -9,7 +9,6 @@ from polars.testing import assert_frame_equal
 
 from machinery.tests.conftest import Trained
 from machinery.tests.projects import moved
-from rung_ops.ray import train  # before Ray, which reads variables when it is imported
 
 pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 
@@ -22,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from rung_ops import contract
 from rung_ops.data import blocks
 from rung_ops.errors import StageError
+from rung_ops.ray import train
 from rung_ops.ray.settings import Settings
 from rung_ops.stages import features, fit_on_ray, read_parts, truth
 from rung_ops.training.parts import Parts
@@ -92,18 +92,3 @@ def test_shares_hold_each_row_once_with_its_outcome_and_weight(
         assert len(files) >= BLOCKS
         share = pl.concat([pl.DataFrame(pq.read_table(file)) for file in files])
         assert_frame_equal(share, expected[number::workers])
-
-
-@pytest.mark.slow
-def test_two_workers_make_one_model_and_leave_nothing_behind(parts: Parts, tmp_path: Path) -> None:
-    model = LGBMClassifier(n_estimators=6, n_jobs=1, verbosity=-1)
-
-    fitted = fit_on_ray(model, parts, workers=2, checkpoint_rounds=3)
-
-    alone = model.fit(parts[:], truth(parts.rows))
-    assert fitted.booster_.num_trees() == 6
-    assert fitted.get_params().items() >= model.get_params().items()
-    # A tree's root has all rows: both workers' gradients are in it.
-    root = fitted.booster_.trees_to_dataframe()["count"][0]
-    assert root == alone.booster_.trees_to_dataframe()["count"][0] == len(parts)
-    assert [path.name for path in tmp_path.iterdir()] == ["train.parquet"]
