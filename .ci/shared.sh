@@ -82,15 +82,15 @@ install_linters() {
   ln -sf "$here"/tools/lib/python*/site-packages/rotel/rotel-agent "$here/bin/" # it has no script
 }
 
-# gitlab-ci-local runs GitLab's jobs; axe-core checks pages for accessibility; azurite emulates Azure's blobs.
+# gitlab-ci-local runs GitLab's jobs; axe-core checks pages for accessibility.
+from_npm=(gitlab-ci-local@4.70.1 axe-core@4.14.1)
 install_from_npm() {
   if ! command -v npm >/dev/null; then
-    echo "Not installed, for lack of npm: gitlab-ci-local, axe-core, azurite"
+    echo "Not installed, for lack of npm: ${from_npm[*]}"
     return
   fi
-  npm install --silent --no-fund --no-audit --prefix "$here/npm" \
-    gitlab-ci-local@4.70.1 axe-core@4.14.1 azurite@3.37.0 ||
-    echo "Not installed: gitlab-ci-local, axe-core, azurite"
+  npm install --silent --no-fund --no-audit --prefix "$here/npm" "${from_npm[@]}" ||
+    echo "Not installed: ${from_npm[*]}"
 }
 
 # Each generated project has its own environment, in which Python would compile all packages again. uv

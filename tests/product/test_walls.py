@@ -316,7 +316,7 @@ def test_the_login_of_an_index_reaches_jobs_and_images_and_stays_in_no_layer(
     variables |= {"UV_INDEX_COMPANY_USERNAME": USER, "TMPDIR": str(tmp_path / "runner")}
     variables["PATH"] = f"{venv / 'bin'}:{environment()['PATH']}"
     (tmp_path / "runner").mkdir()
-    script = partial(run, "bash", "-ec", lines, cwd=projects["gitlab"])
+    script: Callable[..., Any] = partial(run, "bash", "-ec", lines, cwd=projects["gitlab"])
     assert "No matching distribution" in script(expect=1, **variables).stdout
     script(expect=0, **variables, UV_INDEX_COMPANY_PASSWORD=WORD)
     left = [

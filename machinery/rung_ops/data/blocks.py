@@ -256,7 +256,7 @@ class Inspection:
     def keys(self, key: list[str]) -> pl.LazyFrame:
         """Return the columns of a key in the types of the schema, and the number of each row."""
         rows = self.rows.with_row_index(NUMBER, 1)
-        if contract.TARGET in self.schema.columns:
+        if contract.TARGET in self.rows.collect_schema():
             rows = rows.filter(has_outcome(self.rows.collect_schema()))
         types = {name: self.schema.columns[name].dtype.type for name in key}
         return rows.select(NUMBER, *(pl.col(n).cast(t, strict=False) for n, t in types.items()))
