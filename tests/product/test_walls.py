@@ -17,6 +17,7 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -120,11 +121,18 @@ def answering(reply: Callable[[str, str, bytes], tuple[int, bytes]]) -> type:
     return Handler
 
 
-@pytest.fixture
-def plain(simple: Path) -> Iterator[str]:
-    server = serve(partial(Quiet, directory=str(simple)))
+@contextmanager
+def index(handler: type[Quiet], files: Path) -> Iterator[str]:
+    """Serve files as a plain index; yield its address."""
+    server = serve(partial(handler, directory=str(files)))
     yield f"http://127.0.0.1:{server.server_port}/simple"
     server.shutdown()
+
+
+@pytest.fixture
+def plain(simple: Path) -> Iterator[str]:
+    with index(Quiet, simple) as address:
+        yield address
 
 
 class Guarded(Quiet):
@@ -143,9 +151,8 @@ class Guarded(Quiet):
 
 @pytest.fixture
 def guarded(simple: Path) -> Iterator[str]:
-    server = serve(partial(Guarded, directory=str(simple)))
-    yield f"http://127.0.0.1:{server.server_port}/simple"
-    server.shutdown()
+    with index(Guarded, simple) as address:
+        yield address
 
 
 @pytest.fixture

@@ -94,9 +94,8 @@ def missing(answers: Mapping[str, Any], files: Container[str]) -> list[str]:
     It is no mistake yet: a second layer may come after the change that names it.
     """
     bundle = answers.get("ca_bundle")
-    if (
-        not bundle or int(answers["level"]) < 1 or bundle in files
-    ):  # rung 0 has neither images nor CI
+    is_used = int(answers["level"]) > 0  # rung 0 has neither images nor CI
+    if not (bundle and is_used) or bundle in files:
         return []
     return [f"{bundle}, which `ca_bundle` names: images and CI need it (a layer can bring it)"]
 

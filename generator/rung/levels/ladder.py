@@ -275,7 +275,7 @@ def read(path: Path, *, unique: bool = False) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
         content = plain_yaml.load(text)
-        twice = plain_yaml.duplicate_key(yaml.compose(text, plain_yaml.Loader)) if unique else None
+        twice = plain_yaml.repeated_key(text) if unique else None
     except FileNotFoundError as error:
         raise RungError(f"{path} is missing. Reinstall Rung, or restore the file.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

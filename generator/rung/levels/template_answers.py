@@ -50,9 +50,7 @@ def read(file: Path, *, unique: bool = False) -> dict[str, Any]:
     try:
         text = file.read_text("utf-8")
         content = plain_yaml.load(text)
-        repeated = (
-            plain_yaml.duplicate_key(yaml.compose(text, plain_yaml.Loader)) if unique else None
-        )
+        repeated = plain_yaml.repeated_key(text) if unique else None
     except OSError as error:
         raise RungError(f"The answers file {file} cannot be read: {error.strerror}.") from error
     except (UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:

@@ -16,6 +16,11 @@ def load(text: str) -> Any:
     return yaml.load(text, Loader)
 
 
+def repeated_key(text: str) -> str | None:
+    """Return the first key that a mapping of a YAML text has twice, or None."""
+    return duplicate_key(yaml.compose(text, Loader))
+
+
 def duplicate_key(
     node: Any, besides: str | None = None, visited: set[int] | None = None
 ) -> str | None:

@@ -271,14 +271,13 @@ def write(
     """Write scored rows atomically, in the format of the file's suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
-        atomic.writing(path) as draft,
-        draft.open("wb") as opened,  # as blocks.write() does
+        atomic.opened(path) as draft,
         before_writing() as changed,
         streamed(map(changed, blocks)) as scored,
     ):
         text = [AS_TEXT] if path.suffix == ".csv" else []
         try:
-            WRITERS[path.suffix](scored.with_columns(text), opened)
+            WRITERS[path.suffix](scored.with_columns(text), draft)
         except pl.exceptions.PolarsError as error:
             if is_full(error):
                 raise

@@ -57,12 +57,11 @@ def write(path: Path, target: Path, row_group_size: int | None = None) -> int:
         DiskFullError: there is no room for the target.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.writing(target) as draft, _named(path):
+    with atomic.opened(target) as draft, _named(path):
         refuse_too_large(path)
         frame = load_rows(path)
         if isinstance(frame, pl.LazyFrame):
-            with draft.open("wb") as opened:  # or an error may leave the draft: see blocks.write()
-                frame.sink_parquet(opened, row_group_size=row_group_size)
+            frame.sink_parquet(draft, row_group_size=row_group_size)
         else:
             frame.write_parquet(draft, row_group_size=row_group_size)
     rows = pl.scan_parquet(target, hive_partitioning=False, glob=False)

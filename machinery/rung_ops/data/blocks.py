@@ -102,9 +102,8 @@ def joined(blocks: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 def write(blocks: Iterable[pl.DataFrame], path: Path) -> None:
     """Write blocks as a Parquet file, whole or not at all."""
-    with atomic.writing(path) as draft, draft.open("wb") as opened, streamed(blocks) as rows:
-        # By its path, Polars may create the file only after it has raised, and it would stay.
-        rows.sink_parquet(opened)
+    with atomic.opened(path) as draft, streamed(blocks) as rows:
+        rows.sink_parquet(draft)
 
 
 def take(rows: pl.LazyFrame, numbers: pl.Series, path: Path) -> None:
@@ -255,8 +254,8 @@ class Inspection:
 
     def keys(self, key: list[str]) -> pl.LazyFrame:
         """Return the columns of a key in the types of the schema, and the number of each row."""
-        rows = self.rows.with_row_index(NUMBER, 1)
-        if contract.TARGET in self.rows.collect_schema():
-            rows = rows.filter(has_outcome(self.rows.collect_schema()))
+        rows, columns = self.rows.with_row_index(NUMBER, 1), self.rows.collect_schema()
+        if contract.TARGET in columns:
+            rows = rows.filter(has_outcome(columns))
         types = {name: self.schema.columns[name].dtype.type for name in key}
         return rows.select(NUMBER, *(pl.col(n).cast(t, strict=False) for n, t in types.items()))

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from rung_ops.system import locks
 from rung_ops.system.files import BINARY, NO_WAIT
@@ -54,6 +55,16 @@ def writing(path: Path, writer: str = "", private: bool = False) -> Iterator[Pat
             put(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Lend the open draft of a file, as writing() lends its path.
+
+    Polars may create what it has the path of only after it has raised, and the draft would stay.
+    """
+    with writing(path) as draft, draft.open("wb") as file:
+        yield file
 
 
 def private_folder(folder: Path) -> None:

@@ -320,7 +320,7 @@ def narrow(settings: Settings, stored: StoredObject, draft: Path) -> None:
             table = table.filter(pl.sql_expr(settings.rows))
         if settings.columns:
             table = table.select(settings.columns)
-        with draft.open("wb") as opened:  # or an error may leave the draft: see blocks.write()
+        with draft.open("wb") as opened:  # or an error may leave it: see atomic.opened()
             table.sink_parquet(opened)
         atomic.sync(draft)
     except (pl.exceptions.PolarsError, OSError) as error:
