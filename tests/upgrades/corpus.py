@@ -104,7 +104,8 @@ def unlike_fresh(project: Path, template: Path, folder: Path) -> set[str]:
 def tokens(files: dict[str, bytes]) -> set[str]:
     """Return the lines of users in some files."""
     texts = [text.decode("utf-8", "replace") for text in files.values()]
-    return {line.strip() for text in texts for line in text.splitlines() if TOKEN in line}
+    marked = re.compile(rf"\b{TOKEN}\b")  # Rung's own UV_NO_EDITABLE is none
+    return {line.strip() for text in texts for line in text.splitlines() if marked.search(line)}
 
 
 def _clear(folder: Path) -> None:
