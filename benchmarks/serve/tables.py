@@ -71,11 +71,13 @@ def targets(results: Results) -> list[Target]:
         for key, one in results.all.items():
             asked = TIMES.get(one.service.group)
             if work.connections == 1:
-                asked = 20 if key == "mlflow" else None
+                asked = {"mlflow": 20, "fastapi-onnx": 1}.get(key)
             if asked:
                 times(key, work, work, asked, f"{one.service.title}: {where}")
     many = Workload("JSON", 1000, 4)
     times("mlflow", many, many, 3, "`mlflow models serve`, JSON: 1,000 rows, Rung as JSON")
+    for work in (Workload("JSON", 100, 4), many):
+        times("fastapi-onnx", work, work, 1, f"FastAPI, ONNX Runtime, JSON: {work.rows:,} rows")
     for key, base, asked, text in (
         ("rung", "rung-no-log", 30, "the log's CPU"),
         ("rung-shadow", "rung", 60, "the shadow's CPU"),
@@ -87,6 +89,14 @@ def targets(results: Results) -> list[Target]:
                 all_targets.append(
                     Target(text_here, asked, (ratio - 1) * 100, " %", at_least=False)
                 )
+    for work in ALONE[1:]:
+        with_log, without = (
+            results.of(key, work, lambda figures: figures.load.p99)
+            for key in ("rung", "rung-no-log")
+        )
+        if with_log and without:
+            text = f"the log's p99: one row, {work.connections} connections"
+            all_targets.append(Target(text, 1.5, with_log / without, " x", at_least=False))
     return [one for one in all_targets if one] + _start_targets(results)
 
 
