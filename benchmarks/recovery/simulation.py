@@ -27,7 +27,7 @@ from rung_ops.gate.rules import Rules, allowed_loss
 from rung_ops.model import target
 from rung_ops.monitoring.limits import Limits
 from rung_ops.release import rollout
-from rung_ops.release.monitor_reference import since_change
+from rung_ops.release.make import since_change
 from rung_ops.statistics import drift, jackknife, time_blocks
 from rung_ops.training import estimator, rolling_origin
 from rung_ops.training.window import Window
@@ -290,7 +290,7 @@ class Simulation:
             self.kind.metric, higher, value, value - half, value + half, expected, len(truth)
         )
 
-    def _after_promotion(self, now: int) -> rules.Verdict | None:
+    def _after_promotion(self, now: int) -> rules.OutcomeVerdict | None:
         if self.before is None:
             return None
         rows = self._known(now).filter(pl.col("month") >= self.promoted_at + 0.3)
@@ -300,7 +300,7 @@ class Simulation:
             or (now - self.promoted_at) * MONTH.days > policy.watch_days
         ):
             return None
-        return rules.Verdict(
+        return rules.OutcomeVerdict(
             self._is_worse(self.serving, self.before, rows, policy.level),
             "compared on the same rows",
         )

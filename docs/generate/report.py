@@ -110,7 +110,7 @@ def main() -> None:
     run = json.loads(RUN.read_text("utf-8"))
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "params.toml").write_text(run["params"], "utf-8")  # which metric decides
-        with use(Project.of(Path(folder))):
+        with use(Project.at(Path(folder))):
             print(picture(run, SHAPES[sys.argv[1]]), end="")
 
 

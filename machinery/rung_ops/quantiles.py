@@ -11,20 +11,18 @@ class PerQuantile(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Fits a copy of a regressor for each quantile; predict() gives a column for each.
 
     A release holds it in ONNX where that holds the regressor, as the last step of a pipeline.
+
+    Args:
+        estimator: of scikit-learn's interface, not fitted.
+        quantiles: QUANTILES of dataset.py.
+        parameter: of the regressor that takes the quantile: `quantile` of
+            HistGradientBoostingRegressor and QuantileRegressor, `alpha` of
+            GradientBoostingRegressor and LGBMRegressor.
     """
 
     def __init__(
         self, estimator: Any, quantiles: Sequence[float], parameter: str = "quantile"
     ) -> None:
-        """Keep the arguments.
-
-        Args:
-            estimator: of scikit-learn's interface, not fitted.
-            quantiles: QUANTILES of dataset.py.
-            parameter: of the regressor that takes the quantile: `quantile` of
-                HistGradientBoostingRegressor and QuantileRegressor, `alpha` of
-                GradientBoostingRegressor and LGBMRegressor.
-        """
         self.estimator = estimator
         self.quantiles = quantiles
         self.parameter = parameter

@@ -76,7 +76,7 @@ def hashes() -> list[str]:
     return sorted((now | before) - example_text.hashes_of(OF_EVERY_MODEL).keys())
 
 
-def parts() -> Iterator[example_text.Part]:
+def parts() -> Iterator[example_text.TextPart]:
     """List the parts that speak of the example, by the name of the document in a project."""
     with tempfile.TemporaryDirectory() as folder:
         for name, sources in SOURCES.items():
@@ -91,7 +91,7 @@ def parts() -> Iterator[example_text.Part]:
                 yield from (part for part in result if _is_wanted(part, locations))
 
 
-def _is_wanted(part: example_text.Part, locations: str) -> bool:
+def _is_wanted(part: example_text.TextPart, locations: str) -> bool:
     """Leave out the text below the title: how the document is used, in every project."""
     below_title = part.file.endswith(".md") and part.line <= 3 and part.place[0] == '"'
     refers = documents.REFERENCE.fullmatch(part.text.strip())

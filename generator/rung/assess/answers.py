@@ -174,9 +174,9 @@ def ask_user(
     """
     print(terminal.KEYS, file=shown)
     known, position = dict(answers), 0
-    asked = [*names, *([] if metric else [METRIC])]
-    while position < len(asked):
-        name = asked[position]
+    questions = [*names, *([] if metric else [METRIC])]
+    while position < len(questions):
+        name = questions[position]
         if name == METRIC:
             print(f"\n{ASK_METRIC}", file=shown)
             prompt = "     in your own words [Enter: not known yet] "

@@ -53,8 +53,8 @@ def game(assessment: Assessment) -> str:
         i.capability.id for s in assessment.roadmap.steps if s.name == BEFORE_USE for i in s.items
     ]
     if chosen and game.played != game.name:
-        asked = ", ".join(owed[:3]) + (f" and {len(owed) - 3} more" if len(owed) > 3 else "")
-        reason += f"; the duties below ask for {asked}, so the project plays {game.played}"
+        duties = ", ".join(owed[:3]) + (f" and {len(owed) - 3} more" if len(owed) > 3 else "")
+        reason += f"; the duties below ask for {duties}, so the project plays {game.played}"
     return f"{game.name}: {GAMES[game.name]} ({reason})"
 
 

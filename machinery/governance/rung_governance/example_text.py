@@ -38,7 +38,7 @@ HALF = 0.5
 
 
 @dataclass(frozen=True)
-class Part:
+class TextPart:
     """A part of a document."""
 
     file: str  # below the model's folder
@@ -49,7 +49,7 @@ class Part:
     text: str  # as a reader reads it
 
 
-def untouched(root: Path) -> list[Part]:
+def untouched(root: Path) -> list[TextPart]:
     """List the parts that no person has written: those of the example, and those not written yet."""
     known = _hashes()
     parts = (part for name in FILES if (root / name).is_file() for part in parts_of(root, name))
@@ -58,7 +58,7 @@ def untouched(root: Path) -> list[Part]:
     ]
 
 
-def names_lost_sample(part: Part, root: Path) -> bool:
+def names_lost_sample(part: TextPart, root: Path) -> bool:
     """Tell whether a part refers to what the sample's page said before other rows replaced it."""
     broken = documents.broken_references(part.text, root)
     return any(each.startswith(f"See {SAMPLE}, ") for each in broken)
@@ -71,7 +71,7 @@ def objections(root: Path) -> list[str]:
         wrong = (
             "not written yet" if NOT_WRITTEN.search(part.text) else "still the text of the example"
         )
-        key = part.file, wrong, _asked(part, root)
+        key = part.file, wrong, _instruction(part, root)
         places.setdefault(key, []).append(f"{part.line}, {part.place}")
     return [
         f"{file}:{'; '.join(where)}: {wrong}. {remedy}"
@@ -92,7 +92,7 @@ def rewrite(root: Path, words: str) -> None:
         path.write_text(text[: part.start] + new + end + text[part.end :], encoding="utf-8")
 
 
-def parts_of(root: Path, name: str) -> list[Part]:
+def parts_of(root: Path, name: str) -> list[TextPart]:
     """Cut a document into its parts; none of one that cannot be read, which `poe records` says."""
     try:
         text = documents.text_of(root / name)
@@ -115,12 +115,12 @@ def hashes_of(text: str) -> dict[str, int]:
     }
 
 
-def _is_of_example(part: Part, root: Path, known: frozenset[str]) -> bool:
+def _is_of_example(part: TextPart, root: Path, known: frozenset[str]) -> bool:
     if names_lost_sample(part, root):
         return True
     if documents.REFERENCE.fullmatch(part.text.strip()):
         return False  # what it names is checked in its own place
-    if f"`{part.text.strip()}`" in _asked(part, root):
+    if f"`{part.text.strip()}`" in _instruction(part, root):
         return False  # an answer that the schema proposes, though the example begins with it, too
     return _share(part.text, known) > HALF
 
@@ -136,7 +136,7 @@ def _hashes() -> frozenset[str]:
     return frozenset(HASHES.read_text(encoding="ascii").split())
 
 
-def _sections(name: str, text: str) -> Iterator[Part]:
+def _sections(name: str, text: str) -> Iterator[TextPart]:
     body = documents.prose(text)
     # Blanked lines are shorter, so places are counted in the lines of the whole text.
     starts = [0, *(match.end() for match in re.finditer("\n", text)), len(text)]
@@ -148,14 +148,14 @@ def _sections(name: str, text: str) -> Iterator[Part]:
         if prose := section.strip():
             start = starts[at + 1] + section.index(prose)
             line = text.count("\n", 0, start) + 1
-            yield Part(name, line, f'"{title}"', start, start + len(prose), prose)
+            yield TextPart(name, line, f'"{title}"', start, start + len(prose), prose)
 
 
-def _fields(name: str, text: str, offset: int) -> Iterator[Part]:
+def _fields(name: str, text: str, offset: int) -> Iterator[TextPart]:
     before = 1 if offset else 0  # the line that opens front matter
     for field, node in _leaves(yaml.compose(text, Loader=yaml.SafeLoader), ""):
         start, end = node.start_mark, node.end_mark
-        yield Part(
+        yield TextPart(
             *(name, start.line + 1 + before, f"`{field}`"),
             *(start.index + offset, end.index + offset, str(node.value)),
         )
@@ -172,7 +172,7 @@ def _leaves(node: Any, field: str) -> Iterator[tuple[str, yaml.ScalarNode]]:
         yield field, node
 
 
-def _asked(part: Part, root: Path) -> str:
+def _instruction(part: TextPart, root: Path) -> str:
     """Take what a field has to say from its schema."""
     name = Path(part.file).parts[1].removesuffix(".yaml").removesuffix(".md")
     if part.place[0] != "`" or not (SCHEMAS / f"{name}.json").is_file():

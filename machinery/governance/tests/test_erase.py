@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from machinery.governance.tests.conftest import Patch, pem
 from machinery.tests.autopilot.repository import git
 from machinery.tests.in_project import copied
-from rung_governance.privacy import data_subject, erasure, personal_rows
+from rung_governance.privacy import data_subject, erasure
 from rung_governance.privacy.data_subject import Subject
 from rung_ops import contract, prediction_log
 from rung_ops.contract import raw_file
@@ -325,7 +325,7 @@ def test_a_service_that_merges_meanwhile_restores_nothing(
     files = LogFiles(tmp_path / "production/predictions")
     for first in (0, 10):
         files.write(prediction_log.assemble([batch(asked[first : first + 10], first)]))
-    places = personal_rows.FoundRows(personal_rows.widened(Subject(ids=frozenset([PERSON]))))
+    places = erasure.FoundRows(erasure.widened(Subject(ids=frozenset([PERSON]))))
     eraser = threading.Thread(target=erasure._log, args=(places,))
     write = prediction_log.write
 
@@ -355,7 +355,7 @@ def test_a_service_goes_on_writing_after_its_files_lost_rows(
     asked = rows.drop(contract.TARGET)
     files = LogFiles(tmp_path / "production/predictions")
     files.write(prediction_log.assemble([batch(asked[:1], 7)]))  # a file of the person alone
-    erasure._log(personal_rows.FoundRows(personal_rows.widened(Subject(ids=frozenset([PERSON])))))
+    erasure._log(erasure.FoundRows(erasure.widened(Subject(ids=frozenset([PERSON])))))
     files.write(prediction_log.assemble([batch(asked[1:3], 8)]))
     files.merge(everything=True)
 

@@ -19,7 +19,7 @@ from rung_governance.approval.overrides import Overrides
 from rung_governance.approval.plan import PlanError
 from rung_governance.approval.signed_log import APPROVED, WITHDRAWN, details
 from rung_governance.documents import technical_file
-from rung_governance.privacy import erasure, personal_rows, retention
+from rung_governance.privacy import erasure, retention
 from rung_governance.privacy.data_subject import Subject
 from rung_ops import prediction_log
 from rung_ops.model import bundle, source_import
@@ -172,7 +172,7 @@ def test_an_override_of_a_prediction_that_is_not_logged_is_named_unless_that_was
     assert "1 override names no prediction of the log: 20" in capsys.readouterr().out
 
     for number in ("1", "7", "20"):
-        places = personal_rows.FoundRows(personal_rows.widened(Subject(ids=frozenset([number]))))
+        places = erasure.FoundRows(erasure.widened(Subject(ids=frozenset([number]))))
         overruled = places.subject.ids & set(Overrides(monitored.folder).count())
         assert erasure.erase(places, overruled)[1] == []
     assert monitor.main([]) == 1

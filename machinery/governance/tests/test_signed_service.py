@@ -25,7 +25,7 @@ from machinery.tests.projects import moved
 from rung_governance.approval import audit, deploy, kill_switch, oversight
 from rung_governance.approval.anchors import ANCHORS
 from rung_governance.approval.signed_log import APPROVED, WITHDRAWN
-from rung_governance.privacy import personal_rows
+from rung_governance.privacy import erasure
 from rung_ops import __main__ as command
 from rung_ops import addons, prediction_log
 from rung_ops.errors import SettingsError
@@ -368,7 +368,7 @@ def test_a_log_in_a_bucket_is_refused(monkeypatch: Patch, refusal: Refusal) -> N
     output = refusal(serve.main)
     assert "LOGS=s3://bucket/logs: a bucket is not supported with the add-on governance" in output
     with pytest.raises(SettingsError, match="erasure and retention do not reach a bucket: use a"):
-        personal_rows.log_files()
+        erasure.log_files()
 
 
 @pytest.mark.tried(

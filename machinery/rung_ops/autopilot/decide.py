@@ -33,7 +33,7 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class OutcomeVerdict:
     """Whether the promoted release is worse than the previous one, or one on trial than it, and why."""
 
     worse: bool
@@ -47,7 +47,7 @@ class Trial:
     release: str
     arm: str
     since: datetime
-    verdict: Verdict | None = None
+    verdict: OutcomeVerdict | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Facts:
     trainings: tuple[datetime, ...] = ()
     refused: datetime | None = None  # when a version was last set back
     trial: Trial | None = None
-    verdict: Verdict | None = None
+    verdict: OutcomeVerdict | None = None
     set_back: str = "refused"  # what happened then, as a participle
 
 

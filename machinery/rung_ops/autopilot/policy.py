@@ -41,14 +41,14 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     per_days: Count
 
 
-class Refused(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PauseAfterRefusal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long the autopilot waits after a version was refused, aborted or rolled back."""
 
     days: Count
     new_rows: Count
 
 
-class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Patience(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a canary may stay undecided."""
 
     patience_days: Count
@@ -69,7 +69,7 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str
 
 
-class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RowChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether a training chooses the rows that it learns from and that judge it."""
 
     choose: bool = False
@@ -84,10 +84,10 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     service: Service
     retrain: Retrain
     limits: Limits
-    refused: Refused
-    trial: Trial
+    refused: PauseAfterRefusal
+    trial: Patience
     rollback: Rollback
-    window: Window = Window()
+    window: RowChoice = RowChoice()
 
 
 def read(path: Path | None = None) -> Policy:
@@ -103,7 +103,7 @@ def read(path: Path | None = None) -> Policy:
     return rules
 
 
-def _require_patience(path: Path, trial: Trial) -> None:
+def _require_patience(path: Path, trial: Patience) -> None:
     # Imported here because it imports polars, and only a file that can be read is compared.
     from rung_ops.release import rollout
 

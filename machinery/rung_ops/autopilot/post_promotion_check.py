@@ -19,7 +19,7 @@ import polars as pl
 from prometheus_client.parser import text_string_to_metric_families
 
 from rung_ops import contract
-from rung_ops.autopilot.decide import Trial, Verdict
+from rung_ops.autopilot.decide import OutcomeVerdict, Trial
 from rung_ops.autopilot.labelled_rows import ARM, PREDICTION, RELEASE, TIME
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.contract import forecast
@@ -47,7 +47,7 @@ def verdict(
     readings: Sequence[dict[str, Any]],
     now: datetime,
     policy: Rollback,
-) -> Verdict | None:
+) -> OutcomeVerdict | None:
     """Compare the serving release with the previous one; None if none was promoted of late."""
     before = predecessor(state)
     if state.serving is None or before is None:
@@ -62,11 +62,13 @@ def verdict(
         return None
     if own.height < policy.least_rows:
         says = f"{state.serving} has {own.height:,} known outcomes; "
-        return Verdict(False, f"{says}{policy.least_rows:,} are needed to judge it")
+        return OutcomeVerdict(False, f"{says}{policy.least_rows:,} are needed to judge it")
     return _of_quality(before, state.serving, own, policy)
 
 
-def on_trial(trial: Trial, serving: str, answers: pl.DataFrame, policy: Rollback) -> Verdict | None:
+def on_trial(
+    trial: Trial, serving: str, answers: pl.DataFrame, policy: Rollback
+) -> OutcomeVerdict | None:
     """Compare the release on trial with the serving one, by outcomes since its trial began.
 
     It may have learned from a world that has passed since: the gate has seen older rows. The outcomes of a
@@ -102,14 +104,14 @@ def predecessor(state: State) -> str | None:
 
 def _of_errors(
     before: str, now: str, readings: Sequence[dict[str, Any]], policy: Rollback
-) -> Verdict | None:
+) -> OutcomeVerdict | None:
     earlier, since = rate(readings, before), rate(readings, now)
     if not policy.error_rate or not earlier.requests or not since.requests:
         return None
     low, high = rise(earlier, since, policy.level)
     if low <= policy.error_rate:
         return None
-    return Verdict(
+    return OutcomeVerdict(
         True,
         f"{now} failed to answer {since.share:.2%} of {since.requests:,} requests, and {before} "
         f"{earlier.share:.2%} of {earlier.requests:,}: the rise of {low:.2%} to {high:.2%} is "
@@ -119,7 +121,7 @@ def _of_errors(
 
 def _of_quality(
     before: str, now: str, own: pl.DataFrame, policy: Rollback, blocks: int = time_blocks.LEAST
-) -> Verdict:
+) -> OutcomeVerdict:
     """Compare two releases on rows that one of them answered."""
     folder = release_folders.environment(release_folders.PRODUCTION)
     answered_by = own[RELEASE][0]
@@ -133,7 +135,7 @@ def _of_quality(
         answered = unpacked(own[PREDICTION], estimator.kind())
     except source_import.FAULTS as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        return Verdict(False, f"{other} cannot be compared on the same rows: {reason}")
+        return OutcomeVerdict(False, f"{other} cannot be compared on the same rows: {reason}")
     settings = params()
     metric = settings["score"]["metric"]
     sign = 1 if settings["score"]["higher_is_better"] else -1
@@ -146,16 +148,18 @@ def _of_quality(
     try:
         group = time_blocks.groups(own, settings["seed"], GROUPS, blocks)
     except NotComparableError as error:
-        return Verdict(False, f"{now} is not compared: {error}")
+        return OutcomeVerdict(False, f"{now} is not compared: {error}")
     estimate, half = interval(gain, group, policy.level)
     if not np.isfinite(half):
-        return Verdict(False, f"{metric} of {now} is not defined on its {len(actual):,} outcomes")
+        return OutcomeVerdict(
+            False, f"{metric} of {now} is not defined on its {len(actual):,} outcomes"
+        )
     # A loss that the gate lets pass is none here either: with many rows the smallest one is certain.
     figure = float(contract.score(actual, earlier)[metric])
     margin = rules.allowed_loss(rules.read().margin, figure, settings["score"]["higher_is_better"])
     worse = estimate + half < -margin.amount
     low, high = sorted((sign * (estimate - half), sign * (estimate + half)))
-    return Verdict(
+    return OutcomeVerdict(
         worse,
         f"{now} is {'worse' if worse else 'not certainly worse'} than {before} was by more than "
         f"{margin}: on the same {len(actual):,} rows {metric} differs by {sign * estimate:+.4f} "

@@ -8,19 +8,19 @@ veto training and releasing, and are notified of what was promoted and rolled ba
 
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from rung_ops import addons, prediction_log
 from rung_ops.autopilot import (
     commits,
-    gather,
     journal,
     labelled_rows,
     post_promotion_check,
@@ -28,21 +28,45 @@ from rung_ops.autopilot import (
 )
 from rung_ops.autopilot import decide as rules
 from rung_ops.autopilot import policy as autopilot_policy
+from rung_ops.autopilot.decide import Facts, Quality, Trial
 from rung_ops.autopilot.journal import Record
+from rung_ops.autopilot.policy import Policy
 from rung_ops.autopilot.step_runner import Done, Step, StepError, Tools, production, tries
 from rung_ops.errors import StageError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
+from rung_ops.monitoring.inputs import known_until
 from rung_ops.project import current, hooks, keyless, release_folders
-from rung_ops.project.paths import shown
+from rung_ops.project.paths import params, shown
 from rung_ops.release import rollout, state
 from rung_ops.release.deploy import rollback_event
+from rung_ops.release.state import concerns, events
+from rung_ops.release.state_content import Canary, Shadow, State
 from rung_ops.system import key_names
 from rung_ops.tracking import last_run
 
 VETO, NOTIFY = "autopilot_veto", "notify"
 TRAIN, RELEASE = "train", "release"  # the actions that a veto is asked about
 VETOED = "vetoed"  # the outcome of a pass that a veto ended
+PRODUCTION = release_folders.PRODUCTION
+SERVED = "production"
+# What a release is in after an event of the history.
+ROLES = {
+    **{"shadow": "shadow", "canary": "canary", "advance": "canary"},
+    **{"promote": SERVED, "serve": SERVED},
+}
+# Keys in the detail of steps after which the autopilot waits before it trains again, and what they say.
+# A trial that ended is none of them: nothing is known to be wrong with the version, or it is aborted.
+SET_BACKS = {
+    ("gate", "refused"): "refused",
+    ("release", "vetoed"): "vetoed",
+    ("settle", "aborted"): "aborted",
+    ("settle", "taken back"): "rolled back",
+    ("roll back", "taken back"): "rolled back",
+    ("end trial", "aborted"): "aborted",
+}
+# Keys of the release in the detail of a step that settled what became of it.
+SETTLED = ("promoted", "aborted", "ended", "taken back")
 
 
 def ask_veto(action: str, facts: dict[str, Any]) -> str | None:
@@ -119,7 +143,7 @@ def look(tools: Tools, record: Record) -> Done:
     if serving is None:
         return Done({"serving": None})
     moment = datetime.fromisoformat(record["at"])
-    log = prediction_log.download_for_pass(release_folders.PRODUCTION, moment)
+    log = prediction_log.download_for_pass(PRODUCTION, moment)
     if not any(log.glob("date=*/*.parquet")):
         return Done({"serving": serving, "status": None, "reading": None})
     status, url = _status(tools, record), tools.policy.service.url
@@ -151,10 +175,31 @@ def _read(file: Path, ended: str) -> dict[str, Any]:
 
 def settle(tools: Tools, record: Record) -> Done:
     """Find the result of the release that an earlier pass deployed."""
-    result = gather.settled(production(), journal.passes())
+    result = settled(production(), journal.passes())
     if result:
         tools.say(f"{result['release']}: {result['says']}")
     return Done(result)
+
+
+def settled(state: State, passes: Sequence[Record]) -> dict[str, Any]:
+    """Return the `release` that was deployed last, what it `says`, and a key of SETTLED if it has ended."""
+    recorded = {
+        detail.get(key)
+        for name in ("settle", "roll back", "end trial")
+        for _, detail in journal.ended(passes, name)
+        for key in SETTLED
+    }
+    deployed = [detail["release"] for _, detail in journal.ended(passes, "deploy")]
+    if not deployed or deployed[-1] in recorded:
+        return {}
+    release = deployed[-1]
+    for arm, tried in arms(state):
+        if tried.release == release:
+            return {"release": release, "says": f"is in {arm}"}
+    if state.serving == release:
+        return {"release": release, "promoted": release, "says": "was promoted and is served"}
+    became, says = _why_not(release)
+    return {"release": release, became: release, "says": says}
 
 
 def decide(tools: Tools, record: Record) -> Done:
@@ -180,9 +225,9 @@ def decided(record: Record) -> dict[str, Any]:
     """Gather the facts, apply the rules, and ask for the project's veto; return the step's detail."""
     policy = autopilot_policy.read()
     passes = journal.passes()
-    gathered = gather.gather(record, production(), passes, policy)
+    gathered = gather(record, production(), passes, policy)
     decision = rules.decide(gathered, policy)
-    facts = gather.as_json(gathered)
+    facts = as_json(gathered)
     veto = ask_veto(TRAIN, facts) if decision.action == rules.RETRAIN else None
     earlier = [detail for _, detail in journal.ended(passes, "decide")]
     told = bool(earlier and earlier[-1].get("held_back"))
@@ -190,9 +235,115 @@ def decided(record: Record) -> dict[str, Any]:
     return made | ({"veto": veto} if veto else {})
 
 
+def arms(state: State) -> Iterator[tuple[str, Canary | Shadow]]:
+    """Yield the releases on trial, by their arm."""
+    for arm, tried in (("canary", state.canary), ("shadow", state.shadow)):
+        if tried:
+            yield arm, tried
+
+
+def gather(record: Record, state: State, passes: Sequence[Record], policy: Policy) -> Facts:
+    """Gather the facts as of the time of the pass."""
+    now = datetime.fromisoformat(record["at"])
+    if state.serving is None:
+        return Facts(now, None, None, None, None, None, 0)
+    serving = release_folders.bundle(release_folders.environment(PRODUCTION), state.serving)
+    status = journal.detail(record, "look").get("status") or {}
+    drift = status.get("drift") or {}
+    judged = bool(drift.get("judged"))
+    known = labelled_rows.answers(PRODUCTION, now)
+    readings = [each["reading"] for _, each in journal.ended(passes, "look") if each.get("reading")]
+    refused, set_back = _last_set_back(passes)
+    return Facts(
+        now=now,
+        serving=state.serving,
+        knows_until=known_until(bundle.read_manifest(serving))[1],
+        drifted=tuple(drift["features"]) if judged else None,
+        prediction_drifted=bool(drift["prediction"]) if judged else None,
+        quality=_quality(status.get("quality")),
+        new_rows=labelled_rows.new_rows(known).height,
+        trainings=tuple(at for at, _ in journal.ended(passes, "train")),
+        refused=refused,
+        set_back=set_back,
+        trial=_judged(_trial(state, passes), state.serving, known, policy),
+        verdict=post_promotion_check.verdict(state, known, readings, now, policy.rollback),
+    )
+
+
+def as_json(facts: Facts) -> dict[str, Any]:
+    """Convert facts to JSON values."""
+    return dict(json.loads(json.dumps(asdict(facts), default=str)))
+
+
+def _quality(status: dict[str, Any] | None) -> Quality | None:
+    if not status or status["figure"] is None or status["expected"] is None:
+        return None
+    higher = params()["score"]["higher_is_better"]
+    figures = (status["figure"], status["low"], status["high"], status["expected"])
+    return Quality(status["metric"], higher, *figures, rows=status["outcomes"])
+
+
+def _last_set_back(passes: Sequence[Record]) -> tuple[datetime | None, str]:
+    """Return when a version was last set back, if none was promoted since, and what happened to it."""
+    last: datetime | None = None
+    what = Facts.set_back
+    for record in passes:
+        if journal.detail(record, "settle").get("promoted"):
+            last = None
+        for (step, key), says in SET_BACKS.items():
+            if journal.detail(record, step).get(key):
+                last, what = datetime.fromisoformat(record["at"]), says
+    return last, what
+
+
+def _trial(state: State, passes: Sequence[Record]) -> Trial | None:
+    for arm, tried in arms(state):
+        deployed = journal.ended(passes, "deploy")
+        since = [at for at, detail in deployed if detail["release"] == tried.release]
+        return Trial(tried.release, arm, since[-1] if since else _started(tried.release))
+    return None
+
+
+def _started(release: str) -> datetime:
+    """Return when the trial of a release that a person deployed began: its shadow's start, if any."""
+    theirs = [event for event in _history() if event["detail"].get("release") == release]
+    ways = [event for event in theirs if event["event"] in ("shadow", "canary")]
+    shadows = [event for event in ways if event["event"] == "shadow"]
+    return datetime.fromisoformat((shadows or ways)[-1]["at"])
+
+
+def _judged(trial: Trial | None, serving: str, known: pl.DataFrame, policy: Policy) -> Trial | None:
+    if trial is None or rollout.read_policy() is None:
+        return trial  # what waits for a person's approval is not ended
+    found = post_promotion_check.on_trial(trial, serving, known, policy.rollback)
+    return replace(trial, verdict=found)
+
+
+def _why_not(release: str) -> tuple[str, str]:
+    """Return what became of a release that is neither served nor on trial: a key of SETTLED, and why."""
+    role, last = "shadow", None
+    for event in _history():
+        if concerns(event, release):
+            last = event
+            role = ROLES.get(event["event"], role)
+    if last is None or last["event"] not in ("abort", "roll_back", "end_trial"):
+        became = "promoted" if role == SERVED else "ended"
+        return became, f"is no longer in {role}: another release was deployed in its place"
+    reason = last["detail"].get("reason") or "no reason given"
+    if last["event"] == "end_trial":
+        return "ended", f"is no longer in {role}, ended by {last['by']}: {reason}"
+    if role == SERVED:
+        return "taken back", f"was rolled back by {last['by']}: {reason}"
+    return "aborted", f"was aborted in {role} by {last['by']}: {reason}"
+
+
+def _history() -> list[dict[str, Any]]:
+    return events(release_folders.environment(PRODUCTION))
+
+
 def _write_gauges(held_back: bool) -> None:
     """Write what the service passes on to Prometheus, beside the monitor's figures."""
-    log = prediction_log.folder(release_folders.PRODUCTION)
+    log = prediction_log.folder(PRODUCTION)
     if not log.parent.is_dir():  # nothing was ever answered
         return
     registry = CollectorRegistry()
@@ -206,7 +357,7 @@ def _write_gauges(held_back: bool) -> None:
     ):
         Gauge(name, says, registry=registry).set(value)
     name, figures = prediction_log.AUTOPILOT_PROM, generate_latest(registry)
-    prediction_log.write_figures(release_folders.PRODUCTION, name, figures)
+    prediction_log.write_figures(PRODUCTION, name, figures)
 
 
 def collect(tools: Tools, record: Record) -> Done:
@@ -226,7 +377,7 @@ def collect(tools: Tools, record: Record) -> Done:
 
 def collected(until: str) -> dict[str, Any]:
     """Write the rows of production with a known outcome that no training used; return the step's detail."""
-    known = labelled_rows.answers(release_folders.PRODUCTION, datetime.fromisoformat(until))
+    known = labelled_rows.answers(PRODUCTION, datetime.fromisoformat(until))
     rows = labelled_rows.new_rows(known)
     if rows.is_empty():
         return {"rows": 0}
@@ -321,8 +472,8 @@ def release(tools: Tools, record: Record) -> Done:
     version = trained["version"]
     facts = journal.detail(record, "decide").get("facts", {})
     verdict = journal.detail(record, "gate").get("verdict")
-    asked = facts | {"version": version, "verdict": verdict}
-    if reason := keyless.guarded("rung_ops.autopilot.steps:ask_veto", RELEASE, asked):
+    version_facts = facts | {"version": version, "verdict": verdict}
+    if reason := keyless.guarded("rung_ops.autopilot.steps:ask_veto", RELEASE, version_facts):
         commits.publish()  # as after a refusal
         summary = f"the project's veto against releasing version {version}: {reason}"
         return Done({"vetoed": version}, outcome=VETOED, summary=summary)
@@ -343,14 +494,14 @@ def publish(tools: Tools, record: Record) -> Done:
 def deploy(tools: Tools, record: Record) -> Done:
     """Deploy the release to production, as shadow or canary by the project's rules."""
     release = journal.detail(record, "release")["release"]
-    folder = release_folders.environment(release_folders.PRODUCTION)
+    folder = release_folders.environment(PRODUCTION)
     if release not in production().releases() and not rollback_event(folder, release):
         file = gate_rules.verdict_file()
         if not file.exists():  # the verdict was written in another checkout
             verdict = journal.detail(record, "gate")["verdict"]
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(verdict, indent=2) + "\n", encoding="utf-8")
-        tools.tasks.must("deploy", release_folders.PRODUCTION, release)
+        tools.tasks.must("deploy", PRODUCTION, release)
     return _result(release)
 
 
@@ -360,7 +511,7 @@ def roll_back(tools: Tools, record: Record) -> Done:
     bad, reason = known["facts"]["serving"], known["reasons"][0]
     # The first rollback may only end a canary or a shadow.
     while (before := production()).serving == bad:
-        tools.tasks.must("rollback", release_folders.PRODUCTION, "--from", bad, "--reason", reason)
+        tools.tasks.must("rollback", PRODUCTION, "--from", bad, "--reason", reason)
         if production().generation == before.generation:
             raise StepError(f"`poe rollback` changed nothing: {bad} is still served.")
     summary = f"{bad} was rolled back; {production().serving} is served again: {reason}"
@@ -375,7 +526,7 @@ def end_trial(tools: Tools, record: Record) -> Done:
     if release not in now.on_trial:  # the next pass settles what became of it
         return Done(outcome=rules.NOTHING, summary=f"{release} is no longer on trial")
     is_worse = bool((trial.get("verdict") or {}).get("worse"))
-    folder = release_folders.environment(release_folders.PRODUCTION)
+    folder = release_folders.environment(PRODUCTION)
     end = state.abort if is_worse else state.end_trial
     end(folder, reason, release_folders.AUTOPILOT, now.generation, release)
     if is_worse:
@@ -386,7 +537,7 @@ def end_trial(tools: Tools, record: Record) -> Done:
 def _result(release: str) -> Done:
     """Describe the role of a release that was just deployed, and who decides next."""
     now = production()
-    arm = next((arm for arm, tried in gather.arms(now) if tried.release == release), None)
+    arm = next((arm for arm, tried in arms(now) if tried.release == release), None)
     if arm is None:
         served = now.serving == release
         summary = f"{release} {'is served in' if served else 'was removed from'} production"

@@ -56,8 +56,8 @@ def inspect(
     if not frame.height:
         refused = [Problem(source, "", "holds no rows")]
     elif missing := [name for name in wanted if name not in frame.columns]:
-        there = ", ".join(frame.columns[:20])
-        refused = [Problem(source, ", ".join(missing), f"is missing; the file has {there}")]
+        present = ", ".join(frame.columns[:20])
+        refused = [Problem(source, ", ".join(missing), f"is missing; the file has {present}")]
     else:
         refused = _unwanted_offsets(frame, wanted, source)
     if refused:

@@ -63,18 +63,18 @@ def _apart(drawn: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
 def _drawn(
     values: pl.Series, column: dict[str, Any], number: int, generator: np.random.Generator
 ) -> pl.Series:
-    there = values.drop_nulls()
-    if there.dtype.is_float():
-        there = there.drop_nans()
-    missing = generator.random(number) < 1 - len(there) / max(len(values), 1)
-    if there.is_empty():
+    known = values.drop_nulls()
+    if known.dtype.is_float():
+        known = known.drop_nans()
+    missing = generator.random(number) < 1 - len(known) / max(len(values), 1)
+    if known.is_empty():
         return pl.Series(values.name, [None] * number, dtype=values.dtype)
-    if column["isin"] or there.dtype in (pl.String, pl.Boolean):
-        counted = _counted(there, column)
+    if column["isin"] or known.dtype in (pl.String, pl.Boolean):
+        counted = _counted(known, column)
         shares = counted["rows"].to_numpy() / counted["rows"].sum()
         drawn = counted["level"][generator.choice(counted.height, number, p=shares)]
     else:
-        drawn = _between(there, number, generator)
+        drawn = _between(known, number, generator)
     return (
         pl.select(
             pl.when(pl.Series(missing & (values.null_count() > 0))).then(None).otherwise(drawn)
@@ -84,9 +84,9 @@ def _drawn(
     )
 
 
-def _counted(there: pl.Series, column: dict[str, Any]) -> pl.DataFrame:
-    counted = there.rename("level").value_counts(sort=True, name="rows").sort("level")
-    if column["isin"] or there.dtype != pl.String:
+def _counted(known: pl.Series, column: dict[str, Any]) -> pl.DataFrame:
+    counted = known.rename("level").value_counts(sort=True, name="rows").sort("level")
+    if column["isin"] or known.dtype != pl.String:
         return counted
     shared = counted.filter(pl.col("rows") >= MANY)
     if shared.height:
@@ -98,18 +98,18 @@ def _counted(there: pl.Series, column: dict[str, Any]) -> pl.DataFrame:
     return pl.DataFrame({"level": invented, "rows": [1] * len(invented)})
 
 
-def _between(there: pl.Series, number: int, generator: np.random.Generator) -> pl.Series:
+def _between(known: pl.Series, number: int, generator: np.random.Generator) -> pl.Series:
     """Draw numbers or times between the quantiles, as often as the data has them there."""
-    physical = np.sort(there.to_physical().to_numpy())
+    physical = np.sort(known.to_physical().to_numpy())
     grid = physical[np.linspace(0, len(physical) - 1, GRID).astype(np.int64)]
     at = generator.random(number) * (GRID - 1)
     low = at.astype(np.int64)
     # Integers of 64 bits are kept as such, as a float holds 53 of them.
     step = (grid[low + 1] - grid[low]) * (at - low)
-    if there.dtype.is_float():
-        return pl.Series(grid[low] + step, dtype=there.dtype)
+    if known.dtype.is_float():
+        return pl.Series(grid[low] + step, dtype=known.dtype)
     drawn = grid[low] + np.rint(step).astype(physical.dtype)
-    return pl.Series(drawn, dtype=there.to_physical().dtype).cast(there.dtype)
+    return pl.Series(drawn, dtype=known.to_physical().dtype).cast(known.dtype)
 
 
 def unknown_texts(column: dict[str, Any], values: pl.Series) -> Iterator[str]:

@@ -36,7 +36,7 @@ def draw(upto: str = "") -> Markup:
         return Markup("")
     try:
         stages = {each.address: each for each in dvc.stages(current().root)}
-        graph = _Graph.of(stages)
+        graph = _Graph.from_stages(stages)
     except (CycleError, YAMLError):  # DVC says what is wrong
         return Markup("")
     if not stages:
@@ -103,7 +103,7 @@ class _Graph(NamedTuple):
     row: dict[str, int]
 
     @classmethod
-    def of(cls, stages: Mapping[str, Stage]) -> "_Graph":
+    def from_stages(cls, stages: Mapping[str, Stage]) -> "_Graph":
         makers = {path: address for address, each in stages.items() for path in each.sizes}
         needed = {
             address: {maker for path in each.reads for maker in _makers(path, makers)} - {address}

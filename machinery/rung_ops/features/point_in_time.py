@@ -231,7 +231,7 @@ def _columns_of(features: Sequence[EntityFeature], events: pl.LazyFrame) -> list
 def read(events: Events, feature: EntityFeature) -> pl.LazyFrame:
     """Return the events of a feature."""
     with _named([feature]):
-        frame = events.of(feature)
+        frame = events.scan(feature)
     if not _counts_outcomes(feature):
         return frame
     # Imported here, as in raw_rows(): the service's image has no pandera.

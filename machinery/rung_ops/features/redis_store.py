@@ -99,7 +99,7 @@ class RedisStore:
         try:
             with self._named("it cannot be read"):
                 for _ in range(TRIES):
-                    if features := self._asked(keys):
+                    if features := self._looked_up(keys):
                         return features
         except FeatureStoreError as error:
             self._failed = str(error)
@@ -115,18 +115,18 @@ class RedisStore:
                 self._client.ping()
                 self._failed = ""
 
-    def _asked(self, keys: Mapping[str, Sequence[bytes]]) -> LookupResult | None:
+    def _looked_up(self, keys: Mapping[str, Sequence[bytes]]) -> LookupResult | None:
         """Look up in the filling that counted last; None where another one has taken its place."""
         before = self._filling
-        asked = [view for view in keys if view in before.as_of]
+        filled = [view for view in keys if view in before.as_of]
         pipe = self._client.pipeline(transaction=False)
-        for view in asked:
+        for view in filled:
             pipe.hmget(self._key(before.version, view), keys[view])
         # Last: a filling that is still the one that counts was there when it was asked.
         pipe.get(self._prefix)
         *packed, text = pipe.execute()
         if text == before.text and text is not None:
-            return LookupResult(before.as_of, dict(zip(asked, packed, strict=True)))
+            return LookupResult(before.as_of, dict(zip(filled, packed, strict=True)))
         self._follow(text)
         return None
 

@@ -39,7 +39,7 @@ class Events:
         self._root = root
         self._read: dict[Source, pl.LazyFrame] = {}
 
-    def of(self, feature: EntityFeature) -> pl.LazyFrame:
+    def scan(self, feature: EntityFeature) -> pl.LazyFrame:
         """Return the events of a feature."""
         if feature.source not in self._read:
             self._read[feature.source] = self._events(feature)

@@ -191,14 +191,14 @@ class SqliteStore:
         database = self._open()
         packed: dict[str, list[bytes | None]] = {}
         try:
-            for view, asked in keys.items():
+            for view, wanted in keys.items():
                 if view in self._as_of:
                     rows: dict[bytes, bytes] = {}
-                    for start in range(0, len(asked), MAX_KEYS):
-                        some = asked[start : start + MAX_KEYS]
+                    for start in range(0, len(wanted), MAX_KEYS):
+                        some = wanted[start : start + MAX_KEYS]
                         query = _select_numbers(len(some))
                         rows |= database.execute(query, (view, *some)).fetchall()
-                    packed[view] = list(map(rows.get, asked))
+                    packed[view] = list(map(rows.get, wanted))
         except sqlite3.Error as error:
             raise FeatureStoreError(f"it cannot be read: {error}") from error
         return LookupResult(self._as_of, packed)

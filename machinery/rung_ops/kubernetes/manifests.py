@@ -32,7 +32,7 @@ class KubernetesError(OpsError):
 
 
 @dataclass
-class Verdict:
+class OverlayCheck:
     """The result of checking the manifests of an overlay."""
 
     # Names of valid manifests, such as "Service prediction".
@@ -96,27 +96,27 @@ def parse(text: str) -> list[Manifest]:
     return [each for each in yaml.safe_load_all(text) if each]
 
 
-def check(manifests: list[Manifest], version: str = VERSION) -> Verdict:
+def check(manifests: list[Manifest], version: str = VERSION) -> OverlayCheck:
     """Check manifests against the schemas of a version of Kubernetes; unknown fields are faults."""
     import kubernetes_validate as schemas
 
-    verdict = Verdict()
+    result = OverlayCheck()
     for manifest in manifests:
         name = f"{manifest['kind']} {manifest['metadata']['name']}"
         try:
             schemas.validate(manifest, version, strict=True)
-            verdict.valid.append(name)
+            result.valid.append(name)
         except schemas.ValidationError as error:
             where = ".".join(str(part) for part in error.path)
-            verdict.faults.append(f"{name}: {where or 'it'}: {error.message}")
+            result.faults.append(f"{name}: {where or 'it'}: {error.message}")
         except schemas.SchemaNotFoundError:
-            verdict.unknown.append(manifest["kind"])
+            result.unknown.append(manifest["kind"])
         except schemas.VersionNotSupportedError as error:
             raise KubernetesError(
                 f"there are no schemas of Kubernetes {version}: name another version, or run "
                 "`uv lock --upgrade-package kubernetes-validate`"
             ) from error
-    return verdict
+    return result
 
 
 def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
@@ -149,24 +149,24 @@ def check_overlays(overlay: tuple[str, ...], version: str) -> int:
     try:
         for name in overlay or overlays():
             built = parse(build(name))
-            verdict = check(built, version)
-            print(summary(name, verdict, version))
-            for line in [*verdict.faults, *notes(built)]:
+            result = check(built, version)
+            print(summary(name, result, version))
+            for line in [*result.faults, *notes(built)]:
                 print(f"- {line}")
-            faults += len(verdict.faults)
+            faults += len(result.faults)
     except (KubernetesError, SettingsError) as error:
         raise KubernetesError(f"Not checked: {error}") from error
     return REFUSED if faults else OK
 
 
-def summary(overlay: str, verdict: Verdict, version: str) -> str:
+def summary(overlay: str, result: OverlayCheck, version: str) -> str:
     """Describe how many manifests were checked and are valid, and which were not checked."""
-    checked = len(verdict.valid) + len(verdict.faults)
+    checked = len(result.valid) + len(result.faults)
     line = (
-        f"{overlay}: {len(verdict.valid)} of {checked} manifests are valid for Kubernetes {version}"
+        f"{overlay}: {len(result.valid)} of {checked} manifests are valid for Kubernetes {version}"
     )
-    if verdict.unknown:
-        kinds = ", ".join(sorted(set(verdict.unknown)))
+    if result.unknown:
+        kinds = ", ".join(sorted(set(result.unknown)))
         line += f"; not checked, as their schemas come with the cluster: {kinds}"
     return line
 

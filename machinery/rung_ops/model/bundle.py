@@ -178,7 +178,7 @@ class ReleaseFiles:
         self._hashes = hashes or {}
 
     @classmethod
-    def of(cls, release: "Path | ReleaseFiles") -> "ReleaseFiles":
+    def wrap(cls, release: "Path | ReleaseFiles") -> "ReleaseFiles":
         """Return the files of a release; those of a folder are not verified."""
         return release if isinstance(release, ReleaseFiles) else cls(release)
 

@@ -331,7 +331,7 @@ def load_estimator(release: Path | ReleaseFiles, package: str) -> Any:
     import skops.io  # imports scikit-learn: seconds of start
 
     # People wrote and reviewed TRUSTED; never trust the types that the file itself lists.
-    files = ReleaseFiles.of(release)
+    files = ReleaseFiles.wrap(release)
     content = files.read(SKOPS)
     listed = list(getattr(source_import.module_of(files, package, "model"), "TRUSTED", []))
     if reason := untrusted(content, listed, files.name):
@@ -352,7 +352,7 @@ def predictor_of(release: Path | ReleaseFiles, manifest: dict[str, Any]) -> Pred
     Raises:
         BundleError: it is of an unknown format, or cannot be loaded.
     """
-    files = ReleaseFiles.of(release)
+    files = ReleaseFiles.wrap(release)
     load = FORMATS.get(manifest["format"])
     if load is None:
         raise BundleError(

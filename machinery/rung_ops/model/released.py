@@ -85,7 +85,7 @@ class Release:
         """Do the same for few rows as values; None if it has to be done with a frame."""
         if self.row_scorer is None:
             return None
-        features = self.row_scorer.features.of(rows)
+        features = self.row_scorer.features.compute_rows(rows)
         return features and (features, self.row_scorer.predict(features.rows))
 
 
@@ -189,9 +189,9 @@ def _check(
         all_rows = time.perf_counter() - start
     except source_import.FAULTS as error:
         raise BundleError(f"{name} cannot score ({type(error).__name__}: {error})") from error
-    there = {column: str(kind) for column, kind in features.schema.items()}
-    if there != promised:
-        raise BundleError(f"{name}: its features are {there}, and the contract says {promised}")
+    computed = {column: str(kind) for column, kind in features.schema.items()}
+    if computed != promised:
+        raise BundleError(f"{name}: its features are {computed}, and the contract says {promised}")
     shapes = shape(1, release.kind), shape(rows.height, release.kind)
     if (first.shape, predicted.shape) != shapes or expected.shape != predicted.shape:
         raise BundleError(

@@ -575,7 +575,7 @@ class RowFeatures(NamedTuple):
     schema: dict[str, pl.DataType]
     layout: Layout
 
-    def of(self, rows: RowValues) -> RowValues | None:
+    def compute_rows(self, rows: RowValues) -> RowValues | None:
         """Compute the features of rows; None where polars has to."""
         compute = self.compute
         try:

@@ -197,7 +197,7 @@ def _import_for(alias: str) -> Any:
 
 def _install(release: Release, package: str) -> str:
     """Read the source of a release and return the alias that it can be imported by."""
-    files = ReleaseFiles.of(release)
+    files = ReleaseFiles.wrap(release)
     source = f"{SOURCE}/{package}"
     root = (files.folder / source).resolve()
     # Hash all files beside the modules: the modules may read them.

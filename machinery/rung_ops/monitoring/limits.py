@@ -21,7 +21,7 @@ Time = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
 Rows = Annotated[int, msgspec.Meta(ge=20, le=1_000_000_000)]
 
 
-class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LookBack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How far back a check looks, in days."""
 
     days: Time = 7.0
@@ -75,7 +75,7 @@ class Outcomes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of ops/monitor.toml, by its tables."""
 
-    window: Window = Window()
+    window: LookBack = LookBack()
     drift: Drift = Drift()
     missing: Missing = Missing()
     ranges: Ranges = Ranges()

@@ -76,8 +76,8 @@ def join(log: pl.DataFrame, outcomes: Outcomes) -> pl.DataFrame:
     joined = log.join(outcomes.by_id, on=ID, how="left", maintain_order="left")
     key = {n: t for n, t in outcomes.by_key.schema.items() if n != TRUTH}
     row = log.schema["row"]
-    there = {each.name for each in row.fields} if isinstance(row, pl.Struct) else set()
-    if outcomes.by_key.is_empty() or not set(key) <= there:
+    logged = {each.name for each in row.fields} if isinstance(row, pl.Struct) else set()
+    if outcomes.by_key.is_empty() or not set(key) <= logged:
         return joined
     of_the_row = [
         pl.col("row").struct.field(name).cast(dtype, strict=False).alias(f"row {name}")

@@ -78,13 +78,13 @@ def _folder(moment: datetime) -> str:
 
 
 def _uncovered(keys: list[str], log: Path) -> list[str]:
-    there = {part for key in keys if (part := log_parts.part_of(log.parent / key))}
-    days = {part.path.parent for part in there}
+    in_bucket = {part for key in keys if (part := log_parts.part_of(log.parent / key))}
+    days = {part.path.parent for part in in_bucket}
     here = [part for day in days for part in log_parts.all_parts(day)]
     return [
         part.path.relative_to(log.parent).as_posix()
-        for part in log_parts.uncovered({*here, *there})
-        if part in there
+        for part in log_parts.uncovered({*here, *in_bucket})
+        if part in in_bucket
     ]
 
 
@@ -141,7 +141,7 @@ class Uploads:
         self.waiting = 0  # parts that the bucket lacks, at the end of run()
         self._log, self._writer, self._address = log, writer, address
         self._left = set(log.glob("date=*/*.parquet")) | set(other_times.folder(log).glob("*.json"))
-        self._there: dict[str, int] | None = None  # length of the parts in the bucket, by key
+        self._stored: dict[str, int] | None = None  # length of the parts in the bucket, by key
         self._counts: dict[Path, bytes] = {}  # as they were uploaded
         self._tags: dict[str, str] = {}  # of the figures that were downloaded
 
@@ -154,10 +154,10 @@ class Uploads:
         own = self._own()
         with buckets.in_words(self._address):
             store = buckets.client(self._address)
-            if self._there is None:
+            if self._stored is None:
                 listed = {stored["path"]: stored for stored in buckets.listed(store)}
                 self._pass_over(listed)
-                self._there = {key: listed[key]["size"] for key in listed if PART.fullmatch(key)}
+                self._stored = {key: listed[key]["size"] for key in listed if PART.fullmatch(key)}
                 own = self._own()
             for part in own:
                 self._upload(store, part, everything)
@@ -174,14 +174,14 @@ class Uploads:
         """List the parts here that this process has to bring to the bucket, and count what it lacks."""
         parts = [part for day in self._log.glob("date=*") for part in log_parts.parts(day)]
         own = [part for part in parts if part.writer == self._writer or part.path in self._left]
-        self.waiting = sum(self._key(part.path) not in (self._there or {}) for part in own)
+        self.waiting = sum(self._key(part.path) not in (self._stored or {}) for part in own)
         return own
 
     def _pass_over(self, listed: dict[str, Any]) -> None:
         """Leave out what a reader downloaded to this folder: the bucket has it, or what replaced it."""
-        there = [part for key in listed if (part := log_parts.part_of(self._log.parent / key))]
+        in_bucket = [part for key in listed if (part := log_parts.part_of(self._log.parent / key))]
         here = [part for path in self._left if (part := log_parts.part_of(path))]
-        kept = {part.path for part in log_parts.uncovered({*here, *there})}
+        kept = {part.path for part in log_parts.uncovered({*here, *in_bucket})}
         self._left -= {part.path for part in here if part.path not in kept}
         for path in other_times.folder(self._log).glob("*.json"):
             stored = listed.get(self._key(path))
@@ -192,7 +192,7 @@ class Uploads:
         return path.relative_to(self._log.parent).as_posix()
 
     def _upload(self, store: Any, part: Part, everything: bool) -> None:
-        assert self._there is not None
+        assert self._stored is not None
         key = self._key(part.path)
         try:
             status = part.path.stat()
@@ -200,12 +200,12 @@ class Uploads:
             return
         may_be_merged = part.first == part.last and part.writer == self._writer and not everything
         is_young = time.time() - status.st_mtime < SINGLE_SECONDS
-        if self._there.get(key) == status.st_size or (may_be_merged and is_young):
+        if self._stored.get(key) == status.st_size or (may_be_merged and is_young):
             return
         with suppress(FileNotFoundError):
             content = part.path.read_bytes()
             obstore.put(store, key, content, chunk_size=buckets.PART, max_concurrency=1)
-            self._there[key] = len(content)
+            self._stored[key] = len(content)
             self.waiting -= 1
 
     def _upload_counts(self, store: Any, path: Path) -> None:
@@ -227,18 +227,18 @@ class Uploads:
 
     def _delete_covered(self, store: Any) -> None:
         """Delete the parts in the bucket that larger ones there cover; where that is denied, they stay."""
-        assert self._there is not None
-        own = [part for key in self._there if (part := log_parts.part_of(Path(key)))]
+        assert self._stored is not None
+        own = [part for key in self._stored if (part := log_parts.part_of(Path(key)))]
         own = [part for part in own if part.writer == self._writer]
         covered = [part.path.as_posix() for part in set(own) - set(log_parts.uncovered(own))]
         if covered:
             with suppress(exceptions.BaseError, FileNotFoundError):
                 obstore.delete(store, covered)
         for key in covered:
-            del self._there[key]
+            del self._stored[key]
 
     def _forget(self, path: Path) -> None:
         """Delete a part here that was uploaded, once no merging needs it."""
         newest_day = f"date={datetime.now(UTC) - KEEP:%Y-%m-%d}"
-        if self._key(path) in (self._there or {}) and path.parent.name < newest_day:
+        if self._key(path) in (self._stored or {}) and path.parent.name < newest_day:
             path.unlink(missing_ok=True)

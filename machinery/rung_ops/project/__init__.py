@@ -66,7 +66,7 @@ class Project:
     validation: Path
 
     @classmethod
-    def of(cls, repository: Path, root: Path | None = None) -> "Project":
+    def at(cls, repository: Path, root: Path | None = None) -> "Project":
         """Describe the model in a folder of a project; by default the repository's own."""
         root = root or repository
         data, reports = root / "data", root / "reports"
@@ -99,7 +99,7 @@ class Project:
                 models = folder / "models"
                 inside = start.relative_to(models).parts if start.is_relative_to(models) else ()
                 is_model = inside and (models / inside[0] / "src").is_dir()
-                return cls.of(folder, models / inside[0] if is_model else folder)
+                return cls.at(folder, models / inside[0] if is_model else folder)
         raise NoProjectError(
             f"{start} is in no project: no pyproject.toml from there upwards has a `[tool.rung]` "
             "table. Change to the folder of your project."

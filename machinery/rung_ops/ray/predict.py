@@ -19,20 +19,34 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandera.polars as pa
 import polars as pl
+import pyarrow.parquet as pq
 
 from rung_ops.batch import predict
 from rung_ops.batch.predict import BeforeWriting, PredictionError, Result, unchanged
+from rung_ops.contract import raw_file
 from rung_ops.contract.row_checks import SHOWN, Problem, inspect
-from rung_ops.data.blocks import keys_of, without_keys
-from rung_ops.project.paths import shown
-from rung_ops.ray import blocks, connect
-from rung_ops.ray.blocks import Block
+from rung_ops.data.blocks import keys_of, repeated, without_keys
+from rung_ops.project.paths import raw_files_in, shown
+from rung_ops.ray import connect
 from rung_ops.ray.settings import Settings, settings
 from rung_ops.system import atomic, locks
 from rung_ops.training import estimator, refit
 
 PART = "part-*.parquet"
+
+
+class Block(msgspec.Struct, frozen=True):
+    """Consecutive row groups of a Parquet file."""
+
+    number: int  # over all files, from 0
+    path: str
+    source: str  # the user's file, for messages
+    first: int  # row of the file, from 0
+    height: int
+    # Rows of the file, from 0, whose key occurs more than once, by rule.
+    repeated: dict[str, list[int]]
 
 
 class BlockResult(msgspec.Struct):
@@ -106,8 +120,8 @@ def run(
     # Workers may have another working directory.
     target = target.absolute()
     with unfinished(target) as folder:
-        of_files = blocks.blocks_of(blocks.files_of(source, folder, chosen.rows), chosen.rows)
-        of_files = blocks.mark(of_files, predict.schema())
+        of_files = blocks_of(files_of(source, folder, chosen.rows), chosen.rows)
+        of_files = mark_repeated(of_files, predict.schema())
         with connect.connected(chosen) as ray:
             if chosen.address:
                 _check_shared_files(ray, {*(Path(block.path) for block in of_files), folder})
@@ -132,12 +146,107 @@ def run(
     read = Counter[str]()
     for block in of_files:
         read[block.source] += block.height
-    notes = [
-        note
-        for path in blocks.sources(source)
-        for note in predict.left_out(path, read[shown(path)])
-    ]
+    notes = [note for path in sources(source) for note in predict.left_out(path, read[shown(path)])]
     return Result(rows, bad, _problems(results, of_files), missing, notes)
+
+
+def files_of(source: Path, scratch: Path, rows: int) -> list[tuple[Path, str]]:
+    """Read the files to score with load(), and write each as Parquet for the workers.
+
+    `scratch` must be reached by all machines of a cluster; `rows` is the smallest unit that a worker
+    reads. Each file is returned with the name of its source.
+    """
+    if not (paths := sources(source)):
+        raise PredictionError(f"{shown(source)}: there are no files to score.")
+    files = []
+    for number, path in enumerate(paths):
+        written = scratch / f"{number}.rows"
+        _write(path, written, rows)
+        files.append((written, shown(path)))
+    return files
+
+
+def sources(source: Path) -> list[Path]:
+    """List the files to score: the file itself, or those of a folder."""
+    return raw_files_in(source) if source.is_dir() else [source]
+
+
+def _write(path: Path, target: Path, rows: int) -> None:
+    if not path.is_file():
+        raise PredictionError(f"{shown(path)}: there is no such file.")
+    try:
+        raw_file.write(path, target, row_group_size=rows)
+    except raw_file.UnreadableFileError as error:
+        raise PredictionError(str(error)) from error
+    except raw_file.DiskFullError as error:
+        raise PredictionError(
+            f"A disk is full: the rows of {shown(path)} do not fit into {shown(target.parent)}. "
+            "Free space, and run the command again."
+        ) from error
+
+
+def blocks_of(files: list[tuple[Path, str]], rows: int) -> list[Block]:
+    """Split files into blocks of complete row groups, at least `rows` large except the last of a file."""
+    blocks: list[Block] = []
+    for path, source in files:
+        before = len(blocks)
+        for first, height in _spans(path, rows):
+            blocks.append(Block(len(blocks), str(path), source, first, height, {}))
+        if len(blocks) == before:
+            raise PredictionError(f"{source}: holds no rows")
+    return blocks
+
+
+def _spans(path: Path, rows: int) -> Iterator[tuple[int, int]]:
+    about = pq.read_metadata(path)
+    first = height = 0
+    for group in range(about.num_row_groups):
+        height += about.row_group(group).num_rows
+        if height >= rows:
+            yield first, height
+            first, height = first + height, 0
+    if height:
+        yield first, height
+
+
+def mark_repeated(blocks: list[Block], schema: pa.DataFrameSchema) -> list[Block]:
+    """Set `repeated` of each block: its rows whose key occurs more than once in the file.
+
+    Reads only the columns of the keys.
+    """
+    keys = keys_of(schema)
+    if not keys:
+        return blocks
+    marked = []
+    for path in dict.fromkeys(block.path for block in blocks):
+        of_file = [block for block in blocks if block.path == path]
+        twice = {
+            name: _repeated(Path(path), columns, schema, of_file[0].source)
+            for name, (_, columns) in keys.items()
+        }
+        for block in of_file:
+            ends = [block.first, block.first + block.height]
+            within = {
+                name: rows[slice(*np.searchsorted(rows, ends))].tolist()
+                for name, rows in twice.items()
+            }
+            held = {name: rows for name, rows in within.items() if rows}
+            marked.append(msgspec.structs.replace(block, repeated=held))
+    return marked
+
+
+def _repeated(
+    path: Path, columns: list[str], schema: pa.DataFrameSchema, source: str
+) -> np.ndarray:
+    typed = [pl.col(name).cast(schema.columns[name].dtype.type, strict=False) for name in columns]
+    try:
+        rows = repeated(pl.scan_parquet(path).select(typed).with_row_index("_row"), columns)
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise PredictionError(
+            f"{source}: the key {', '.join(columns)} cannot be read: {reason}"
+        ) from error
+    return rows["_row"].to_numpy()
 
 
 @contextlib.contextmanager

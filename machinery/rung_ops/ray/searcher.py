@@ -50,8 +50,10 @@ class RoundSearcher(Searcher):
             self.figures[trial_id] = result["figure"]
 
     def _tell(self) -> None:
-        for trial_id, asked in sorted(self.running.items(), key=lambda one: one[1].trial.number):
-            self.search.tell(asked, self.figures[trial_id])
+        for trial_id, suggestion in sorted(
+            self.running.items(), key=lambda item: item[1].trial.number
+        ):
+            self.search.tell(suggestion, self.figures[trial_id])
         self.running, self.figures = {}, {}
 
     def finish(self) -> None:

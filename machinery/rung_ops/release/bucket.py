@@ -153,7 +153,7 @@ class BucketState:
             except OSError as error:
                 is_made, problem = False, error
             try:
-                if is_made or line in (there := self._history()[0]):  # or only the answer was lost
+                if is_made or line in (stored := self._history()[0]):  # or only the answer was lost
                     break
                 if problem is not None and not _is_answer(problem):  # the store may still make it
                     raise problem
@@ -166,7 +166,7 @@ class BucketState:
             if problem is not None:
                 raise problem
         else:
-            raise changed_meanwhile(self.folder, _end(there))
+            raise changed_meanwhile(self.folder, _end(stored))
         with suppress(OpsError, OSError):  # the change was made, and is taken up at the next look
             self.synchronize()
         return new, event
@@ -220,10 +220,10 @@ class BucketState:
         paths = sorted(path for path in bundle.rglob("*") if path.is_file())
         paths.sort(key=lambda path: path.name in (MANIFEST, SIGNATURE))
         with buckets.in_words(self.address):
-            there = {found["path"]: found["e_tag"] for found in self._files(release)}
+            tags = {found["path"]: found["e_tag"] for found in self._files(release)}
             for path in paths:
                 key = f"{_folder(release)}{path.relative_to(bundle).as_posix()}"
-                if (there.get(key) or "").strip('"') != md5(path):
+                if (tags.get(key) or "").strip('"') != md5(path):
                     obstore.put(
                         self._store,
                         key,

@@ -53,10 +53,10 @@ def statement() -> str:
     """Say which library runs, and which variables and modules of Python may change what it does."""
     packages = ", ".join(f"{name} {about}" for name, about in running().items())
     modules = {name: sys.modules.get(name) for name in CUSTOMIZING}
-    beside = {"PYTHONPATH": os.environ.get("PYTHONPATH")} | {
+    others = {"PYTHONPATH": os.environ.get("PYTHONPATH")} | {
         name: getattr(module, "__file__", None) for name, module in modules.items()
     }
-    return "; ".join([packages, *(f"{name}: {value or 'none'}" for name, value in beside.items())])
+    return "; ".join([packages, *(f"{name}: {value or 'none'}" for name, value in others.items())])
 
 
 def differences(recorded: object) -> Iterator[tuple[str, bool]]:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,26 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.command import Verb, verb
 from rung_ops.contract import synthetic
-from rung_ops.errors import OpsError
-from rung_ops.model import bundle, released, row_path, source_hash, source_import
+from rung_ops.errors import OpsError, SettingsError
+from rung_ops.model import bundle, reasons, released, row_path, source_hash, source_import
 from rung_ops.model.bundle import BundleError
 from rung_ops.model.columns import dtype_of
-from rung_ops.model.predictors import CustomModelRefusedError, row_predictor
+from rung_ops.model.predictors import (
+    CustomModelRefusedError,
+    EncodedBooster,
+    Predictor,
+    row_predictor,
+)
+from rung_ops.model.reasons import (
+    TOLERANCE,
+    AdditiveEffects,
+    Effects,
+    adverse_in,
+    difference_of_effects,
+)
 from rung_ops.model.row_path import UntranslatedError
-from rung_ops.model.target import columns, finite_rows, kind_in
+from rung_ops.model.rows import Refusal
+from rung_ops.model.target import MULTICLASS, columns, finite_rows, kind_in
 from rung_ops.model.verification import verify
 from rung_ops.project import release_folders
 from rung_ops.project.paths import params, shown
@@ -36,12 +49,11 @@ from rung_ops.release import (
     contract_file,
     export,
     library,
-    reasons_file,
     signing,
 )
 from rung_ops.release.contract_file import refuse_without_values
-from rung_ops.release.export import write_json
-from rung_ops.release.monitor_reference import since_change
+from rung_ops.release.export import sample_rows, write_json
+from rung_ops.statistics import drift
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import printable
 from rung_ops.training import estimator, refit, window
@@ -51,6 +63,16 @@ PACKAGES = (
     *("lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "polars", "scikit-learn"),
     *("skl2onnx", "skops"),
 )
+# Of the reference: spans are whole weeks, as days of a week differ.
+SPAN, LEAST_ROWS = timedelta(days=28), 250
+# As in ops/monitor.toml of a new project. What is found by chance costs rows of the reference, no more.
+FALSE_ALARMS, LEAST_CHANGE = 0.01, 0.05
+# Of the reasons: training rows of which the means are taken, and rows that the effects are tried on.
+BACKGROUND_ROWS, TRIED_ROWS = 200_000, 2_000
+
+
+class UnexplainableError(ReleaseError):
+    """Predictions have no reasons; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +188,7 @@ def _reasons(
     formats: list[export.FormatResult],
 ) -> dict[str, Any]:
     trees = next((each.predict for each in formats if each.ok and each.format == "lightgbm"), None)
-    return reasons_file.describe(
+    return describe_reasons(
         *(trained.contract, trained.expressions, trained.train, tested),
         *(chosen.predict, trees, params().get("reasons", {})),
     )
@@ -189,6 +211,147 @@ def _with_predictions(trained: Trained, rows: pl.DataFrame) -> pl.DataFrame:
     features = rows.select(trained.expressions)
     predicted = estimator.predict_features(trained.model, features)
     return features.with_columns(columns(predicted, kind_in(trained.contract))[0])
+
+
+def since_change(rows: pl.DataFrame, times: pl.Series) -> date | None:
+    """Find the moment since which rows, features and predictions, are alike; None if all are.
+
+    A version that learned a changed world would else be told of that change for as long as its older
+    rows outnumber the newer ones, and be trained again each time.
+
+    The newest span is compared with the one before; if they are alike, both with two before, and so on.
+    """
+    first, newest = times.min(), times.max()
+    span = SPAN
+    while (since := newest - span) > first:  # type: ignore[operator]
+        new = rows.filter(times >= since)
+        old = rows.filter((times < since) & (times >= since - span))
+        if min(new.height, old.height) >= LEAST_ROWS and _differ(old, new):
+            return since  # type: ignore[return-value]
+        span *= 2
+    return None
+
+
+def _differ(old: pl.DataFrame, new: pl.DataFrame) -> bool:
+    compared = drift.compare(old, new)
+    tests = compared["p_value"].count()
+    changed = drift.changed(FALSE_ALARMS / max(1, tests), LEAST_CHANGE)
+    return not compared.filter(changed).is_empty()
+
+
+def describe_reasons(
+    contract: dict[str, Any],
+    expressions: list[pl.Expr],
+    train: pl.DataFrame,
+    tried: pl.DataFrame,
+    predict: Predictor,
+    trees: Predictor | None,
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    """Find out how a model can be explained: the content of reasons.json.
+
+    Args:
+        contract: content of contract.json.
+        expressions: FEATURES.
+        train: rows that the model was trained on.
+        tried: features of rows to try the effects on, shape (n_rows, n_features).
+        predict: the model that will answer; `trees` is the same in LightGBM's format, if it has one.
+        settings: [reasons] of params.toml.
+
+    Returns:
+        `method`: trees or additive, or none with `why`; `adverse`: which predictions are
+        unfavourable, high or low, or a list of classes; `columns` of the contract by feature;
+        `max_difference` of the effects' sum to the predictions; for additive, the `means` of the
+        features' terms over `background_rows` training rows.
+    """
+    task = contract["task"]
+    try:
+        unfavourable = adverse_in({"reasons": settings}, contract.get("classes") or ())
+    except SettingsError as error:
+        raise BundleError(str(error)) from error
+    if unfavourable is None:
+        what, values = "predictions", '"high" or "low"'
+        if task == MULTICLASS:
+            what, values = "classes", "a list of them"
+        why = (
+            f"params.toml does not say which {what} are unfavourable: set `adverse` under [reasons] "
+            f"to {values}, train, and release again"
+        )
+        return {"method": "none", "why": why}
+    if tried.height > TRIED_ROWS:  # the last rows are those at the edges of the contract
+        tried = pl.concat([tried.head(TRIED_ROWS // 2), tried.tail(TRIED_ROWS // 2)])
+    try:
+        if isinstance(trees, EncodedBooster):
+            method, found = "trees", _of_trees(trees, tried, predict, task)
+        else:
+            method, found = "additive", _of_additive(predict, tried, contract, expressions, train)
+    except UnexplainableError as error:
+        return {"method": "none", "why": str(error)}
+    columns = columns_by_feature(expressions, contract, train)
+    return {"method": method, "adverse": unfavourable, "columns": columns, **found}
+
+
+def _of_trees(
+    trees: EncodedBooster, tried: pl.DataFrame, predict: Predictor, task: str
+) -> dict[str, Any]:
+    off = _difference(trees.effects, tried, predict, task)
+    if off > TOLERANCE:
+        margin = "log-odds" if task in ("classification", MULTICLASS) else "predictions"
+        raise UnexplainableError(f"the trees' scores are not its {margin} (difference: {off:.2g})")
+    return {"max_difference": off}
+
+
+def _of_additive(
+    predict: Predictor,
+    tried: pl.DataFrame,
+    contract: dict[str, Any],
+    expressions: list[pl.Expr],
+    train: pl.DataFrame,
+) -> dict[str, Any]:
+    task = contract["task"]
+    try:
+        additive = AdditiveEffects(predict, task, reasons.typical(contract, expressions))
+    except Refusal as refusal:
+        raise UnexplainableError(
+            f"the contract's example is not a row of it: {refusal}"
+        ) from refusal
+    off = _difference(additive, tried, predict, task)
+    if off > TOLERANCE:
+        raise UnexplainableError(
+            "its model is neither LightGBM nor additive: the effects of single features differ by "
+            f"{off:.2g} from its predictions"
+        )
+    background = sample_rows(train, BACKGROUND_ROWS, 0).select(expressions)
+    means = {name: _mean(additive, background[name]) for name in background.columns}
+    return {"max_difference": off, "background_rows": background.height, "means": means}
+
+
+def columns_by_feature(
+    expressions: list[pl.Expr], contract: dict[str, Any], rows: pl.DataFrame
+) -> dict[str, list[str]]:
+    """Name the columns that each feature is made of, in the contract's order."""
+    names = [column["name"] for column in contract["columns"]]
+    columns_of_features: dict[str, list[str]] = {}
+    for expression in expressions:
+        roots = set(expression.meta.root_names())
+        for feature in rows.head(1).select(expression).columns:
+            if not roots and feature in names:  # pl.col("a", "b") has no single root
+                columns_of_features[feature] = [feature]
+            else:
+                columns_of_features[feature] = [name for name in names if name in roots] or names
+    return columns_of_features
+
+
+def _difference(effects_of: Effects, rows: pl.DataFrame, predict: Predictor, task: str) -> float:
+    difference = difference_of_effects(effects_of(rows), predict(rows), task)
+    return float(np.nan_to_num(difference, nan=np.inf).max())
+
+
+def _mean(additive: AdditiveEffects, values: pl.Series) -> float | list[float]:
+    counted = values.alias("value").value_counts().sort("value")
+    terms = additive.terms(values.name, counted["value"])
+    average = np.average(terms, axis=0, weights=counted["count"].to_numpy())
+    return average.tolist()  # type: ignore[no-any-return]  # of several classes a number each
 
 
 def _metrics(judged: Any, trained: Trained) -> Any:

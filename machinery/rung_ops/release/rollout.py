@@ -291,7 +291,7 @@ TYPICAL = 0.5  # share of the batches that may take longer than the limit: the l
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TrialVerdict:
     """What to do with a release on trial, and why: what is wrong, or what is still missing."""
 
     action: Action
@@ -300,7 +300,7 @@ class Verdict:
 
 def canary_verdict(
     serving: ArmFigures, canary: ArmFigures, policy: Policy, seconds: float
-) -> Verdict:
+) -> TrialVerdict:
     """Judge a canary at one of its steps, by what both arms answered in the seconds since it began.
 
     Call it at any time, as often as needed: the chance that a release as good as the serving one is ever
@@ -310,7 +310,7 @@ def canary_verdict(
     doubt = false_alarm(policy)
     limit = wilson_upper_bound(serving.bad, serving.requests) + limits.max_bad_increase
     if exceeds(canary.bad, canary.requests, limit, doubt):
-        return Verdict(
+        return TrialVerdict(
             "abort",
             f"{canary.bad} of {canary.requests} requests failed ({canary.failed}) or took longer "
             f"than {policy.slow * 1000:g} ms ({canary.slow}); of the serving release's "
@@ -320,7 +320,7 @@ def canary_verdict(
         bound = max(FLOOR, limits.max_latency_ratio * float(np.median(serving.seconds)))
         late = sum(each > bound for each in canary.seconds)
         if exceeds(late, len(canary.seconds), TYPICAL, doubt):
-            return Verdict(
+            return TrialVerdict(
                 "abort",
                 f"the typical request takes {np.median(canary.seconds) * 1000:.1f} ms, with the "
                 f"serving release {np.median(serving.seconds) * 1000:.1f} ms",
@@ -331,7 +331,7 @@ def canary_verdict(
         doubt,
     )
     if certain > limits.max_drift:
-        return Verdict(
+        return TrialVerdict(
             "abort",
             f"its predictions lie {distance:.2f} from the serving release's (Kolmogorov-Smirnov), "
             f"certainly more than {limits.max_drift:g}",
@@ -340,21 +340,21 @@ def canary_verdict(
     return _in_time(canary.requests, answered, limits.min_requests, seconds, limits, "requests")
 
 
-def shadow_verdict(comparison: Comparison, policy: Policy, seconds: float) -> Verdict:
+def shadow_verdict(comparison: Comparison, policy: Policy, seconds: float) -> TrialVerdict:
     """Judge a release in the shadow; otherwise as canary_verdict()."""
     limits = policy.shadow
     doubt = false_alarm(policy)
     rows = comparison.compared + comparison.failed
     if exceeds(comparison.failed, rows, limits.max_failed, doubt):
-        return Verdict("abort", f"it could not score {comparison.failed} of {rows} rows")
+        return TrialVerdict("abort", f"it could not score {comparison.failed} of {rows} rows")
     failed, alone = comparison.alone_failed, comparison.alone
     if exceeds(failed, alone, limits.max_failed, doubt):
-        return Verdict(
+        return TrialVerdict(
             "abort", f"it could not score {failed} of {alone} requests as their callers sent them"
         )
     moved, different = comparison.changed(limits.changed_by)
     if exceeds(moved, different, limits.max_changed, doubt):
-        return Verdict(
+        return TrialVerdict(
             "abort",
             f"{moved} of {different} predictions differ from the serving release's by more than "
             f"{limits.changed_by:g} standard deviations",
@@ -375,28 +375,28 @@ def _in_time(
     seconds: float,
     limits: ShadowPolicy | CanaryPolicy,
     what: str,
-) -> Verdict:
+) -> TrialVerdict:
     """Judge what nothing speaks against by how much of it was seen, and by the time it took.
 
     The tests before hold whenever they stop, so that they may end early by the time.
     """
     if have >= wanted and seconds >= limits.min_seconds:
-        return Verdict("advance", f"nothing speaks against it in {have} {what}")
+        return TrialVerdict("advance", f"nothing speaks against it in {have} {what}")
     if seconds >= limits.enough_seconds:
         if answered:
-            return Verdict(
+            return TrialVerdict(
                 "advance", f"nothing speaks against it in {have} {what} and {span(seconds)}"
             )
-        return Verdict(
+        return TrialVerdict(
             "wait", f"its {span(limits.enough_seconds)} are over, and it has answered no {what} yet"
         )
     if have >= wanted:
-        return Verdict("wait", f"{limits.min_seconds - seconds:.0f} more seconds")
+        return TrialVerdict("wait", f"{limits.min_seconds - seconds:.0f} more seconds")
     rate = have / seconds if seconds > 0 else 0.0
     when = f", about {span((wanted - have) / rate)} at this rate" if rate else ""
     if limits.enough_seconds < math.inf:
         when += f", or {span(limits.enough_seconds - seconds)}"
-    return Verdict("wait", f"{wanted - have} more of {wanted} {what}{when}")
+    return TrialVerdict("wait", f"{wanted - have} more of {wanted} {what}{when}")
 
 
 def span(seconds: float) -> str:

@@ -60,11 +60,11 @@ def _seconds(started: str, ended: str | None) -> float:
     return (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
 
 
-def scope(unit: str, before: int, names: list[str], asked: int | None) -> str:
+def scope(unit: str, before: int, names: list[str], requested: int | None) -> str:
     """Say which periods are replayed, of how many asked for, and how many come before them."""
     replayed = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
-    few = asked is not None and asked > len(names)
-    more = f" ({asked} were asked for)" if few else ""
+    few = requested is not None and requested > len(names)
+    more = f" ({requested} were asked for)" if few else ""
     return f"Replays {replayed}{more}; the first release is trained on the {before} {unit}s before."
 
 

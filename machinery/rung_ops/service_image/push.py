@@ -133,12 +133,12 @@ def materials(inside: Bill, bill: Bill) -> Bill:
     Raises:
         ImageError: the image has a package that uv.lock does not name.
     """
-    there = {tuple(pair) for pair in inside["packages"]}
+    contained = {tuple(pair) for pair in inside["packages"]}
     named = {(each["name"], each["version"]): each for each in bill["components"]}
-    if strange := sorted(there - named.keys()):
+    if strange := sorted(contained - named.keys()):
         names = ", ".join("==".join(each) for each in strange)
         raise ImageError(f"the image has packages that uv.lock does not name: {names}")
-    kept = [named[each] for each in sorted(there)]
+    kept = [named[each] for each in sorted(contained)]
     refs = {each["bom-ref"] for each in kept}
     further = [
         ("python", inside["python"], f"pkg:generic/python@{inside['python']}"),

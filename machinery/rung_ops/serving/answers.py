@@ -67,11 +67,11 @@ def types_of(kind: Kind) -> AnswerTypes:
         ("defaults_used", list[list[str]]),
         ("reasons", list[list[Reason]] | UnsetType, UNSET),
     ]
-    asked = f"`reasons`{' of the median' if name == 'interval' else ''}, the strongest first, if requested."
-    by_row = f"{what} of each row of an array, in their order; {asked}"
+    suffix = f"`reasons`{' of the median' if name == 'interval' else ''}, the strongest first, if requested."
+    by_row = f"{what} of each row of an array, in their order; {suffix}"
     by_column = f"{what} of each row of a table, in its order. `defaults_used` counts rows from 1."
     return AnswerTypes(
-        _struct(f"{what} of one row; {asked}", "Answer", [*row, defaults, reasons]),
+        _struct(f"{what} of one row; {suffix}", "Answer", [*row, defaults, reasons]),
         _struct(by_row, "Answers", [*rows, *listed]),
         _struct(by_column, "AnswersByColumn", table),
         detail,

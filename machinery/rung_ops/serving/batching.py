@@ -111,7 +111,7 @@ def _future() -> asyncio.Future[None]:
     return asyncio.get_running_loop().create_future()
 
 
-class Part(NamedTuple):
+class JobPart(NamedTuple):
     """Some rows of a job: from `start` to before `stop`, counted from 0."""
 
     job: Job
@@ -122,7 +122,7 @@ class Part(NamedTuple):
 class Scored(NamedTuple):
     """A batch that was scored: the rows of its parts, one after the other."""
 
-    parts: list[Part]  # of jobs of one release
+    parts: list[JobPart]  # of jobs of one release
     rows: Rows  # shape (n_rows, n_columns)
     features: Rows  # shape (n_rows, n_features)
     predictions: np.ndarray
@@ -137,7 +137,7 @@ class Scored(NamedTuple):
         return by_row(self.missing, len(self.predictions))
 
 
-Outcome = Scored | tuple[Part, BaseException]
+Outcome = Scored | tuple[JobPart, BaseException]
 
 
 class Lane:
@@ -253,13 +253,13 @@ class Batcher:
         running = loop.run_in_executor(self._thread, self._timed, parts)
         running.add_done_callback(lambda done: self._finish(parts, rows, start, *done.result()))
 
-    def _timed(self, parts: list[Part]) -> tuple[list[Outcome], float]:
+    def _timed(self, parts: list[JobPart]) -> tuple[list[Outcome], float]:
         """Score parts; return the outcomes and the CPU seconds."""
         start = time.thread_time()
         outcomes = score_parts(parts, self._score)
         return outcomes, time.thread_time() - start
 
-    def _next(self) -> list[Part]:
+    def _next(self) -> list[JobPart]:
         """Remove the next batch from the queues: parts of one release."""
         if self._large.jobs and (self._large_next or not self._small.jobs):
             self._large_next = False
@@ -269,12 +269,12 @@ class Batcher:
             if job.handed_out == job.height:
                 self._large.jobs.popleft()
             self._large.remove(job, job.handed_out - start)
-            return [Part(job, start, job.handed_out)]
+            return [JobPart(job, start, job.handed_out)]
         self._large_next = True
         jobs = self._small.jobs
         served = jobs[0].served
         limit = self._max_rows(served)
-        parts: list[Part] = []
+        parts: list[JobPart] = []
         rows = 0
         while jobs and jobs[0].served is served:
             if parts and rows + jobs[0].height > limit:
@@ -282,7 +282,7 @@ class Batcher:
             job = jobs.popleft()
             self._small.remove(job, job.height)
             rows += job.height
-            parts.append(Part(job, 0, job.height))
+            parts.append(JobPart(job, 0, job.height))
         return parts
 
     def _max_rows(self, served: LoadedRelease) -> int:
@@ -290,7 +290,7 @@ class Batcher:
         return max(1, min(MAX_ROWS, int(self._batch_seconds / served.wait.per_row)))
 
     def _finish(
-        self, parts: list[Part], rows: int, start: float, outcomes: list[Outcome], worked: float
+        self, parts: list[JobPart], rows: int, start: float, outcomes: list[Outcome], worked: float
     ) -> None:
         loop = asyncio.get_running_loop()
         self._until = 0.0
@@ -308,7 +308,7 @@ class Batcher:
         else:
             self._running = False
 
-    def _fail(self, part: Part, error: BaseException) -> None:
+    def _fail(self, part: JobPart, error: BaseException) -> None:
         job = part.job
         if self._large.jobs and self._large.jobs[0] is job:
             self._large.jobs.popleft()
@@ -338,7 +338,7 @@ def _deliver(scored: Scored) -> None:
             job.future.set_result(None)
 
 
-def score_parts(parts: list[Part], score: Score) -> list[Outcome]:
+def score_parts(parts: list[JobPart], score: Score) -> list[Outcome]:
     """Score parts of jobs for one release together; where that fails, every job by itself.
 
     So a row on which the features, the model or a hook fail lets no other request fail.
@@ -351,7 +351,7 @@ def score_parts(parts: list[Part], score: Score) -> list[Outcome]:
     return [outcome for part in parts for outcome in score_parts([part], score)]
 
 
-def _score(parts: list[Part], score: Score) -> Scored:
+def _score(parts: list[JobPart], score: Score) -> Scored:
     first, start, stop = parts[0]
     served, lookup = first.served, first.served.lookup
     # Once for all parts of a job: for its answer, and to refuse it before a part is logged.

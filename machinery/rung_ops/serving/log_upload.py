@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rung_ops.prediction_log.log_bucket import Uploads
-from rung_ops.system.patience import asked_once
+from rung_ops.system.patience import without_retries
 from rung_ops.system.printable import counted
 
 LOG = logging.getLogger("service")
@@ -48,7 +48,7 @@ class LogUpload:
 
     def _run(self) -> None:
         wait = SECONDS
-        with asked_once():
+        with without_retries():
             while self._closes is None:
                 wait = SECONDS if self._upload() else min(wait * 2, MAX_SECONDS)
                 self._wake.wait(wait)

@@ -8,30 +8,35 @@ import hashlib
 import logging
 import math
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import Literal
+from typing import Literal, TypeVar
 
+import msgspec
 import numpy as np
 
+from rung_ops import prediction_log
+from rung_ops.prediction_log import sealed
 from rung_ops.project import hooks, release_folders
 from rung_ops.release import state as states
 from rung_ops.release.rollout import (
     Comparison,
     Policy,
     Trial,
-    Verdict,
+    TrialVerdict,
     canary_verdict,
     of_trial,
     shadow_verdict,
 )
 from rung_ops.release.state_content import Canary, ChangeRefusedError, Shadow, State, StateError
-from rung_ops.serving.evidence import Evidence, Seen
+from rung_ops.system import atomic
+from rung_ops.system.files import UnusableFileError, read_regular, stamp
 from rung_ops.system.locks import LockTimeoutError
-from rung_ops.system.patience import asked_once
+from rung_ops.system.patience import without_retries
 
 LOG = logging.getLogger("service")
 
@@ -41,7 +46,11 @@ SPAN = 2**64  # of a key's hash
 STEP = 1.0  # seconds between two checks of a canary or shadow
 DRIVEN_STEP = 0.05  # seconds, where a replay drives the clock
 
+MAX_BYTES = 64_000_000  # of a file of evidence: some hundred kilobytes, of 100 classes 32 megabytes
+
 Arm = Literal["serving", "canary"]
+Stamp = tuple[int, int, int]
+Seen = TypeVar("Seen", Trial, Comparison)
 
 
 class TrafficSplit:
@@ -65,13 +74,73 @@ class TrafficSplit:
         return "canary" if int.from_bytes(digest, "big") < self._limit else "serving"
 
 
+class Evidence:
+    """Adds up what processes have seen at one stage of a trial, in a folder that they share.
+
+    They are replicas, workers of one service, and those that have ended: each writes a file, so a
+    restart loses nothing. A file holds counts, times, and predictions by the hash of their key; with
+    LOG_KEYS it is encrypted, like the log.
+    """
+
+    def __init__(self, environment: Path) -> None:
+        self._folder = environment / "evidence"
+        self._writer = prediction_log.writer_name()
+        self._stage = self._folder
+        self._written = b""
+        # What others have written, by file: that of processes that have ended changes no more.
+        self._read: dict[Path, tuple[Stamp, Trial | Comparison]] = {}
+
+    def begin(self, stage: str | None) -> None:
+        """Start to gather for a stage, which all processes name alike; what others gathered is removed."""
+        name = hashlib.sha256(stage.encode()).hexdigest()[:16] if stage is not None else ""
+        self._stage, self._written = self._folder / name, b""
+        self._read.clear()
+        for folder in self._folder.glob("*"):
+            if folder != self._stage:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def added(self, own: Seen) -> Seen:
+        """Write what this process has seen, and return it with what all others have written.
+
+        Raises:
+            OSError: it cannot be written, or is too large for others to read.
+        """
+        content, path = msgspec.msgpack.encode(own), self._stage / self._writer
+        if content != self._written or not path.exists():
+            atomic.private_folder(self._folder)
+            atomic.private_folder(self._stage)
+            file = sealed.seal(content)
+            if len(file) > MAX_BYTES:
+                raise UnusableFileError(f"{path} would be larger than {MAX_BYTES:,} bytes")
+            with atomic.writing(path, private=True) as draft:
+                draft.write_bytes(file)
+            self._written = content
+        for other in sorted(self._stage.glob("w*")):
+            if other != path:
+                try:
+                    own = own + self._evidence_of(other, type(own))
+                except (OSError, ValueError):  # another version wrote it, or it is being removed
+                    continue
+        return own
+
+    def _evidence_of(self, file: Path, kind: type[Seen]) -> Seen:
+        now = stamp(file)
+        before, seen = self._read.get(file, (None, None))
+        if before == now and isinstance(seen, kind):
+            return seen
+        content = sealed.unseal(read_regular(file, MAX_BYTES), file)
+        made = msgspec.msgpack.decode(content, type=kind)
+        self._read[file] = now, made
+        return made
+
+
 class Rollout:
     """Judges the canary or the shadow, and changes the state of the environment."""
 
     def __init__(
         self, folder: Path, policy: Policy | None, clock: Callable[[], float] = states.clock
     ) -> None:
-        self.last: Verdict | None = None  # the last verdict; None without a canary or shadow
+        self.last: TrialVerdict | None = None  # the last verdict; None without a canary or shadow
         self.judged = 0.0  # seconds since 1970 when it was last asked for a verdict
         # Seconds until the next one.
         self.pause = DRIVEN_STEP if states.CLOCK in os.environ else STEP
@@ -156,7 +225,7 @@ class Rollout:
         self._logged.add(str(error))
 
     def _follow(
-        self, verdict: Verdict, state: State, release: str, move: Callable[..., State]
+        self, verdict: TrialVerdict, state: State, release: str, move: Callable[..., State]
     ) -> State:
         self.last = verdict
         if verdict.action == "abort":
@@ -176,7 +245,7 @@ class Rollout:
     def _act(self, move: Callable[..., State], state: State) -> State:
         try:
             # The next check asks a store again that is busy: a stop of the service waits for this one.
-            with asked_once():
+            with without_retries():
                 moved = move(expected=state.generation)
         except ChangeRefusedError:  # another process was faster; the next poll reads its change
             return state

@@ -11,7 +11,7 @@ from rung_ops.release import state as states
 from rung_ops.release.state import stopped_by
 from rung_ops.release.state_content import State, StateError, Stopped, is_release_id
 from rung_ops.system.files import UnusableFileError
-from rung_ops.system.patience import asked_once
+from rung_ops.system.patience import without_retries
 
 REPAIR = (
     "Keep a copy of it and of state.json, delete both, and `poe deploy` the release by its name."
@@ -63,7 +63,7 @@ class StateReader:
     def _behind(self) -> tuple[str, ...]:
         """Say why, and since when, the folder is not what the bucket has; empty if it is."""
         try:
-            with asked_once():  # read() is called again
+            with without_retries():  # read() is called again
                 store = states.state_store(self.folder)
                 store.synchronize(recheck=not self._has_taken_up)
         except (OpsError, OSError) as error:

@@ -8,7 +8,7 @@ IS_PATIENT = ContextVar("IS_PATIENT", default=True)
 
 
 @contextmanager
-def asked_once() -> Iterator[None]:
+def without_retries() -> Iterator[None]:
     """Ask a store only once: who calls tries again by itself."""
     token = IS_PATIENT.set(False)
     try:

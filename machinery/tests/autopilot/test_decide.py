@@ -8,9 +8,16 @@ import pytest
 from msgspec import structs
 
 from rung_ops.autopilot import decide
-from rung_ops.autopilot.decide import Facts, Quality, Trial, Verdict
-from rung_ops.autopilot.policy import Limits, Policy, Refused, Retrain, Rollback, Service
-from rung_ops.autopilot.policy import Trial as Patience
+from rung_ops.autopilot.decide import Facts, OutcomeVerdict, Quality, Trial
+from rung_ops.autopilot.policy import (
+    Limits,
+    Patience,
+    PauseAfterRefusal,
+    Policy,
+    Retrain,
+    Rollback,
+    Service,
+)
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 RULES = Policy(
@@ -23,7 +30,7 @@ RULES = Policy(
         new_rows=5000,
     ),
     limits=Limits(least_new_rows=100, days_between=28, most=3, per_days=365),
-    refused=Refused(days=30, new_rows=2000),
+    refused=PauseAfterRefusal(days=30, new_rows=2000),
     trial=Patience(patience_days=14),
     rollback=Rollback(least_rows=500, watch_days=90, level=0.99, error_rate=0.01),
 )
@@ -151,7 +158,7 @@ def test_what_no_one_could_measure_is_not_a_reason() -> None:
 
 
 def test_a_release_that_is_worse_is_rolled_back_before_anything_else() -> None:
-    worse = Verdict(True, "v2 is worse than v1 was")
+    worse = OutcomeVerdict(True, "v2 is worse than v1 was")
     action, reasons = decided(
         verdict=worse, trial=Trial("v3", "canary", days_ago(1)), prediction_drifted=True
     )
@@ -162,7 +169,7 @@ def test_a_release_that_is_worse_is_rolled_back_before_anything_else() -> None:
 @pytest.mark.parametrize("drifted", [False, True])
 def test_an_inconclusive_verdict_is_the_last_reason(drifted: bool) -> None:
     action, reasons = decided(
-        verdict=Verdict(False, "v2 is not certainly worse"), prediction_drifted=drifted
+        verdict=OutcomeVerdict(False, "v2 is not certainly worse"), prediction_drifted=drifted
     )
 
     assert action == (decide.RETRAIN if drifted else decide.NOTHING)
@@ -187,7 +194,7 @@ def test_a_canary_about_which_no_one_decides_is_ended() -> None:
 @pytest.mark.parametrize("worse", [True, False])
 def test_a_release_on_trial_is_ended_where_outcomes_say_that_it_is_worse(worse: bool) -> None:
     """As one that learned from a shock, once the world is back."""
-    verdict = Verdict(worse, "v2 against v1, on the same rows")
+    verdict = OutcomeVerdict(worse, "v2 against v1, on the same rows")
 
     action, reasons = decided(trial=Trial("v2", "shadow", days_ago(3), verdict))
 

@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rung_ops.autopilot import gather, post_promotion_check, steps
-from rung_ops.autopilot.decide import Trial, Verdict
+from rung_ops.autopilot import post_promotion_check, steps
+from rung_ops.autopilot.decide import OutcomeVerdict, Trial
 from rung_ops.autopilot.policy import read
 from rung_ops.autopilot.step_runner import Done, Tools
 from rung_ops.project import release_folders
@@ -94,13 +94,13 @@ def test_what_became_of_a_release_is_named_once(
 ) -> None:
     happens(folder)
 
-    result = gather.settled(state.read(folder), [DEPLOYED])
+    result = steps.settled(state.read(folder), [DEPLOYED])
 
     assert result[key] == "v2"
     assert says in result["says"]
-    last, what = gather._last_set_back([DEPLOYED, passed(settle=result)])
+    last, what = steps._last_set_back([DEPLOYED, passed(settle=result)])
     assert (last, what if last else None) == (AT if set_back else None, set_back)
-    assert gather.settled(state.read(folder), [DEPLOYED, passed(settle=result)]) == {}
+    assert steps.settled(state.read(folder), [DEPLOYED, passed(settle=result)]) == {}
 
 
 def end_trial(verdict: dict[str, Any] | None) -> Done:
@@ -134,7 +134,7 @@ def test_a_trial_that_the_autopilot_ends_may_be_tried_again_unless_it_is_worse(
     assert state.read(folder).on_trial == ()
     assert done.outcome == outcome
     assert bool(deploy.rollback_event(folder, "v2")) == bool(set_back)
-    assert gather._last_set_back([passed(end_trial=done.detail)])[0] == set_back
+    assert steps._last_set_back([passed(end_trial=done.detail)])[0] == set_back
 
 
 @pytest.mark.parametrize(("happens", "key"), [(promoted, "promoted"), (aborted, "aborted")])
@@ -146,26 +146,26 @@ def test_a_trial_that_is_over_before_it_is_ended_is_left_to_the_next_pass(
     done = end_trial({"worse": True})
 
     assert done.outcome == "nothing"
-    assert gather.settled(state.read(folder), [DEPLOYED, passed(end_trial=done.detail)])[key]
+    assert steps.settled(state.read(folder), [DEPLOYED, passed(end_trial=done.detail)])[key]
 
 
 def test_the_end_of_a_trial_in_a_journal_of_an_earlier_version_is_settled(folder: Path) -> None:
     earlier = [DEPLOYED, passed(end_trial={"taken back": "v2"})]
     state.abort(folder, "without a verdict", "autopilot")
 
-    assert gather.settled(state.read(folder), earlier) == {}
-    assert gather._last_set_back(earlier)[0] is None
+    assert steps.settled(state.read(folder), earlier) == {}
+    assert steps._last_set_back(earlier)[0] is None
 
 
 @pytest.mark.parametrize("waits_for_a_person", [True, False])
 def test_outcomes_judge_what_is_promoted_without_a_person(
     monkeypatch: pytest.MonkeyPatch, waits_for_a_person: bool
 ) -> None:
-    trial, verdict = Trial("v2", "shadow", AT), Verdict(True, "v2 is worse than v1 was")
+    trial, verdict = Trial("v2", "shadow", AT), OutcomeVerdict(True, "v2 is worse than v1 was")
     policy = read()
     monkeypatch.setattr(rollout, "read_policy", lambda: None if waits_for_a_person else "rules")
     monkeypatch.setattr(post_promotion_check, "on_trial", lambda *_: verdict)
 
-    judged = gather._judged(trial, "v1", pl.DataFrame(), policy)
+    judged = steps._judged(trial, "v1", pl.DataFrame(), policy)
 
     assert judged == replace(trial, verdict=None if waits_for_a_person else verdict)

@@ -37,7 +37,7 @@ def draw(tmp_path: Path) -> Draw:
         (tmp_path / "dvc.lock").write_text(LOCK)
         (tmp_path / dvc.SECONDS).parent.mkdir()
         (tmp_path / dvc.SECONDS).write_text('{"train": 61.5, "gone": 1}')
-        with use(Project.of(tmp_path)):
+        with use(Project.at(tmp_path)):
             return pipeline_graph.draw(upto)
 
     return drawn

@@ -238,7 +238,7 @@ def test_what_serves_keeps_its_values_when_the_declaration_changes(
     last = str(trained.train[contract.TIME or ""].max())
     materialize.main(["--as-of", last])
     serves = released(release_folders.environment(release_folders.PRODUCTION) / "bundles")
-    views = ReleaseFiles.of(serves).json("contract.json")["entity_features"]
+    views = ReleaseFiles.wrap(serves).json("contract.json")["entity_features"]
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     (now,) = contract.ENTITY_FEATURES

@@ -11,8 +11,8 @@ from polars.testing import assert_frame_equal
 
 from rung_ops.features import EntityFeature, point_in_time, sources
 from rung_ops.features import point_in_time as subject
-from rung_ops.features.row_times import RowTime, times_of
 from rung_ops.features.sources import EntityFeatureError
+from rung_ops.serving.entity_lookup import RowTime, times_of
 
 HERE = Path("/")
 START = datetime(2026, 1, 1)

@@ -17,11 +17,12 @@ from machinery.tests.small_project import SmallProject
 from rung_ops import contract
 from rung_ops.checks import features
 from rung_ops.contract import ContractError, forecast
-from rung_ops.features import point_in_time, row_times
+from rung_ops.features import point_in_time
 from rung_ops.gate import registry_gate as gate_report
 from rung_ops.gate.verdict import Verdict
 from rung_ops.model.target import inside
 from rung_ops.release import contract_file
+from rung_ops.serving import entity_lookup
 from rung_ops.statistics import jackknife, time_blocks
 from rung_ops.training import baseline, estimator, evaluate, judged_rows, plots
 
@@ -236,7 +237,7 @@ def test_a_release_says_which_time_its_rows_need_entity_features_of(
     at, lead = ("hour", 86_400.0) if contract.HORIZON else ("made", 0.0)
     (feature,) = view()["features"]
     assert (feature["at"], feature["lead_seconds"]) == (at, lead)
-    (time,) = row_times.times_of(view())
+    (time,) = entity_lookup.times_of(view())
     assert time is not None and time.older == time.newer == 2 * 3_600_000_000
 
     # In winter, Berlin's clock is an hour ahead of UTC.
@@ -246,7 +247,7 @@ def test_a_release_says_which_time_its_rows_need_entity_features_of(
     assert time.stored(rows[:1], as_of) == time.needed(rows[:1])[0]
 
     declare(HORIZON=None, ORIGIN=None)
-    assert row_times.times_of(view()) == [None]
+    assert entity_lookup.times_of(view()) == [None]
 
 
 def test_slices_have_no_horizon_where_all_rows_have_the_same(trained: Trained) -> None:

@@ -30,7 +30,7 @@ def test_a_command_in_a_models_folder_is_about_that_model() -> None:
     for folder in model_folders.all_of_them():
         assert Project.find(folder).root == Project.find(folder / "src").root == folder
     for folder in (repository, repository / "models", repository / "ops"):
-        assert Project.find(folder) == Project.of(repository)
+        assert Project.find(folder) == Project.at(repository)
 
 
 def test_a_new_model_begins_as_a_copy_of_the_first(new: Path) -> None:

@@ -49,7 +49,7 @@ def make(folder: Path, package: str) -> Project:
     (folder / "data/sample/rows.csv").write_text("a\n1\n")
     (source / "__init__.py").touch()
     (source / "dataset.py").write_text(DATASET.format(package=package))
-    return Project.of(folder)
+    return Project.at(folder)
 
 
 @pytest.mark.parametrize("order", [("tides", "wind"), ("wind", "tides")])

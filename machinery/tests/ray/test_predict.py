@@ -18,9 +18,8 @@ pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 
 from rung_ops import contract
 from rung_ops.batch import predict
-from rung_ops.data import blocks as data_blocks
+from rung_ops.data import blocks
 from rung_ops.data.ingest import sample_rows
-from rung_ops.ray import blocks
 from rung_ops.ray import predict as on_ray
 from rung_ops.ray.settings import settings
 
@@ -44,8 +43,8 @@ def in_blocks(saved_model: Path, tmp_path: Path) -> Scored:
     """Score a file or folder in blocks of about 50 rows, 20 at a time, in this process."""
 
     def scored(directory: Path) -> tuple[pl.DataFrame, list[str]]:
-        result = blocks.blocks_of(blocks.files_of(directory, tmp_path / "read", 25), 50)
-        result = blocks.mark(result, predict.schema())
+        result = on_ray.blocks_of(on_ray.files_of(directory, tmp_path / "read", 25), 50)
+        result = on_ray.mark_repeated(result, predict.schema())
         folder = tmp_path / "parts"
         folder.mkdir()
         worker = on_ray.Scorer(
@@ -93,12 +92,12 @@ def test_a_key_is_found_twice_however_far_apart_and_in_several_passes(
     rows.write_parquet(file, row_group_size=25)
     name = next(iter(SCHEMA.columns))
     schema = replace_key(name)
-    result = blocks.blocks_of([(file, "new.parquet")], 50)
+    result = on_ray.blocks_of([(file, "new.parquet")], 50)
     expected = rows[name].is_duplicated().arg_true().to_list()
 
     for at_once in (1_000, 60):
-        monkeypatch.setattr(data_blocks, "MAX_HASHES", at_once)
-        marked = blocks.mark(result, schema)
+        monkeypatch.setattr(blocks, "MAX_HASHES", at_once)
+        marked = on_ray.mark_repeated(result, schema)
         assert sorted(row for b in marked for row in b.repeated.get(name, [])) == expected
 
 
@@ -114,8 +113,8 @@ def test_blocks_hold_every_row_once(
     for number in range(2):
         rows.write_parquet(tmp_path / f"{number}.parquet")
 
-    read = blocks.files_of(tmp_path, tmp_path_factory.mktemp("read"), 40)
-    result = blocks.blocks_of(read, 100)
+    read = on_ray.files_of(tmp_path, tmp_path_factory.mktemp("read"), 40)
+    result = on_ray.blocks_of(read, 100)
 
     assert [block.number for block in result] == list(range(len(result)))
     assert sum(block.height for block in result) == 2 * rows.height

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rung_ops.release.monitor_reference import since_change
+from rung_ops.release.make import since_change
 
 DAYS, DAILY = 365, 27
 NEWEST = date(2026, 12, 31)

@@ -28,7 +28,7 @@ from rung_ops.model.reasons import (
 )
 from rung_ops.model.target import positive
 from rung_ops.quantiles import PerQuantile
-from rung_ops.release import export, reasons_file
+from rung_ops.release import export, make
 from rung_ops.release.to_lightgbm import NotLightGBMError
 
 DRAWS = np.random.default_rng(11)
@@ -107,7 +107,7 @@ def described(
     rows: pl.DataFrame = ROWS,
     **settings: Any,
 ) -> Any:
-    return reasons_file.describe(
+    return make.describe_reasons(
         contract, EXPRESSIONS, rows, FEATURES, predict, trees, settings or {"adverse": "high"}
     )
 
@@ -386,7 +386,7 @@ def test_columns_of_a_feature_are_found_in_each_way_of_writing_it() -> None:
         pl.lit(1).alias("one"),
     ]
 
-    assert reasons_file.columns_by_feature(expressions, CONTRACT, ROWS) == {
+    assert make.columns_by_feature(expressions, CONTRACT, ROWS) == {
         **{"months": ["months"], "age": ["age"], "both": ["housing", "age"]},
         "one": ["housing", "months", "amount", "age"],
     }

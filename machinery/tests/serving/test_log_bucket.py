@@ -30,7 +30,7 @@ from rung_ops.serving import log_upload
 from rung_ops.serving.log_writer import LogFiles, PredictionLog
 from rung_ops.system import buckets
 from rung_ops.system.buckets import BucketError
-from rung_ops.system.patience import asked_once
+from rung_ops.system.patience import without_retries
 
 STAGING = "team/staging/"
 
@@ -230,7 +230,7 @@ def test_an_answer_that_was_lost_doubles_nothing(
     files.write(frame("a"))
     own = uploads(log, files)
     store.loses_answer = True
-    with asked_once(), pytest.raises(BucketError):
+    with without_retries(), pytest.raises(BucketError):
         own.run(everything=True)
     own.run(everything=True)
 

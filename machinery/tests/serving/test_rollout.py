@@ -20,14 +20,13 @@ from rung_ops.release.rollout import (
     Comparison,
     Policy,
     Trial,
-    Verdict,
+    TrialVerdict,
     canary_verdict,
     read_policy,
     shadow_verdict,
 )
 from rung_ops.release.state_content import Canary, State
-from rung_ops.serving.evidence import Evidence
-from rung_ops.serving.rollout import Rollout, TrafficSplit
+from rung_ops.serving.rollout import Evidence, Rollout, TrafficSplit
 from rung_ops.statistics.intervals import exceeds, ks_lower_bound, wilson_upper_bound
 from rung_ops.system import key_names
 
@@ -85,10 +84,10 @@ def answered(
         trial.observe(arm, took, keys, draws.beta(2, 6, len(took)) + moved)
 
 
-def judged(team: Policy, seed: int = 0, **canary: float) -> tuple[Verdict, int]:
+def judged(team: Policy, seed: int = 0, **canary: float) -> tuple[TrialVerdict, int]:
     """Run a step at 25 % and look after every batch; give the verdict and the requests it took."""
     draws, trial = np.random.default_rng(seed), Trial(team.slow)
-    result = Verdict("wait", "")
+    result = TrialVerdict("wait", "")
     while result.action == "wait" and trial.canary.requests <= 500:
         answered(trial, "serving", 15, draws, failed=0.002)
         answered(trial, "canary", 5, draws, **{"failed": 0.002} | canary)  # type: ignore[arg-type]
@@ -130,11 +129,11 @@ def test_little_traffic_waits_and_says_for_what(team: Policy) -> None:
     answered(trial, "canary", 480, draws)
     soon = canary_verdict(trial.serving, trial.canary, team, 20)
 
-    assert nothing == Verdict("wait", "500 more of 500 requests, or 6 hours")
-    assert little == Verdict(
+    assert nothing == TrialVerdict("wait", "500 more of 500 requests, or 6 hours")
+    assert little == TrialVerdict(
         "wait", "480 more of 500 requests, about 24 hours at this rate, or 23 hours"
     )
-    assert soon == Verdict("wait", "40 more seconds")
+    assert soon == TrialVerdict("wait", "40 more seconds")
 
 
 def test_a_canary_that_has_answered_nothing_waits_however_late(team: Policy) -> None:
@@ -144,7 +143,9 @@ def test_a_canary_that_has_answered_nothing_waits_however_late(team: Policy) -> 
 
     result = canary_verdict(trial.serving, trial.canary, team, 86_401)
 
-    assert unseen == Verdict("wait", "its 24 hours are over, and it has answered no requests yet")
+    assert unseen == TrialVerdict(
+        "wait", "its 24 hours are over, and it has answered no requests yet"
+    )
     assert result.action == "wait"
 
 
@@ -163,9 +164,9 @@ def small(tmp_path: Path) -> Policy:
     return policy_of(tmp_path, SMALL)
 
 
-def days(small: Policy, draws: np.random.Generator, failed: float = 0.0) -> Verdict:
+def days(small: Policy, draws: np.random.Generator, failed: float = 0.0) -> TrialVerdict:
     """Run the canary of 24 requests a day until it is decided, and look after each."""
-    trial, result, at = Trial(small.slow), Verdict("wait", ""), 0.0
+    trial, result, at = Trial(small.slow), TrialVerdict("wait", ""), 0.0
     while result.action == "wait":
         at += float(draws.exponential(DAY / 24))
         canary = draws.random() < 0.5
@@ -180,10 +181,10 @@ def test_with_little_traffic_time_is_enough(small: Policy) -> None:
     answered(trial, "canary", 20, draws, batch=1)
     early = canary_verdict(trial.serving, trial.canary, small, 6 * DAY)
 
-    assert early == Verdict(
+    assert early == TrialVerdict(
         "wait", "480 more of 500 requests, about 5 months at this rate, or 24 hours"
     )
-    assert canary_verdict(trial.serving, trial.canary, small, 7 * DAY) == Verdict(
+    assert canary_verdict(trial.serving, trial.canary, small, 7 * DAY) == TrialVerdict(
         "advance", "nothing speaks against it in 20 requests and 7 days"
     )
 
@@ -231,7 +232,7 @@ def compared(rows: int, change: Callable[[np.ndarray], np.ndarray], failed: int 
 def test_a_shadow_has_to_be_seen_long_enough(team: Policy) -> None:
     result = compared(800, lambda serving: serving)
 
-    assert shadow_verdict(result, team, 10) == Verdict(
+    assert shadow_verdict(result, team, 10) == TrialVerdict(
         "wait", "200 more of 1000 rows, about 2 seconds at this rate, or 24 hours"
     )
 
@@ -549,7 +550,7 @@ def test_a_shadow_of_many_classes_is_compared_in_all_processes(
     second.added(other)
 
     assert first.added(own).changed(0.1) == (1000, 1000)
-    monkeypatch.setattr("rung_ops.serving.evidence.read_regular", Mock(side_effect=OSError))
+    monkeypatch.setattr("rung_ops.serving.rollout.read_regular", Mock(side_effect=OSError))
     assert first.added(own).compared == 1000  # what has not changed is not read again
 
 
@@ -560,7 +561,7 @@ def test_evidence_too_large_for_others_to_read_is_reported(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("rung_ops.serving.evidence.MAX_BYTES", 1000)
+    monkeypatch.setattr("rung_ops.serving.rollout.MAX_BYTES", 1000)
     process = Rollout(folder, team, clock)
     process.step(state.shadow(folder, "v2", 0.25, "Ada"), compared(100, lambda serving: serving))
 
@@ -599,7 +600,7 @@ def test_evidence_of_one_release_does_not_count_for_the_next(
     now = state.canary(folder, "v3", "Ada")
 
     assert rollout.step(now) == now
-    assert rollout.last == Verdict("wait", "500 more of 500 requests, or 24 hours")
+    assert rollout.last == TrialVerdict("wait", "500 more of 500 requests, or 24 hours")
 
 
 def test_nothing_moves_without_a_policy_or_while_the_model_is_stopped(

@@ -119,7 +119,7 @@ def test_what_a_row_decides_is_left_to_polars(value: int | None) -> None:
     features = made(pl.col("whole").cast(pl.Int8), pl.col("number").fill_null(1.0) / 2)
     rows = [(*row[:1], value, *row[2:]) for row in ROWS.rows()]
 
-    assert features.of(RowValues(rows, features.layout)) is None
+    assert features.compute_rows(RowValues(rows, features.layout)) is None
 
 
 def test_a_difference_refuses_features(monkeypatch: pytest.MonkeyPatch) -> None:

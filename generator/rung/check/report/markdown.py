@@ -69,8 +69,8 @@ def _steps(review: Review) -> Iterator[str]:
             yield f"\n{facts.average(review)}\n"
         capability = blocker.finding.capability
         why = f"{facts.sentence(blocker.reason)} {capability.why} " if blocker.must_have else ""
-        there = facts.exists(blocker.finding)
-        found = f" Found so far: {_code(there.replace('`', chr(39))[:120])}." if there else ""
+        existing = facts.exists(blocker.finding)
+        found = f" Found so far: {_code(existing.replace('`', chr(39))[:120])}." if existing else ""
         yield (
             f"- **{capability.id}** ({facts.effort(review, blocker)}): {why}"
             f"{_plain(blocker.change)}{found}"

@@ -56,15 +56,15 @@ def contradictions(
                 wanted.setdefault((folder, rung), set()).add(path)
     if answers.get("documents") == "now" and answers[GAME] == "governance":  # on any rung
         left |= dict.fromkeys(globs.matching(left, early), False)
-    there = sorted(path for path, is_left in left.items() if is_left and path.lower() in files)
+    present = sorted(path for path, is_left in left.items() if is_left and path.lower() in files)
     groups = [
         paths for paths in wanted.values() if not {path.lower() for path in paths} & set(files)
     ]
     missing = sorted(path for paths in groups for path in paths)
     said = f"{printable(source)} says `use_case: {answers[GAME]}` and `level: {level}`, which"
     remedy = "If it was edited by hand, restore it from git; `rung climb` changes an answer and its files"
-    if there:
-        yield f"{said} does not bring {_named(there)}, which is there. {remedy}."
+    if present:
+        yield f"{said} does not bring {_named(present)}, which is there. {remedy}."
     if missing:
         yield f"{said} brings {_named(missing)}, which is missing. {remedy}."
 

@@ -159,8 +159,8 @@ def _blockers(
             if not finding.holds and finding.capability.id not in blockers
         ]
         light = [one for one in rest if _effort(one.finding) < EFFORTS.index("a month")]
-        asked = [one for one in blockers.values() if one.finding.rung(game) == rung.level]
-        enough = sum(one.brings for one in (*asked, *light)) >= _missing(rung, findings, game)[1]
+        at_rung = [one for one in blockers.values() if one.finding.rung(game) == rung.level]
+        enough = sum(one.brings for one in (*at_rung, *light)) >= _missing(rung, findings, game)[1]
         blockers |= {one.finding.capability.id: one for one in (light if enough else rest)}
     return _in_order(blockers)
 

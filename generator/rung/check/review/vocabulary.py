@@ -72,11 +72,11 @@ def follows(predicate: Any, reached: bool = True) -> bool:
     if kind not in PREDICATES:
         return False
     check, needed, allowed = PREDICATES[kind]
-    beside = {name: entry for name, entry in predicate.items() if name != kind}
+    further = {name: entry for name, entry in predicate.items() if name != kind}
     return (
         check(value)
-        and set(needed) <= set(beside) <= set(needed | allowed)
-        and all((needed | allowed)[name](entry) for name, entry in beside.items())
+        and set(needed) <= set(further) <= set(needed | allowed)
+        and all((needed | allowed)[name](entry) for name, entry in further.items())
     )
 
 

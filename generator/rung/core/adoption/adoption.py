@@ -83,8 +83,8 @@ def adopt(
     if not dry_run:
         preconditions.committed_root(folder)
     reserved, default_ci = (questions[name]["default"] for name in ("reserved_packages", "ci"))
-    there = existing.read(folder)
-    inferred = infer(there, reserved, level_contents.vendors(source), default_ci, model)
+    project_files = existing.read(folder)
+    inferred = infer(project_files, reserved, level_contents.vendors(source), default_ci, model)
     settings = copier_settings.of_new_projects(questions)
     answers = {**settings, **inferred.answers, "level": 0, **chosen}
     level_contents.refuse_vendor(source, answers)
@@ -104,7 +104,7 @@ def adopt(
         trained = adoption.wanted.model if adoption.wanted else ""
         if adoption.drafted:  # not always with that model
             trained = complete.trained_by(bench, rendered, package)
-        rendered = complete.with_own(bench, files, rendered, there, trained)
+        rendered = complete.with_own(bench, files, rendered, project_files, trained)
         new = _missing(adoption, files, rendered, planted)
         changes = new | _completed_files(adoption, bench, files, rendered, merge=merge)
         if dry_run:

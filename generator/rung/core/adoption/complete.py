@@ -83,13 +83,13 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
         # Where it was completed before, src/ was dealt with then.
         first = TASKS not in bench.content(files.get("pyproject.toml"))
         if first:
-            there = existing.read(folder)
+            project_files = existing.read(folder)
             package = f"src/{answers['package']}"
             model = trained_by(bench, files, package)
             if "from .training import" in model:  # of a network: as if rendered, to be linted
                 paths = (f"{package}/{name}" for name in NETWORK)
                 rendered = rendered | {path: files[path] for path in paths if path in files}
-            rendered = with_own(bench, files, rendered, there, model)
+            rendered = with_own(bench, files, rendered, project_files, model)
         missing = lacking(bench, files, rendered, flat=first, linted=not first)
         changes = {path: file.completed for path, file in missing.items() if file.entries}
         if changes and not dry_run:
@@ -132,11 +132,11 @@ def trained_by(bench: Workbench, files: Files, package: str) -> str:
 
 
 def with_own(
-    bench: Workbench, ours: Files, theirs: Files, there: existing.Existing, model: str
+    bench: Workbench, ours: Files, theirs: Files, project_files: existing.Existing, model: str
 ) -> dict[str, Entry]:
     """Return a render whose pyproject.toml has what the user's own files need as well."""
     entry = theirs["pyproject.toml"]
-    needed, others = drafts.packages(there, model)
+    needed, others = drafts.packages(project_files, model)
     files = sorted(  # scripts and notebooks that Rung neither wrote nor drafted
         path
         for path, own in ours.items()

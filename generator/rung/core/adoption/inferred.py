@@ -101,8 +101,8 @@ def _rows(existing: Existing, found: Code) -> Fact | None:
         ending = "/".join(part for part in parts if part not in ("..", ".", "/"))
         if kept := [path for path in tables if f"/{path}".endswith(f"/{ending}")]:
             return Fact("rows", kept[0], place.where)
-        for beside in (PurePosixPath(), PurePosixPath(place.path).parent):
-            path = normpath(beside / place.value)
+        for base in (PurePosixPath(), PurePosixPath(place.path).parent):
+            path = normpath(base / place.value)
             if not path.startswith(("..", "/")) and existing.holds(path):
                 return Fact("rows", path, f"{place.where}; git ignores it")
     return Fact("rows", tables[0], "the only table in git") if len(tables) == 1 else None

@@ -123,9 +123,9 @@ def _typed(
     return typed
 
 
-def _refused(asked: str, message: str) -> str:
+def _refused(prompt: str, message: str) -> str:
     """Return why an answer is refused, with the question as it was asked."""
-    question = asked.strip().splitlines()[0]
+    question = prompt.strip().splitlines()[0]
     return f"{question} {REFUSED.sub('', ' '.join(message.split()))}"
 
 

@@ -26,7 +26,7 @@ def render(
     with _copier(source) as copier:
         settings = copier.load_settings()
         # Those of a new project are among the answers; a project that exists takes no others.
-        asked = {
+        defaults_of_new = {
             name: value
             for name, value in settings.defaults.items()
             # A version before its `ask` rendered monitor_every and did not record it.
@@ -41,7 +41,7 @@ def render(
                 vcs_ref=source.ref,
                 defaults=defaults,
                 quiet=True,
-                settings=replace(settings, defaults=asked | dict(suggested)),
+                settings=replace(settings, defaults=defaults_of_new | dict(suggested)),
             )
 
         if defaults:

@@ -37,7 +37,7 @@ class Overrides:
         self._found: dict[str, list[dict[str, Any]]] = {}
         self._lock = threading.Lock()
 
-    def of(self, prediction: str) -> list[dict[str, Any]]:
+    def entries(self, prediction: str) -> list[dict[str, Any]]:
         """List at, by, decision and reason of a prediction's overrides, the one that counts last."""
         with self._lock:
             self._catch_up()

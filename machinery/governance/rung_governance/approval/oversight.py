@@ -122,7 +122,7 @@ class Oversight:
     async def overridden(self, request: Request) -> dict[str, Any]:
         """Tell what people decided about a prediction; the last one counts."""
         prediction = request.path_params["id"]
-        overrides = await run_in_threadpool(self._overrides.of, prediction)
+        overrides = await run_in_threadpool(self._overrides.entries, prediction)
         if not overrides:
             raise Refusal(404, f"There is no override of a prediction {prediction!r}.")
         return {"id": prediction, **overrides[-1], "earlier": overrides[:-1]}

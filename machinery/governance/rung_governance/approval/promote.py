@@ -136,16 +136,16 @@ def find(folder: Path, named: str, now: State) -> str:
         state.ChangeRefusedError: none is there that could answer.
     """
     # Before anything answers there is no shadow: a deployed release waits among the bundles.
-    there = [now.shadow.release] if now.shadow else []
+    deployed = [now.shadow.release] if now.shadow else []
     if not now.serving:
         bundles = release_folders.bundle(folder, "x").parent
-        there = sorted(path.name for path in bundles.glob("[!.]*"))
-    matching = [release for release in there if named in (release, _version(folder, release))]
+        deployed = sorted(path.name for path in bundles.glob("[!.]*"))
+    matching = [release for release in deployed if named in (release, _version(folder, release))]
     if len(matching) > 1:
         raise state.ChangeRefusedError(f"{named} is {' and '.join(matching)}: name one of them.")
     if not matching:
         raise state.ChangeRefusedError(
-            "\n- ".join([_not_there(folder, named, there), *_unapproved(named)])
+            "\n- ".join([_not_there(folder, named, deployed), *_unapproved(named)])
         )
     return matching[0]
 
@@ -157,8 +157,12 @@ def _version(folder: Path, release: str) -> str:
         return ""
 
 
-def _not_there(folder: Path, named: str, there: list[str]) -> str:
-    stands = f"{', '.join(there)} {'is' if len(there) == 1 else 'are'}" if there else "nothing is"
+def _not_there(folder: Path, named: str, deployed: list[str]) -> str:
+    stands = (
+        f"{', '.join(deployed)} {'is' if len(deployed) == 1 else 'are'}"
+        if deployed
+        else "nothing is"
+    )
     waits = f"{named} does not wait in {folder.name} to be promoted; {stands} there."
     if named in deploy.candidates():
         return f"{waits} `uv run poe deploy {folder.name} {named}` brings it."
@@ -196,14 +200,14 @@ def main(version: str, reason: str | None) -> int:
             release = reject(folder, version, release_folders.person(), reason)
             print(f"{release} is no longer in the shadow of {folder.name}.")
             return 0
-        there = state.read(folder).serving
-        if there and version in (there, _version(folder, there)):
+        deployed = state.read(folder).serving
+        if deployed and version in (deployed, _version(folder, deployed)):
             # Typed again, it completes what a registry that was down did not take.
-            renewed = renew(folder, there, release_folders.person())
-            print(f"{there} answers in {folder.name} already.")
+            renewed = renew(folder, deployed, release_folders.person())
+            print(f"{deployed} answers in {folder.name} already.")
             if renewed:
                 print("Its new approval is in the audit log.")
-            print(deploy.set_champion(_version(folder, there)))
+            print(deploy.set_champion(_version(folder, deployed)))
             return 0
         release, number = promote(folder, version, release_folders.person())
     except REFUSALS as error:

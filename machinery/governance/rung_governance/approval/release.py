@@ -42,7 +42,7 @@ def write(version: ModelVersion, unsigned: Path | None) -> int:
         built = draft / "unsigned"  # this process holds the lock of the draft, the other that one's
         if code := keyless.call("rung_ops.release.make:main", [number, "--unsigned", str(built)]):
             return int(code)
-        refuse_without_values(name, ReleaseFiles.of(built / name).json(bundle.CONTRACT))
+        refuse_without_values(name, ReleaseFiles.wrap(built / name).json(bundle.CONTRACT))
         if signing.sign_all(built, private_key) != [name]:
             raise BundleError(f"version {number} was not written as {name}")
         made = make.put(built / name, folder)

@@ -102,7 +102,7 @@ PIPELINE = "`uv run poe pipeline` makes it"
 
 
 @dataclass(frozen=True)
-class Part:
+class SectionPart:
     """A part of a section."""
 
     title: str  # its heading
@@ -110,7 +110,7 @@ class Part:
     file: str = ""  # what it is taken from, below the project, if it is a file
 
 
-def document(title: str, file: str) -> Part:
+def document(title: str, file: str) -> SectionPart:
     """Take a Markdown document as it is, below the headings of the technical file."""
 
     def take(version: str) -> str:
@@ -119,10 +119,10 @@ def document(title: str, file: str) -> Part:
         text = documents.FRONT_MATTER.sub("", documents.text_of(current().root / file))
         return demoted(re.sub(r"\A\s*# .*\n", "", text).strip(), 2)
 
-    return Part(title, take, file)
+    return SectionPart(title, take, file)
 
 
-def record(title: str, name: str, *keys: str) -> Part:
+def record(title: str, name: str, *keys: str) -> SectionPart:
     """Take the fields of a YAML record of governance/ that are named."""
     file = f"governance/{name}.yaml"
 
@@ -132,10 +132,10 @@ def record(title: str, name: str, *keys: str) -> Part:
         fields = documents.record(current().root / file)
         return "\n\n".join(written(fields[key]) for key in keys if key in fields)
 
-    return Part(title, take, file)
+    return SectionPart(title, take, file)
 
 
-def report(title: str, name: str, write: Callable[[Any], str] = model_card.figures) -> Part:
+def report(title: str, name: str, write: Callable[[Any], str] = model_card.figures) -> SectionPart:
     """Take a report of the last run, provided that it was the run of this version."""
 
     def take(version: str) -> str:
@@ -147,7 +147,7 @@ def report(title: str, name: str, write: Callable[[Any], str] = model_card.figur
             )
         return write(read_json(current().reports / name))
 
-    return Part(title, take, f"reports/{name}")
+    return SectionPart(title, take, f"reports/{name}")
 
 
 def version_of(named: str) -> str:

@@ -18,7 +18,7 @@ from rung_governance.approval import overrides
 from rung_governance.approval.bound_facts import MissingFactError, file_hash
 from rung_governance.approval.overrides import OVERRIDE, Overrides
 from rung_governance.documents import file_parts, inventory, provenance
-from rung_governance.documents.file_parts import Part, document, read_json, record, report
+from rung_governance.documents.file_parts import SectionPart, document, read_json, record, report
 from rung_governance.record_check import check_record, read_schema
 from rung_ops.command import verb
 from rung_ops.model.target import MULTICLASS, QUANTILE
@@ -90,31 +90,31 @@ def groups_compared(fairness: dict[str, Any]) -> str:
     return f"{by} A group of fewer than {fairness['smallest_group']} rows is in no difference."
 
 
-SECTIONS: dict[int, tuple[Part, ...]] = {
+SECTIONS: dict[int, tuple[SectionPart, ...]] = {
     1: (
         document("The use case", "docs/use_case.md"),
         record("The entry in the inventory", "model_inventory", "models"),
-        Part("What is known of it", provenance.inventory_entry),
+        SectionPart("What is known of it", provenance.inventory_entry),
         document("Instructions for use", "docs/model_card.md"),
-        Part("This version", provenance.lineage),
+        SectionPart("This version", provenance.lineage),
     ),
     2: (
-        Part("Source", provenance.source),
-        Part("Parameters", provenance.parameters),
-        Part("Packages", provenance.packages),
+        SectionPart("Source", provenance.source),
+        SectionPart("Parameters", provenance.parameters),
+        SectionPart("Packages", provenance.packages),
         document("Data", "docs/datasheet.md"),
         report("Checks of the data", "validation.json"),
         document("Personal data", "docs/privacy.md"),
         document("Human oversight", "governance/oversight.md"),
         record("Changes that are foreseen", "change_control_plan", "modifications"),
-        Part("Independent validation", provenance.independent_validation),
+        SectionPart("Independent validation", provenance.independent_validation),
     ),
     3: (
         report("Scores on rows kept back", "metrics.json"),
         report("By slice", "slices.json"),
         report("By group", "fairness.json"),
         report("What predictions rest on", "explanations.json"),
-        Part("What is put in", provenance.inputs),
+        SectionPart("What is put in", provenance.inputs),
     ),
     4: (
         report("Against the simplest model", "comparison.json"),
@@ -125,13 +125,16 @@ SECTIONS: dict[int, tuple[Part, ...]] = {
         record("The risk register", "risk_register", "risks"),
         record("Impact of changes", "change_control_plan", "impact"),
     ),
-    6: (Part("Versions", provenance.versions), Part("What production served", served)),
+    6: (
+        SectionPart("Versions", provenance.versions),
+        SectionPart("What production served", served),
+    ),
     7: (),
     8: (),
     9: (
         record("The plan", "monitoring_plan", "system", "metrics", "incidents"),
         record("Retention of logs", "retention", "logs"),
-        Part("The last look", monitored),
+        SectionPart("The last look", monitored),
     ),
 }
 
@@ -205,7 +208,7 @@ def _faults() -> list[str]:
     return list(map(str, check_record(prose_file(), schema, current().root)))
 
 
-def _taken(part: Part, version: str) -> tuple[str, str]:
+def _taken(part: SectionPart, version: str) -> tuple[str, str]:
     """Take a part's text, or say why there is none."""
     try:
         text = part.take(version)
@@ -214,7 +217,7 @@ def _taken(part: Part, version: str) -> tuple[str, str]:
     return text, "" if text.strip() else "there is nothing in it"
 
 
-def _sources(part: Part) -> list[str]:
+def _sources(part: SectionPart) -> list[str]:
     # What models share is at the top: the packages and their lock.
     for folder in (current().root, current().repository):
         path = folder / part.file

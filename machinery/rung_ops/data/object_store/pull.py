@@ -191,8 +191,8 @@ def show() -> int:
     print(f"\n{len(stored)} objects, {total}; {rest}." if stored else _nothing(location))
     for key in unfit:
         print(f"left out: {key!r} (no name for a raw file)")
-    there = {_name(path_of(entry, location)) for entry in stored}
-    for name in sorted(known.keys() - there):
+    stored_names = {_name(path_of(entry, location)) for entry in stored}
+    for name in sorted(known.keys() - stored_names):
         if (current().incoming / name).exists():
             print(f"no longer in the store: {shown(current().incoming / name)}")
     return 0

@@ -43,9 +43,9 @@ class Embedded:
     def holds_any(self, query: Query, ends: Ends) -> bool:
         """Tell whether a query has a row between two moments."""
         try:
-            asked = f"SELECT 1 FROM ({query.sql}\n) AS rows LIMIT 1"
+            probe = f"SELECT 1 FROM ({query.sql}\n) AS rows LIMIT 1"
             with closing(self.connection.cursor()) as cursor:
-                return cursor.execute(asked, list(ends or ())).fetchone() is not None
+                return cursor.execute(probe, list(ends or ())).fetchone() is not None
         except FAILED as error:
             raise warehouse_error(error, self.address, query) from None
 
@@ -97,9 +97,9 @@ def warehouse_error(error: Exception, address: Address, query: Query) -> Warehou
     if isinstance(error, duckdb.OutOfMemoryException):
         todo = "Make `window_days` smaller in ops/warehouse.toml."
     message = _first_line(error)
-    asked = f"{address.shown}, asked for {shown(query.file)}"
+    where = f"{address.shown}, asked for {shown(query.file)}"
     gone = column_in(message) if isinstance(error, duckdb.BinderException) else None
-    return WarehouseError(f"{asked}: {message}. {todo}", gone)
+    return WarehouseError(f"{where}: {message}. {todo}", gone)
 
 
 def _first_line(error: Exception) -> str:

@@ -232,8 +232,8 @@ class JudgedRows:
                 f"SELECT {typed}, count(*) AS number FROM ({self.sql}) AS rows GROUP BY {typed} "
                 "HAVING count(*) > 1"
             )
-            asked = f"SELECT CAST(coalesce(sum(number), 0) AS BIGINT) FROM ({again}) AS keys"
-            if count := self.ask(asked).item():
+            statement = f"SELECT CAST(coalesce(sum(number), 0) AS BIGINT) FROM ({again}) AS keys"
+            if count := self.ask(statement).item():
                 named = ", ".join(f"{self.typed(part)} AS {quoted(part)}" for part in key)
                 examples = self.ask(
                     f"SELECT {named} FROM ({again}) AS keys ORDER BY {typed} LIMIT 3"

@@ -116,8 +116,8 @@ class PostgreSQL:
     def rows(self, query: Query, ends: Ends) -> Iterator[Rows]:
         """Ask for all rows through a cursor of the server."""
         with self._transaction(query) as cursor:
-            asked = f"DECLARE rows NO SCROLL CURSOR FOR {query.sql}"
-            cursor.execute(asked, parameters=ends)
+            statement = f"DECLARE rows NO SCROLL CURSOR FOR {query.sql}"
+            cursor.execute(statement, parameters=ends)
             first = self._fetch(cursor)
             yield Rows(first.schema, self._batches(cursor, first))
             cursor.execute("CLOSE rows")

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from rung_ops import contract
 from rung_ops.data.warehouse import query
-from rung_ops.data.warehouse.query import Query, Window
+from rung_ops.data.warehouse.query import DayRange, Query
 from rung_ops.data.warehouse.settings import Address, Settings, WarehouseError
 from rung_ops.data.warehouse.source import Ends, Rows, Source, writing
 from rung_ops.model.columns import time_zone
@@ -209,7 +209,7 @@ class Pull:
                 rows += came
                 empty = 0 if came else empty + 1
                 # After 1, 2, 4, ... empty ones in a row: is there anything at all further on?
-                rest = Window(window.until, run[-1].until)
+                rest = DayRange(window.until, run[-1].until)
                 if empty and empty & (empty - 1) == 0 and not self._holds_any(rest):
                     break
         return rows
@@ -222,7 +222,7 @@ class Pull:
         """Return the first day whose rows may still come or change."""
         return (self.source.now() - timedelta(hours=self.settings.lag_hours)).date()
 
-    def _holds_any(self, rest: Window) -> bool:
+    def _holds_any(self, rest: DayRange) -> bool:
         return rest.since < rest.until and self.source.holds_any(self.query, rest.ends)
 
     def take(self, target: Path, ends: Ends, words: str) -> int:
@@ -275,7 +275,7 @@ def pull(
     Args:
         sample: takes the rows where ops/warehouse.toml says `rows = "sample"`.
     """
-    asked = query.read(says.query, says.watermark)
+    sql_query = query.read(says.query, says.watermark)
     with alone(folder):
         refuse_to_mix(says, address, folder)
         if address.is_sample and address.file is not None and not address.file.exists():
@@ -284,11 +284,11 @@ def pull(
             fill_sample(address.file)
             say(f"filled {address.shown} from data/sample, as WAREHOUSE_URL is not set")
         with connected(address) as source:
-            under_way = Pull(source, address, asked, says, folder, say)
+            under_way = Pull(source, address, sql_query, says, folder, say)
             if says.rows == "sample":
                 assert sample is not None
                 return sample(under_way)
-            return under_way.windows() if asked.windowed else under_way.snapshot()
+            return under_way.windows() if sql_query.windowed else under_way.snapshot()
 
 
 @contextmanager
@@ -360,9 +360,9 @@ def _start_over(folder: Path) -> str:
 
 def describe(says: Settings, where: Address, folder: Path) -> list[str]:
     """Say what is here; nothing is asked of the warehouse."""
-    asked = query.read(says.query, says.watermark)
+    sql_query = query.read(says.query, says.watermark)
     unset = ": the sample's own, as WAREHOUSE_URL is not set" if where.is_sample else ""
-    lines = [f"warehouse  {where.shown}{unset}", f"query      {shown(asked.file)}"]
+    lines = [f"warehouse  {where.shown}{unset}", f"query      {shown(sql_query.file)}"]
     done = query.taken(folder)
     whole = whole_file(says)
     names = [whole] if whole else [window.file_name for window in done]
@@ -378,10 +378,10 @@ def describe(says: Settings, where: Address, folder: Path) -> list[str]:
     lines.append(f"rows       {sum(counts.values()):,} in {counted(len(here), 'file')}")
     if not here and not away:
         lines.append("Nothing was taken yet: `uv run poe data pull`.")
-    others = Counter(note_of(path).get("query") == asked.hash for path in here)[False]
+    others = Counter(note_of(path).get("query") == sql_query.hash for path in here)[False]
     if others:
         lines.append(
-            f"Taken by another text of {shown(asked.file)}: {counted(others, 'file')}. Where that "
+            f"Taken by another text of {shown(sql_query.file)}: {counted(others, 'file')}. Where that "
             "matters, delete them together with their .dvc files, and pull: they are taken again."
         )
     return lines

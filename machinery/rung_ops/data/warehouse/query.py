@@ -83,7 +83,7 @@ NAME = re.compile(r"(\d{4}-\d\d-\d\d)--(\d{4}-\d\d-\d\d)\.parquet(?:\.dvc)?\Z")
 
 
 @dataclass(frozen=True, order=True)
-class Window:
+class DayRange:
     """Days in a row, in UTC."""
 
     since: date
@@ -103,10 +103,10 @@ class Window:
         return datetime.combine(self.since, time()), datetime.combine(self.until, time())
 
 
-def taken(folder: Path) -> list[Window]:
+def taken(folder: Path) -> list[DayRange]:
     """List the windows that were taken, the earliest first; refuse two that have days in common."""
     names = [NAME.match(path.name) for path in folder.glob("*.parquet*")]
-    windows = sorted({Window(*map(date.fromisoformat, name.groups())) for name in names if name})
+    windows = sorted({DayRange(*map(date.fromisoformat, name.groups())) for name in names if name})
     for earlier, later in pairwise(windows):
         if later.since < earlier.until:
             raise WarehouseError(
@@ -117,8 +117,8 @@ def taken(folder: Path) -> list[Window]:
 
 
 def waiting(
-    done: list[Window], first: date, limit: date, size: timedelta
-) -> Iterator[list[Window]]:
+    done: list[DayRange], first: date, limit: date, size: timedelta
+) -> Iterator[list[DayRange]]:
     """List the windows before `limit` that were not taken, in runs without a break."""
     day = first
     for window in done:
@@ -129,8 +129,8 @@ def waiting(
     yield list(_cut(day, day + whole, size))
 
 
-def _cut(since: date, until: date, size: timedelta) -> Iterator[Window]:
+def _cut(since: date, until: date, size: timedelta) -> Iterator[DayRange]:
     while since < until:
         end = min(since + size, until)
-        yield Window(since, end)
+        yield DayRange(since, end)
         since = end

@@ -112,8 +112,8 @@ def _postgresql_address(url: str) -> Address:
             "USER:PASSWORD in the place of USER. Signs such as @ : / ? # % in the password are "
             "written as %40 %3A %2F %3F %23 %25."
         )
-    asked = dict(parse_qsl(parts.query))
-    waits = urlencode({name: value for name, value in PATIENCE.items() if name not in asked})
+    parameters = dict(parse_qsl(parts.query))
+    waits = urlencode({name: value for name, value in PATIENCE.items() if name not in parameters})
     patient = parts._replace(query="&".join(filter(None, [parts.query, waits]))).geturl()
     user = f"{parts.username}@" if parts.username else ""
     host = f"{parts.hostname or 'localhost'}{f':{port}' if port else ''}"
