@@ -24,6 +24,7 @@ import numpy as np
 import polars as pl
 from machinery.tests.conftest import FACTS, private_key
 from rung_ops.data.ingest import sample_rows
+from rung_ops.project.parameters import ExplainSettings
 from rung_ops.project.paths import params
 from rung_ops.release import make, signing
 from rung_ops.model import reasons, released
@@ -54,6 +55,7 @@ Milliseconds, the fastest of 50:
 Made by `uv run --group machinery python benchmarks/reasons.py --write docs/benchmarks.md`.
 <!-- /reasons -->
 """
+BACKGROUND = ExplainSettings().background
 THRESHOLD = 0.5  # from here on an applicant is refused
 COUNT = 4
 DRAWS, FEW_DRAWS = 20, 3  # pairs; few of what takes minutes
@@ -140,7 +142,7 @@ def of_the_stage(example: Example) -> str:
     """Measure the stage `explain` with its defaults, as applicants would see it: signs are mixed."""
 
     def report(seed: int) -> np.ndarray:
-        background = example.train.sample(explain.BACKGROUND, seed=seed)
+        background = example.train.sample(BACKGROUND, seed=seed)
         features = background.select(example.logistic.features)
         return explain.shap_values(example.model, example.refused, features, seed, 1e9)[0]
 
@@ -148,7 +150,7 @@ def of_the_stage(example: Example) -> str:
     largest = np.argsort(-np.abs(mixed), axis=1)[:, : explain.REASONS]
     favourable = float(np.mean((np.take_along_axis(mixed, largest, 1) < 0).any(axis=1)))
     share = agreement(lambda seed: top(np.abs(report(seed))), FEW_DRAWS)
-    what = f"`rung-ops explain`, {explain.BACKGROUND} rows drawn, largest of either sign"
+    what = f"`rung-ops explain`, {BACKGROUND} rows drawn, largest of either sign"
     return f"|{what}|{share:.0%}|{favourable:.0%}|"
 
 

@@ -72,8 +72,8 @@ def _head() -> Iterator[str]:
     yield "# Settings"
     yield ""
     yield "The files in `ops/` say how a model is operated. They are yours to change; `rung update` merges"
-    yield "your values with new ones, and `uv run poe policies` checks them. These are their defaults; comments"
-    yield "that another page has are left out."
+    yield "your values with new ones, and `uv run poe policies` checks them. These are their defaults. The variable"
+    yield "`RUNG_BLOCK_MB=64`, set where a stage runs, halves the memory of its [blocks of rows](contract.md#how-far-it-goes)."
     yield ""
 
 

@@ -6,7 +6,7 @@ import math
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
@@ -36,14 +36,19 @@ def read(path: Path, kind: type[Kind], table: str = "") -> Kind:
 
 def toml(path: Path) -> dict[str, Any]:
     """Read a TOML file of finite numbers; one that is missing is empty."""
+    content = parsed(path)
+    refuse_infinite(content, f"{path.name}:")
+    return content
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    """Read a TOML file; one that is missing is empty."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path.name} is not valid TOML: {error}") from error
-    refuse_infinite(content, f"{path.name}:")
-    return content
 
 
 def refuse_infinite(content: object, where: str, name: str = "") -> None:
@@ -67,11 +72,27 @@ def converted(value: object, kind: type[Kind], where: str) -> Kind:
         raise SettingsError(f"{where} {text[:1].lower()}{text[1:]}{_near(text, kind)}") from error
 
 
+def names_in(text: str) -> list[str]:
+    """Return what an error of converted() is about: the names of the tables, and the key."""
+    place = re.search(r"- at `\$([^`]*)`", text)
+    field = re.search(r"field `([^`]*)`", text)
+    tables = re.sub(r"\[[^]]*\]", "", place[1]).split(".") if place else []
+    return [*filter(None, tables), *([field[1]] if field else [])]
+
+
 def _near(text: str, kind: Any) -> str:
-    """Name the field that an unknown one resembles."""
-    unknown = text.partition("unknown field `")[2].partition("`")[0]
-    fields = [field.encode_name for field in msgspec.structs.fields(kind)] if unknown else []
-    near = difflib.get_close_matches(unknown, fields, n=1)
+    """Name the field that an unknown one resembles, in its own table."""
+    if "unknown field `" not in text:
+        return ""
+    *tables, unknown = names_in(text)
+    for table in tables:
+        (named,) = (each.type for each in msgspec.structs.fields(kind) if each.encode_name == table)
+        kind = next(
+            each for each in (named, *get_args(named)) if hasattr(each, "__struct_fields__")
+        )
+    near = difflib.get_close_matches(
+        unknown, [x.encode_name for x in msgspec.structs.fields(kind)], 1
+    )
     return f"; did you mean `{near[0]}`?" if near else ""
 
 

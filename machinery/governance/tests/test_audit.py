@@ -367,3 +367,39 @@ def test_a_line_that_somebody_else_writes_meanwhile_is_not_signed_along(log: Pat
 
     assert "somebody else wrote a line meanwhile" in problems[0]
     assert "lines 6 to 7 are not signed" in audit.report(log)[0]
+
+
+READ = Path("/proc/self/io")
+
+
+def bytes_read() -> int:
+    return int(READ.read_text().split()[1])
+
+
+def grow(folder: Path, count: int) -> None:
+    """Add signed lines to an audit log at once, and an anchor for each."""
+    made, last = [], json.loads(lines(folder)[-1])
+    for number in range(count):
+        detail = {"id": str(number), "decision": "grant", "reason": "x" * 1_000}
+        made.append(
+            history.line_of(last := history.new_event(last["hash"], "override", "O", detail))
+        )
+    write(folder, [*lines(folder), *made])
+    anchors.sign(folder, keys.private_key())
+    with (folder / anchors.ANCHORS).open("r+b") as opened:
+        opened.write(opened.readlines()[-1] * count)
+
+
+@pytest.mark.skipif(not READ.exists(), reason="this system does not count what a process reads")
+def test_a_line_costs_as_much_behind_a_hundred_lines_as_behind_four_thousand(log: Path) -> None:
+    read = []
+    for length in (100, 4_000):
+        grow(log, length - len(lines(log)))
+        assert override(log, "first") == []  # imports what it needs, and finds the last change
+        before = bytes_read()
+        assert override(log, "second") == []
+        read.append(bytes_read() - before)
+
+    assert audit.report(log) == []
+    # The last change is looked for by its time: a few reads more, in a log of 4 MB more.
+    assert abs(read[1] - read[0]) < 4 * history.BLOCK, read

@@ -17,6 +17,7 @@ from rung_ops.autopilot.step_runner import StepError
 from rung_ops.contract import raw_file
 from rung_ops.contract.row_checks import inspect
 from rung_ops.model import bundle
+from rung_ops.model.added_columns import PREDICTION_ID, PREDICTION_TIME
 from rung_ops.model.target import kind_in, packed
 from rung_ops.monitoring import outcomes
 from rung_ops.monitoring.outcomes import TRUTH
@@ -32,13 +33,14 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
     """Read the predictions before a moment whose outcome is known.
 
     Returns:
-        One row for each prediction that a caller received, earliest first: ID, TIME, RELEASE, ARM
-        (serving, canary or batch), PREDICTION (as rung_ops.model.target.packed() has it; null where
-        all are of a release that predicted another kind), and the columns of Row with the target.
+        One row for each prediction that a caller received, earliest first: PREDICTION_ID,
+        PREDICTION_TIME, RELEASE, ARM (serving, canary or batch), PREDICTION (as
+        rung_ops.model.target.packed() has it; null where all are of a release that predicted another
+        kind), and the columns of Row with the target.
     """
     log = prediction_log.read(prediction_log.downloaded(environment, until=until), until=until)
     received = log.filter(pl.col("arm") != "shadow").collect()
-    empty = pl.DataFrame(schema={ID: pl.String, TIME: prediction_log.TIME})
+    empty = pl.DataFrame(schema={PREDICTION_ID: pl.String, PREDICTION_TIME: prediction_log.TIME})
     if not received.height:
         return empty
     released = _contract(environment)
@@ -54,14 +56,14 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
     if not set(answered.meta.root_names()) <= set(known.columns):
         answered = pl.lit(None)
     return known.select(
-        pl.col("id").alias(ID),
-        pl.col("time").alias(TIME),
+        pl.col("id").alias(PREDICTION_ID),
+        pl.col("time").alias(PREDICTION_TIME),
         pl.col("release").alias(RELEASE),
         pl.col("arm").alias(ARM),
         answered.alias(PREDICTION),
         *(pl.col("row").struct.field(field.name) for field in row.fields),
         truth.alias(contract.TARGET),
-    ).sort(TIME, ID)
+    ).sort(PREDICTION_TIME, PREDICTION_ID)
 
 
 def _contract(environment: str) -> dict[str, Any]:
@@ -71,16 +73,13 @@ def _contract(environment: str) -> dict[str, Any]:
     return bundle.parse_json(path, bundle.read_small(path))
 
 
-# Further columns beside those of Row; a raw file may have more columns than Row has.
-ID = "prediction_id"
-TIME = "prediction_time"
-
-
 def new_rows(labelled: pl.DataFrame) -> pl.DataFrame:
     """Return the answers that keep Row and that no training has used, once and ordered by time."""
     schema = contract.Row.to_schema()
-    fresh = labelled.unique(ID, keep="first", maintain_order=True).sort(TIME, ID)
-    fresh = fresh.join(_collected_ids(), on=ID, how="anti", maintain_order="left")
+    fresh = labelled.unique(PREDICTION_ID, keep="first", maintain_order=True).sort(
+        PREDICTION_TIME, PREDICTION_ID
+    )
+    fresh = fresh.join(_collected_ids(), on=PREDICTION_ID, how="anti", maintain_order="left")
     if not fresh.height:
         return fresh
     typed, problems = inspect(fresh, schema, "the prediction log")
@@ -91,7 +90,7 @@ def new_rows(labelled: pl.DataFrame) -> pl.DataFrame:
         problems = [problem for problem in problems if problem.column != ", ".join(schema.unique)]
     bad = {row - 1 for problem in problems for row in problem.rows}
     good = [number for number in range(fresh.height) if number not in bad]
-    rows = pl.concat([fresh.select(ID, TIME), typed], how="horizontal")[good]
+    rows = pl.concat([fresh.select(PREDICTION_ID, PREDICTION_TIME), typed], how="horizontal")[good]
     if schema.unique:
         rows = rows.unique(schema.unique, keep="last", maintain_order=True)
         if current().rows.exists():
@@ -102,7 +101,7 @@ def new_rows(labelled: pl.DataFrame) -> pl.DataFrame:
 
 def write(rows: pl.DataFrame) -> Path:
     """Write new rows, at least one, to a file in data/incoming; return its path."""
-    days = rows[TIME].dt.strftime("%Y-%m-%d").sort()
+    days = rows[PREDICTION_TIME].dt.strftime("%Y-%m-%d").sort()
     stem = f"served-{days[0]}-{days[-1]}"
     number, path = 1, current().incoming / f"{stem}.parquet"
     while Path(f"{path}.dvc").exists():
@@ -110,7 +109,7 @@ def write(rows: pl.DataFrame) -> Path:
         path = current().incoming / f"{stem}.{number}.parquet"
     current().incoming.mkdir(parents=True, exist_ok=True)
     with atomic.writing(path, private=True) as draft:
-        raw_file.write_rows(rows.drop(TIME), draft)
+        raw_file.write_rows(rows.drop(PREDICTION_TIME), draft)
     return path
 
 
@@ -127,10 +126,10 @@ def remove_uncommitted() -> None:
 
 def _collected_ids() -> pl.DataFrame:
     """Read the ids of all collected rows."""
-    ids = [pl.DataFrame({ID: []}, schema={ID: pl.String})]
+    ids = [pl.DataFrame({PREDICTION_ID: []}, schema={PREDICTION_ID: pl.String})]
     for record in sorted(current().incoming.glob("served-*.parquet.dvc")):
         path = record.with_suffix("")
         if not path.exists():
             raise StepError(f"{shown(path)} is missing: `uv run poe pull` fetches it.")
-        ids.append(pl.read_parquet(path, columns=[ID]))
+        ids.append(pl.read_parquet(path, columns=[PREDICTION_ID]))
     return pl.concat(ids)

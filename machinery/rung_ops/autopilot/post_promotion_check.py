@@ -20,12 +20,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rung_ops import contract
 from rung_ops.autopilot.decide import OutcomeVerdict, Trial
-from rung_ops.autopilot.labelled_rows import ARM, PREDICTION, RELEASE, TIME
+from rung_ops.autopilot.labelled_rows import ARM, PREDICTION, RELEASE
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.contract import forecast
 from rung_ops.gate import rules
 from rung_ops.model import released as serving_release
 from rung_ops.model import source_import
+from rung_ops.model.added_columns import PREDICTION_TIME
 from rung_ops.model.target import unpacked
 from rung_ops.project import release_folders
 from rung_ops.project.paths import params
@@ -57,7 +58,7 @@ def verdict(
     if answers.is_empty():
         return None
     own = answers.filter(pl.col(RELEASE) == state.serving)
-    since = own.filter(pl.col(ARM) == "serving")[TIME].min()
+    since = own.filter(pl.col(ARM) == "serving")[PREDICTION_TIME].min()
     if since is None or now - since > timedelta(days=policy.watch_days):  # type: ignore[operator]
         return None
     if own.height < policy.least_rows:
@@ -80,7 +81,7 @@ def on_trial(
     if answers.is_empty():
         return None
     rows = answers.filter(pl.col(RELEASE) == serving)
-    times = forecast.known_at(rows) if forecast.declared() else rows[TIME]
+    times = forecast.known_at(rows) if forecast.declared() else rows[PREDICTION_TIME]
     rows = rows.filter(times.dt.convert_time_zone("UTC") >= trial.since)
     if rows.height < least_on_trial(policy):
         return None

@@ -7,16 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import click
-import msgspec
 import numpy as np
 import pandera.polars as pa
 import polars as pl
 import polars.selectors as cs
 
-from rung_ops import contract, settings
+from rung_ops import contract
 from rung_ops.command import verb
 from rung_ops.contract import raw_file
 from rung_ops.contract.row_checks import Problem
@@ -25,10 +24,11 @@ from rung_ops.data.blocks import write as write_blocks
 from rung_ops.errors import StageError
 from rung_ops.features.point_in_time import beyond_events, fill_defaults, join, moment_columns
 from rung_ops.features.sources import Events
+from rung_ops.model.added_columns import DEFAULTS_USED, PREDICTION, PROBABILITY, PROBLEM
 from rung_ops.model.rules import missing as missing_values
-from rung_ops.model.target import HIGH, INTERVAL, LOW, PREDICTION, Kind, columns, shape
+from rung_ops.model.target import HIGH, INTERVAL, LOW, Kind, columns, shape
 from rung_ops.project import current
-from rung_ops.project.paths import params, shown
+from rung_ops.project.paths import parameters, shown
 from rung_ops.system import atomic
 from rung_ops.system.files import is_full
 from rung_ops.system.printable import counted, printable
@@ -38,22 +38,8 @@ WRITERS: dict[str, Callable[[pl.LazyFrame, BinaryIO], object]] = {
     ".parquet": pl.LazyFrame.sink_parquet,
     ".csv": pl.LazyFrame.sink_csv,
 }
-# The columns that scoring adds to a row. PREDICTION is the probability of the positive class, or the
-# value; of several classes the most probable, of quantiles the median; null for a bad row.
-PROBABILITY = "probability_"  # and the name of a class: one column for each, of several classes
-# interval_low and interval_high, where quantiles are predicted: see _beside().
-PROBLEM = "problem"  # why a row has no prediction; null for a good one
-DEFAULTS_USED = "defaults_used"  # columns and entity features that had no value; null for a bad row
-PREDICTION_ID = "prediction_id"  # id of the prediction in the log, where it is logged
-NOT_APPROVED = "not_approved"  # why the model is not approved, where an add-on says so
 ROW = "number of the row"  # not the name of a column in Row
 AS_TEXT = pl.col(DEFAULTS_USED).list.join(", ").replace("", None)  # as CSV has no lists
-
-
-class _Predict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[predict] of params.toml."""
-
-    most_missing: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
 
 
 class PredictionError(StageError):
@@ -145,7 +131,7 @@ def score_rows(
         events: of entity features; they are read now by default.
 
     Returns:
-        All rows in their order, with the columns that are declared above.
+        All rows in their order, with columns of rung_ops.model.added_columns.
     """
     messages: dict[int, list[str]] = {}
     for problem in problems:
@@ -195,8 +181,7 @@ def refuse_missing(missing: Mapping[str, int], rows: int) -> None:
     names = {each.name for each in contract.ENTITY_FEATURES}
     if not names:
         return
-    table = params().get("predict", {})
-    most = settings.converted(table, _Predict, "params.toml: [predict]").most_missing
+    most = parameters().predict.most_missing
     above = {name: n for name, n in missing.items() if name in names and n > most * rows}
     if above:
         raise PredictionError(

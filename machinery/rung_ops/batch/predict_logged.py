@@ -11,15 +11,9 @@ from pathlib import Path
 import polars as pl
 
 from rung_ops import prediction_log
-from rung_ops.batch.predict import (
-    DEFAULTS_USED,
-    PREDICTION_ID,
-    PredictionError,
-    predictions_of,
-    schema,
-)
+from rung_ops.batch.predict import PredictionError, predictions_of, schema
 from rung_ops.features.point_in_time import join
-from rung_ops.model.target import PREDICTION
+from rung_ops.model.added_columns import DEFAULTS_USED, PREDICTION, PREDICTION_ID
 from rung_ops.prediction_log import sealed
 from rung_ops.project import current, service_settings
 from rung_ops.project.paths import shown

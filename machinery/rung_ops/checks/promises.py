@@ -32,7 +32,7 @@ from rung_ops.errors import StageError
 from rung_ops.model.reasons import adverse_in
 from rung_ops.model.target import finite_rows, shape
 from rung_ops.project import hooks
-from rung_ops.project.paths import parameter_line, params
+from rung_ops.project.paths import params
 from rung_ops.training import estimator, score_check, window
 from rung_ops.training.judged_rows import NO_COLUMN
 
@@ -149,12 +149,6 @@ def parameters_fit() -> None:
     settings = params()
     if "test_share" not in settings.get("split", {}):
         raise ContractError("params.toml: `test_share` is missing under [split]; add it.")
-    share = settings["split"]["test_share"]
-    if not isinstance(share, float) or not 0 < share < 1:
-        raise ContractError(
-            f"{parameter_line('split', 'test_share')}: [split] test_share is {share!r}; it must be "
-            "between 0 and 1."
-        )
     window.settings()
     if not isinstance(settings.get("model"), dict):
         raise ContractError("params.toml: the table [model] is missing; build() gets its values.")

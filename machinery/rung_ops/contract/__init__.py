@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from rung_ops.errors import StageError
+from rung_ops.model.added_columns import RESERVED
 from rung_ops.project import current, model_folders
 from rung_ops.project.paths import shown
 from rung_ops.system.printable import printable
@@ -53,11 +54,6 @@ NAMES: dict[str, tuple[Any, ...]] = {
     "space": ("model", "the function that proposes parameters to try", None),
     "TRUSTED": ("model", "types that a saved model may hold", []),
 }
-
-# What Rung adds to the rows of files and releases; a column of Row of that name would be lost there.
-RESERVED = frozenset(
-    "defaults_used not_approved predicted prediction prediction_id prediction_time problem".split()
-)
 
 
 class ContractError(StageError):

@@ -4,6 +4,7 @@ What fits into one block is read, judged and written whole. So is what cannot be
 is_by_row().
 """
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,10 +21,17 @@ from polars.io.plugins import register_io_source
 
 from rung_ops import contract
 from rung_ops.contract.row_checks import Problem, has_outcome, inspect_labelled, rules
+from rung_ops.errors import SettingsError
 from rung_ops.model.columns import time_zone
 from rung_ops.system import atomic
+from rung_ops.system.printable import printable
 
-BYTES = 128_000_000  # of a block in memory; a stage holds several copies of it
+BYTES = (
+    128_000_000  # of a block in memory, unless BLOCK_MB says; a stage holds several copies of it
+)
+BLOCK_MB = (
+    "RUNG_BLOCK_MB"  # environment variable: megabytes, as memory is the machine's, not the model's
+)
 MEASURED = 1_000  # rows that the width of a row is measured on
 MAX_HASHES = 25_000_000  # keys whose hashes, of 8 bytes, are in memory at the same time
 NUMBER = "number of the row"  # no name of a column in Row
@@ -39,10 +47,22 @@ def height(rows: pl.LazyFrame) -> int:
     return int(rows.select(pl.len()).collect().item())
 
 
+def block_bytes() -> int:
+    """Return how many bytes the rows of a block may take."""
+    given = os.environ.get(BLOCK_MB, "")
+    if not given:
+        return BYTES
+    if not given.isdecimal() or not int(given):
+        raise SettingsError(
+            f"{BLOCK_MB} is `{printable(given)}`; expected a whole number of megabytes, such as 64"
+        )
+    return int(given) * 1_000_000
+
+
 def block_rows(rows: pl.LazyFrame) -> int:
     """Return how many rows a block has."""
     first = rows.head(MEASURED).collect()
-    return max(1, BYTES * first.height // max(int(first.estimated_size()), 1))
+    return max(1, block_bytes() * first.height // max(int(first.estimated_size()), 1))
 
 
 def is_one(rows: pl.LazyFrame) -> bool:
@@ -89,11 +109,11 @@ def streamed(blocks: Iterable[pl.DataFrame]) -> Iterator[pl.LazyFrame]:
 def joined(blocks: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     """Join small blocks, such as those of many small files."""
     held: list[pl.DataFrame] = []
-    size = 0.0
+    size, most = 0.0, block_bytes()
     for block in blocks:
         held.append(block)
         size += block.estimated_size()
-        if size > BYTES // 2:
+        if size > most // 2:
             yield pl.concat(held)
             held, size = [], 0.0
     if held:

@@ -24,8 +24,8 @@ import numpy as np
 import polars as pl
 
 from rung_ops.errors import StageError
+from rung_ops.model.added_columns import PREDICTION
 
-THRESHOLD = 0.5  # of [fairness]: probabilities from here on count as positive
 MULTICLASS, QUANTILE = "multiclass", "quantile"  # the `task` of a release
 MEDIAN = 0.5
 SUPPORTED = (
@@ -184,7 +184,7 @@ def spread(probabilities: np.ndarray, codes: Sequence[int], number: int) -> np.n
     return of_all
 
 
-PREDICTION, PROBABILITIES, INTERVAL = "prediction", "probabilities", "interval"
+PROBABILITIES, INTERVAL = "probabilities", "interval"
 LOW, HIGH, LEVEL = "low", "high", "level"  # fields of the interval
 
 

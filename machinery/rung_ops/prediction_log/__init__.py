@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from rung_ops.model.added_columns import DEFAULTS_USED, PREDICTION
 from rung_ops.model.rows import Rows, frame_of
 from rung_ops.model.target import ONE_NUMBER, Kind, columns
 from rung_ops.prediction_log import sealed
@@ -46,8 +47,8 @@ SCHEMA: dict[str, pl.DataType] = {
     "arm": pl.String(),
     "row": pl.Struct([]),
     "features": pl.Struct([]),
-    "prediction": pl.Float64(),
-    "defaults_used": pl.List(pl.String()),
+    PREDICTION: pl.Float64(),
+    DEFAULTS_USED: pl.List(pl.String()),
 }
 REASON = {"columns": pl.List(pl.String()), "text": pl.String(), "effect": pl.Float64()}
 
@@ -185,13 +186,13 @@ def assemble(batches: Sequence[Batch]) -> pl.DataFrame:
 def _defaults(batches: Sequence[Batch], lengths: list[int]) -> pl.Series:
     kind = pl.List(pl.String())
     if not any(batch.defaults for batch in batches):
-        return pl.Series("defaults_used", [[]], dtype=kind).new_from_index(0, sum(lengths))
+        return pl.Series(DEFAULTS_USED, [[]], dtype=kind).new_from_index(0, sum(lengths))
     names = [
         list(of_row)
         for batch, length in zip(batches, lengths, strict=True)
         for of_row in (batch.defaults or [()] * length)
     ]
-    return pl.Series("defaults_used", names, dtype=kind)
+    return pl.Series(DEFAULTS_USED, names, dtype=kind)
 
 
 def _reasons(batches: Sequence[Batch]) -> pl.Series:

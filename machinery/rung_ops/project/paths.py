@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from rung_ops import __version__
-from rung_ops.errors import NoProjectError, StageError
+from rung_ops.errors import NoProjectError, SettingsError, StageError
 from rung_ops.project import current
+from rung_ops.project.parameters import Parameters, checked
+from rung_ops.settings import names_in, parsed
 from rung_ops.system.printable import printable
 
 
@@ -66,47 +68,31 @@ def is_raw(path: Path) -> bool:
     return path.suffix not in BESIDE and not path.name.startswith(".")
 
 
-# By table and key of params.toml, what verbs read: its type, and a line to write.
-PARAMETERS = {
-    ("", "seed"): (int, "seed = 7"),
-    ("score", "metric"): (str, 'metric = "auc"'),
-    ("score", "higher_is_better"): (bool, "higher_is_better = true"),
-    ("report", "slices"): (list, 'slices = ["COLUMN"]'),
-}
-OPTIONAL = {"slices"}
-
-
 def params() -> dict[str, Any]:
-    """Read params.toml.
+    """Read params.toml as it is written, with the tables of the project's own.
 
     Raises:
-        StageError: it is missing or not valid TOML, or one of PARAMETERS is missing or of another
-        type.
+        StageError: it is missing, not valid TOML, or not what rung_ops.project.parameters declares.
     """
+    return _params()[0]
+
+
+def parameters() -> Parameters:
+    """Read what the library reads of params.toml, with defaults; raises what params() does."""
+    return _params()[1]
+
+
+def _params() -> tuple[dict[str, Any], Parameters]:
+    path = current().root / "params.toml"
+    if not path.is_file():
+        raise StageError("params.toml is missing: restore it from git.")
     try:
-        content = tomllib.loads((current().root / "params.toml").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StageError("params.toml is missing: restore it from git.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StageError(f"params.toml is not valid TOML: {error}.") from None
-    for name in ("split", "model", "score", "report"):
-        if not isinstance(content.get(name, {}), dict):
-            raise StageError(
-                f"params.toml: `{name}` must be a table; write `[{name}]` above its keys."
-            )
-    for (table, key), (kind, example) in PARAMETERS.items():
-        values = content.get(table, {}) if table else content
-        where = f"`{key}`{f' under [{table}]' if table else ''}"
-        if key not in values:
-            if key in OPTIONAL:
-                continue
-            raise StageError(f"params.toml: {where} is missing; add it, such as `{example}`.")
-        if type(values[key]) is not kind:
-            value = printable(repr(values[key]))
-            raise StageError(
-                f"{parameter_line(table, key)}: {where} is {value}; write it as in `{example}`."
-            )
-    return content
+        content = parsed(path)
+        return content, checked(content)
+    except SettingsError as error:
+        *tables, key = names_in(str(error)) or [""]
+        where = parameter_line(".".join(tables), key)
+        raise StageError(where + str(error).removeprefix("params.toml")) from error
 
 
 def parameter_line(table: str, key: str) -> str:

@@ -28,6 +28,7 @@ from rung_ops.batch.predict import BeforeWriting, PredictionError, Result, uncha
 from rung_ops.contract import raw_file
 from rung_ops.contract.row_checks import SHOWN, Problem, inspect
 from rung_ops.data.blocks import keys_of, repeated, without_keys
+from rung_ops.model.added_columns import PROBLEM
 from rung_ops.project.paths import raw_files_in, shown
 from rung_ops.ray import connect
 from rung_ops.ray.settings import Settings, settings
@@ -92,7 +93,7 @@ class Scorer:
             part = self.output / f"part-{block.number:06}-{number:04}.parquet"
             with atomic.writing(part, writer=str(os.getpid())) as draft:
                 scored.write_parquet(draft)
-            bad += scored.height - scored[predict.PROBLEM].null_count()
+            bad += scored.height - scored[PROBLEM].null_count()
             missing.update(predict.missing_counts(scored))
             summaries += [
                 (p.column, p.what, p.example, [row + first for row in p.rows[:SHOWN]], len(p.rows))

@@ -41,7 +41,7 @@ def fit(model: Any, parts: Parts, workers: int, checkpoint_rounds: int) -> Any:
     outcomes = truth(parts.rows)
     _refuse(model, outcomes, workers)
     # Rows pass through Ray's store on their way to a worker.
-    store = connect.STORE + 2 * blocks.BYTES
+    store = connect.STORE + 2 * blocks.block_bytes()
     try:
         with _storage(chosen) as (system, folder), connect.connected(chosen, store) as ray:
             _check_room(ray, chosen)

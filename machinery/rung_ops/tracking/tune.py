@@ -20,7 +20,7 @@ from rung_ops.command import Verb, verb
 from rung_ops.contract import forecast
 from rung_ops.errors import StageError
 from rung_ops.project import current
-from rung_ops.project.paths import params, shown
+from rung_ops.project.paths import parameters, params, shown
 from rung_ops.tracking import registry, server_check, store_address
 from rung_ops.training import estimator, rolling_origin, window
 
@@ -132,7 +132,7 @@ def tune_verb(run_trials: Callable[[Search, pl.DataFrame], None], together: int)
     @click.option(
         "--trials",
         type=int,
-        default=lambda: params().get("tune", {}).get("trials", 20),
+        default=lambda: parameters().tune.trials,
         show_default="of params.toml, or 20",
         help="number of trials",
     )

@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from rung_ops import contract
 from rung_ops.contract import forecast, row_checks
 from rung_ops.data import blocks, dvc, pipeline_graph
+from rung_ops.model.added_columns import PREDICTED
 from rung_ops.model.columns import rule_words
 from rung_ops.model.target import inside, numbers
 from rung_ops.project import current, hooks
@@ -182,7 +183,7 @@ def write_report(
     is_sample = some is not rows
     all_columns = rows.lazy()
     if is_sample:
-        all_columns = blocks.scan(current().predictions).drop(judged_rows.PREDICTED)
+        all_columns = blocks.scan(current().predictions).drop(PREDICTED)
     # The stages before need not have written their rows.
     has_history = forecast.declared() is None or current().rows.is_file()
     simple = baseline.best(train, rows) if train is not None and has_history else None

@@ -17,7 +17,9 @@ from matplotlib.axes import Axes
 from rung_ops.model.reasons import HIGH, LOW, adverse_in
 from rung_ops.model.target import MULTICLASS, QUANTILE, labels, numbers
 from rung_ops.project import current
+from rung_ops.project.parameters import ExplainSettings
 from rung_ops.project.paths import made, params, shown
+from rung_ops.settings import converted
 from rung_ops.training import estimator, plots
 
 
@@ -180,8 +182,6 @@ def _reasons_are(adverse: str | Collection[str] | None) -> str:
     return f"what makes the answer likelier where it is {named}; else effects of any sign on it"
 
 
-# Defaults of [explain] in params.toml: rows to explain, background rows, time limit in seconds.
-ROWS, BACKGROUND, SECONDS = 100, 50, 120
 EXAMPLES, REASONS = 5, 6
 OF = {  # what is explained, where there is more than one number
     MULTICLASS: "probabilities of classes; the examples: of the class that is answered",
@@ -210,13 +210,14 @@ def report(
     model: Any, test: pl.DataFrame, train: pl.DataFrame, settings: dict[str, Any]
 ) -> dict[str, Any]:
     """Explain a sample of the test rows; a sample of the training rows is the background."""
-    bounds, seed = settings.get("explain", {}), settings["seed"]
+    bounds = converted(settings.get("explain", {}), ExplainSettings, "params.toml: [explain]")
+    seed = settings["seed"]
     sample = test.with_row_index("row").sample(
-        min(bounds.get("rows", ROWS), test.height), seed=seed, shuffle=True
+        min(bounds.rows, test.height), seed=seed, shuffle=True
     )
-    background = train.sample(min(bounds.get("background", BACKGROUND), train.height), seed=seed)
+    background = train.sample(min(bounds.background, train.height), seed=seed)
     features = estimator.features(sample)
-    seconds = bounds.get("seconds", SECONDS)
+    seconds = bounds.seconds
     values, base = shap_values(model, features, estimator.features(background), seed, seconds)
     features = features.head(len(values))
     names, unfavourable = estimator.classes(), adverse_in(settings, estimator.classes())
@@ -225,7 +226,7 @@ def report(
     notes = []
     if len(values) < sample.height:
         notes.append(
-            f"Stopped after {seconds} s: {len(values)} of {sample.height} rows are explained. "
+            f"Stopped after {seconds:g} s: {len(values)} of {sample.height} rows are explained. "
             "Set seconds, rows or background under [explain] in params.toml."
         )
     return {

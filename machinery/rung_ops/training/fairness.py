@@ -19,10 +19,11 @@ from sklearn.metrics import mean_absolute_error
 
 from rung_ops import contract
 from rung_ops.errors import StageError
-from rung_ops.model.target import MULTICLASS, QUANTILE, THRESHOLD, inside
+from rung_ops.model.target import MULTICLASS, QUANTILE, inside
 from rung_ops.project import current
-from rung_ops.project.paths import made, params, shown
-from rung_ops.settings import refuse_infinite
+from rung_ops.project.parameters import FairnessSettings
+from rung_ops.project.paths import made, parameters, params, shown
+from rung_ops.settings import converted
 from rung_ops.statistics.intervals import wilson_interval
 from rung_ops.system.printable import counted, printable
 from rung_ops.training import estimator, judged_rows
@@ -252,16 +253,11 @@ def _intervals(
         yield f"{figure}_high", rounded(high)
 
 
-# Defaults of [fairness] in params.toml.
-SMALLEST_GROUP = 30  # smallest_group: rates of fewer rows are mostly chance
-
-
 def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
     """Compare the groups of params.toml on test rows with a column `predicted`; return the report."""
     truth, predicted = estimator.truth(rows), rows["predicted"].to_numpy()
-    chosen = settings.get("fairness", {})
-    refuse_infinite(chosen, "params.toml: [fairness]:")
-    smallest = chosen.get("smallest_group", SMALLEST_GROUP)
+    chosen = converted(settings.get("fairness", {}), FairnessSettings, "params.toml: [fairness]")
+    smallest = chosen.smallest_group
     report: dict[str, Any] = {"task": "regression", "target": contract.TARGET}
     compared_by: Callable[..., Any] = partial(compare, metrics=REGRESSION)
     kind = estimator.kind()
@@ -273,14 +269,14 @@ def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
         compared_by = compare_intervals
         report |= {"task": QUANTILE, "level": kind.level}
     elif set(np.unique(truth)) <= {0, 1}:
-        threshold = chosen.get("threshold", THRESHOLD)
+        threshold = chosen.threshold
         predicted = (predicted >= threshold).astype(int)
         compared_by = partial(compare, metrics=CLASSIFICATION)
         positive = settings.get("report", {}).get("positive", "positive")
         report |= {"task": "classification", "positive": positive, "threshold": threshold}
     report |= {"smallest_group": smallest, "groups": {}, "too_small": {}, "not_measured": {}}
     report["notes"] = []
-    named = chosen.get("groups", {})
+    named = chosen.groups
     for column, cuts in named.items():
         if column not in rows.columns:
             raise UnknownGroupError(f"`{column}` is not a column of Row")
@@ -321,10 +317,9 @@ def _named(figures: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
 def main() -> int:
     """Write reports/fairness.json and its table; return the exit code."""
     try:
-        settings = params()
-        named = settings.get("fairness", {}).get("groups", {})
+        named = parameters().fairness.groups
         rows = judged_rows.read(made(current().predictions), *named, slices=False)
-        report = assess(rows, settings)
+        report = assess(rows, params())
     except UnknownGroupError as error:
         print(f"params.toml, [fairness.groups]: {error}.", file=sys.stderr)
         return 1

@@ -11,12 +11,12 @@ from rung_ops import contract
 from rung_ops.contract import forecast
 from rung_ops.data import blocks
 from rung_ops.errors import StageError
+from rung_ops.model.added_columns import PREDICTED
 from rung_ops.project import current
 from rung_ops.project.paths import params
 from rung_ops.training import estimator
 from rung_ops.training.estimator import features
 
-PREDICTED = "predicted"
 MONTH, MISSING = "month", "missing"  # a slice, and the value of one
 NO_COLUMN = "params.toml: [report] slices names `{}`, which is neither a column nor a feature."
 

@@ -23,11 +23,12 @@ from rung_ops.data import blocks
 from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.project import current
+from rung_ops.project.parameters import SplitSettings
 from rung_ops.project.paths import made, shared, shown
 from rung_ops.system.printable import counted, printable
 from rung_ops.training import estimator, judged_rows, window
 from rung_ops.training.parts import Parts
-from rung_ops.training.window import SplitSettings, Window
+from rung_ops.training.window import Window
 
 JUDGED = "judged.json"  # beside the refitted model: the hash of the one whose settings it has
 ROWS = "rows.json"  # in reports/: which rows were used

@@ -20,6 +20,7 @@ from rung_ops.data.warehouse.judged_rows import JudgedRows, literal, quoted
 from rung_ops.data.warehouse.settings import WarehouseError
 from rung_ops.model.columns import time_zone
 from rung_ops.project import current
+from rung_ops.project.parameters import SplitSettings
 from rung_ops.project.paths import params
 from rung_ops.system.printable import counted
 from rung_ops.training import window
@@ -134,7 +135,7 @@ def _is_sampled(height: int, most: int) -> str:
     return f"{PLACE} = {edge} + {chance} % ({after} - {edge})"
 
 
-def _begins(rows: JudgedRows, used: window.SplitSettings) -> str:
+def _begins(rows: JudgedRows, used: SplitSettings) -> str:
     """Write `begins` in the type of the time at which rows are predicted, as window.since() casts it."""
     begins = used.first_moment()
     assert begins is not None

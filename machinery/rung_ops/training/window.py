@@ -7,20 +7,18 @@ was predicted.
 
 import inspect
 import re
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
-import msgspec
 import numpy as np
 import polars as pl
 
 from rung_ops import contract
 from rung_ops.contract.forecast import known_at, made_at
-from rung_ops.errors import SettingsError, StageError
-from rung_ops.project.paths import params
-from rung_ops.settings import converted
+from rung_ops.errors import StageError
+from rung_ops.project.parameters import SplitSettings
+from rung_ops.project.paths import parameters
 from rung_ops.system.printable import counted
 from rung_ops.training import estimator
 
@@ -119,42 +117,10 @@ def fit_arguments(model: Any, weights: np.ndarray | None) -> dict[str, np.ndarra
     return {"__".join([*names, "sample_weight"]): weights}
 
 
-class SplitSettings(msgspec.Struct, frozen=True):
-    """What [split] of params.toml says of rows; a split of one's own may have further names."""
-
-    # At most so many of the newest rows judge; None leaves it to `test_share`.
-    test_rows: int | None = None
-    # A sample of so many rows teaches; None takes all.
-    train_rows: int | None = None
-    begins: Any = None  # rows before it are not used; None uses all
-    window: str = "all"  # of the training rows
-    refit: bool = False  # whether the model that is released is fitted again to all rows
-
-    def first_moment(self) -> datetime | None:
-        """Read `begins`; refuse what is neither a day nor a moment."""
-        begins = self.begins
-        if isinstance(begins, str):
-            with suppress(ValueError):
-                begins = datetime.fromisoformat(begins)
-        if begins is None or isinstance(begins, datetime):
-            return begins
-        if isinstance(begins, date):  # TOML has dates of its own
-            return datetime(begins.year, begins.month, begins.day)
-        raise StageError(
-            f'params.toml: [split] begins is {begins!r}: write a day, such as "2025-04-01".'
-        )
-
-
 def settings() -> SplitSettings:
     """Read [split] of params.toml, and check it against dataset.py."""
-    try:
-        found = converted(params().get("split", {}), SplitSettings, "params.toml: [split]")
-    except SettingsError as error:
-        raise StageError(str(error)) from error
+    found = parameters().split
     found.first_moment()
-    for name in ("test_rows", "train_rows"):
-        if (number := getattr(found, name)) is not None and number < 1:
-            raise StageError(f"params.toml: [split] {name} is {number}: expected 1 or more.")
     needing = [f"begins = {found.begins}"] if found.begins is not None else []
     if Window.parse(found.window).months is not None:
         needing.append(f'window = "{found.window}"')
@@ -216,7 +182,7 @@ def sampled(train: pl.DataFrame, most: int | None) -> pl.DataFrame:
     else:
         by_class = pl.int_range(train.height, eager=True)
     edges = np.arange(most + 1) * train.height // most
-    chance = mixed(np.arange(most), params()["seed"] % PRIME)
+    chance = mixed(np.arange(most), parameters().seed % PRIME)
     places = edges[:-1] + chance % np.diff(edges)
     return train[by_class[places].sort()]
 

@@ -9,10 +9,10 @@ import pytest
 from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.autopilot import labelled_rows
-from rung_ops.autopilot.labelled_rows import ID, TIME
 from rung_ops.autopilot.step_runner import StepError
 from rung_ops.contract import raw_file
 from rung_ops.data.ingest import sample_rows
+from rung_ops.model.added_columns import PREDICTION_ID, PREDICTION_TIME
 from rung_ops.system import atomic
 
 COUNT = 20
@@ -35,8 +35,8 @@ def labelled() -> pl.DataFrame:
     start = datetime(2026, 1, 31, 12, tzinfo=UTC)
     times = [start + timedelta(hours=number) for number in range(rows.height)]
     return rows.with_columns(
-        pl.Series(ID, [f"id-{number}" for number in range(rows.height)]),
-        pl.Series(TIME, times, dtype=pl.Datetime("us", "UTC")),
+        pl.Series(PREDICTION_ID, [f"id-{number}" for number in range(rows.height)]),
+        pl.Series(PREDICTION_TIME, times, dtype=pl.Datetime("us", "UTC")),
     )
 
 
@@ -71,13 +71,13 @@ def test_no_answer_is_taken_twice(labelled: pl.DataFrame) -> None:
 
     rows = labelled_rows.new_rows(labelled)
 
-    assert rows[ID].to_list() == labelled[COUNT // 2 :][ID].to_list()
+    assert rows[PREDICTION_ID].to_list() == labelled[COUNT // 2 :][PREDICTION_ID].to_list()
 
 
 def test_rows_of_one_span_do_not_write_over_those_before(labelled: pl.DataFrame) -> None:
     first = labelled_rows.write(labelled_rows.new_rows(labelled))
     as_committed(first)
-    late = labelled.with_columns(pl.lit("late-") + pl.col(ID))
+    late = labelled.with_columns(pl.lit("late-") + pl.col(PREDICTION_ID))
     second = labelled_rows.write(late.select(labelled.columns))
 
     assert second.name == "served-2026-01-31-2026-02-01.2.parquet"
@@ -87,28 +87,33 @@ def test_rows_of_one_span_do_not_write_over_those_before(labelled: pl.DataFrame)
 def test_what_training_has_is_left_out(place: Path, labelled: pl.DataFrame) -> None:
     labelled[:5].select(COLUMNS).write_parquet(place / "rows.parquet")
 
-    assert labelled_rows.new_rows(labelled)[ID].to_list() == labelled[5:][ID].to_list()
+    assert (
+        labelled_rows.new_rows(labelled)[PREDICTION_ID].to_list()
+        == labelled[5:][PREDICTION_ID].to_list()
+    )
 
 
 @pytest.mark.skipif(not KEY, reason="the contract names no columns that tell rows apart")
 def test_a_row_that_was_asked_about_twice_is_one_row(labelled: pl.DataFrame) -> None:
-    again = labelled[:1].with_columns(pl.lit("again").alias(ID), pl.col(TIME) + timedelta(days=9))
+    again = labelled[:1].with_columns(
+        pl.lit("again").alias(PREDICTION_ID), pl.col(PREDICTION_TIME) + timedelta(days=9)
+    )
 
     rows = labelled_rows.new_rows(pl.concat([labelled, again]))
 
     assert rows.height == labelled.height
-    assert "again" in rows[ID]
+    assert "again" in rows[PREDICTION_ID]
 
 
 def test_a_row_without_a_usable_outcome_is_left_out(labelled: pl.DataFrame) -> None:
     broken = labelled.with_columns(
-        pl.when(pl.col(ID) == "id-3")
+        pl.when(pl.col(PREDICTION_ID) == "id-3")
         .then(None)
         .otherwise(pl.col(contract.TARGET))
         .alias(contract.TARGET)
     )
 
-    assert "id-3" not in labelled_rows.new_rows(broken)[ID]
+    assert "id-3" not in labelled_rows.new_rows(broken)[PREDICTION_ID]
     assert labelled_rows.new_rows(broken).height == labelled.height - 1
 
 
@@ -146,6 +151,8 @@ def test_what_no_commit_names_is_collected_again(
 
 
 def test_no_rows_are_no_rows() -> None:
-    nothing = pl.DataFrame(schema={ID: pl.String, TIME: pl.Datetime("us", "UTC")})
+    nothing = pl.DataFrame(
+        schema={PREDICTION_ID: pl.String, PREDICTION_TIME: pl.Datetime("us", "UTC")}
+    )
 
     assert labelled_rows.new_rows(nothing).is_empty()

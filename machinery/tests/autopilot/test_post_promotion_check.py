@@ -14,12 +14,13 @@ import pytest
 from rung_ops import contract
 from rung_ops.autopilot import policy, post_promotion_check, steps
 from rung_ops.autopilot.decide import Trial
-from rung_ops.autopilot.labelled_rows import ARM, ID, PREDICTION, RELEASE, TIME
+from rung_ops.autopilot.labelled_rows import ARM, PREDICTION, RELEASE
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.autopilot.post_promotion_check import Rate
 from rung_ops.data.ingest import sample_rows
 from rung_ops.gate import rules
 from rung_ops.model import released as serving_release
+from rung_ops.model.added_columns import PREDICTION_ID, PREDICTION_TIME
 from rung_ops.model.target import Kind
 from rung_ops.project import release_folders
 from rung_ops.release import state
@@ -54,8 +55,8 @@ def rows() -> pl.DataFrame:
     rows = rows.sample(min(ROWS, rows.height), seed=1)
     when = [NOW - timedelta(days=30) + timedelta(minutes=n) for n in range(rows.height)]
     return rows.with_columns(
-        pl.Series(ID, [str(n) for n in range(rows.height)]),
-        pl.Series(TIME, when, dtype=pl.Datetime("us", "UTC")),
+        pl.Series(PREDICTION_ID, [str(n) for n in range(rows.height)]),
+        pl.Series(PREDICTION_TIME, when, dtype=pl.Datetime("us", "UTC")),
         pl.lit(NEW).alias(RELEASE),
         pl.lit("serving").alias(ARM),
     )
@@ -174,9 +175,9 @@ def test_a_forecast_on_trial_is_judged_by_four_horizons_of_outcomes(
     monkeypatch.setattr(contract, "HORIZON", timedelta(days=1), raising=False)
     ahead = pl.lit(timedelta(days=1))
     hours = pl.datetime_range(NOW, NOW + timedelta(hours=24 * days - 1), "1h", time_zone="UTC")
-    known = rows.head(24 * days).with_columns(hours.alias(TIME) - ahead)
+    known = rows.head(24 * days).with_columns(hours.alias(PREDICTION_TIME) - ahead)
     clock = rows.schema[contract.TIME]
-    known = known.with_columns((pl.col(TIME) + ahead).cast(clock).alias(contract.TIME))
+    known = known.with_columns((pl.col(PREDICTION_TIME) + ahead).cast(clock).alias(contract.TIME))
     trial = Trial(str(state.read(production).previous[0]), "shadow", NOW)
 
     result = post_promotion_check.on_trial(trial, NEW, right(known), POLICY)
@@ -218,7 +219,7 @@ def test_a_release_that_fails_more_often_is_worse_without_outcomes(production: P
         {"release": release, "process": 1.0, "answered": answered, "failed": failed}
         for release, answered, failed in counted
     ]
-    nothing = pl.DataFrame(schema={ID: pl.String})
+    nothing = pl.DataFrame(schema={PREDICTION_ID: pl.String})
 
     result = post_promotion_check.verdict(state.read(production), nothing, readings, NOW, POLICY)
     fewer = post_promotion_check.verdict(state.read(production), nothing, readings[:3], NOW, POLICY)

@@ -218,7 +218,7 @@ def test_a_broken_promise_is_named_in_a_sentence(project: Path, name: str) -> No
             "false",
             r": `\w+` is 1 for perfect predictions and 0\.5 for a constant: write .* = true`",
         ),
-        ('"yes"', r": `higher_is_better` under \[score\] is 'yes'; write it as in `.* = true`"),
+        ('"yes"', r": expected `bool`, got `str` - at `\$\.score\.higher_is_better`"),
     ],
 )
 def test_a_wrong_direction_of_the_metric_is_named_with_its_line(

@@ -16,8 +16,9 @@ from rung_ops import contract, prediction_log
 from rung_ops.batch import predict, predict_logged
 from rung_ops.contract.raw_file import read
 from rung_ops.data import blocks
-from rung_ops.errors import StageError
+from rung_ops.errors import SettingsError, StageError
 from rung_ops.features import point_in_time as entity_features
+from rung_ops.model.added_columns import DEFAULTS_USED, PREDICTION_ID
 from rung_ops.prediction_log import sealed
 from rung_ops.project.paths import raw_files
 from rung_ops.stages import check_rows, validate_rows
@@ -135,7 +136,7 @@ def test_an_error_in_a_later_block_is_raised_as_it_is(
     monkeypatch.setattr(blocks, "BYTES", 1)
 
     def made() -> Iterator[pl.DataFrame]:
-        yield pl.DataFrame({predict.DEFAULTS_USED: [["a"]]})
+        yield pl.DataFrame({DEFAULTS_USED: [["a"]]})
         raise pl.exceptions.ComputeError("no such feature")
 
     with pytest.raises(pl.exceptions.ComputeError, match="no such feature"):
@@ -230,7 +231,7 @@ def test_a_file_is_scored_in_blocks_as_at_once(
     else:
         expected, written = at_once, pl.read_parquet(output, glob=False)
     # The last digit of a sum depends on how many rows are summed at once.
-    assert_frame_equal(written.drop(predict.PREDICTION_ID), expected)
+    assert_frame_equal(written.drop(PREDICTION_ID), expected)
     named = [(problem.column, problem.what, problem.rows) for problem in problems]
     assert [(problem.column, problem.what, problem.rows) for problem in result.problems] == named
     assert result.bad == at_once["problem"].drop_nulls().len() > 0
@@ -257,7 +258,7 @@ def test_all_blocks_are_logged_as_one_file(
 
     (said,) = [line for line in capsys.readouterr().out.splitlines() if " logged" in line]
     assert said.startswith(f"{ROWS} predictions")
-    written = pl.read_parquet(tmp_path / "out.parquet")[predict.PREDICTION_ID]
+    written = pl.read_parquet(tmp_path / "out.parquet")[PREDICTION_ID]
     assert sorted(logged()) == sorted(written)
     assert [name.partition("-")[2] for name in written] == [str(n) for n in range(1, ROWS + 1)]
 
@@ -304,3 +305,23 @@ def logged() -> list[str]:
     log = prediction_log.folder(predict_logged.ENVIRONMENT)
     assert not list(log.glob(".new-*"))
     return prediction_log.read(log).collect()["id"].to_list()
+
+
+def test_a_smaller_bound_of_memory_makes_smaller_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pl.select(number=pl.int_range(1_000_000))  # 8 MB
+
+    for given, heights in ("", [1_000_000]), ("5", [625_000, 375_000]), ("4", [500_000] * 2):
+        monkeypatch.setenv(blocks.BLOCK_MB, given)
+        read = list(blocks.in_blocks(rows.lazy()))
+        assert [block.height for block in read] == heights
+        assert [block.height for block in blocks.joined(read)] == heights
+
+
+@pytest.mark.parametrize("given", ["lots", "0", "-1", "1.5", "64 MB"])
+def test_a_bound_that_is_no_number_of_megabytes_is_refused(
+    monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setenv(blocks.BLOCK_MB, given)
+
+    with pytest.raises(SettingsError, match=f"RUNG_BLOCK_MB is `{given}`; expected a whole number"):
+        blocks.block_rows(sample().lazy())

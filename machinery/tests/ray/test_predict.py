@@ -20,6 +20,7 @@ from rung_ops import contract
 from rung_ops.batch import predict
 from rung_ops.data import blocks
 from rung_ops.data.ingest import sample_rows
+from rung_ops.model.added_columns import DEFAULTS_USED
 from rung_ops.ray import predict as on_ray
 from rung_ops.ray.settings import settings
 
@@ -169,13 +170,13 @@ def test_parts_become_one_csv_file(tmp_path: Path) -> None:
     target = tmp_path / "scored.csv"
     with on_ray.unfinished(target) as folder:
         for number, names in enumerate([[], ["rain", "wind"]]):
-            part = pl.DataFrame({"a": [number], predict.DEFAULTS_USED: [names]})
-            part.cast({predict.DEFAULTS_USED: pl.List(pl.String)}).write_parquet(
+            part = pl.DataFrame({"a": [number], DEFAULTS_USED: [names]})
+            part.cast({DEFAULTS_USED: pl.List(pl.String)}).write_parquet(
                 folder / f"part-{number}.parquet"
             )
         on_ray.put(on_ray.joined(folder, target), target)
 
-    assert pl.read_csv(target)[predict.DEFAULTS_USED].to_list() == [None, "rain, wind"]
+    assert pl.read_csv(target)[DEFAULTS_USED].to_list() == [None, "rain, wind"]
 
 
 def test_ray_gives_the_answers_of_the_whole(

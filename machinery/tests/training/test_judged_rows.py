@@ -14,6 +14,7 @@ from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.data import blocks
 from rung_ops.errors import StageError
+from rung_ops.model.added_columns import PREDICTED
 from rung_ops.project import current
 from rung_ops.training import estimator, judged_rows
 
@@ -56,7 +57,7 @@ def test_a_missing_prediction_is_equal_to_itself(judged: Judged) -> None:
 
     some, _ = judged_rows.sample(rows, predicted)
 
-    assert some.columns == [name for name in stored.columns if name != judged_rows.PREDICTED]
+    assert some.columns == [name for name in stored.columns if name != PREDICTED]
 
 
 @pytest.mark.usefixtures("judged")

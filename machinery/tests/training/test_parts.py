@@ -16,6 +16,7 @@ from machinery.tests.in_project import fit
 from rung_ops.contract import ContractError
 from rung_ops.data import blocks
 from rung_ops.project import Project
+from rung_ops.project.parameters import checked
 from rung_ops.project.paths import params
 from rung_ops.stages import features, read_parts, truth
 from rung_ops.training import estimator, parts, refit, score_check, window
@@ -109,7 +110,7 @@ def test_what_is_released_is_fitted_again_in_parts(
     script.write_text(FIT_PARTS)
     monkeypatch.setattr(refit, "shared", lambda _: script)
     settings = params() | {"split": {"test_share": 0.25, "refit": True}}
-    monkeypatch.setattr(window, "params", lambda: settings)
+    monkeypatch.setattr(window, "parameters", lambda: checked(settings))
 
     assert refit.main() == 0
 

@@ -13,13 +13,14 @@ from machinery.tests.in_project import fit
 from rung_ops import contract
 from rung_ops.errors import StageError
 from rung_ops.project import Project
+from rung_ops.project.parameters import checked
 from rung_ops.project.paths import params
 from rung_ops.training import estimator, refit, window
 
 
 def with_split(monkeypatch: pytest.MonkeyPatch, **split: Any) -> None:
     settings = params() | {"split": {"test_share": 0.25} | split}
-    monkeypatch.setattr(window, "params", lambda: settings)
+    monkeypatch.setattr(window, "parameters", lambda: checked(settings))
 
 
 def test_the_settings_are_fitted_again_to_training_and_test_rows(

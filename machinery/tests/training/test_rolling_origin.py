@@ -11,6 +11,7 @@ from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.data import blocks
 from rung_ops.errors import StageError
+from rung_ops.project.parameters import SplitSettings
 from rung_ops.training import estimator, rolling_origin, window
 from rung_ops.training.rolling_origin import WINDOWS, choose
 
@@ -123,8 +124,8 @@ def test_rows_before_begins_are_left_out_and_those_outside_the_window_are_not(
     for name, part in parts.items():
         part.write_parquet(tmp_path / f"{name}.parquet")
     moved(monkeypatch, **{name: tmp_path / f"{name}.parquet" for name in parts})
-    split = {"begins": "2025-02-01", "window": "1 month"}
-    monkeypatch.setattr(window, "params", lambda: {"seed": 1, "split": split})
+    split = SplitSettings(begins="2025-02-01", window="1 month")
+    monkeypatch.setattr(window, "settings", lambda: split)
     compared: list[pl.DataFrame] = []
     monkeypatch.setattr(rolling_origin, "of_project", lambda rows, judged: compared.append(rows))
 

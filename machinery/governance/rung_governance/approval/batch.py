@@ -29,9 +29,10 @@ from rung_governance.approval.signed_log import SignedLog
 from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops import contract
 from rung_ops.batch import predict, predict_logged
-from rung_ops.batch.predict import NOT_APPROVED, PredictionError
+from rung_ops.batch.predict import PredictionError
 from rung_ops.errors import StageError
 from rung_ops.model import bundle, source_hash
+from rung_ops.model.added_columns import NOT_APPROVED
 from rung_ops.project import current, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import state

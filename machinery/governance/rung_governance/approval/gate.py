@@ -25,8 +25,9 @@ from rung_governance.approval.plan import PlanError
 from rung_ops import contract
 from rung_ops.gate.verdict import Verdict
 from rung_ops.model import bundle, source_import
-from rung_ops.model.target import ONE_NUMBER, THRESHOLD, Kind
+from rung_ops.model.target import ONE_NUMBER, Kind
 from rung_ops.project import current
+from rung_ops.project.parameters import FairnessSettings
 from rung_ops.project.paths import params
 from rung_ops.release import ReleaseError, production_gate, registry_artifacts
 from rung_ops.tracking import model_bytes, record_run, registry, store_address, versions
@@ -234,8 +235,8 @@ def _compared_with_plan(result: Verdict, version: ModelVersion) -> Verdict:
 
 # What counts where params.toml has no line.
 UNSET = {
-    "fairness.smallest_group": str(fairness.SMALLEST_GROUP),
-    "fairness.threshold": str(THRESHOLD),
+    "fairness.smallest_group": str(FairnessSettings().smallest_group),
+    "fairness.threshold": str(FairnessSettings().threshold),
     "report.slices": "[]",
 }
 

@@ -18,8 +18,9 @@ from rung_governance.approval.plan import Bounds, PlanError
 from rung_ops import contract
 from rung_ops.command import verb
 from rung_ops.model import target
-from rung_ops.model.target import MULTICLASS, THRESHOLD
+from rung_ops.model.target import MULTICLASS
 from rung_ops.project import current
+from rung_ops.project.parameters import FairnessSettings
 from rung_ops.project.paths import params, shown
 from rung_ops.system.printable import counted, printable
 
@@ -64,7 +65,7 @@ def threshold_settings(limits: Bounds, settings: Mapping[str, Any], task: str) -
                 "the positive class counts as predicted, at which groups are compared"
             )
         return
-    here = settings.get("fairness", {}).get("threshold", THRESHOLD)
+    here = settings.get("fairness", {}).get("threshold", FairnessSettings().threshold)
     if here != limits.decision_threshold:
         yield (
             f"params.toml decides at {here:g} (threshold under [fairness]), and the plan at "

@@ -13,11 +13,12 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.contract import raw_file
 from rung_ops.errors import OpsError
+from rung_ops.model.added_columns import PREDICTION_ID
 from rung_ops.prediction_log import sealed
 from rung_ops.system import atomic
 
 # Columns that name a prediction: of log and outcomes, and of what `poe predict` writes.
-ID_COLUMNS = ("id", "prediction_id")
+ID_COLUMNS = ("id", PREDICTION_ID)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Subject:
             for name, text in self.columns.items():
                 held &= _equal(inner[name], text)
             matches |= held
-        if not _is_log(frame) and "prediction_id" not in frame.columns:
+        if not _is_log(frame) and PREDICTION_ID not in frame.columns:
             matches |= self.equal(frame)
         return matches
 

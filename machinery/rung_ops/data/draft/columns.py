@@ -10,8 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops.contract import RESERVED
 from rung_ops.data.draft.table import DraftError, Table, quoted
+from rung_ops.model.added_columns import RESERVED
 
 MOST_LISTED = 20  # texts that Row lists; of more, any is taken
 MOST_CLASSES = 50

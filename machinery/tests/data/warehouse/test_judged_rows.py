@@ -25,6 +25,7 @@ from rung_ops.data.warehouse.judged_rows import JudgedRows
 from rung_ops.data.warehouse.query import Query
 from rung_ops.data.warehouse.settings import Address, Settings, WarehouseError
 from rung_ops.data.warehouse.source import Source
+from rung_ops.project.parameters import checked
 from rung_ops.project.paths import params
 from rung_ops.training import warehouse as training
 from rung_ops.training import window
@@ -186,8 +187,9 @@ SPLITS: dict[str, dict[str, Any]] = {
 def split_by(monkeypatch: pytest.MonkeyPatch, **split: Any) -> ModuleType:
     """Put names into [split] of params.toml; return the stage that splits by them."""
     says, splitting = params() | {"split": split, "seed": 3}, stage("split")
-    for module in (window, training, splitting):
+    for module in (training, splitting):
         monkeypatch.setattr(module, "params", lambda: says)
+    monkeypatch.setattr(window, "parameters", lambda: checked(says))
     return splitting
 
 
