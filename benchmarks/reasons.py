@@ -29,7 +29,7 @@ from rung_ops.project.paths import params
 from rung_ops.release import make, signing
 from rung_ops.model import reasons, released
 from rung_ops.model.reasons import Reasons
-from rung_ops.training import explain
+from rung_governance.documents import explain
 
 PAGE = """<!-- reasons -->
 ## Reasons of a prediction

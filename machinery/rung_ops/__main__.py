@@ -11,9 +11,9 @@ import os
 import sys
 from collections.abc import Mapping
 
-from rung_ops import addons
 from rung_ops.addons import Verb
 from rung_ops.errors import OpsError
+from rung_ops.project import active_addons
 from rung_ops.system import memory, uncaught  # noqa: F401
 from rung_ops.system.processes import quietly
 from rung_ops.verbs import VERBS
@@ -66,7 +66,7 @@ def _run(arguments: list[str] | None) -> int:
 
 def _tables() -> dict[str, Mapping[str, Verb]]:
     """Return the verbs of the library and of the add-ons, by who brings them."""
-    return {"rung-ops": VERBS, **addons.verb_tables(VERBS)}
+    return {"rung-ops": VERBS, **active_addons.verb_tables(VERBS)}
 
 
 def _run_verb(owner: str, name: str, verb: Verb, words: list[str]) -> int:
@@ -76,7 +76,7 @@ def _run_verb(owner: str, name: str, verb: Verb, words: list[str]) -> int:
 
         refuse_other_version()
         if not verb.is_alone:
-            addons.refuse_missing()
+            active_addons.refuse_missing()
         from rung_ops.project import stage_process
 
         if verb.is_keyless or stage_process.takes(name):
@@ -103,7 +103,7 @@ def _run_verb(owner: str, name: str, verb: Verb, words: list[str]) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith(("rung_ops", verb.target.partition(".")[0])):
             raise
-        distribution = addons.distribution(owner)
+        distribution = active_addons.distribution(owner)
         print(
             f"`rung-ops {name}` needs the package `{error.name}`, which is not installed: run "
             f"`uv sync`{f', or add the extra `{verb.extra}` of {distribution}' if verb.extra else ''}.",
@@ -131,7 +131,7 @@ def _takes_no_arguments(name: str, verb: Verb, arguments: list[str]) -> int:
 def usage() -> str:
     """List all verbs, a line each; those of an add-on that the project uses below its name."""
     tables: dict[str, Mapping[str, Verb]] = {"": VERBS}
-    for name, addon in addons.shown().items():
+    for name, addon in active_addons.shown().items():
         tables[f"{name}: {addon.summary}"] = addon.verbs
     width = max(len(name) for verbs in tables.values() for name in verbs)
     lines = ["usage: rung-ops VERB [ARGUMENTS]"]

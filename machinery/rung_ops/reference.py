@@ -5,13 +5,14 @@ python -m rung_ops.reference
 
 import ast
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
-from rung_ops import addons
 from rung_ops.addons import Verb
 from rung_ops.completion import options
+from rung_ops.project import active_addons
 from rung_ops.project.hooks import HOOKS
 from rung_ops.verbs import VERBS
 
@@ -56,11 +57,11 @@ def page() -> str:
 def _verbs() -> Iterator[str]:
     yield VERBS_HEAD
     yield from _table(VERBS)
-    for name, addon in addons.installed().items():
+    for name, addon in active_addons.installed().items():
         used = f"a project with `{addon.path}`" if addon.path else "any project that installs it"
         summary = f"{addon.summary[:1].upper()}{addon.summary[1:]}"
         yield f"### Add-on `{name}`\n"
-        yield f"{summary}; of `{addons.distribution(name)}`, for {used}.\n"
+        yield f"{summary}; of `{active_addons.distribution(name)}`, for {used}.\n"
         yield from _table(addon.verbs)
 
 
@@ -102,14 +103,28 @@ def _cell(text: str) -> str:
 
 
 def _functions() -> Iterator[str]:
-    """Read rung_ops/stages.py as text: to import it takes a project."""
+    """Read rung_ops/stages.py, and the modules of add-ons, as text: to import them takes a project."""
     yield FUNCTIONS_HEAD
-    tree = ast.parse((Path(__file__).parent / "stages.py").read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-            returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-            yield f"### `{node.name}({ast.unparse(node.args)}){returns}`\n"
-            yield f"```text\n{ast.get_docstring(node) or ''}\n```\n"
+    for node in _defined(Path(__file__).with_name("stages.py")):
+        if not node.name.startswith("_"):
+            yield _function(node)
+    for addon in active_addons.installed().values():
+        for target in addon.stage_functions.values():
+            module, _, name = target.partition(":")
+            spec = find_spec(module)
+            assert spec is not None and spec.origin is not None
+            yield from (_function(n) for n in _defined(Path(spec.origin)) if n.name == name)
+
+
+def _defined(path: Path) -> Iterator[ast.FunctionDef]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return (node for node in tree.body if isinstance(node, ast.FunctionDef))
+
+
+def _function(node: ast.FunctionDef) -> str:
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    described = f"```text\n{ast.get_docstring(node) or ''}\n```\n"
+    return f"### `{node.name}({ast.unparse(node.args)}){returns}`\n\n{described}"
 
 
 def _hooks() -> Iterator[str]:

@@ -18,7 +18,7 @@ from rung_ops.command import verb
 from rung_ops.data import pipeline_graph
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.verdict import name_of
-from rung_ops.project import current, model_folders, release_folders
+from rung_ops.project import active_addons, current, model_folders, release_folders
 from rung_ops.project.paths import params, project_description, project_name, shown
 from rung_ops.release import report_page, state, status
 from rung_ops.statistics.intervals import finite
@@ -31,7 +31,6 @@ TITLES = {
     "report.html": "Model report",
     "features.html": "Features",
     "monitor/report.html": "Monitor",
-    "replay/timeline.html": "Replay",
 }
 MOST_VERSIONS = 50  # newest ones
 MOST_TRIALS = 20  # best ones
@@ -60,7 +59,7 @@ def render() -> str:
         tuning=tuning(),
         environments=list(environments()),
         monitor=monitor(),
-        replay=_json(current().reports / "replay/timeline.json"),
+        sections=list(sections()),
         graph=pipeline_graph.draw(),
         graph_note=pipeline_graph.NOTE,
     )
@@ -232,6 +231,14 @@ def monitor() -> dict[str, Any] | None:
     }
 
 
+def sections() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Read what add-ons bring to the page: headings, with the JSON that their sentences are in."""
+    for addon in active_addons.active().values():
+        for heading, name in addon.report_sections.items():
+            if found := _json(current().reports / name):
+                yield heading, found
+
+
 def _page(title: str, path: Path) -> dict[str, str]:
     written = _minute(datetime.fromtimestamp(path.stat().st_mtime, UTC))
     return {"title": title, "href": _href(path), "name": shown(path), "written": written}
@@ -268,7 +275,7 @@ def _minute(moment: datetime) -> str:
 
 @verb("poe reports")
 def main() -> int:
-    """Write reports/index.html: versions, gate, releases, monitor, replay, and links to their pages."""
+    """Write reports/index.html: versions, gate, releases, monitor, add-ons, and links to their pages."""
     index_file().parent.mkdir(exist_ok=True)
     report_page.refresh()
     atomic.write(index_file(), render().encode())

@@ -26,7 +26,7 @@ from rung_ops.data.ingest import CheckedRows, ingested_path
 from rung_ops.errors import OpsError, StageError
 from rung_ops.features import point_in_time as entity_features
 from rung_ops.features.sources import Events
-from rung_ops.project import current
+from rung_ops.project import active_addons, current
 from rung_ops.project.paths import links_refused, params, raw_files, shown
 from rung_ops.system.printable import counted
 from rung_ops.system.processes import quietly
@@ -56,7 +56,6 @@ __all__ = [
     "classes",
     "contract",
     "features",
-    "fit_on_ray",
     "in_use",
     "in_window",
     "ingest_files",
@@ -84,17 +83,21 @@ PATHS = {"MODEL": "model_file", "ROWS": "rows", "TEST": "test", "TRAIN": "train"
 
 
 def __getattr__(name: str) -> Any:
-    """Give the paths of the project in use, and write_report().
+    """Give the paths of the project in use, write_report(), and the functions of add-ons.
 
-    That is imported on demand, as it imports matplotlib, which other stages do not need.
+    These are imported on demand: write_report() imports matplotlib, which other stages do not need.
     """
     if name in PATHS:
         return getattr(current(), PATHS[name])
-    if name != "write_report":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from rung_ops.training.evaluate import write_report
+    if name == "write_report":
+        from rung_ops.training.evaluate import write_report
 
-    return write_report
+        return write_report
+    if not name.startswith("__"):
+        for owner, addon in active_addons.installed().items():
+            if target := addon.stage_functions.get(name):
+                return active_addons.loaded(target, owner)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def stage(function: Callable[[], None]) -> Callable[[], None]:
@@ -235,31 +238,6 @@ def read_parts(path: Path) -> Parts:
     parts = Parts(_blocks.scan(path))
     _refuse_wrong_score(path, parts.rows)
     return parts
-
-
-def fit_on_ray(model: Any, parts: Parts, workers: int, checkpoint_rounds: int = 20) -> Any:
-    """Fit LightGBM's LGBMClassifier or LGBMRegressor on several workers of Ray at the same time.
-
-    Each worker learns from every n-th row, with its weight where params.toml weighs rows. The number
-    of workers changes the trees a little; the same number makes the same trees. What is lost with a
-    worker are the rounds since the last checkpoint.
-
-    Args:
-        model: from build(), not fitted.
-        parts: from read_parts(); also what `fit_parts(parts)` of pipeline/train.py gets.
-        workers: processes; ops/ray.toml says what each needs, and how often lost ones are retried.
-        checkpoint_rounds: rounds between two checkpoints.
-
-    Returns:
-        The fitted model.
-
-    Raises:
-        StageError: it is another model, there are too few rows or machines, or workers were lost more
-            often than `retries`.
-    """
-    from rung_ops.ray import train  # an extra, on demand
-
-    return train.fit(model, parts, workers, checkpoint_rounds)
 
 
 def _refuse_wrong_score(path: Path, rows: pl.DataFrame) -> None:

@@ -14,15 +14,11 @@ VERBS = {
         "check the governance records against their schemas",
         is_keyless=True,
     ),
-    "fairness": Verb(
-        "rung_ops.training.fairness", "all", "compare how the model treats groups", is_keyless=True
-    ),
+    "fairness": _verb("approval.fairness", "compare how the model treats groups", is_keyless=True),
     "fairness-check": _verb(
         "approval.group_check", "compare the groups with the change control plan", is_keyless=True
     ),
-    "explain": Verb(
-        "rung_ops.training.explain", "all", "explain predictions with SHAP", is_keyless=True
-    ),
+    "explain": _verb("documents.explain", "explain predictions with SHAP", is_keyless=True),
     "registry gate": _verb("approval.rejudge", "compare a version with the registry's champion"),
     "approve": _verb("approval.approve", "approve of a version with your own key, or withdraw it"),
     "governance release": _verb(

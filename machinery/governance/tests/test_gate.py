@@ -13,7 +13,7 @@ from sklearn import metrics
 from machinery.governance.tests.conftest import COMMIT, Capture, Patch, Releases
 from machinery.tests.conftest import Trained
 from machinery.tests.projects import moved
-from rung_governance.approval import gate, plan, signed_approval
+from rung_governance.approval import fairness, gate, plan, signed_approval
 from rung_governance.approval.plan import PlanError
 from rung_ops import contract
 from rung_ops.gate import registry_gate
@@ -21,7 +21,7 @@ from rung_ops.gate.verdict import Verdict
 from rung_ops.model.target import Kind
 from rung_ops.release import production_gate as release_gate
 from rung_ops.tracking import registry
-from rung_ops.training import estimator, fairness
+from rung_ops.training import estimator
 
 Judge = Callable[..., Verdict]
 PASSED = Verdict(True, [], {})

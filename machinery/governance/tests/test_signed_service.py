@@ -27,9 +27,10 @@ from rung_governance.approval.anchors import ANCHORS
 from rung_governance.approval.signed_log import APPROVED, WITHDRAWN
 from rung_governance.privacy import erasure
 from rung_ops import __main__ as command
-from rung_ops import addons, prediction_log
+from rung_ops import prediction_log
 from rung_ops.errors import SettingsError
 from rung_ops.model import bundle
+from rung_ops.project import active_addons
 from rung_ops.release import signing, state
 from rung_ops.serving import serve
 from rung_ops.system import atomic
@@ -301,15 +302,17 @@ def test_where_others_reach_it_no_caller_is_answered_until_access_is_configured(
 @pytest.fixture
 def without_governance(monkeypatch: Patch) -> None:
     """An environment in which rung-governance is not installed."""
-    left = {name: addon for name, addon in addons.installed().items() if name != "governance"}
-    monkeypatch.setattr(addons, "installed", lambda: left)
+    left = {
+        name: addon for name, addon in active_addons.installed().items() if name != "governance"
+    }
+    monkeypatch.setattr(active_addons, "installed", lambda: left)
 
 
 def test_the_service_of_a_governed_project_is_guarded_even_if_it_is_no_longer_listed(
     monkeypatch: Patch,
 ) -> None:
     assert serve.guards() == ["rung_governance.approval.oversight"]
-    monkeypatch.setattr(addons, "listed", list)
+    monkeypatch.setattr(active_addons, "listed", list)
     assert serve.guards() == ["rung_governance.approval.oversight"]
 
 
@@ -329,7 +332,7 @@ def test_a_governed_project_runs_nothing_without_governance(capsys: Capture, ver
 def test_a_project_with_the_key_of_an_audit_log_is_not_served_to_others_without_governance(
     monkeypatch: Patch, tmp_path: Path, signing_key: Key
 ) -> None:
-    monkeypatch.setattr(addons, "listed", list)
+    monkeypatch.setattr(active_addons, "listed", list)
     moved(monkeypatch, repository=tmp_path)
     serve.access_of(serve.guards(), "0.0.0.0", tmp_path)
     (tmp_path / "governance").mkdir()
@@ -347,7 +350,7 @@ def test_a_folder_whose_log_was_signed_is_not_served_without_governance(
     monkeypatch: Patch, refusal: Refusal, production: Path, host: str
 ) -> None:
     audit.record(production, "override", "Olga")
-    monkeypatch.setattr(addons, "listed", list)
+    monkeypatch.setattr(active_addons, "listed", list)
 
     output = refusal(serve.main, "--host", host, "--environment", "production")
     assert f"{ANCHORS} is there to verify with" in output

@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from rung_ops import addons, prediction_log
+from rung_ops import prediction_log
 from rung_ops.autopilot import (
     commits,
     journal,
@@ -36,7 +36,8 @@ from rung_ops.errors import StageError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
 from rung_ops.monitoring.inputs import known_until
-from rung_ops.project import current, hooks, keyless, release_folders
+from rung_ops.prediction_log import log_sync
+from rung_ops.project import active_addons, current, hooks, keyless, release_folders
 from rung_ops.project.paths import params, shown
 from rung_ops.release import rollout, state
 from rung_ops.release.deploy import rollback_event
@@ -143,7 +144,7 @@ def look(tools: Tools, record: Record) -> Done:
     if serving is None:
         return Done({"serving": None})
     moment = datetime.fromisoformat(record["at"])
-    log = prediction_log.download_for_pass(PRODUCTION, moment)
+    log = log_sync.download_for_pass(PRODUCTION, moment)
     if not any(log.glob("date=*/*.parquet")):
         return Done({"serving": serving, "status": None, "reading": None})
     status, url = _status(tools, record), tools.policy.service.url
@@ -357,7 +358,7 @@ def _write_gauges(held_back: bool) -> None:
     ):
         Gauge(name, says, registry=registry).set(value)
     name, figures = prediction_log.AUTOPILOT_PROM, generate_latest(registry)
-    prediction_log.write_figures(PRODUCTION, name, figures)
+    log_sync.write_figures(PRODUCTION, name, figures)
 
 
 def collect(tools: Tools, record: Record) -> Done:
@@ -547,7 +548,7 @@ def _result(release: str) -> Done:
             {"release": release, "waits": True},
             outcome="waits for approval",
             summary=f"{release} is in {arm} and is not served until a person approves it: "
-            f"{next(filter(None, (each.approval for each in addons.active().values())), AT_ONCE)}",
+            f"{next(filter(None, (each.approval for each in active_addons.active().values())), AT_ONCE)}",
         )
     summary = f"{release} is in {arm}: the service promotes it or ends it (ops/rollout.toml)"
     return Done({"release": release}, outcome="on trial", summary=summary)

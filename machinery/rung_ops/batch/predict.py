@@ -292,13 +292,13 @@ def left_out(path: Path, rows: int) -> list[str]:
     return [text] if held > rows else []
 
 
-# Scores rows into an output: in this process, or on Ray.
+# Scores rows into an output: in this process, or as an add-on does.
 Backend = Callable[[Path, Path, BeforeWriting], Result]
 
 
 def in_process(source: Path, output: Path, before_writing: BeforeWriting = unchanged) -> Result:
     """Score a file in this process."""
-    if source.is_dir():  # only Ray scores one
+    if source.is_dir():  # add-ons may score one
         raise PredictionError(f"{shown(source)} is a folder: name one of its files.")
     if output.is_dir():
         raise PredictionError(f"{shown(output)} is a folder: name a file for the output.")

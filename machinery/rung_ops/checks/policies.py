@@ -5,7 +5,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from rung_ops import addons
+from rung_ops.project import active_addons
 from rung_ops.project.paths import policy_file, shown
 
 # By file: the functions that read it. Add-ons have readers of their own files.
@@ -35,7 +35,7 @@ def problems() -> list[str]:
     named, as some readers read two files.
     """
     readers = dict(READERS)
-    for addon in addons.active().values():
+    for addon in active_addons.active().values():
         readers |= addon.policies
     files = {name: policy_file(name) for name in readers if policy_file(name).is_file()}
     if broken := [sentence for path in files.values() if (sentence := _not_toml(path))]:

@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import addons
 from rung_ops.errors import OpsError
 from rung_ops.model import bundle, source_import
 from rung_ops.model.bundle import SKOPS, BundleError, ReleaseFiles
 from rung_ops.model.target import MULTICLASS, QUANTILE, of_classifier, of_regressor
+from rung_ops.project import active_addons
 
 # What scikit-learn's own estimators hold and skops does not know. A list, as any name of a module,
 # such as one that it imports from elsewhere, would pass a test of its first word. Left out are
@@ -114,7 +114,7 @@ def refuse_custom_model(root: Path) -> None:
     Raises:
         CustomModelRefusedError: an add-on refuses them.
     """
-    for _, refuse in addons.targets("model_format"):
+    for _, refuse in active_addons.targets("model_format"):
         refuse(root)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import click
 import polars as pl
 
-from rung_ops import addons, prediction_log
+from rung_ops import prediction_log
 from rung_ops.command import OK, REFUSED, USAGE, Verb, verb
 from rung_ops.errors import OpsError
 from rung_ops.monitoring import (
@@ -34,8 +34,8 @@ from rung_ops.monitoring.inputs import moment
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.monitor_result import MonitorResult, status
 from rung_ops.monitoring.release_info import Released
-from rung_ops.prediction_log import other_times
-from rung_ops.project import current, hooks, release_folders
+from rung_ops.prediction_log import log_sync, other_times
+from rung_ops.project import active_addons, current, hooks, release_folders
 from rung_ops.project.hooks import notify
 from rung_ops.project.paths import params, project_name, shown
 from rung_ops.release import state
@@ -49,7 +49,7 @@ def hook_problems(predictions: pl.DataFrame) -> list[str]:
     found = []
     if own := hooks.load(CHECK):
         found += _checked(f"the hook {CHECK}", own, predictions)
-    for name, function in addons.targets(CHECK):
+    for name, function in active_addons.targets(CHECK):
         found += _checked(f"{CHECK} of the add-on {name}", function, predictions)
     return found
 
@@ -89,7 +89,7 @@ def observe(
     release = _serving(environment)
     begin = since or now - timedelta(days=limits.window.days)
     follow = min(begin, now - timedelta(days=limits.outcomes.days))
-    log = prediction_log.downloaded(environment, follow, now)
+    log = log_sync.downloaded(environment, follow, now)
     counted_times = other_times.read(log, begin, now)
     if not any(log.glob("date=*/*.parquet")):
         if refused := list(inputs.of_another_time(counted_times, limits.missing.most_rise)):
@@ -145,7 +145,7 @@ def write(result: MonitorResult, environment: str, folder: Path | None = None) -
         monitor_report.html(project_name(), environment, result), "utf-8"
     )
     gauges = monitor_result.gauges(result)
-    prediction_log.write_figures(environment, prediction_log.MONITOR_PROM, gauges)
+    log_sync.write_figures(environment, prediction_log.MONITOR_PROM, gauges)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ answered; null, or no column, if not asked for), and `sent` (entity features tha
 caller sent, so that they were not looked up; no column for a release without such features).
 
 Files and folders are for the user alone that writes them, as they hold rows of people; with LOG_KEYS
-they are encrypted (`sealed`). `log_parts` says how they are named and merged, `log_bucket` how machines
-without a common folder share them.
+they are encrypted (`sealed`). `log_parts` says how they are named and merged, `log_sync` and
+`log_bucket` share them between machines without a common folder.
 """
 
 import hashlib
@@ -32,13 +32,11 @@ from rung_ops.model.target import ONE_NUMBER, Kind, columns
 from rung_ops.prediction_log import sealed
 from rung_ops.prediction_log.log_parts import Part, parts
 from rung_ops.project import shares
-from rung_ops.system import atomic, locks
+from rung_ops.system import atomic
 
 TIME = pl.Datetime("us", "UTC")
 # Figures for Prometheus, beside the folder of a log: the service passes them on.
 MONITOR_PROM, AUTOPILOT_PROM = "monitor.prom", "autopilot.prom"
-# The bucket, and the moment until which this process and its parent have read it: see download_for_pass().
-DOWNLOADED = "LOGS_DOWNLOADED"
 LOAD_TEST = "load-"  # of the request ids of every load test, which are no traffic
 SCHEMA: dict[str, pl.DataType] = {
     "id": pl.String(),
@@ -92,51 +90,6 @@ def folder(environment: str) -> Path:
 def address(environment: str) -> str:
     """Return the address of an environment's logs in the bucket of $LOGS; empty where it is a folder."""
     return shares.address("LOGS", environment)
-
-
-def downloaded(
-    environment: str, since: datetime | None = None, until: datetime | None = None
-) -> Path:
-    """Return the folder of an environment's log, with what the bucket of $LOGS has, if it is one.
-
-    Args:
-        since: rows from this moment on are enough, with those of the newest day if it is earlier.
-        until: rows before this moment are enough: what download_for_pass() brought is not asked for again.
-
-    Raises:
-        BucketError: the bucket cannot be read, so the log here may lack rows.
-    """
-    log = folder(environment)
-    found = address(environment)
-    is_here = until and log.is_dir() and os.environ.get(DOWNLOADED) == _as_of(found, until)
-    if found and not is_here:
-        from rung_ops.prediction_log import log_bucket  # with a library that a folder does not need
-
-        log_bucket.download(log, found, since, until)
-    return log
-
-
-def download_for_pass(environment: str, moment: datetime) -> Path:
-    """Download a log once for this process and those that it starts, which read it until `moment`."""
-    log = downloaded(environment)
-    if found := address(environment):
-        os.environ[DOWNLOADED] = _as_of(found, moment)
-    return log
-
-
-def _as_of(address: str, moment: datetime) -> str:
-    return f"{address} {moment.astimezone(UTC).isoformat()}"
-
-
-def write_figures(environment: str, name: str, content: bytes) -> None:
-    """Write figures for Prometheus where the service passes them on: MONITOR_PROM or AUTOPILOT_PROM."""
-    path = folder(environment).with_name(name)
-    with locks.locked(path.parent):
-        atomic.write(path, content)
-    if found := address(environment):
-        from rung_ops.prediction_log import log_bucket
-
-        log_bucket.upload_figures(path, found)
 
 
 def now() -> int:

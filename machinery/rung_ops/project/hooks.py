@@ -13,9 +13,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from rung_ops import addons
 from rung_ops.errors import StageError
-from rung_ops.project import current
+from rung_ops.project import active_addons, current
 from rung_ops.project.model_folders import make_importable
 
 
@@ -160,10 +159,10 @@ def _function(name: str, target: str, where: str) -> Callable[..., Any]:
 def notify(subject: str, message: str) -> None:
     """Call the project's notify, and those of add-ons; one that fails is reported and stops nothing."""
     calls: dict[str, Callable[[], Any]] = {"The hook notify": functools.partial(load, "notify")}
-    for name, addon in addons.active().items():
+    for name, addon in active_addons.active().items():
         if addon.notify:
             calls[f"notify of the add-on {name}"] = functools.partial(
-                addons.loaded, addon.notify, name
+                active_addons.loaded, addon.notify, name
             )
     for name, loaded in calls.items():
         try:

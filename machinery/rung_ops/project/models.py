@@ -18,9 +18,8 @@ from pathlib import Path
 
 import click
 
-from rung_ops import addons
 from rung_ops.command import verb
-from rung_ops.project import current, model_folders
+from rung_ops.project import active_addons, current, model_folders
 from rung_ops.project.model_folders import ModelFolderError, package
 from rung_ops.project.paths import project_name, shown
 from rung_ops.system.processes import poe
@@ -130,7 +129,7 @@ def check_all() -> int:
 def _holds(home: Path) -> bool:
     print(f"{shown(home)}:", flush=True)
     commands = [poe("test", directory=home)]
-    for addon in addons.active().values():
+    for addon in active_addons.active().values():
         if (home / addon.path).exists():
             checks = (verb.split() for verb in addon.checks)
             commands += [[sys.executable, "-m", "rung_ops", *words] for words in checks]
@@ -152,7 +151,7 @@ def kept(home: Path) -> dict[Path, str]:
     incoming = "data/incoming/README.md"
     if (current().repository / incoming).is_file():
         texts[home / incoming] = (current().repository / incoming).read_text(encoding="utf-8")
-    of_addons = [name for addon in addons.active().values() for name in addon.stages]
+    of_addons = [name for addon in active_addons.active().values() for name in addon.stages]
     for name in ("dvc.yaml", *of_addons):
         if (current().repository / name).is_file():
             text = (current().repository / name).read_text(encoding="utf-8")
@@ -200,7 +199,7 @@ def write_kept(home: Path) -> list[Path]:
     for path, text in kept(home).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
-    of_addons = [name for _, names in addons.targets("documents") for name in names()]
+    of_addons = [name for _, names in active_addons.targets("documents") for name in names()]
     first = current().repository
     named = [name for name in (*DOCUMENTS, *of_addons) if (first / name).is_file()]
     brought = [home / name for name in named if copy_missing(name, home)]

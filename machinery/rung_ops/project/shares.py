@@ -3,9 +3,8 @@
 import os
 from pathlib import Path
 
-from rung_ops import addons
 from rung_ops.errors import SettingsError
-from rung_ops.project import current
+from rung_ops.project import active_addons, current
 from rung_ops.project.paths import placed
 
 SCHEMES = ("s3", "gs", "az")  # of buckets
@@ -27,7 +26,7 @@ def share(variable: str, name: str) -> Path:
     given = _bucket(variable)
     if not given:
         return placed(variable, name)
-    if guards := [name for name, addon in addons.active().items() if addon.guard]:
+    if guards := [name for name, addon in active_addons.active().items() if addon.guard]:
         raise SettingsError(
             f"{variable}={given}: a bucket is not supported with the add-on {guards[0]} yet, "
             f"{WHY_NOT[variable]}: use a folder."

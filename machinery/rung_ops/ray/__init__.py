@@ -6,6 +6,7 @@ ADDON = Addon(
     summary="tuning, batch scoring and training on Ray",
     path="ops/ray.toml",
     policies={"ray.toml": ("rung_ops.ray.settings:settings",)},
+    stage_functions={"fit_on_ray": "rung_ops.ray.train:fit_on_ray"},
     verbs={
         "ray predict": Verb(
             "rung_ops.ray.predict",

@@ -35,8 +35,26 @@ ALONE = {"num_machines": 1, "machines": "", "local_listen_port": 12400, "pre_par
 os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
 
 
-def fit(model: Any, parts: Parts, workers: int, checkpoint_rounds: int) -> Any:
-    """Fit a model as rung_ops.stages.fit_on_ray() says."""
+def fit_on_ray(model: Any, parts: Parts, workers: int, checkpoint_rounds: int = 20) -> Any:
+    """Fit LightGBM's LGBMClassifier or LGBMRegressor on several workers of Ray at the same time.
+
+    Each worker learns from every n-th row, with its weight where params.toml weighs rows. The number
+    of workers changes the trees a little; the same number makes the same trees. What is lost with a
+    worker are the rounds since the last checkpoint.
+
+    Args:
+        model: from build(), not fitted.
+        parts: from read_parts(); also what `fit_parts(parts)` of pipeline/train.py gets.
+        workers: processes; ops/ray.toml says what each needs, and how often lost ones are retried.
+        checkpoint_rounds: rounds between two checkpoints.
+
+    Returns:
+        The fitted model.
+
+    Raises:
+        StageError: it is another model, there are too few rows or machines, or workers were lost more
+            often than `retries`.
+    """
     chosen = msgspec.structs.replace(settings(), workers=workers)
     outcomes = truth(parts.rows)
     _refuse(model, outcomes, workers)

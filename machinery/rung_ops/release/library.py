@@ -14,8 +14,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from rung_ops import addons
 from rung_ops.model import bundle
+from rung_ops.project import active_addons
 
 NAME = "rung_ops"
 # Imported by Python itself, where the path of imports has them.
@@ -29,8 +29,8 @@ def running() -> Mapping[str, str]:
     The hash is of the files in the package's folder, without what Python writes there.
     """
     distributions = {NAME: "rung-ops"} | {
-        addon.guard.partition(".")[0]: addons.distribution(name)
-        for name, addon in addons.active().items()
+        addon.guard.partition(".")[0]: active_addons.distribution(name)
+        for name, addon in active_addons.active().items()
         if addon.guard
     }
     return {

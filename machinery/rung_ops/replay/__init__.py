@@ -5,6 +5,7 @@ from rung_ops.addons import Addon, Verb
 ADDON = Addon(
     summary="the sample, month by month through service and autopilot",
     path="ops/autopilot.toml",
+    report_sections={"Replay": "replay/timeline.json"},
     verbs={
         "replay": Verb(
             "rung_ops.replay.simulation",

@@ -11,9 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops import addons
 from rung_ops.contract import raw_file
-from rung_ops.project import current, stage_process
+from rung_ops.project import active_addons, current, stage_process
 from rung_ops.release import state
 from rung_ops.replay.periods import ReplayError
 from rung_ops.settings import override
@@ -100,7 +99,7 @@ def make(first: pl.DataFrame, url: str) -> Path:
 
 def stand_in() -> Any:
     """Return the module of an add-on that does what a person does otherwise; None without one."""
-    return next((module for _, module in addons.targets("stand_in")), None)
+    return next((module for _, module in active_addons.targets("stand_in")), None)
 
 
 def commit(message: str) -> None:
@@ -150,7 +149,7 @@ def _is_copied(name: str) -> bool:
         return path.suffix in NOT_DATA or path.name == ".gitkeep"
     # Without ops/tracking.toml, runs are recorded locally instead of at the team's server. Without
     # the public keys, the copy makes pairs of its own.
-    keys = {key for addon in addons.active().values() for key in addon.keys}
+    keys = {key for addon in active_addons.active().values() for key in addon.keys}
     return path.name != "dvc.lock" and name not in {PUBLIC_KEY, *keys, "ops/tracking.toml"}
 
 

@@ -20,11 +20,11 @@ import click
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from rung_ops import addons, prediction_log
+from rung_ops import prediction_log
 from rung_ops.command import verb
 from rung_ops.errors import OpsError, SettingsError
 from rung_ops.prediction_log import sealed
-from rung_ops.project import current, release_folders, service_settings
+from rung_ops.project import active_addons, current, release_folders, service_settings
 from rung_ops.project.paths import shown
 from rung_ops.release import history, library
 from rung_ops.release.rollout import read_policy
@@ -246,7 +246,7 @@ async def until_loaded(service: Service, watch: Watch) -> None:
 
 def guards() -> list[str]:
     """Return the modules with which the project's add-ons guard the service."""
-    return [addon.guard for addon in addons.active().values() if addon.guard]
+    return [addon.guard for addon in active_addons.active().values() if addon.guard]
 
 
 def access_of(names: list[str], host: str, folder: Path) -> Access:
@@ -271,7 +271,7 @@ def access_of(names: list[str], host: str, folder: Path) -> Access:
 
 def _refuse_unguarded(host: str, folder: Path) -> None:
     """Refuse to serve where something is there to verify, and nothing does it."""
-    signed, keys = folder / history.ANCHORS, addons.unguarded_keys()
+    signed, keys = folder / history.ANCHORS, active_addons.unguarded_keys()
     if signed.exists():
         raise SettingsError(
             f"{shown(signed)} is there to verify with, and no add-on is in use that does: run "

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rung_ops import addons
-from rung_ops.project import current, documents
+from rung_ops.project import active_addons, current, documents
 from rung_ops.project.paths import shown
 from rung_ops.system.printable import four_digits, in_markdown
 from rung_ops.training import refit
@@ -45,7 +44,7 @@ def card(prose: str, reports: Path, origin: str | None = None) -> str:
         "",
         origin or " ".join(filter(None, [_local_origin(), refit.recorded(reports)])),
     ]
-    left_out = {name for addon in addons.active().values() for name in addon.reports}
+    left_out = {name for addon in active_addons.active().values() for name in addon.reports}
     left_out.add(refit.ROWS)  # the origin has them in a sentence
     for path in sorted(reports.glob("*.json"), key=_order):
         if path.name in left_out:

@@ -10,11 +10,11 @@ import pytest
 
 from machinery.tests.projects import moved
 from rung_ops import __main__ as command
-from rung_ops import addons
-from rung_ops.addons import Addon, AddonError, Verb
+from rung_ops.addons import Addon, Verb
 from rung_ops.errors import NoProjectError
 from rung_ops.monitoring import observation as monitoring_hooks
-from rung_ops.project import Project, current, hooks, paths
+from rung_ops.project import Project, active_addons, current, hooks, paths
+from rung_ops.project.active_addons import AddonError
 from rung_ops.verbs import VERBS
 
 CALLS: list[Any] = []
@@ -42,6 +42,7 @@ HOUSE = Addon(
     verbs={"house try": Verb(of("record"), "", "try it")},
     notify=of("record"),
     monitor_check=of("find_one"),
+    stage_functions={"record_rows": of("record")},
 )
 
 
@@ -53,10 +54,10 @@ def nothing_called() -> None:
 @pytest.fixture
 def house(monkeypatch: pytest.MonkeyPatch) -> dict[str, Addon]:
     """An environment with the library's own add-ons and one of a house; a test may change it."""
-    own = {name: addon for name, addon in addons.installed().items() if name != "governance"}
+    own = {name: addon for name, addon in active_addons.installed().items() if name != "governance"}
     there = {**own, "house": HOUSE}
-    monkeypatch.setattr(addons, "installed", lambda: there)
-    monkeypatch.setattr(addons, "listed", list)
+    monkeypatch.setattr(active_addons, "installed", lambda: there)
+    monkeypatch.setattr(active_addons, "listed", list)
     return there
 
 
@@ -104,7 +105,7 @@ def test_an_add_on_that_is_listed_and_missing_stops_every_verb(
     capsys: pytest.CaptureFixture[str],
     verb: str,
 ) -> None:
-    monkeypatch.setattr(addons, "listed", lambda: ["guard"])
+    monkeypatch.setattr(active_addons, "listed", lambda: ["guard"])
 
     assert command.main(verb.split()) == command.USAGE
     assert (
@@ -122,7 +123,7 @@ def test_a_list_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, listed:
     monkeypatch.setattr(Project, "table", lambda _: {"addons": listed})
 
     with pytest.raises(NoProjectError, match=r"\[tool.rung\] expected .* `\$.addons"):
-        addons.listed()
+        active_addons.listed()
 
 
 @pytest.mark.parametrize("verb", ["gate", "ray tune"])
@@ -160,8 +161,16 @@ def test_the_monitor_asks_the_checks_of_add_ons(house: dict[str, Addon]) -> None
     ]
 
 
+def test_stages_import_the_functions_of_add_ons(house: dict[str, Addon]) -> None:
+    from rung_ops.stages import fit_on_ray, record_rows
+
+    assert record_rows is record and fit_on_ray.__module__ == "rung_ops.ray.train"
+    with pytest.raises(ImportError, match="no_such_function"):
+        from rung_ops.stages import no_such_function  # noqa: F401
+
+
 def entry(name: str, value: str, distribution: str = "house") -> EntryPoint:
-    made = EntryPoint(name, value, addons.GROUP)
+    made = EntryPoint(name, value, active_addons.GROUP)
     vars(made)["dist"] = SimpleNamespace(name=distribution)
     return made
 
@@ -170,10 +179,10 @@ def entry(name: str, value: str, distribution: str = "house") -> EntryPoint:
 def entries(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
     """What is installed, to be filled by a test."""
     there: list[EntryPoint] = []
-    monkeypatch.setattr(addons, "entry_points", lambda group: there)
-    addons.installed.cache_clear()
+    monkeypatch.setattr(active_addons, "entry_points", lambda group: there)
+    active_addons.installed.cache_clear()
     yield there
-    addons.installed.cache_clear()
+    active_addons.installed.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -190,14 +199,14 @@ def test_an_add_on_that_cannot_be_loaded_is_named(
     entries.append(entry("house", value))
 
     with pytest.raises(AddonError, match=f"`house`.*{reason}|{reason}"):
-        addons.installed()
+        active_addons.installed()
 
 
 def test_two_add_ons_of_one_name_are_refused(entries: list[EntryPoint]) -> None:
     entries += [entry("house", of("HOUSE")), entry("house", of("HOUSE"), "other")]
 
     with pytest.raises(AddonError, match="Two add-ons are named `house`"):
-        addons.installed()
+        active_addons.installed()
 
 
 def test_the_package_of_the_project_registers_none(entries: list[EntryPoint]) -> None:
@@ -205,4 +214,4 @@ def test_the_package_of_the_project_registers_none(entries: list[EntryPoint]) ->
     own = paths.project_name(current().repository).replace("-", "_")
     entries += [entry("mine", of("HOUSE"), own), entry("house", of("HOUSE"))]
 
-    assert list(addons.installed()) == ["house"]
+    assert list(active_addons.installed()) == ["house"]

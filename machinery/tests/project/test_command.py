@@ -11,16 +11,19 @@ import click
 import pytest
 
 from rung_ops import __main__ as command
-from rung_ops import addons
 from rung_ops.addons import Verb
 from rung_ops.command import verb
 from rung_ops.errors import NoProjectError
-from rung_ops.project import Project, current, paths
+from rung_ops.project import Project, active_addons, current, paths
 from rung_ops.verbs import VERBS
 
 ALL = {
     **VERBS,
-    **{name: verb for each in addons.installed().values() for name, verb in each.verbs.items()},
+    **{
+        name: verb
+        for each in active_addons.installed().values()
+        for name, verb in each.verbs.items()
+    },
 }
 
 

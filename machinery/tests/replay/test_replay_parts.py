@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from rung_ops import addons, contract
+from rung_ops import contract
 from rung_ops.gate import rules
+from rung_ops.project import active_addons
 from rung_ops.replay import periods, project_copy, simulation
 from rung_ops.replay.periods import MONTH, TENTH, WHEN, ReplayError
 
@@ -192,6 +193,6 @@ def test_the_copy_of_an_ejected_project_runs_its_own_library(
 
 def test_a_copy_makes_keys_of_its_own() -> None:
     """`keys` leaves public keys alone that are there, and their private halves are not copied."""
-    keys = [key for addon in addons.active().values() for key in addon.keys]
+    keys = [key for addon in active_addons.active().values() for key in addon.keys]
 
     assert [name for name in ("release.pub", *keys) if project_copy._is_copied(name)] == []

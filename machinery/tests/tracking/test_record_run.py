@@ -275,7 +275,8 @@ def test_the_page_of_reports_leads_to_all_that_is_on_file(
         "tuning.json": json.dumps(tuned),
         "monitor/report.html": "<title>ours</title>",
         "monitor/status.json": '{"problems": ["drifted"], "rows": 9, "release": "v1", "at": ""}',
-        "replay/timeline.html": "",
+        "replay/timeline.html": "<title>Replay of ours</title>",
+        "replay/timeline.json": '{"lead": "Of <6> months,", "outcome": "`3` were better."}',
         "house/own page.html": "<title>Our &amp; own</title>",
     }
     for name, text in files.items():
@@ -310,11 +311,13 @@ def test_the_page_of_reports_leads_to_all_that_is_on_file(
     assert tried == sorted([("1", "0.7000"), ("2", "0.9000")], reverse=higher)
     assert ">depth</th>" in page and ">same</th>" not in page
     assert "Serves v2; before v1." in page
+    assert "<h2>Replay</h2>\n<p>Of &lt;6&gt; months, <code>3</code> were better.</p>" in page
     assert "1 problem" in page and "Our &amp; own" in page
 
     for file in (*(folder / name for name in files if name.endswith(".json")), state_file):
         file.write_text("[")
     assert 0 == run_verb(reports.main)[0]
+    assert "<h2>Replay" not in reports.render()
     assert "Refused" not in (page := reports.render()) and "state.json" in page
 
 

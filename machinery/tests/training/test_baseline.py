@@ -11,7 +11,7 @@ import pytest
 from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.errors import StageError
-from rung_ops.training import baseline, explain, fairness, slice_scores
+from rung_ops.training import baseline, slice_scores
 
 
 @pytest.fixture(autouse=True)
@@ -81,8 +81,6 @@ def test_too_few_rows_give_no_interval_and_a_sentence(
     [
         (baseline, "predictions"),
         (baseline, "train"),
-        (explain, "model_file"),
-        (fairness, "predictions"),
         (slice_scores, "predictions"),
     ],
 )

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from machinery.tests.projects import moved
-from rung_ops import addons
+from rung_ops.addons import Addon
+from rung_ops.project import active_addons
 from rung_ops.training import model_card
 from rung_ops.training.model_card import card
 
@@ -45,8 +46,8 @@ def test_a_section_written_elsewhere_is_in_the_card(
 def test_a_report_that_an_add_on_keeps_to_itself_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    of_an_addon = addons.Addon(summary="", reports=("long.json",))
-    monkeypatch.setattr(addons, "active", lambda: {"an": of_an_addon})
+    of_an_addon = Addon(summary="", reports=("long.json",))
+    monkeypatch.setattr(active_addons, "active", lambda: {"an": of_an_addon})
 
     text = written(tmp_path, metrics={"auc": 0.75}, long={"sources": 7})
 

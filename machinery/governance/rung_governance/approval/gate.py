@@ -18,9 +18,17 @@ import polars as pl
 from mlflow.entities.model_registry import ModelVersion
 from sklearn import metrics
 
-from rung_governance.approval import bounds, group_check, plan, signed_approval, validation
+from rung_governance.approval import (
+    bounds,
+    fairness,
+    group_check,
+    plan,
+    signed_approval,
+    validation,
+)
 from rung_governance.approval.bound_facts import MissingFactError
 from rung_governance.approval.bounds import Facts
+from rung_governance.approval.fairness import UnknownGroupError
 from rung_governance.approval.plan import PlanError
 from rung_ops import contract
 from rung_ops.gate.verdict import Verdict
@@ -32,8 +40,7 @@ from rung_ops.project.paths import params
 from rung_ops.release import ReleaseError, production_gate, registry_artifacts
 from rung_ops.tracking import model_bytes, record_run, registry, store_address, versions
 from rung_ops.tracking.model_bytes import VersionError
-from rung_ops.training import estimator, fairness
-from rung_ops.training.fairness import UnknownGroupError
+from rung_ops.training import estimator
 
 TRIED_ROWS = 1_000
 REFITTED = (

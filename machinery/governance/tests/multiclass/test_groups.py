@@ -8,10 +8,12 @@ import pytest
 
 from machinery.tests.conftest import Trained
 from machinery.tests.multiclass.conftest import CLASSES
+from rung_governance.approval import fairness
+from rung_governance.approval.fairness import compare_classes, few_rows, not_measured
+from rung_governance.documents import explain
 from rung_ops.project.paths import params
 from rung_ops.statistics.intervals import wilson_interval
-from rung_ops.training import estimator, explain, fairness
-from rung_ops.training.fairness import compare_classes, few_rows, not_measured
+from rung_ops.training import estimator
 
 TRUTH = np.array([0, 0, 1, 1, 2, 2, 0, 0, 1, 1])
 ANSWERED = np.array([0, 1, 1, 1, 0, 2, 0, 0, 0, 1])

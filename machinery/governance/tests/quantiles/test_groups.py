@@ -7,9 +7,11 @@ import polars as pl
 import pytest
 
 from machinery.tests.conftest import Trained
+from rung_governance.approval import fairness
+from rung_governance.approval.fairness import compare_intervals
+from rung_governance.documents import explain
 from rung_ops.project.paths import params
-from rung_ops.training import estimator, explain, fairness
-from rung_ops.training.fairness import compare_intervals
+from rung_ops.training import estimator
 
 
 def test_figures_are_those_counted_by_hand() -> None:

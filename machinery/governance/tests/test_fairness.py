@@ -1,13 +1,16 @@
 """Groups are compared honestly: small ones and undefined rates are named, not hidden."""
 
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from rung_ops import contract
-from rung_ops.training.fairness import (
+from machinery.tests.projects import moved
+from rung_governance.approval import fairness
+from rung_governance.approval.fairness import (
     CLASSIFICATION,
     UnknownGroupError,
     assess,
@@ -15,6 +18,9 @@ from rung_ops.training.fairness import (
     groups,
     table,
 )
+from rung_governance.documents import explain
+from rung_ops import contract
+from rung_ops.errors import StageError
 
 
 def test_rates_are_those_counted_by_hand() -> None:
@@ -136,3 +142,13 @@ def test_what_has_too_few_rows_is_named_with_them(
 
     assert report["too_small"] == {"g": too_small}
     assert report["not_measured"] == ({"g": not_measured} if not_measured else {})
+
+
+@pytest.mark.parametrize(("verb", "name"), [(explain, "model_file"), (fairness, "predictions")])
+def test_what_no_stage_has_written_yet_is_named(
+    verb: ModuleType, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved(monkeypatch, **{name: tmp_path / "none"})
+
+    with pytest.raises(StageError, match="none is missing: `uv run poe train` and"):
+        verb.main()

@@ -9,9 +9,10 @@ import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from machinery.tests.conftest import Trained
+from rung_governance.documents import explain
+from rung_governance.documents.explain import reasons, report
 from rung_ops.project.paths import params
-from rung_ops.training import estimator, explain
-from rung_ops.training.explain import reasons, report
+from rung_ops.training import estimator
 
 FEATURES = pl.DataFrame(
     {
