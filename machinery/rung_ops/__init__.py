@@ -1,4 +1,4 @@
-"""The machinery that a project of Rung runs on."""
+"""The library that a project of Rung runs on."""
 
 import os
 

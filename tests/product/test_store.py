@@ -136,7 +136,7 @@ def test_what_is_in_the_store_is_listed_and_what_is_new_is_fetched(
         assert "1 fetched, 2 were here" in typed(project, PULL)
         assert contents(raw) == fetched(project)
 
-    # Nothing of the data is committed by mistake, and the machinery reads it.
+    # Nothing of the data is committed by mistake, and the library reads it.
     project.commit("Everything")
     tracked = git(project.folder, "ls-files", "data/incoming", "store.lock").split()
     assert tracked == ["data/incoming/.gitignore", "store.lock"]

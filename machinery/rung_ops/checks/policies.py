@@ -1,4 +1,4 @@
-"""Check every policy file of ops/ with the reader that the machinery uses."""
+"""Check every policy file of ops/ with the reader that the library uses."""
 
 import importlib
 import sys

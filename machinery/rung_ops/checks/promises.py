@@ -98,7 +98,7 @@ def score_gives_the_metric() -> None:
 
 
 def importable() -> None:
-    """The modules of src/ can be imported, and have the names that the machinery uses."""
+    """The modules of src/ can be imported, and have the names that the library uses."""
     for name in contract.NAMES:
         getattr(contract, name)
 

@@ -1,4 +1,4 @@
-"""What src/ promises to the machinery, imported by the package name in `[tool.rung]`.
+"""What src/ promises to the library, imported by the package name in `[tool.rung]`.
 
 A module is imported when a name of it is used first. So an error in it reaches the person as a
 ContractError, one sentence, and not as the traceback of an import; and a stage that only reads rows

@@ -1,4 +1,4 @@
-"""Hooks: plain functions of the user's package that the machinery calls by name.
+"""Hooks: plain functions of the user's package that the library calls by name.
 
 They stand in pyproject.toml, a line each: `[tool.rung.hooks] notify = "late_flights.hooks:notify"`.
 A model with a table of its own, `[tool.rung.models.NAME.hooks]`, has those in their place.

@@ -1,1 +1,1 @@
-"""What the machinery needs of the operating system: locks, atomic writes, processes, ports, disk."""
+"""What the library needs of the operating system: locks, atomic writes, processes, ports, disk."""

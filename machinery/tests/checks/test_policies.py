@@ -1,4 +1,4 @@
-"""`rung-ops policies` reads each policy file as the machinery does, and names what is wrong."""
+"""`rung-ops policies` reads each policy file as the library does, and names what is wrong."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The change control plan and the monitoring plan, as the machinery reads them."""
+"""The change control plan and the monitoring plan, as the library reads them."""
 
 from dataclasses import dataclass
 from datetime import timedelta

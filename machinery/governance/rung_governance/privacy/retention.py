@@ -1,6 +1,6 @@
 """Retention: delete what is past its period, at each `poe monitor` or by its own verb.
 
-An entry of governance/retention.yaml with `deletes` says what the machinery deletes after
+An entry of governance/retention.yaml with `deletes` says what the library deletes after
 `retention_days`: `predictions`, by the day in the log, or `outcomes`, by the day a file was changed.
 """
 
