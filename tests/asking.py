@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import msgspec
 
 from tests.command import git
-from tests.conftest import QUESTIONS, ROOT
+from tests.conftest import CI, QUESTIONS, ROOT
 
 PROJECT = "templates/project"
 ANSWERS = "{{ _copier_conf.answers_file }}.jinja"
@@ -46,4 +47,5 @@ JINJA = jinja2.Environment(extensions=["jinja2_ansible_filters.AnsibleCoreFilter
 
 def refusal(question: str, **answers: Any) -> str:
     """Return what Copier says of an answer; nothing if it is accepted."""
-    return JINJA.from_string(QUESTIONS[question]["validator"]).render(answers).strip()
+    context = {"vendors": msgspec.to_builtins(CI)} | answers
+    return JINJA.from_string(QUESTIONS[question]["validator"]).render(context).strip()

@@ -173,13 +173,19 @@ def test_what_could_break_a_file_is_refused(question: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ci", "runner", "accepted"),
-    [("gitlab", "group:ml", False), ("azure", "a, b", False), ("gitlab", "a, b", True)],
+    ("ci", "question", "answer", "accepted"),
+    [
+        ("gitlab", "runner", "group:ml", False),
+        ("azure", "runner", "a, b", False),
+        ("gitlab", "runner", "a, b", True),
+        ("azure", "service_image", "ci", False),
+        ("gitlab", "service_image", "ci", True),
+    ],
 )
-def test_a_runner_that_the_vendor_does_not_know_is_refused(
-    ci: str, runner: str, accepted: bool
+def test_what_the_vendor_cannot_do_is_refused(
+    ci: str, question: str, answer: str, accepted: bool
 ) -> None:
-    assert (asking.refusal("runner", ci=ci, runner=runner) == "") == accepted
+    assert (asking.refusal(question, **{"ci": ci, question: answer}) == "") == accepted
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def test_the_next_steps_can_be_pasted(tmp_path: Path, small: Path) -> None:
 
 
 REMOTE = "`dvc_remote/` is a folder on one person's machine"
-REGISTRY = "`mlflow.db` are on the machine of the person who trained them"
+REGISTRY = "`mlflow.db` are on the machine that trained them"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from rung.core.climbing.messages import ADDED, JOBS
+from rung.levels.ladder import BRINGS
+
 ROOT = Path(__file__).resolve().parents[2]
 RUNG = Path(sys.executable).with_name("rung")
 PAGES = {  # which frames each page shows
@@ -23,7 +26,7 @@ PAGES = {  # which frames each page shows
 FRAME = re.compile(r"(<!-- frame: (\S+) -->\n).*?(<!-- /frame -->)", re.DOTALL)
 # Of each command's output, the paragraphs that are shown, by how they begin, and how many of their lines.
 SHOWN: dict[str, dict[str, int]] = {
-    "plan": {"From": 1, "Added:": 6, "New CI jobs:": 2, "The team brings:": 4, "Rung 3,": 2},
+    "plan": {"From": 1, f"{ADDED}:": 6, f"{JOBS}:": 2, f"{BRINGS}:": 4, "Rung 3,": 2},
     "check": {"late-flights:": 1, "++ automated,": 1, "Rung 2,": 7, "Next:": 5},
 }
 
@@ -110,7 +113,7 @@ def excerpt(verb: str, output: str) -> str:
         if start:
             lines += ["..."] if gap else [""] if len(lines) > 1 else []
             lines += shown[:count]
-            missing = [each for each in missing if each != start]
+            missing = [name for name in missing if name != start]
         gap = len(shown) > count
     if missing:
         pages = ", ".join(name for name, keys in PAGES.items() if verb in keys)

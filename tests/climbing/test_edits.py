@@ -333,7 +333,8 @@ def test_a_file_of_yours_like_rungs_stays_when_the_rung_goes(
 
     assert tiny.FILES["files/Dockerfile"] == (project / "Dockerfile").read_text()
     assert ["ops/one.py"] == observed.retired
-    assert ["Dockerfile"] == observed.had
+    assert ["Dockerfile"] == observed.earlier
+    assert ["Dockerfile"] == observed.as_data()["had"]  # as programs know it
     assert any(line.startswith("Dockerfile (") for line in messages.left_alone(observed))
 
 

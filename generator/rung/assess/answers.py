@@ -133,10 +133,6 @@ def decide(choices: Mapping[str, Any], where: str = "") -> Choice:
             raise RungError(
                 f"{where}`{name}`: {_shown(rung)} is not a rung. Give a number, 0 to {top}."
             )
-    if start is not None and target is not None and target < start:
-        raise RungError(
-            f"{where}the target, rung {target}, is below the start, rung {start}. Raise the target."
-        )
     return Choice(game, start, target)
 
 

@@ -316,8 +316,8 @@ class Planner:
             )
             costs = f"it costs {level.cost.rstrip('.')}"
             yield NotYet(f"rung {level.level}, {level.title}", f"{because}; {costs}")
-        for each in self._unwanted.values():
-            yield NotYet(each.what, each.because)
+        for left_out in self._unwanted.values():
+            yield NotYet(left_out.what, left_out.because)
         if strategy.game.played == "governance":
             yield NotYet(
                 "promotion without a person",

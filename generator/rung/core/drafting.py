@@ -17,6 +17,7 @@ LIBRARY = "vendor/rung_ops-*.whl"
 EJECTED = "machinery"
 SAMPLE = "data/sample/"
 BESIDE = ("polars>=1.30", "ruff>=0.12")  # reads the rows; lays out what is written
+NO_ROWS = "`--target` names a column of a file: add `--from-file FILE`."
 PYTHON = ">=3.11,<3.14"
 
 

@@ -215,7 +215,7 @@ def examine(path: Path, to: int | None, pairs: Sequence[str]) -> Report:
     """Look for what a project or a rung needs on this machine; uv reads its settings in the folder."""
     folder = expanded(path)
     if not folder.is_dir():
-        raise RungError(f"{folder} is not a folder. Give the path of a project.")
+        raise RungError(answers_file.NO_FOLDER.format(folder))
     levels = template.folder() / "levels"
     changed = gather_answers(None, pairs, {})
     questions = plain_yaml.load((levels / "questions.yml").read_text("utf-8"))

@@ -35,14 +35,20 @@ def refuse_missing_package(folder: Path, package: str) -> None:
         )
 
 
-def committed_root(folder: Path) -> Path:
-    """Return the repository's root; raise a RungError unless everything in it is committed."""
+def root(folder: Path, verb: str) -> Path:
+    """Return the repository's root; raise a RungError if there is none, and nothing could be undone."""
     top = git.root(folder)
     if top is None:
         raise RungError(
-            f"{folder} is not in a git repository, so a climb could not be undone.\n"
-            "Run `git init`, commit everything, then climb."
+            f"{folder} is not in a git repository, so nothing could be undone.\n"
+            f"Run `git init`, commit everything, then {verb}."
         )
+    return top
+
+
+def committed_root(folder: Path) -> Path:
+    """Return the repository's root; raise a RungError unless everything in it is committed."""
+    top = root(folder, "climb")
     paths = [word for name in HALF_DONE for word in ("--git-path", name)]
     markers = git.run(top, "rev-parse", *paths).splitlines()
     for marker, command in zip(markers, HALF_DONE.values(), strict=True):

@@ -25,6 +25,7 @@ from rung.system import git, plain_yaml
 from rung.system.printable import printable
 
 RELEASE = re.compile(r"v?\d+(\.\d+)*\Z")
+GIVE_TEMPLATE = "Give `--template` the path or the URL of a git repository."
 NETWORK = "file:git:http:https:ssh"  # protocols by which a template may come
 
 
@@ -88,8 +89,7 @@ def choose(wanted: str | None, version: str | None) -> Source:
     if wanted and not Path(wanted).exists():
         if "://" not in wanted and not wanted.startswith("git@"):
             raise RungError(
-                f"There is no template at {wanted}: neither a folder nor a URL.\n"
-                "Give `--template` the path or the URL of a git repository."
+                f"There is no template at {wanted}: neither a folder nor a URL.\n{GIVE_TEMPLATE}"
             )
         return Source(wanted, version or template.tag(), None)
     clone = Path(wanted).resolve() if wanted else template.clone()
@@ -117,7 +117,7 @@ def _from_clone(repository: Path, version: str | None) -> Source:
     if not (repository / ".git").exists():
         raise RungError(
             f"The template {repository} is not a git repository, so a project made from it could "
-            "never be updated.\nGive `--template` the path or the URL of a git repository."
+            f"never be updated.\n{GIVE_TEMPLATE}"
         )
     git.refuse_unreadable(repository)
     head = git.output(repository, "rev-parse", "--verify", "--quiet", "HEAD")

@@ -41,16 +41,17 @@ def table(levels: "Sequence[Level]") -> str:
 
 def page(levels: "Sequence[Level]", models: Mapping[str, Any]) -> str:
     """Return the page docs/levels.md; `models` is levels/sources.yml."""
-    from rung.levels.ladder import MINIMUM_SCORE
+    from rung.levels.ladder import BRINGS, MINIMUM_SCORE
     from rung.system import html  # Jinja is loaded for a page alone
 
     stages: dict[str, list[str]] = {stage: [] for stage in models["workflow"]}
-    for capability in (each for rung in levels for each in rung.capabilities.values()):
+    for capability in (c for rung in levels for c in rung.capabilities.values()):
         stages[capability.workflow].append(f"`{capability.id}`")
     return html.render(
         "levels/page.md.jinja",
         levels=levels,
         models=models,
+        brings=BRINGS,
         stages=stages,
         minimum_score=MINIMUM_SCORE,
         use_case=_use_case,
@@ -60,7 +61,7 @@ def page(levels: "Sequence[Level]", models: Mapping[str, Any]) -> str:
 
 def _use_case(capability: "Capability") -> str:
     limits = [f"{game}: rung {rung}" for game, rung in capability.at.items()]
-    limits += [f"{question}: {' or '.join(of)}" for question, of in capability.where.items()]
+    limits += [f"{question}: {' or '.join(names)}" for question, names in capability.where.items()]
     return capability.game + (f" ({', '.join(limits)})" if limits else "")
 
 

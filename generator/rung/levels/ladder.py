@@ -35,6 +35,7 @@ TIERS: Mapping[str, float] = {"declared": 0.25, "used": 0.5, "automated": 1.0}
 POLICY = "policy.yml"  # of an organisation, beside its capabilities
 RECORDS = ("docs/", "governance/")  # what a project holds for people to fill in
 UNANSWERED = {"team_size": "one", "ci": "github"}  # the defaults of levels/questions.yml
+BRINGS = "The team brings"  # before a rung's `asks`
 MINIMUM_SCORE = 0.40  # points that a rung needs on average over its capabilities
 
 
@@ -143,6 +144,7 @@ class Vendor(msgspec.Struct, frozen=True):
     up_to: int = RUNGS[-1]
     text: str = "the job `JOB`"
     runner: str = ""
+    runners: tuple[str, ...] = ()
     person: str = ""
     owners: str = ""
     jobs: dict[str, str] = {}

@@ -12,6 +12,7 @@ from rung.errors import RungError
 from rung.system import plain_yaml
 
 ANSWERS = ".copier-answers.yml"  # where a project records its answers
+FORM = "Write one `question: answer` on each line."  # of a file of answers
 ALIASES = {"game": "use_case", "rung": "level"}  # names that texts had for a question
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,&()+_-]{0,79}\Z")  # of a project
 
@@ -55,19 +56,13 @@ def read(file: Path, *, unique: bool = False) -> dict[str, Any]:
         raise RungError(f"The answers file {file} cannot be read: {error.strerror}.") from error
     except (UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())
-        raise RungError(
-            f"The answers file {file} is not YAML text: {problem}\n"
-            "Write one `question: answer` on each line."
-        ) from error
+        raise RungError(f"The answers file {file} is not YAML text: {problem}\n{FORM}") from error
     if repeated:
         raise RungError(
             f"The answers file {file} answers `{repeated}` twice. Remove one of the two."
         )
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
-        raise RungError(
-            f"The answers file {file} holds no answers: it must be a mapping.\n"
-            "Write one `question: answer` on each line."
-        )
+        raise RungError(f"The answers file {file} holds no answers: it must be a mapping.\n{FORM}")
     # Copier's own entries say where another project came from; they are not answers.
     return {name: answer for name, answer in content.items() if not name.startswith("_")}
 

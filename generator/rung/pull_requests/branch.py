@@ -17,7 +17,7 @@ from rung.check.fleet.repositories import Repository
 from rung.core.climbing import apply, messages, planner
 from rung.core.climbing.planner import PreparedPlan
 from rung.core.climbing.plans import ChangeRequest, Plan
-from rung.core.commands.update import news
+from rung.core.commands.update import NEWS, news
 from rung.core.rendering import answers_file
 from rung.errors import RungError
 from rung.levels.template_answers import ANSWERS
@@ -43,12 +43,12 @@ STATES = {
     "failing": "**The project's checks do not pass on this branch.** The end of their output:",
     "conflicting": "**To decide: you and Rung changed the same in {}.** *Conflicts* shows both sides.",
 }
-DECIDE = """\
-git fetch origin {0} && git switch {0}
-# keep what you want of `yours` and `rung`, and remove the markers;
-# PATH.rung is Rung's version of PATH: delete it in the end
-uv sync && uv run poe check
-git add --all && git commit --message Decide && git push"""
+DECIDE = [
+    "git fetch origin {0} && git switch {0}",
+    *(f"# {line}" for line in messages.RESOLVE),
+    "uv sync && uv run poe check",
+    "git add --all && git commit --message Decide && git push",
+]
 FOOT = "Made by `rung fleet`. Its next run renews this branch, unless somebody else has committed to it."
 
 
@@ -181,14 +181,14 @@ def _without_tokens() -> Iterator[None]:
 
 def _description(plan: Plan, branch: str, state: str, output: str) -> str:
     """Return the description: what to decide, the plan, the changelog."""
-    parts = [STATES[state].format(", ".join(f"`{each.path}`" for each in plan.conflicts))]
+    parts = [STATES[state].format(", ".join(f"`{conflict.path}`" for conflict in plan.conflicts))]
     if state == "conflicting":
-        parts.append(_fenced(DECIDE.format(branch)))
+        parts.append(_fenced("\n".join(DECIDE).format(branch)))
     if state == "failing":
         parts.append(_fenced("\n".join(output.splitlines()[-SHOWN:])))
     parts += ["What changes:", _fenced(messages.plan(plan))]
     if comes := news(plan):
-        parts += ["What changes, from the changelog:", comes]
+        parts += [NEWS, comes]
     text = printable_lines("\n\n".join([*parts, FOOT]))
     return text.encode()[:LONGEST].decode(errors="ignore")
 

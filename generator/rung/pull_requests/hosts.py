@@ -73,12 +73,12 @@ def requested(request: Request, folder: Path, push: Callable[[], str] | None) ->
         )
 
     known = [
-        each
-        for each in json.loads(run("list", *program.list.format(request).split()) or "[]")
-        if not each.get("isCrossRepository")  # a fork's branch of the same name
-        and each.get("source_project_id") == each.get("target_project_id")
+        pull
+        for pull in json.loads(run("list", *program.list.format(request).split()) or "[]")
+        if not pull.get("isCrossRepository")  # a fork's branch of the same name
+        and pull.get("source_project_id") == pull.get("target_project_id")
     ]
-    known.sort(key=lambda each: not each["state"].lower().startswith("open"))
+    known.sort(key=lambda pull: not pull["state"].lower().startswith("open"))
     state = known[0]["state"].lower() if known else ""
     text = ("--title", request.title, program.body, request.body)
     # The team closed it; one of another title, such as for a newer version, is a new request.

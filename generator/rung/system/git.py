@@ -88,6 +88,10 @@ WITHOUT_FILES = {
     "version",
     "write-tree",
 }
+MISSING = (
+    "git is not installed, or not on PATH. Rung keeps the template and every project in git.\n"
+    f"Install git, then run the same command again. {shortage.DOCTOR}"
+)
 NO_FILTER = {"clean": "", "smudge": "", "process": "", "required": "false"}
 USER_SCOPES = {"system", "global", "command"}  # scopes that a repository cannot write to
 # Settings of Git LFS by which a repository names programs for it.
@@ -224,10 +228,7 @@ def filters_off(folder: Path, extra: Mapping[str, str] | None = None) -> dict[st
 def require() -> None:
     """Raise a RungError when git is not installed."""
     if shutil.which("git") is None:
-        raise RungError(
-            "git is not installed, or not on PATH. Rung keeps the template and every project in "
-            f"git.\nInstall git, then run the same command again. {shortage.DOCTOR}"
-        )
+        raise RungError(MISSING)
 
 
 def run(
@@ -361,7 +362,7 @@ def _refuse_pipes(top: Path) -> None:
         # Git does not look below what is ignored everywhere.
         below = Path(folder)
         ignored = below != top and ("pyvenv.cfg" in names or below.name == "node_modules")
-        folders[:] = [] if ignored else [each for each in folders if each != ".git"]
+        folders[:] = [] if ignored else [name for name in folders if name != ".git"]
 
 
 def refuse_unreadable(top: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from rung.check.fleet.reviews import Row
 from rung.check.report.facts import BY_FILES, NOTHING_RUN
+from rung.check.review.review import NO_ML
 
 MAX_LENGTH = 48  # characters of a repository's name
 HEAD = ("Repository", "Rung", "Use case", "Template", "Oldest blocker")
@@ -76,7 +77,7 @@ def reason(row: Row) -> str:
     if row.error:
         return f"not read: {row.error}"
     if not row.machine_learning:
-        return "no machine-learning package or import was found"
+        return NO_ML[0].lower() + NO_ML[1:]
     return row.oldest_blocker or "none"
 
 

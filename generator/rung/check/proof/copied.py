@@ -78,10 +78,7 @@ def _copy_files(origin: Path, into: Path, paths: list[str]) -> None:
         elif source.is_file():
             bytes_left -= source.stat().st_size
             if bytes_left < 0:
-                raise RungError(
-                    f"{origin} holds more than {MAX_BYTES / 1e9:g} GB that would have to be copied. "
-                    "Check it without `--prove`."
-                )
+                raise _too_much(origin, f"{MAX_BYTES / 1e9:g} GB")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
     into.mkdir(exist_ok=True)
@@ -89,7 +86,10 @@ def _copy_files(origin: Path, into: Path, paths: list[str]) -> None:
 
 def _limit_files(origin: Path, number: int) -> None:
     if number > MAX_FILES:
-        raise RungError(
-            f"{origin} holds more than {MAX_FILES:,} files that would have to be copied. "
-            "Check it without `--prove`."
-        )
+        raise _too_much(origin, f"{MAX_FILES:,} files")
+
+
+def _too_much(origin: Path, amount: str) -> RungError:
+    return RungError(
+        f"{origin} holds more than {amount} that would have to be copied. Check it without `--prove`."
+    )

@@ -130,9 +130,9 @@ class Advice:
         log, register = next(known, TRACKERS["mlflow"])
         needed = next(iter(files.find(*files.reading.dependencies)), "")
         pipelines = {
-            one.match.path
-            for one in self.findings["orchestrated-pipeline"].shown
-            if one.tier == "automated" and one.match.path.endswith(".py")
+            found.match.path
+            for found in self.findings["orchestrated-pipeline"].shown
+            if found.tier == "automated" and found.match.path.endswith(".py")
         }
         named = [path for path in sorted(pipelines) if not SCORES.search(path)]
         pipeline = min(named, key=lambda path: "train" not in path, default="")
@@ -181,9 +181,11 @@ class Advice:
         On GitHub the path is empty without such a file: a new one takes the place of others.
         """
         shown = self.findings["ci-build-test"].shown
-        tests = {one.match.path for one in shown if one.tier == "used"}
-        checks = {one.match.path for one in shown if one.tier != "declared"}
-        checks |= {one.path for one in self.ci.workflows if CHANGES.search(one.squeezed)}
+        tests = {found.match.path for found in shown if found.tier == "used"}
+        checks = {found.match.path for found in shown if found.tier != "declared"}
+        checks |= {
+            workflow.path for workflow in self.ci.workflows if CHANGES.search(workflow.squeezed)
+        }
 
         def rank(workflow: Workflow) -> tuple[bool, bool]:
             return workflow.path not in tests, workflow.path not in checks
@@ -199,8 +201,8 @@ class Advice:
     def _script(self, capability: str) -> str:
         """Return the first script in which a capability was found; empty without one."""
         # Those of the tier `used` do it; what makes it automated may be elsewhere.
-        listed = sorted(self.findings[capability].shown, key=lambda one: one.tier != "used")
-        shown = (one.match.path for one in listed)
+        listed = sorted(self.findings[capability].shown, key=lambda found: found.tier != "used")
+        shown = (found.match.path for found in listed)
         return next(
             (path for path in shown if path.endswith(CODE) and not is_documentation(path)), ""
         )

@@ -576,7 +576,7 @@ def _may_fail(documents_: Sequence[Node]) -> Iterator[tuple[int, int]]:
         for matrix in (document.get("jobs"), document.get("matrix")):  # of Travis
             allowed = [_stated(job) for _, job in matrix.get("allow_failures").entries]
             for _, job in matrix.get("include").entries:
-                if any(each and each <= _stated(job) for each in allowed):
+                if any(stated and stated <= _stated(job) for stated in allowed):
                     yield job.line, job.last
 
 

@@ -49,7 +49,7 @@ def contradictions(
     wanted: dict[tuple[str, int], set[str]] = {}  # by folder and rung
     for owned in _owned(levels):
         path, rung = owned.claim.path, owned.rung(answers)
-        for folder in (each for each in folders if path.startswith(each)):
+        for folder in (name for name in folders if path.startswith(name)):
             is_above = rung is None or rung > level
             left[path] = left.get(path, True) and is_above
             if rung is not None and not is_above and owned.is_wanted(answers):

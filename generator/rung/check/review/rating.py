@@ -158,10 +158,17 @@ def _blockers(
             for finding in _required(findings, game, rung.level)
             if not finding.holds and finding.capability.id not in blockers
         ]
-        light = [one for one in rest if _effort(one.finding) < EFFORTS.index("a month")]
-        at_rung = [one for one in blockers.values() if one.finding.rung(game) == rung.level]
-        enough = sum(one.brings for one in (*at_rung, *light)) >= _missing(rung, findings, game)[1]
-        blockers |= {one.finding.capability.id: one for one in (light if enough else rest)}
+        light = [blocker for blocker in rest if _effort(blocker.finding) < EFFORTS.index("a month")]
+        at_rung = [
+            blocker for blocker in blockers.values() if blocker.finding.rung(game) == rung.level
+        ]
+        enough = (
+            sum(blocker.brings for blocker in (*at_rung, *light))
+            >= _missing(rung, findings, game)[1]
+        )
+        blockers |= {
+            blocker.finding.capability.id: blocker for blocker in (light if enough else rest)
+        }
     return _in_order(blockers)
 
 

@@ -33,6 +33,7 @@ from rung.levels.ladder import Level, load, read
 from rung.system import git
 
 PROJECTS = 8  # folders with dependency files: from here on, the repository may be a monorepo
+NO_ML = "No machine-learning package or import was found"
 SHOWN = 3  # calls of other repositories, and files, that a note names
 # The fields of an R package's DESCRIPTION that name packages.
 R_FIELDS = re.compile(r"^(?:Imports|Depends|Suggests|LinkingTo):.*(?:\n[ \t].*)*", re.MULTILINE)
@@ -254,8 +255,8 @@ def _notes(evidence: Evidence, machine_learning: bool) -> Iterator[str]:
     """Yield remarks for the reader of the report."""
     if not machine_learning:
         yield (
-            "No machine-learning package or import was found: this is not a machine-learning "
-            "repository, as far as its files show, and cannot be above rung 0."
+            f"{NO_ML}: this is not a machine-learning repository, as far as its files show, and "
+            "cannot be above rung 0."
         )
     yield from _calls_elsewhere(evidence)
     yield from _unread_ci(evidence)

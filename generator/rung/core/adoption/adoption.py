@@ -119,12 +119,7 @@ def _repository(folder: Path) -> tuple[Path, str]:
     git.require()
     if not folder.is_dir():
         raise RungError(f"{folder} is not a folder. Give the path of the repository to adopt.")
-    top = git.root(folder)
-    if top is None:
-        raise RungError(
-            f"{folder} is not in a git repository, so an adoption could not be undone.\n"
-            "Run `git init`, commit what is there, then adopt."
-        )
+    top = preconditions.root(folder, "adopt")
     head = transaction.head(top)
     if head is None:
         raise RungError(

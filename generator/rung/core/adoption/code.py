@@ -202,12 +202,12 @@ class _Reader(ast.NodeVisitor):
 
     def visit_Module(self, node: ast.Module) -> None:
         self.top = node.body
-        for each in ast.walk(node):
-            if isinstance(each, ast.Call):
-                self.calls.setdefault(self._dotted(each.func).rpartition(".")[2], []).append(each)
-            elif isinstance(each, ast.Assign):
-                names = [name.id for name in each.targets if isinstance(name, ast.Name)]
-                self.assigned |= dict.fromkeys(names, self._value(each.value))
+        for part in ast.walk(node):
+            if isinstance(part, ast.Call):
+                self.calls.setdefault(self._dotted(part.func).rpartition(".")[2], []).append(part)
+            elif isinstance(part, ast.Assign):
+                names = [name.id for name in part.targets if isinstance(name, ast.Name)]
+                self.assigned |= dict.fromkeys(names, self._value(part.value))
         self.generic_visit(node)
         self._settle()
 

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from rung.core.adoption.code import Code
 from rung.core.adoption.existing import Existing, pyproject
 from rung.core.adoption.inferred import REQUIREMENTS, Inferred
-from rung.core.drafting import SAMPLE, Wanted, draft
+from rung.core.drafting import NO_ROWS, SAMPLE, Wanted, draft
 from rung.core.rendering.workbench import Entry, Workbench
 from rung.errors import RungError
 
@@ -38,7 +38,7 @@ def wanted(
     if file is None:
         if model_class:
             return None, "`--model` names a class to train on rows: add `--from-file`."
-        return None, "" if not target else "`--target` names a column of a file: add `--from-file`."
+        return None, NO_ROWS if target else ""
     shown = rows or inferred.rows
     code = inferred.code
     if rows is None and (joined := _joined(folder, code)):
@@ -129,7 +129,9 @@ def packages(existing: Existing, model: str) -> tuple[list[str], list[str]]:
     libraries = [name for name in PACKAGES if re.search(rf"(?m)^ *(from |import )?{name}\b", model)]
     if "torch" in listed or "torch" in libraries:  # it brings what it runs on
         listed = {name: line for name, line in listed.items() if not OF_TORCH.match(name)}
-    needed = [listed.pop(name, at) for of in libraries for name, at in PACKAGES[of].items()]
+    needed = [
+        listed.pop(name, at) for library in libraries for name, at in PACKAGES[library].items()
+    ]
     tables = pyproject(existing)
     packaged = "project" in tables or "poetry" in tables.get("tool", {})
     return needed, [] if packaged or "setup.py" in existing.paths else list(listed.values())

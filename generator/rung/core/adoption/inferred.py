@@ -82,8 +82,8 @@ def infer(
         others.pop(called)
         same = (m.where for m in found.models if m.value == model.value and m.path != model.path)
         another = "".join(f"; another {called} is in {where}" for where in same)
-        instead = f"; `--model` takes {', '.join(others)}" if others else ""
-        trained.append(Fact("model", model.value, f"{model.where}{another}{instead}"))
+        choice = f"; `--model` takes {', '.join(others)}" if others else ""
+        trained.append(Fact("model", model.value, f"{model.where}{another}{choice}"))
     if found.metrics:
         names = dict.fromkeys(place.value for place in found.metrics)
         trained.append(Fact("metrics", ", ".join(names), found.metrics[0].where))

@@ -9,6 +9,7 @@ from typing import Any
 from rung.core.climbing.plans import LOCK, Plan
 from rung.core.merging import conflict as conflict_reasons
 from rung.core.transaction import ON_NO_BRANCH, UNDO
+from rung.levels.ladder import BRINGS
 from rung.system import terminal
 from rung.system.printable import printable
 
@@ -18,6 +19,13 @@ FIRST_ANSWERS = "Answered for the first time (`-d QUESTION=ANSWER` answers other
 LEAVE = (
     "`rung climb` does it only with `--leave-governance`: those responsible for the model decide."
 )
+RESOLVE = (
+    "keep what you want from `yours` and `rung`, remove the markers;",
+    "where PATH.rung is next to a file it is Rung's version, or PATH.rung-2 if you have",
+    "a PATH.rung: delete it in the end",
+)
+DO_OTHER = "Commands that do something else"
+ADDED, JOBS = "Added", "New CI jobs"
 MANY = 20  # files; a folder with more is listed by its name and their number
 REASONS = {
     conflict_reasons.LINES: "you and Rung changed the same lines",
@@ -35,19 +43,19 @@ def plan(planned: Plan) -> str:
     lines = [
         *leaving(planned),
         f"{title(planned)}:",
-        *_group("Added", "+", _folded(planned.added)),
+        *_group(ADDED, "+", _folded(planned.added)),
         *_group("Changed", "~", _folded(planned.changed, merged) + _lock(planned)),
         *_group("Retired", "-", _folded(planned.retired)),
         *_group(LEFT_ALONE, ".", left_alone(planned)),
         *(["", "Conflicts:", *_conflicts(planned)] if planned.conflicts else []),
         *_group("New dependencies", "+", planned.dependencies),
         *_group("New commands", "+", _pairs(planned.commands)),
-        *_group("Commands that do something else", "~", _pairs(planned.altered)),
-        *_group("New CI jobs", "+", planned.jobs),
+        *_group(DO_OTHER, "~", _pairs(planned.altered)),
+        *_group(JOBS, "+", planned.jobs),
         *_ejection(planned),
         *_group(FIRST_ANSWERS, "=", _first_answers(planned)),
         *_group("Once, after the climb", "*", _once(planned)),
-        *_group("The team brings", "*", planned.asks + planned.missing),
+        *_group(BRINGS, "*", planned.asks + planned.missing),
     ]
     for rise in planned.rises:
         lines += ["", *_wrap(f"Rung {rise.level}, {rise.title}: {rise.promise}", "")]
@@ -150,7 +158,7 @@ def left_alone(planned: Plan) -> list[str]:
         (planned.gone, "you deleted it"),
         (planned.own, "your own; Rung's file of that name is left out"),
         (planned.ignored, "an untracked file is there; Rung's file of that name is left out"),
-        (planned.had, "yours from before Rung added one like it"),
+        (planned.earlier, "yours from before Rung added one like it"),
         (planned.edited, "you edited it"),
     )
     entries = [f"{path} ({reason})" for paths, reason in reasons for path in paths]
@@ -200,7 +208,7 @@ def message(planned: Plan) -> str:
         textwrap.fill(f"- {line}", 72, subsequent_indent="  ") for line in _pairs(planned.altered)
     ]
     parts += _section("New commands:", [f"- {run}" for run in planned.commands])
-    parts += _section("Commands that do something else:", altered)
+    parts += _section(f"{DO_OTHER}:", altered)
     parts += [f"{LOCK} is uv's, for the packages that changed."] if planned.locks else []
     parts += _section("Kept, as they were edited:", [f"- {printable(p)}" for p in planned.kept])
     return "\n\n".join(parts) + "\n"
@@ -287,9 +295,9 @@ def branched(outcome: Outcome) -> str:
         lines += ["", "To resolve there:"]
         lines += _conflicts(planned)
         steps += [
-            "(edit these files: keep what you want from `yours` and `rung`, remove the markers;",
-            " where PATH.rung is next to a file it is Rung's version, or PATH.rung-2 if you have",
-            " a PATH.rung: delete it in the end)",
+            f"(edit these files: {RESOLVE[0]}",
+            f" {RESOLVE[1]}",
+            f" {RESOLVE[2]})",
         ]
     elif outcome.passed is False:
         lines += ["", "The project's checks do not pass there; their output is above."]

@@ -184,7 +184,7 @@ def _outcome(
         gone=sorted({*resolved.gone, *(base.keys() & theirs.keys() - ours.keys() - result.keys())}),
         own=resolved.own,
         ignored=ignored,
-        had=earlier,
+        earlier=earlier,
         edited=sorted(
             path
             for path in base.keys() & ours.keys() - settled

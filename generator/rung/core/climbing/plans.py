@@ -98,7 +98,7 @@ class Plan:
         gone: Files that the user deleted; they stay away.
         own: Files of the user's with the name of one that Rung adds; Rung's are left out.
         ignored: Files of Rung's that are left out, since an untracked file has the name.
-        had: Paths that existed in the user's repository before Rung added the same path; they stay.
+        earlier: Paths that existed in the user's repository before Rung added the same path; they stay.
         edited: Files of Rung's that the user has edited and the climb leaves alone.
         yours: How many files are the user's alone.
         altered: Commands that do something else than before, with what they do.
@@ -119,7 +119,7 @@ class Plan:
     gone: list[str] = field(default_factory=list)
     own: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
-    had: list[str] = field(default_factory=list)
+    earlier: list[str] = field(default_factory=list)
     edited: list[str] = field(default_factory=list)
     yours: int = 0
     by_key: list[str] = field(default_factory=list)
@@ -146,7 +146,8 @@ class Plan:
 
     def as_data(self) -> dict[str, Any]:
         """Return the plan as data for JSON."""
-        return asdict(self)
+        data = asdict(self)
+        return data | {"had": data.pop("earlier")}  # as programs and saved plans know it
 
 
 def dependencies(bench: Workbench, before: Files, after: Files) -> list[str]:

@@ -38,7 +38,7 @@ def new(
     ci: Annotated[
         str | None,
         typer.Option(
-            metavar="VENDOR", help="github, gitlab or azure.", autocompletion=one_of(of_vendors)
+            metavar="VENDOR", help="Whose CI runs the checks.", autocompletion=one_of(of_vendors)
         ),
     ] = None,
     pairs: Annotated[
@@ -70,13 +70,13 @@ def new(
 ) -> int:
     """Start a project."""
     from rung.core import creation, template_source
-    from rung.core.drafting import Wanted
+    from rung.core.drafting import NO_ROWS, Wanted
     from rung.levels.template_answers import gather_answers
     from rung.system import terminal
 
     rows = Wanted(from_file, target) if from_file else None
     if target and not rows:
-        raise RungError("`--target` names a column of a file: add `--from-file FILE`.")
+        raise RungError(NO_ROWS)
     chosen = template_source.choose(template, template_version)
     options = {"level": level, "use_case": use_case, "team_size": team_size, "ci": ci}
     answered = gather_answers(answers, pairs or [], options)
@@ -104,6 +104,8 @@ def new(
 
 
 def _outcome(project: "CreatedProject", *, wants_git: bool) -> str:
+    from rung.levels.ladder import BRINGS
+
     sample = "Its data and model are a sample to replace; the README says how."
     lines = [f"{project.folder}: rung {project.level}, {len(project.files)} files."]
     lines.insert(0 if project.drafted else 1, project.drafted or sample)
@@ -119,6 +121,6 @@ def _outcome(project: "CreatedProject", *, wants_git: bool) -> str:
     if not project.signed:
         lines.append(NAMELESS)
     if project.asks:
-        lines += ["\nThe team brings:", *(f"  * {ask}" for ask in project.asks)]
+        lines += [f"\n{BRINGS}:", *(f"  * {ask}" for ask in project.asks)]
     steps = [f"cd {shlex.quote(str(project.folder))}", "uv sync", "uv run poe train"]
     return "\n".join([*lines, "\nNext:", *(f"  {step}" for step in steps)])

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rung.core.climbing.plans import Plan
     from rung.core.template_source import Source
 
+NEWS = "What changes, from the changelog:"
+
 
 def update(
     path: ProjectPath = Path(),
@@ -39,7 +41,7 @@ def update(
             return 0
         comes = news(prepared.plan)
         if comes and form == "text":
-            print(f"What changes, from the changelog:\n\n{printable_lines(comes)}\n", flush=True)
+            print(f"{NEWS}\n\n{printable_lines(comes)}\n", flush=True)
         typed = request.command("update", path, template)
         return finish(prepared, branch, verify=not no_verify, command=typed, form=form, news=comes)
 

@@ -22,6 +22,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from rung.system import plain_yaml
 
+NOT_APART = "the file could not be taken apart"
 MAPPING, LIST, LEAF = "mapping", "list", "leaf"
 TABLE = "table"  # a mapping of TOML: all lines up to the next table belong to it
 HEADER = re.compile(r"[ \t]*(\[\[?[^\n]*?\]\]?)[ \t]*(#[^\n]*)?\n?\Z")
@@ -248,7 +249,7 @@ def toml_blocks(text: str) -> Block:
     children += [Block(name, up, top, TABLE, tuple(inner)) for name, up, top, inner in tables[1:]]
     document = Block("", "", "", MAPPING, tuple(children), lead)
     if document.to_text() != text:
-        raise UnmergeableError("the file could not be taken apart")
+        raise UnmergeableError(NOT_APART)
     return document
 
 
@@ -379,7 +380,7 @@ def yaml_blocks(text: str) -> Block:
         "", "", "".join(lines[:head]), _yaml_kind(root), children, "".join(lines[end:])
     )
     if document.to_text() != text or (head and not top):
-        raise UnmergeableError("the file could not be taken apart")
+        raise UnmergeableError(NOT_APART)
     return document
 
 

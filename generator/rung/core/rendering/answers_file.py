@@ -14,6 +14,7 @@ from rung.system import plain_yaml
 LARGEST = 64_000  # bytes of an answers file; a real one has about 500
 MAX_EVENTS = 2_000  # YAML events
 MAX_DEPTH = 6  # levels of nesting
+NO_FOLDER = "{} is not a folder. Give the path of a project."
 
 
 def parse(text: str, where: str) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def read(folder: Path) -> dict[str, Any]:
             text = stream.read(LARGEST + 1).decode("utf-8")
     except (FileNotFoundError, NotADirectoryError) as error:
         if not folder.is_dir():
-            raise RungError(f"{folder} is not a folder. Give the path of a project.") from error
+            raise RungError(NO_FOLDER.format(folder)) from error
         raise RungError(
             f"{folder} is not a Rung project: {ANSWERS} is missing.\n"
             "Give the path of a project made by `rung new`."

@@ -71,7 +71,7 @@ def _copier(source: Source) -> Iterator[Any]:
             problem = _unreadable(source, error.stderr or "", int(error.retcode or 0))
             raise RungError(problem) from error
         except CommandNotFound as error:
-            raise RungError(f"git is not installed, or not on PATH. {shortage.DOCTOR}") from error
+            raise RungError(git.MISSING) from error
         except OSError as error:
             if shortage.remedy(error):
                 raise  # __main__ names what the machine has run out of
