@@ -280,11 +280,14 @@ until = 2026-12-01
 """
 
 
+WAIVED = ("unit-tests", "ci-build-test", "container-image")
+
+
 def test_a_statement_against_the_policy_does_not_count_and_every_report_says_why(
     tmp_path: Path,
 ) -> None:
     files = {path: text for path, text in TESTED.items() if "ci.yml" not in path}
-    folder = plant(tmp_path, files | {"rung.toml": STATED})
+    folder = plant(tmp_path / "repository", files | {"rung.toml": STATED})
     result = review(folder, limits=PLENTY, today=TODAY, capabilities_of=HOUSE)
 
     assert (look(folder).level, result.level) == (1, 0)
@@ -309,6 +312,12 @@ def test_a_statement_against_the_policy_does_not_count_and_every_report_says_why
     stated = {found["capability"]: found.get("waiver") for found in data["findings"]}
     assert stated["ci-build-test"]["refused"].endswith("renew it then")
     assert "refused" not in stated["container-image"]
+
+    none = plant(tmp_path / "none", {"policy.yml": "waivers: {never: ['*']}\n"})
+    result = review(folder, limits=PLENTY, today=TODAY, capabilities_of=none)
+    assert [f"The waiver of `{name}` in rung.toml {never} `{name}`." for name in WAIVED] == [
+        note for note in result.notes if "does not count" in note
+    ]
 
 
 def test_a_house_adds_capabilities_of_its_own(tmp_path: Path) -> None:

@@ -44,6 +44,18 @@ def jobs_in(content: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]]
                 yield from jobs_in(part, key)
 
 
+def steps_in(content: Any) -> Iterator[dict[str, Any]]:
+    """Yield the steps of a job that run a script, also those of a strategy."""
+    if isinstance(content, list):
+        for part in content:
+            yield from steps_in(part)
+    elif isinstance(content, dict):
+        if {"run", "bash"} & content.keys():
+            yield content
+        else:
+            yield from steps_in(list(content.values()))
+
+
 def files_of_jobs(project: Path, ci: str) -> list[Path]:
     """List the files of a vendor's jobs, which are in one folder."""
     return sorted((project / PurePosixPath(CI[ci].jobs["check"]).parent).glob("*.yml"))
@@ -245,6 +257,34 @@ def test_staging_never_reaches_production(full_project: tuple[Path, str]) -> Non
 
     assert "STAGING_RELEASES" in staging
     assert not re.search(r"(vars\.|\$\()RELEASES\b", staging)
+
+
+# By vendor: variables and secrets of stores that a job has no other way to get.
+OF_STORES = {
+    "github": "AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_DEFAULT_REGION AWS_ENDPOINT_URL "
+    "AZURE_STORAGE_ACCOUNT_NAME AZURE_STORAGE_ACCOUNT_KEY GOOGLE_SERVICE_ACCOUNT_KEY",
+    "azure": "AWS_SECRET_ACCESS_KEY AZURE_STORAGE_ACCOUNT_KEY GOOGLE_SERVICE_ACCOUNT_KEY",
+}
+
+
+@pytest.mark.parametrize("ci", OF_STORES)
+@pytest.mark.parametrize("team_size", ["one", "teams"])
+def test_a_step_that_reads_releases_or_the_log_reaches_the_bucket_that_they_may_be_in(
+    render: Render, ci: str, team_size: str
+) -> None:
+    project = render(ci=ci, use_case="velocity", level=LEVELS[-1], team_size=team_size)
+    found = []
+    for path in files_of_jobs(project, ci):
+        for name, job in jobs_in(read(path)):
+            for step in steps_in(job):
+                if re.search(r"poe (--quiet releases|deploy|monitor|autopilot)", str(step)):
+                    found.append(name)
+                    env = job.get("env", {}) | step.get("env", {})
+                    assert set(OF_STORES[ci].split()) <= set(env), (name, step)
+                    at_step = set(step.get("env", {})) if ci == "github" else set()
+                    assert not at_step & set(OF_STORES[ci].split()), "a role's keys are the job's"
+
+    assert set(found) == {"staging", "production", "monitor", "autopilot"}
 
 
 @every_vendor

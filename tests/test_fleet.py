@@ -19,7 +19,7 @@ from rung.check.fleet import repositories, table, upkeep, workers
 from rung.check.fleet.reviews import Row
 from rung.errors import RungError
 from rung.system.process import stopped_like_ctrl_c
-from tests.command import RUNG, rung, running
+from tests.command import RUNG, git, rung, running
 from tests.repositories import ML, plant
 from tests.test_check_command import HOUSE, TESTED, Tags
 
@@ -170,6 +170,23 @@ def test_a_folder_without_repositories_is_one_itself_or_is_refused(tmp_path: Pat
     assert ["one"] == names(tmp_path / "one")
     with pytest.raises(RungError, match="No repository was found"):
         names(tmp_path / "none")
+
+
+def test_a_bare_repository_is_read_as_its_branch_has_it(tmp_path: Path) -> None:
+    made = plant(tmp_path / "made", TESTED)
+    git(made, "init", "--quiet", "--initial-branch=main")
+    git(made, "add", "--all")
+    git(made, "-c", "user.name=A", "-c", "user.email=a@b.c", "commit", "--quiet", "-m", "Start")
+    bare = tmp_path / "served/the flights.git"
+    git(made, "clone", "--quiet", "--bare", ".", str(bare))
+    (tmp_path / "all.txt").write_text("served/the flights.git\n")
+
+    for where in (tmp_path / "all.txt", tmp_path / "served", bare):
+        done = rung("fleet", where, "--format", "json", "--seconds", "60", expect=0)
+        (row,) = json.loads(done.stdout)["repositories"]
+        assert (row["level"], row["path"]) == (1, bare.as_uri()), where
+    done = rung("check", bare, expect=2)
+    assert f"`rung fleet {bare}`" in " ".join(done.stderr.split())
 
 
 def test_a_list_names_repositories_once_relative_to_its_folder(tmp_path: Path) -> None:

@@ -32,10 +32,17 @@ def layer(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def project(copier_template: Path, layer: Path, tmp_path: Path) -> Path:
+def template(copier_template: Path, tmp_path: Path) -> Path:
+    """Copy Rung's template, to release it again."""
+    git(tmp_path, "clone", "--quiet", str(copier_template), "template")
+    return tmp_path / "template"
+
+
+@pytest.fixture
+def project(template: Path, layer: Path, tmp_path: Path) -> Path:
     """Make a project of both layers."""
     made = tmp_path / "made"
-    rung("new", made, "--defaults", "--level", "1", "--template", copier_template, expect=0)
+    rung("new", made, "--defaults", "--level", "1", "--template", template, expect=0)
     copier.run_copy(str(layer), made, data={"owner": "ml-team"}, defaults=True, quiet=True)
     commit(made, "Take the house's layer")
     return made
@@ -54,7 +61,7 @@ def update(project: Path, **answers: str) -> None:
 
 
 def test_both_layers_climb_and_update_in_the_same_week(
-    project: Path, layer: Path, copier_template: Path
+    project: Path, layer: Path, template: Path
 ) -> None:
     assert entry(project)["spec"] == {
         "type": "ml-model",
@@ -70,7 +77,7 @@ def test_both_layers_climb_and_update_in_the_same_week(
     )
     commit(project, "Name the system")
     before = {path: (project / path).read_bytes() for path in of_the_house}
-    rung("climb", project, "--to", "3", "--no-verify", "--template", copier_template, expect=0)
+    rung("climb", project, "--to", "3", "--no-verify", "--template", template, expect=0)
     assert before == {path: (project / path).read_bytes() for path in of_the_house}
 
     path = layer / "project/catalog-info.yaml.jinja"
@@ -83,6 +90,18 @@ def test_both_layers_climb_and_update_in_the_same_week(
     assert entry(project)["spec"]["system"] == "pricing"
     assert entry(project)["spec"]["lifecycle"] == "production"
     assert yaml.safe_load((project / HOUSE).read_text())["_commit"] == "v2"
-    rung("climb", project, "--to", "1", "--no-verify", "--template", copier_template, expect=0)
+
+    with (template / "templates/project/Dockerfile.jinja").open("a") as file:
+        file.write("# Built each week.\n")
+    commit(template, "Say how often it is built")
+    git(template, "tag", "100.0.0")
+    before = {path: (project / path).read_bytes() for path in [*of_the_house, HOUSE]}
+    rung("update", project, "--no-verify", "--template", template, expect=0)
+    assert before == {path: (project / path).read_bytes() for path in before}
+    assert "# Built each week.\n" in (project / "Dockerfile").read_text()
+    update(project, lifecycle="experimental")
+    assert entry(project)["spec"]["lifecycle"] == "experimental"
+    assert "# Built each week.\n" in (project / "Dockerfile").read_text()
+    rung("climb", project, "--to", "1", "--no-verify", "--template", template, expect=0)
     assert (project / "catalog-info.yaml").is_file()
     assert "compose.yaml" not in git(project, "ls-files").splitlines()

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import ssl
+import sys
 import tarfile
 import threading
 import zipfile
@@ -23,7 +24,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
@@ -615,7 +616,7 @@ def test_a_job_of_gitlab_gets_keys_of_a_role_by_its_identity(
     render: Render, house: House, tmp_path: Path, trusting: None
 ) -> None:
     default = text_of(render(level=2, ci="gitlab"), ".gitlab-ci.yml")["default"]
-    assert default["id_tokens"] == {"AWS_ID_TOKEN": {"aud": "sts.amazonaws.com"}}
+    assert default["id_tokens"]["AWS_ID_TOKEN"] == {"aud": "sts.amazonaws.com"}
     (lines,) = (line for line in default["before_script"] if "AWS_" in line)
 
     # obstore sends its question in the address, where moto does not look.
@@ -646,3 +647,59 @@ def test_a_job_of_gitlab_gets_keys_of_a_role_by_its_identity(
     own = job | {"AWS_WEB_IDENTITY_TOKEN_FILE": "of-the-machine"}
     run("bash", "-ec", script, cwd=tmp_path, expect=0, EXPECTED="of-the-machine", **own)
     server.shutdown()
+
+
+AZURE = """
+from rung_ops.system import buckets
+assert [stored["path"] for stored in buckets.listed(buckets.client("az://flights"))] == ["state.json"]
+"""
+LISTED = b"""<EnumerationResults><Blobs><Blob><Name>state.json</Name><Properties>
+<Last-Modified>Fri, 02 Jan 2026 03:04:05 GMT</Last-Modified><Content-Length>2</Content-Length>
+<Content-Type>text/plain</Content-Type><Etag>1</Etag></Properties></Blob></Blobs></EnumerationResults>"""
+
+
+@pytest.mark.parametrize("changed", [{}, {"AZURE_ID_TOKEN": "of-another"}])
+def test_a_job_of_gitlab_reads_a_bucket_of_azure_by_its_identity(
+    render: Render, tmp_path: Path, changed: dict[str, str]
+) -> None:
+    default = text_of(render(level=3, ci="gitlab"), ".gitlab-ci.yml")["default"]
+    assert default["id_tokens"]["AZURE_ID_TOKEN"] == {"aud": "api://AzureADTokenExchange"}
+    (lines,) = (line for line in default["before_script"] if "AZURE_" in line)
+
+    # A stand-in for Entra and for the store of an account.
+    def reply(path: str, authorization: str, body: bytes) -> tuple[int, bytes]:
+        if path == "/acme/oauth2/v2.0/token":
+            asked = dict(parse_qsl(body.decode()))
+            is_known = (asked["client_assertion"], asked["client_id"]) == ("of-the-job", "deployer")
+            return (
+                200 if is_known else 401,
+                b'{"access_token": "of-the-application", "expires_in": 3599}',
+            )
+        return 200 if authorization == "Bearer of-the-application" else 403, LISTED
+
+    server = serve(answering(reply))
+    address = f"http://127.0.0.1:{server.server_port}"
+    job = {
+        "AZURE_CLIENT_ID": "deployer",
+        "AZURE_TENANT_ID": "acme",
+        "AZURE_ID_TOKEN": "of-the-job",
+        "AZURE_STORAGE_ACCOUNT_NAME": "account",
+        "AZURE_STORAGE_ACCOUNT_KEY": "",
+        "AZURE_AUTHORITY_HOST": address,
+        "AZURE_STORAGE_ENDPOINT": f"{address}/account",
+        "TMPDIR": str(tmp_path),
+    }
+    script = f'{lines}\n"$PYTHON" -c "$CLIENT"'
+    variables = job | changed | {"PYTHON": sys.executable, "CLIENT": AZURE}
+    done = run("bash", "-ec", script, cwd=tmp_path, expect=None, **variables)
+    assert (done.returncode == 0) == (not changed), done.stdout
+    server.shutdown()
+
+    own = f'{lines}\necho "${{AZURE_FEDERATED_TOKEN_FILE:-none}}"'
+    for name, value, expected in (
+        ("AZURE_FEDERATED_TOKEN_FILE", "of-the-machine", "of-the-machine"),
+        ("AZURE_CLIENT_SECRET", "secret", "none"),
+        ("AZURE_TENANT_ID", "", "none"),  # a client alone names an identity of the machine
+    ):
+        done = run("bash", "-ec", own, cwd=tmp_path, expect=0, **(job | {name: value}))
+        assert done.stdout.strip() == expected

@@ -13,6 +13,7 @@ from obstore import exceptions
 from obstore.store import ObjectStore, from_url
 
 from rung_ops.errors import OpsError
+from rung_ops.system import cloud_keys
 from rung_ops.system.patience import IS_PATIENT
 
 if TYPE_CHECKING:
@@ -58,12 +59,11 @@ def client(address: str) -> ObjectStore:
     Raises:
         BucketError: one of ENDPOINTS is no address of a server.
     """
+    cloud_keys.drop_unset()
     names = ENDPOINTS[address.partition(":")[0]]
     for name in names:  # with another value obstore panics, which is no Exception
         endpoint = os.environ.get(name)
-        if endpoint == "":
-            del os.environ[name]
-        elif endpoint and not re.match(r"https?://[^/]", endpoint):
+        if endpoint and not re.match(r"https?://[^/]", endpoint):
             raise BucketError(f"{name}={endpoint}: expected an address with http:// or https://.")
     is_plain = any(os.environ.get(name, "").startswith("http://") for name in names)
     return _client(address, is_plain, IS_PATIENT.get())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rung import options
 from rung.check.fleet import clones
-from rung.check.review.files import Reading, glob_regex, load_reading
+from rung.check.review.files import Reading, glob_regex, is_bare, load_reading
 from rung.errors import RungError
 from rung.levels import template
 from rung.levels.template_answers import ANSWERS
@@ -49,14 +49,21 @@ def _named(name: str, folder: Path) -> Repository:
         raise RungError(
             f"`{without}` is not the URL of a repository: https://HOST/PATH, for example."
         )
-    return Repository(name, folder / options.expanded(Path(name)))
+    return _at(name, folder / options.expanded(Path(name)))
+
+
+def _at(name: str, folder: Path) -> Repository:
+    """Return the repository in a folder; a bare one is read by its URL."""
+    if is_bare(folder):
+        return Repository(name, Path(), folder.resolve().as_uri())
+    return Repository(name, folder)
 
 
 def listed(where: Path) -> list[Repository]:
     """Return the repositories of a fleet, by name, each once.
 
-    A folder with `.git`, `.copier-answers.yml` or a dependency file is a repository, and so are not
-    the folders below it. `where` itself counts only if no repository is found below it.
+    A bare repository, or a folder with `.git`, `.copier-answers.yml` or a dependency file, is one, and
+    the folders below it are not. `where` itself counts only if no repository is found below it.
 
     Raises:
         RungError: The path does not exist, or has no repositories or too many.
@@ -106,12 +113,12 @@ def _below(where: Path, reading: Reading) -> list[Repository]:
         names, folders = _entries(folder)
         # A clone counts whatever its name; other folders with left-out names contain no projects.
         ordinary = not depth or _is_ordinary(folder.name, reading)
-        if depth and (".git" in names or (ordinary and _is_repository(names, reading))):
-            repositories.append(Repository(folder.relative_to(where).as_posix(), folder))
+        if depth and (".git" in names or (ordinary and _is_repository(folder, names, reading))):
+            repositories.append(_at(folder.relative_to(where).as_posix(), folder))
         elif ordinary and depth < MAX_DEPTH:
             waiting += [(folder / name, depth + 1) for name in folders]
-    if not repositories and _is_repository(_entries(where)[0], reading):
-        repositories = [Repository(where.resolve().name, where)]
+    if not repositories and _is_repository(where, _entries(where)[0], reading):
+        repositories = [_at(where.resolve().name, where)]
     return sorted(repositories, key=lambda repository: repository.name)
 
 
@@ -128,8 +135,8 @@ def _entries(folder: Path) -> tuple[list[str], list[str]]:
         return [], []
 
 
-def _is_repository(names: list[str], reading: Reading) -> bool:
-    if any(mark in names for mark in MARKS):
+def _is_repository(folder: Path, names: list[str], reading: Reading) -> bool:
+    if any(mark in names for mark in MARKS) or ("HEAD" in names and is_bare(folder)):
         return True
     regexes = [glob_regex(glob) for glob in reading.dependencies]
     return any(regex.fullmatch(name.lower()) for name in names for regex in regexes)

@@ -204,6 +204,11 @@ def _rule(line: str) -> GitIgnoreSpec | None:
         return None
 
 
+def is_bare(folder: Path) -> bool:
+    """Return whether a folder is a repository without files to work on, as servers keep them."""
+    return all((folder / name).exists() for name in ("HEAD", "objects", "refs"))
+
+
 IgnoreFiles = tuple[tuple[str, GitIgnoreSpec], ...]  # folder and rules, the innermost last
 
 
@@ -214,7 +219,7 @@ class Files:
         lower: Every path with its lower-case form, nearest to the root first.
 
     Raises:
-        RungError: The root is not a folder.
+        RungError: The root is not a folder, or a bare repository.
     """
 
     def __init__(self, root: Path, reading: Reading, limits: Limits) -> None:
@@ -228,6 +233,10 @@ class Files:
         self.file_count = 0
         if not root.is_dir():
             raise RungError(f"{root} is not a folder. Name the folder of a repository.")
+        if is_bare(root):
+            raise RungError(
+                f"{root} is a bare repository, which has no files to read. `rung fleet {root}` reads a clone."
+            )
         with self.clock.share(WALK):
             self.lower = {path: path.lower() for path in self._walk()}
         self.order = {path: number for number, path in enumerate(self.lower)}

@@ -11,6 +11,8 @@ from rung.check.review import vocabulary
 from rung.check.review.findings import Statement
 from rung.levels.ladder import POLICY, Level, converted, read, with_capabilities, wrong
 
+ALL = "*"  # in `never`: every capability
+
 
 class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Terms of waivers, or of attestations; the longest is counted from the day of the check.
@@ -23,7 +25,7 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def refusal(self, name: str, statement: Statement, today: date) -> str:
         """Return why a statement does not count, and what to do; empty if it counts."""
-        if name in self.never:
+        if name in self.never or ALL in self.never:
             return f"your organisation's policy allows none. Remove it, and bring `{name}`"
         if self.longest_days is None:
             return ""
@@ -54,7 +56,7 @@ def load_house(levels: Sequence[Level], folder: Path) -> tuple[tuple[Level, ...]
     if POLICY not in (entry.name for entry in folder.iterdir()):
         return levels, Policy()
     policy = converted(read(path, unique=True), Policy, path)
-    known = {name for level in levels for name in level.capabilities}
+    known = {name for level in levels for name in level.capabilities} | {ALL}
     for name in (*policy.waivers.never, *policy.attestations.never):
         if name not in known:
             raise wrong(path, f"`never` names `{name}`, and there is no such capability")

@@ -23,7 +23,7 @@ from urllib3.exceptions import HTTPError
 from rung_ops.data.object_store.settings import ObjectStoreError, Settings
 from rung_ops.project import current
 from rung_ops.project.paths import BESIDE
-from rung_ops.system import atomic
+from rung_ops.system import atomic, cloud_keys
 from rung_ops.system.files import is_full, md5
 
 MD5 = re.compile(r"[0-9a-f]{32}")  # what an ETag is where it is the MD5 of the content
@@ -164,6 +164,7 @@ class StoredObject:
 
 def client(settings: Settings) -> Any:
     """Make a client; the credentials are those of the environment."""
+    cloud_keys.drop_unset()
     config = Config(
         connect_timeout=10,  # seconds
         read_timeout=30,
