@@ -153,7 +153,7 @@ def test_what_a_person_has_to_say_of_practice_is_not_written_yet(project: Path) 
         assert place in places(project, file)
     assert "not written yet. Say what keeps it from being changed or deleted." in said
     for claim in ("Twice a year the stop", "every night"):
-        assert not any(claim in (project / name).read_text() for name in example_text.FILES)
+        assert not any(claim in (project / name).read_text() for name in FILES)
 
 
 def test_the_claims_of_earlier_templates_are_known(project: Path) -> None:

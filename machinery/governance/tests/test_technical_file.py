@@ -71,6 +71,7 @@ def project(tmp_path: Path, registry_store: str, monkeypatch: Patch) -> Path:
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "src", "params.toml", "pyproject.toml", "uv.lock")
     git(tmp_path, "commit", "-qm", "Write the model")
+    (tmp_path / "governance/allowed_signers").touch()  # a team of one has none
     git(tmp_path, "add", "governance/allowed_signers")
     git(tmp_path, *VERA, "commit", "-qm", "Add a signer")
     commit = git(tmp_path, "rev-parse", "HEAD")
