@@ -77,6 +77,11 @@ def undisturbed(moved: Flown, tmp_path_factory: pytest.TempPathFactory) -> Flown
     return made
 
 
+def timeless(value: object) -> str:
+    """Write as JSON, without the moments at which something happened."""
+    return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", "", json.dumps(value, sort_keys=True))
+
+
 def came_to(flown: Flown) -> dict[str, object]:
     """All that a pass leaves behind, but for times, tries and the registry's random names."""
     last = flown.passes()[-1]
@@ -95,8 +100,8 @@ def came_to(flown: Flown) -> dict[str, object]:
         "commits": flown.git("log", "--format=%an %s").splitlines(),
         "changed": flown.git("status", "--porcelain"),
         "candidates": flown.candidates(),
-        "state": {k: v for k, v in flown.state().items() if k != "entry"},
-        "history": [(each["event"], each["detail"]) for each in flown.history()],
+        "state": timeless({k: v for k, v in flown.state().items() if k != "entry"}),
+        "history": timeless([(each["event"], each["detail"]) for each in flown.history()]),
         "bundles": sorted(p.name for p in (flown.releases() / "production/bundles").iterdir()),
     }
 

@@ -51,15 +51,21 @@ def delete_merged(day: Path) -> None:
     """Delete files that were merged a while ago, and unfinished files of killed writers."""
     now = time.time()
     listed = all_parts(day)
-    kept = {part.path for part in uncovered(listed)}
+    merged = [part for part in listed if part.first < part.last]
     for part in listed:
         with suppress(FileNotFoundError):  # another process was faster
-            if part.path not in kept and now - part.path.stat().st_mtime > KEEP_SECONDS:
+            written = [other.path.stat().st_mtime for other in merged if _covers(other, part)]
+            if written and now - min(written) > KEEP_SECONDS:
                 part.path.unlink()
     for path in day.glob(".*.tmp"):
         with suppress(FileNotFoundError):
             if now - path.stat().st_mtime > STALE_SECONDS:
                 path.unlink()
+
+
+def _covers(merged: Part, part: Part) -> bool:
+    same = (merged.path.parent, *merged[1:3]) == (part.path.parent, *part[1:3])
+    return same and merged != part and merged.first <= part.first and part.last <= merged.last
 
 
 def uncovered(listed: Iterable[Part]) -> list[Part]:

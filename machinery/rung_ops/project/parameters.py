@@ -75,7 +75,7 @@ class TuneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AdverseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[reasons]."""
 
-    adverse: str | tuple[str, ...] | None = None
+    adverse: Any = None  # adverse_in() judges it, with what the target can be
 
 
 class FairnessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

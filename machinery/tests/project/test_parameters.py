@@ -27,7 +27,7 @@ age = [25]
 
 def read(folder: Path, text: str) -> Parameters:
     (folder / "params.toml").write_text(text)
-    with use(Project.of(folder)):
+    with use(Project.at(folder)):
         assert params().keys() >= {"seed", "score"}
         return parameters()
 
@@ -85,5 +85,5 @@ def test_a_mistake_is_named_with_its_line(
 
 
 def test_without_the_file_it_is_said_where_it_is(tmp_path: Path) -> None:
-    with use(Project.of(tmp_path)), pytest.raises(StageError, match="restore it from git"):
+    with use(Project.at(tmp_path)), pytest.raises(StageError, match="restore it from git"):
         params()

@@ -134,7 +134,7 @@ def test_an_add_on_may_refuse_the_release(
     def refuse(root: Path) -> None:
         raise CustomModelRefusedError("not in this house")
 
-    monkeypatch.setattr(predictors.addons, "targets", lambda name: [("house", refuse)])
+    monkeypatch.setattr(predictors.active_addons, "targets", lambda name: [("house", refuse)])
 
     with pytest.raises(CustomModelRefusedError, match="not in this house"):
         write(fitted, source=source)

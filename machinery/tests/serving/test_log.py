@@ -1,6 +1,7 @@
 """Predictions are logged, and nothing that happens to the log reaches a prediction."""
 
 import logging
+import os
 import shutil
 import threading
 import time
@@ -285,6 +286,8 @@ def test_the_reader_of_a_merged_file_has_time_to_finish(
     files = LogFiles(folder)
     for name in "abc":
         files.write(frame(name))
+    for path in folder.rglob("*.parquet"):
+        os.utime(path, (1, 1))  # written long ago, and merged now
     reading = prediction_log.read(folder)
     files.merge(everything=True)
     assert sorted(reading.collect()["id"]) == ["a-0", "b-0", "c-0"]
