@@ -187,6 +187,9 @@ def test_a_bare_repository_is_read_as_its_branch_has_it(tmp_path: Path) -> None:
         assert (row["level"], row["path"]) == (1, bare.as_uri()), where
     done = rung("check", bare, expect=2)
     assert f"`rung fleet {bare}`" in " ".join(done.stderr.split())
+    for name in ("HEAD", "objects", "refs"):  # a repository may hold what it likes
+        (made / name).mkdir()
+    rung("check", made, expect=0)
 
 
 def test_a_list_names_repositories_once_relative_to_its_folder(tmp_path: Path) -> None:

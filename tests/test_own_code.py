@@ -26,10 +26,10 @@ def test_output_of_programs_has_its_encoding() -> None:
         for folder in ("generator/rung", "machinery/rung_ops", "templates")
         for path in sorted((ROOT / folder).rglob("*.py"))
     ]
-    wrong = {path.name: left_to_the_system(path.read_text("utf-8")) for path in paths}
+    wrong = {path: left_to_the_system(path.read_text("utf-8")) for path in paths}
 
     assert [1] == left_to_the_system("subprocess.run(words, text=True)")
-    assert {} == {name: lines for name, lines in wrong.items() if lines}
+    assert {} == {path: lines for path, lines in wrong.items() if lines}
 
 
 # What their documentation says may be set: the system's, of `tempfile`, and plumbum's.
@@ -78,6 +78,6 @@ def test_a_reach_into_another_library_is_seen(line: str) -> None:
 
 def test_no_module_of_the_generator_changes_another_library() -> None:
     paths = sorted((ROOT / "generator").rglob("*.py"))
-    wrong = {path.name: [*reaches_into_others(path.read_text("utf-8"))] for path in paths}
+    wrong = {path: [*reaches_into_others(path.read_text("utf-8"))] for path in paths}
 
-    assert {} == {name: lines for name, lines in wrong.items() if lines}
+    assert {} == {path: lines for path, lines in wrong.items() if lines}

@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,8 @@ def test_an_approved_release_of_0_2_answers_and_its_audit_log_is_verified(
     lines = len(history.read_text().splitlines())
 
     assert f"Verified: {lines} lines" in governance.run("governance", "audit-log")
+    if date.today() >= date(2027, 12, 1):
+        pytest.skip("the approval has expired: make.py makes another")
     assert_answers_as_before(governance)
     # Its record sets a day of 2099, which the monitor of today names: exit code 1.
     output = governance.run("governance", "monitor", "--since", "2026-01-01", code=1)

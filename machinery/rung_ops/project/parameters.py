@@ -16,7 +16,9 @@ from rung_ops.errors import SettingsError, StageError
 
 Whole = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-ALIKE = 0.8  # similarity of difflib: `reporting` and `report`, but not `test_size` and `test_share`
+# Similarity of difflib from which a name is a misspelt one: of a table with a key of the other, such as
+# `reporting` and `report`, and of a key: `test_row` and `test_rows`, but not `train_from` and `train_rows`.
+ALIKE, ALIKE_KEY = 0.8, 0.9
 
 
 class SplitSettings(msgspec.Struct, frozen=True):
@@ -115,28 +117,38 @@ def checked(content: Mapping[str, Any], where: str = "params.toml:") -> Paramete
     Raises:
         SettingsError: a value is wrong or missing, or a name is unknown or a misspelt one.
     """
-    _refuse_misspelt(content, Parameters, where)
-    if isinstance(split := content.get("split"), Mapping):
-        _refuse_misspelt(split, SplitSettings, where, " - at `$.split`")
+    _refuse_misspelt(content, where)
     read = Parameters.__struct_fields__
     judged = {name: value for name, value in content.items() if name in read and name != "model"}
     settings.refuse_infinite(judged, where)
-    return settings.converted(content, Parameters, where)
-
-
-def _refuse_misspelt(
-    content: Mapping[str, Any], kind: type[msgspec.Struct], where: str, at: str = ""
-) -> None:
-    """Refuse an unknown name that resembles a known one, where further names are free.
-
-    Not where the known one is there too, and the unknown is no table with a key of that: a project
-    may have a table [store] beside [score].
-    """
-    fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
-    for name, value in content.items():
-        near = difflib.get_close_matches(name, fields, 1, ALIKE) if name not in fields else []
-        keys = {key for each in near for key in getattr(fields[each], "__struct_fields__", ())}
-        if near and (near[0] not in content or isinstance(value, Mapping) and keys & value.keys()):
+    try:
+        return settings.converted(content, Parameters, where)
+    except SettingsError as error:
+        if "unknown field" in str(error) and not str(error).endswith("?"):
             raise SettingsError(
-                f"{where} object contains unknown field `{name}`{at}; did you mean `{near[0]}`?"
-            )
+                f"{error}. Names of your own go into a table of your own."
+            ) from error
+        raise
+
+
+def _refuse_misspelt(content: Mapping[str, Any], where: str) -> None:
+    """Refuse misspelt names where further names are free.
+
+    A table has a key of the one that it resembles: a project may have a table [store] beside [score].
+    """
+    tables = {field.name: field.type for field in msgspec.structs.fields(Parameters)}
+    for name in content.keys() - tables:
+        for near in difflib.get_close_matches(name, tables, 1, ALIKE):
+            keys = getattr(tables[near], "__struct_fields__", ())
+            if isinstance(content[name], Mapping) and not content[name].keys().isdisjoint(keys):
+                raise SettingsError(_misspelt(where, name, "", near))
+    split = content.get("split")
+    names = SplitSettings.__struct_fields__
+    for name in split if isinstance(split, Mapping) else ():
+        for near in difflib.get_close_matches(name, names, 1, ALIKE_KEY):
+            if name not in names and near not in content["split"]:
+                raise SettingsError(_misspelt(where, name, " - at `$.split`", near))
+
+
+def _misspelt(where: str, name: str, at: str, near: str) -> str:
+    return f"{where} object contains unknown field `{name}`{at}; did you mean `{near}`?"

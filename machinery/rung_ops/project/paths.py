@@ -102,7 +102,7 @@ def parameter_line(table: str, key: str) -> str:
     for number, line in enumerate(text.splitlines(), 1):
         if found := re.match(r"\s*\[([^\[\]]+)\]", line):
             heading = found[1].strip()
-        elif heading == table and re.match(rf"\s*{key}\s*=", line):
+        elif heading == table and re.match(rf"\s*{re.escape(key)}\s*=", line):
             return f"params.toml:{number}"
     return "params.toml"
 

@@ -12,8 +12,9 @@ def drop_unset() -> None:
     GitHub makes them empty, and Azure the text `$(NAME)`. obstore and Polars would sign with an
     empty key instead of asking for the role of the machine, and panic at an empty address.
     """
-    for name, value in list(os.environ.items()):
-        if name.startswith(NAMES) and re.fullmatch(r"(\$\(\w+\))?", value):
+    for name in filter(lambda name: name.startswith(NAMES), list(os.environ)):
+        # Another thread may have removed it.
+        if re.fullmatch(r"(\$\(\w+\))?", os.environ.get(name, "")):
             os.environ.pop(name, None)
     if "AWS_ACCESS_KEY_ID" not in os.environ:
         os.environ.pop("AWS_SECRET_ACCESS_KEY", None)

@@ -36,7 +36,8 @@ def test_a_table_of_the_projects_own_and_further_names_of_a_split_are_left_to_it
     tmp_path: Path,
 ) -> None:
     ours = (
-        'by = "shop"\ntest_size = 4\n[store]\nurl = "a"\n[reporting]\nto = "us"\n[models]\nn = 2\n'
+        'by = "shop"\ntest_size = 4\ntrain_from = 1\n[store]\nurl = "a"\n[reporting]\nto = "us"\n'
+        "[models]\nn = 2\n[explainer]\nby = 1\n[prediction]\nof = 1\n"
     )
 
     found = read(tmp_path, WHOLE.replace("[split]\n", f"[ours]\nlimit = nan\n[split]\n{ours}[x]\n"))
@@ -59,6 +60,16 @@ def test_a_table_of_the_projects_own_and_further_names_of_a_split_are_left_to_it
             r".*field `reports`; did you mean `report`\?",
         ),
         ("[fair", "[tunes]\ntrials = 1\n[fair", r"params\.toml:.* `tunes`; did you mean `tune`\?"),
+        (
+            "slices",
+            '"slices(" = 1\nslices',
+            r"params\.toml: .* `slices\(` - at `\$\.report`; did you mean `slices`\?",
+        ),
+        (
+            "slices",
+            "cost = 5\nslices",
+            r"params\.toml:10: .* `cost` - at `\$\.report`\. Names of your own go into a table .*",
+        ),
         ("true", "true\nhigher_is_betterr = 1", r"params\.toml:9: .* did .* `higher_is_better`\?"),
         (
             "[model]",

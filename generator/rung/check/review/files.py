@@ -206,7 +206,8 @@ def _rule(line: str) -> GitIgnoreSpec | None:
 
 def is_bare(folder: Path) -> bool:
     """Return whether a folder is a repository without files to work on, as servers keep them."""
-    return all((folder / name).exists() for name in ("HEAD", "objects", "refs"))
+    marks = [(folder / name).exists() for name in ("HEAD", "objects", "refs", ".git")]
+    return marks == [True, True, True, False]
 
 
 IgnoreFiles = tuple[tuple[str, GitIgnoreSpec], ...]  # folder and rules, the innermost last

@@ -160,7 +160,7 @@ def governance(project: Project) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key], check=True)
     public = key.with_suffix(".key.pub").read_text()
     signers.write_text(f'vera@example.org namespaces="rung-approval" {public}')
-    project.change("governance/change_control_plan.yaml", valid_days="3650")
+    project.change("governance/change_control_plan.yaml", valid_days="1827")
     rewrite = "import sys; from rung_ops.governance import example_text, approval as of; "
     rewrite += "example_text.rewrite(of.ROOT, sys.argv[1])"
     written = (
