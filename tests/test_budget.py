@@ -17,7 +17,7 @@ BUDGETS = {
     ("velocity", 1): (36, 1_500),
     ("velocity", 2): (44, 2_000),
     ("velocity", 3): (56, 2_700),
-    ("velocity", 4): (62, 3_150),
+    ("velocity", 4): (62, 3_170),
     ("governance", 0): (28, 1_350),
     ("governance", 1): (42, 2_150),
     ("governance", 2): (58, 2_900),

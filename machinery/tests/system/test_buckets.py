@@ -11,7 +11,7 @@ import pytest
 from rung_ops.system import buckets
 
 ROLE = "/latest/meta-data/iam/security-credentials/"
-KEYS = {"AccessKeyId": "of-the-role", "SecretAccessKey": "secret", "Token": "token"}
+KEYS = dict.fromkeys(("AccessKeyId", "SecretAccessKey", "Token"), "of-the-role")
 EXPIRING = {"Code": "Success", "Type": "AWS-HMAC", "LastUpdated": "2026-01-01T00:00:00Z"}
 
 
