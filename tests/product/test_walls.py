@@ -616,7 +616,10 @@ def test_a_job_of_gitlab_gets_keys_of_a_role_by_its_identity(
     render: Render, house: House, tmp_path: Path, trusting: None
 ) -> None:
     default = text_of(render(level=2, ci="gitlab"), ".gitlab-ci.yml")["default"]
-    assert default["id_tokens"]["AWS_ID_TOKEN"] == {"aud": "sts.amazonaws.com"}
+    assert default["id_tokens"] == {
+        "AWS_ID_TOKEN": {"aud": "sts.amazonaws.com"},
+        "AZURE_ID_TOKEN": {"aud": "api://AzureADTokenExchange"},
+    }
     (lines,) = (line for line in default["before_script"] if "AWS_" in line)
 
     # obstore sends its question in the address, where moto does not look.
@@ -663,7 +666,6 @@ def test_a_job_of_gitlab_reads_a_bucket_of_azure_by_its_identity(
     render: Render, tmp_path: Path, changed: dict[str, str]
 ) -> None:
     default = text_of(render(level=3, ci="gitlab"), ".gitlab-ci.yml")["default"]
-    assert default["id_tokens"]["AZURE_ID_TOKEN"] == {"aud": "api://AzureADTokenExchange"}
     (lines,) = (line for line in default["before_script"] if "AZURE_" in line)
 
     # A stand-in for Entra and for the store of an account.

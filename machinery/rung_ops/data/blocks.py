@@ -26,12 +26,9 @@ from rung_ops.model.columns import time_zone
 from rung_ops.system import atomic
 from rung_ops.system.printable import printable
 
-BYTES = (
-    128_000_000  # of a block in memory, unless BLOCK_MB says; a stage holds several copies of it
-)
-BLOCK_MB = (
-    "RUNG_BLOCK_MB"  # environment variable: megabytes, as memory is the machine's, not the model's
-)
+# Of a block in memory, unless the environment variable says how many megabytes; a stage holds several
+# copies of it. A variable, as memory is the machine's, not the model's.
+BYTES, BLOCK_MB = 128_000_000, "RUNG_BLOCK_MB"
 MEASURED = 1_000  # rows that the width of a row is measured on
 MAX_HASHES = 25_000_000  # keys whose hashes, of 8 bytes, are in memory at the same time
 NUMBER = "number of the row"  # no name of a column in Row

@@ -8,7 +8,7 @@ processes that are reading them. So `read` skips a file whose numbers another on
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -50,34 +50,32 @@ def part_of(path: Path) -> Part | None:
 def delete_merged(day: Path) -> None:
     """Delete files that were merged a while ago, and unfinished files of killed writers."""
     now = time.time()
-    listed = all_parts(day)
-    merged = [part for part in listed if part.first < part.last]
-    for part in listed:
+    old = []
+    for part, merged in _with_covering(all_parts(day)):
         with suppress(FileNotFoundError):  # another process was faster
-            written = [other.path.stat().st_mtime for other in merged if _covers(other, part)]
-            if written and now - min(written) > KEEP_SECONDS:
-                part.path.unlink()
+            if merged and now - min(other.path.stat().st_mtime for other in merged) > KEEP_SECONDS:
+                old.append(part.path)
+    for path in old:
+        path.unlink(missing_ok=True)
     for path in day.glob(".*.tmp"):
         with suppress(FileNotFoundError):
             if now - path.stat().st_mtime > STALE_SECONDS:
                 path.unlink()
 
 
-def _covers(merged: Part, part: Part) -> bool:
-    same = (merged.path.parent, *merged[1:3]) == (part.path.parent, *part[1:3])
-    return same and merged != part and merged.first <= part.first and part.last <= merged.last
-
-
 def uncovered(listed: Iterable[Part]) -> list[Part]:
     """Remove each file whose numbers another one of the same day, writer and columns covers."""
+    return [part for part, merged in _with_covering(listed) if not merged]
+
+
+def _with_covering(listed: Iterable[Part]) -> Iterator[tuple[Part, list[Part]]]:
+    """Yield each file with those of the same day, writer and columns that cover its numbers."""
     by_writer: dict[tuple[Path, str, str], list[Part]] = defaultdict(list)
     for part in listed:
         by_writer[part.path.parent, part.writer, part.columns].append(part)
-    kept = []
-    for of_one in by_writer.values():
-        last = -1
-        for part in sorted(of_one, key=lambda each: (each.first, -each.last)):
-            if part.last > last:
-                kept.append(part)
-                last = part.last
-    return kept
+    for of_writer in by_writer.values():
+        earlier: list[Part] = []  # that may cover what comes
+        for part in sorted(of_writer, key=lambda part: (part.first, -part.last)):
+            earlier = [other for other in earlier if other.last >= part.first]
+            yield part, [other for other in earlier if other.last >= part.last]
+            earlier.append(part)

@@ -4,7 +4,7 @@
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -137,17 +137,24 @@ def _refuse_misspelt(content: Mapping[str, Any], where: str) -> None:
     A table has a key of the one that it resembles: a project may have a table [store] beside [score].
     """
     tables = {field.name: field.type for field in msgspec.structs.fields(Parameters)}
-    for name in content.keys() - tables:
-        for near in difflib.get_close_matches(name, tables, 1, ALIKE):
-            keys = getattr(tables[near], "__struct_fields__", ())
-            if isinstance(content[name], Mapping) and not content[name].keys().isdisjoint(keys):
-                raise SettingsError(_misspelt(where, name, "", near))
+    for name, near in _resembling(content, list(tables), ALIKE):
+        keys = getattr(tables[near], "__struct_fields__", ())
+        if isinstance(content[name], Mapping) and not content[name].keys().isdisjoint(keys):
+            raise SettingsError(_misspelt(where, name, "", near))
     split = content.get("split")
-    names = SplitSettings.__struct_fields__
-    for name in split if isinstance(split, Mapping) else ():
-        for near in difflib.get_close_matches(name, names, 1, ALIKE_KEY):
-            if name not in names and near not in content["split"]:
+    if isinstance(split, Mapping):
+        for name, near in _resembling(split, SplitSettings.__struct_fields__, ALIKE_KEY):
+            if near not in split:
                 raise SettingsError(_misspelt(where, name, " - at `$.split`", near))
+
+
+def _resembling(
+    names: Iterable[str], known: Sequence[str], alike: float
+) -> Iterator[tuple[str, str]]:
+    """Yield the unknown names that resemble a known one, with that."""
+    for name in names:
+        if name not in known and (near := difflib.get_close_matches(name, known, 1, alike)):
+            yield name, near[0]
 
 
 def _misspelt(where: str, name: str, at: str, near: str) -> str:
