@@ -24,7 +24,7 @@ from rung_ops.release import report_page, state, status
 from rung_ops.statistics.intervals import finite
 from rung_ops.system import atomic, html
 from rung_ops.tracking import last_run, store_address
-from rung_ops.training import baseline, evaluate
+from rung_ops.training import baseline, evaluation_page
 
 LAYOUT = Path(__file__).with_suffix(".html")
 TITLES = {
@@ -69,10 +69,8 @@ def pages() -> Iterator[dict[str, str]]:
     """Name the pages in reports/, and those like this one of the repository's other models."""
     folder = current().reports
     own = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.html"))}
-    for name in (
-        index_file().name,
-        evaluate.KEPT,
-    ):  # what DVC keeps is the model report without its origin
+    # What DVC keeps is the model report without its origin.
+    for name in (index_file().name, evaluation_page.KEPT):
         own.pop(name, None)
     for name in [*filter(own.__contains__, TITLES), *(name for name in own if name not in TITLES)]:
         yield _page(TITLES.get(name) or _title(own[name]), own[name])

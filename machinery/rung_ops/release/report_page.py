@@ -13,8 +13,8 @@ from rung_ops.command import verb
 from rung_ops.data import dvc, pipeline_graph
 from rung_ops.project import current
 from rung_ops.system import atomic
-from rung_ops.training import evaluate
-from rung_ops.training.evaluate import ChampionFigures
+from rung_ops.training import evaluation_page
+from rung_ops.training.evaluation_page import ChampionFigures
 
 
 def run_dvc(arguments: list[str] | None = None) -> int:
@@ -41,7 +41,7 @@ def refresh() -> None:
     """Write report.html again if DVC restored another evaluation; draw the times of the stages."""
     if not _is_kept():
         return
-    if not evaluate.is_current():
+    if not evaluation_page.is_current():
         write()
     section = Markup('<section id="pipeline">\n{}\n<p class="note">{}</p>\n</section>').format(
         pipeline_graph.draw(), pipeline_graph.NOTE
@@ -67,14 +67,14 @@ def write() -> None:
     with suppress(registry.MlflowException):
         origin = _recorded()
         champion = _champion()
-    page = evaluate.kept_page().read_text(encoding="utf-8")
-    page = evaluate.stamped(page, origin or evaluate.unversioned(), champion)
+    page = evaluation_page.kept().read_text(encoding="utf-8")
+    page = evaluation_page.stamped(page, origin or evaluation_page.unversioned(), champion)
     atomic.write(current().report, page.encode())
 
 
 def _is_kept() -> bool:
     """Tell whether DVC has a page of the evaluation from which report.html is made."""
-    return evaluate.kept_page() != current().report and evaluate.kept_page().is_file()
+    return evaluation_page.kept() != current().report and evaluation_page.kept().is_file()
 
 
 def _recorded() -> Markup | None:
@@ -91,7 +91,7 @@ def _recorded() -> Markup | None:
         or tags["data_hash"] != source_state.data_hash()
     ):
         return None
-    return evaluate.origin_in_words(
+    return evaluation_page.origin_in_words(
         f"Version {number}, recorded",
         tags["git_commit"],
         tags["git_dirty"] == "true",

@@ -39,7 +39,7 @@ from rung_ops.tracking import (
     versions,
 )
 from rung_ops.tracking.source_state import origin
-from rung_ops.training import estimator, evaluate, refit
+from rung_ops.training import estimator, evaluation_page, refit
 
 EXAMPLE_ROWS = 5
 SHUFFLED_ROWS = 1_000  # whose values the rows of the example take
@@ -121,8 +121,8 @@ def record(tags: dict[str, str]) -> dict[str, str]:
     if digest := model_bytes.digest(version):
         store.set_tag(run.info.run_id, model_bytes.HASH, digest)
         store.set_model_version_tag(version.name, version.version, model_bytes.HASH, digest)
-    if evaluate.kept_page().exists():
-        page = _with_origin(evaluate.kept_page().read_text(encoding="utf-8"), tags)
+    if evaluation_page.kept().exists():
+        page = _with_origin(evaluation_page.kept().read_text(encoding="utf-8"), tags)
         store.log_text(run.info.run_id, page, versions.REPORT)
     store.set_registered_model_alias(version.name, registry.CHALLENGER, version.version)
     return {"run_id": run.info.run_id, "model": version.name, "version": str(version.version)}
@@ -134,8 +134,10 @@ def _with_origin(page: str, tags: dict[str, str]) -> str:
     The number of the version and its run are others on a server that `poe track-sync` copies it to.
     """
     is_dirty = tags["git_dirty"] == "true"
-    words = evaluate.origin_in_words("Recorded", tags["git_commit"], is_dirty, tags["data_hash"])
-    return evaluate.stamped(page, words)
+    words = evaluation_page.origin_in_words(
+        "Recorded", tags["git_commit"], is_dirty, tags["data_hash"]
+    )
+    return evaluation_page.stamped(page, words)
 
 
 def dataset(rows: pl.LazyFrame, digest: str) -> PolarsDataset:

@@ -1,19 +1,14 @@
 """Write the results of the evaluation: figures, plots and an HTML report (its layout is in evaluate.html)."""
 
-import hashlib
 import json
 import math
-import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
-from html import unescape
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 
 from rung_ops import contract
@@ -25,10 +20,18 @@ from rung_ops.model.target import inside, numbers
 from rung_ops.project import current, hooks
 from rung_ops.project.paths import params, project_description, project_name, shown
 from rung_ops.statistics.intervals import finite
-from rung_ops.system import git, html
+from rung_ops.system import html
 from rung_ops.system.files import md5
 from rung_ops.system.printable import in_column
-from rung_ops.training import baseline, estimator, judged_rows, model_card, plots, refit
+from rung_ops.training import (
+    baseline,
+    estimator,
+    evaluation_page,
+    judged_rows,
+    model_card,
+    plots,
+    refit,
+)
 from rung_ops.training.baseline import Baseline
 from rung_ops.training.slice_scores import LEVEL, half_widths, score_by_slice, with_intervals
 
@@ -37,8 +40,6 @@ LAYOUT = Path(__file__).with_suffix(".html")
 
 MAX_VALUES = 25  # slices with more values are only in the table: a plot would be unreadable
 MOST_VALUES = 40  # rows of a plot's table that the page has room for
-KEPT = "evaluation.html"
-MADE_FROM = "<!-- made from the page of the evaluation with md5 {} -->\n"
 
 
 class Plot(NamedTuple):
@@ -224,96 +225,21 @@ def write_report(
         slices=slices.to_dicts(),
         columns=list(_columns(all_columns)),
         sampled=some.height if is_sample else 0,
-        graph=pipeline_graph.draw(upto=shown(kept_page())),
+        graph=pipeline_graph.draw(upto=shown(evaluation_page.kept())),
         files=[
             (shown(path), md5(path))  # the hash that DVC has of them
             for path in (current().train, current().test)
             if path.is_file()
         ],
     )
-    kept_page().write_text(page, encoding="utf-8")
+    evaluation_page.kept().write_text(page, encoding="utf-8")
     if shown(current().report) not in dvc.stage_outputs(current().root):
-        current().report.write_text(stamped(page, unversioned()), encoding="utf-8")
+        current().report.write_text(
+            evaluation_page.stamped(page, evaluation_page.unversioned()), encoding="utf-8"
+        )
     for name, value in metrics.items():
         print(f"{name:>20} {in_column(value, 4)}")
     print(f"Open {shown(current().report)} in a browser.")
-
-
-def kept_page() -> Path:
-    """Return the page that DVC keeps, which has nothing that changes where data and code do not.
-
-    It is report.html itself without DVC, and where dvc.yaml still lists that.
-    """
-    page = current().reports / KEPT
-    return page if shown(page) in dvc.stage_outputs(current().root) else current().report
-
-
-class ChampionFigures(NamedTuple):
-    """The figures that a champion's run recorded.
-
-    Attributes:
-        name: such as "Champion (version 3)".
-        figures: by name.
-        rows: which rows they were judged on, in a sentence.
-    """
-
-    name: str
-    figures: Mapping[str, float]
-    rows: str
-
-
-def stamped(page: str, origin: Markup, champion: ChampionFigures | None = None) -> str:
-    """Put into the page of an evaluation what it was made from, and the champion's figures, if any."""
-    kept = hashlib.md5(page.encode(), usedforsecurity=False).hexdigest()
-    sentence = Markup('<p class="lead">{}</p>').format(origin)
-    page = re.sub(
-        r'<p class="lead" id="version">.*?</p>', lambda _: sentence, page, flags=re.DOTALL
-    )
-
-    def cell(found: re.Match[str]) -> str:
-        name, figures = unescape(found[1]), champion.figures if champion else {}
-        return f"<td>{html.aligned(finite(figures.get(name)))}</td>"
-
-    if champion is not None:
-        page = re.sub(r"<!--champion (.*?)-->", cell, page)
-        head = Markup('<th scope="col">{}</th>').format(champion.name)
-        page = page.replace("<!--champion-->", head)
-        page = page.replace("<!--champion's rows-->", escape(f" {champion.rows}"))
-    return page + MADE_FROM.format(kept)
-
-
-def is_current() -> bool:
-    """Tell whether report.html was made from the page that DVC keeps."""
-    kept = md5(kept_page())
-    return current().report.is_file() and current().report.read_text(encoding="utf-8").endswith(
-        MADE_FROM.format(kept)
-    )
-
-
-def origin_in_words(
-    event: str, commit: str, is_dirty: bool, data: str, seconds: float | None = None
-) -> Markup:
-    """Say what happened at which commit, with which data; without data that is left out.
-
-    `seconds` is its time since 1970, by default now.
-    """
-    moment = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
-    words = Markup("{} {:%Y-%m-%d %H:%M} UTC. ").format(event, moment)
-    changed = ", with uncommitted changes" if is_dirty else ""
-    words += (
-        Markup("Commit <code>{}</code>{}").format(commit, changed) if commit else "Commit not known"
-    )
-    return words + (Markup("; hash of the data <code>{}</code>.").format(data) if data else ".")
-
-
-def unversioned() -> Markup:
-    """Say what an evaluation that no version has was made from."""
-    try:
-        commit, is_dirty = dvc.checkout(current().root)
-    except git.GitError:
-        commit, is_dirty = "", False
-    data = md5(current().rows) if current().rows.is_file() else ""
-    return origin_in_words("Not versioned yet; evaluated", commit, is_dirty, data)
 
 
 def _drawn(plot: Plot) -> dict[str, Any]:

@@ -19,6 +19,10 @@ SIGNING, EXPORT = {"model_signing", "sigstore"}, {"skl2onnx", "onnxmltools", "on
         ("rung_ops.batch.predict", MODEL | STORE | PAGES | SIGNING | EXPORT),
         ("rung_ops.release.production_gate", PAGES | SIGNING | EXPORT | {"dvc", "optuna"}),
         ("rung_ops.release.rollback", MODEL | STORE | PAGES | SIGNING | EXPORT | {"pandera"}),
+        (
+            "rung_ops.release.report_page",
+            MODEL | STORE | {"matplotlib", "pandera", "polars"},
+        ),  # rung-ops dvc
     ],
 )
 def test_a_verb_imports_no_package_that_it_does_not_need(module: str, heavy: set[str]) -> None:

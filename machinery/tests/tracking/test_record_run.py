@@ -31,7 +31,7 @@ from rung_ops.tracking import (
     source_state,
     versions,
 )
-from rung_ops.training import estimator, evaluate
+from rung_ops.training import estimator, evaluation_page
 
 TAGS = {
     "git_commit": "a" * 40,
@@ -218,7 +218,7 @@ def test_report_html_has_version_and_champion_of_the_evaluation_that_is_here(
         f'<p class="lead" id="version">In\nreport.html</p><!--champion-->|<!--champion {metric}-->'
         "|<!--champion other-->|<!--champion's rows-->"
     )
-    monkeypatch.setattr(evaluate, "kept_page", lambda: kept)
+    monkeypatch.setattr(evaluation_page, "kept", lambda: kept)
     monkeypatch.setattr(source_state, "newer", lambda facts: [])
     monkeypatch.setattr(source_state, "data_hash", lambda: TAGS["data_hash"])
     last_run.write(**made)

@@ -20,7 +20,7 @@ from rung_ops.data import blocks
 from rung_ops.project import current, hooks
 from rung_ops.stages import predict_rows, score
 from rung_ops.system import git
-from rung_ops.training import baseline, estimator, evaluate
+from rung_ops.training import baseline, estimator, evaluate, evaluation_page
 
 
 @pytest.fixture
@@ -33,7 +33,8 @@ def report(
         names = ("metrics", "plots", "predictions", "report", "train")
         moved(monkeypatch, **{name: tmp_path / name for name in names})
         trained.train.write_parquet(tmp_path / "train")
-        monkeypatch.setattr(evaluate, "shown", lambda path: os.path.relpath(path, tmp_path))
+        for module in (evaluate, evaluation_page):
+            monkeypatch.setattr(module, "shown", lambda path: os.path.relpath(path, tmp_path))
         monkeypatch.setattr(hooks, "load", lambda name: named.get(name))
         predicted = estimator.predict(trained.estimator, trained.test)
         scores = contract.score(estimator.truth(trained.test), predicted)
@@ -72,7 +73,7 @@ def test_the_report_says_what_it_was_made_from(
     report()
     root, rows = tmp_path / "checkout", tmp_path / "checkout/rows"
     root.mkdir()
-    moved(monkeypatch, evaluate, root=root, rows=rows)
+    moved(monkeypatch, evaluation_page, root=root, rows=rows)
 
     assert "Commit not known." in (report() / "report").read_text()
     rows.write_text("rows")
@@ -95,7 +96,7 @@ def test_what_dvc_keeps_names_no_commit_and_no_time(
     report()
     git.output(tmp_path, "init")
     (tmp_path / "dvc.yaml").write_text(f"stages: {{judge: {{cmd: c, outs: [{kept}]}}}}")
-    moved(monkeypatch, evaluate, root=tmp_path, reports=tmp_path)
+    moved(monkeypatch, evaluate, evaluation_page, root=tmp_path, reports=tmp_path)
 
     folder = report()
 
@@ -104,9 +105,9 @@ def test_what_dvc_keeps_names_no_commit_and_no_time(
     )
     if kept != "report":
         assert "Commit not known." in (folder / "report").read_text()
-        assert evaluate.is_current()
+        assert evaluation_page.is_current()
         (folder / kept).write_text("restored")
-        assert not evaluate.is_current()
+        assert not evaluation_page.is_current()
 
 
 def test_figures_and_plots_of_hooks_are_in_the_report(report: Callable[..., Path]) -> None:
