@@ -28,6 +28,8 @@ MAX_RESTARTS = 5  # of a dying thread, while closing
 FULL_ROWS = 10_000
 DAY = 86_400_000_000  # microseconds
 MAX_FILES = 60  # small files are merged at this number, about once a minute
+# Requests wait while rows are put together, as that is Python: some 2 ms for so many, 20 for a full file.
+PIECE_ROWS, PAUSE = 1_000, 0.0005  # seconds
 
 
 class PredictionLog:
@@ -223,11 +225,24 @@ def frames(batches: Sequence[Batch]) -> list[tuple[list[Batch], pl.DataFrame | B
     assembled: list[tuple[list[Batch], pl.DataFrame | BaseException]] = []
     for group in groups.values():
         try:
-            assembled.append((group, prediction_log.assemble(group)))
+            assembled.append((group, _assembled(group)))
         # Any error of one group must not prevent the others from being written.
         except (Exception, pl.exceptions.PanicException) as error:
             assembled.append((group, error))
     return assembled
+
+
+def _assembled(group: Sequence[Batch]) -> pl.DataFrame:
+    """Assemble batches a piece at a time, and let requests be answered in between."""
+    frames, piece, rows = [], list[Batch](), 0
+    for batch in group:
+        piece.append(batch)
+        rows += len(batch.ids)
+        if rows >= PIECE_ROWS or batch is group[-1]:
+            frames.append(prediction_log.assemble(piece))
+            piece, rows = [], 0
+            time.sleep(PAUSE)
+    return pl.concat(frames, rechunk=True)
 
 
 class LogFiles:

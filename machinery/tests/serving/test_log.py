@@ -102,6 +102,28 @@ def test_closing_writes_what_waits(folder: Path) -> None:
     assert (slow.written, slow.dropped, slow.failures, slow.waiting) == (100, 0, 0, 0)
 
 
+def test_rows_are_put_together_in_pieces_as_requests_wait_for_each(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces, assemble = [], prediction_log.assemble
+
+    def noted(batches: list[prediction_log.Batch]) -> pl.DataFrame:
+        pieces.append([identity for batch in batches for identity in batch.ids])
+        return assemble(batches)
+
+    monkeypatch.setattr(prediction_log, "assemble", noted)
+    monkeypatch.setattr(log_writer, "PIECE_ROWS", 3)
+    slow = PredictionLog(folder, seconds=3600)
+    for ids in ("ab", "c", "d", "ef", "ghijk", "l"):
+        add(slow, *ids, release=f"of {ids}")
+    slow.close()
+
+    assert pieces == [["a", "b", "c"], ["d", "e", "f"], [*"ghijk"], ["l"]]
+    rows = prediction_log.read(folder).collect()
+    assert rows["id"].to_list() == [*"abcdefghijkl"]
+    assert rows["release"].to_list()[:4] == ["of ab", "of ab", "of c", "of d"]
+
+
 def test_after_closing_nothing_is_taken(logs: PredictionLog, folder: Path) -> None:
     logs.close()
     add(logs, "late")
