@@ -40,12 +40,13 @@ class Contender:
         settings = project / "ops/ray.toml"
         text = settings.read_text("utf-8")
         settings.write_text(re.sub(r"(?m)^workers = \d+", f"workers = {self.workers or 1}", text))
-        on = ["rung_ops", "ray"] if self.workers else ["rung_ops"]
+        on = ["--backend", "ray"] if self.workers else []
         todo = {
-            name: [*on, "predict", str(file), "reports/scored.parquet"]
+            name: ["rung_ops", "predict", *on, str(file), "reports/scored.parquet"]
             for name, file in rows.items()
         }
-        todo["tune"] = [*on, "tune", "--trials", str(trials)]
+        tune = ["ray", "tune"] if self.workers else ["tune"]
+        todo["tune"] = ["rung_ops", *tune, "--trials", str(trials)]
         todo["tune"] += [] if self.workers else ["--together", "4"]
         for name, words in todo.items():
             begin = time.perf_counter()

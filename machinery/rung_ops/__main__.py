@@ -54,10 +54,15 @@ def _run(arguments: list[str] | None) -> int:
                 if name in verbs:
                     return _run_verb(owner, name, verbs[name], words)
         names = [name for verbs in tables.values() for name in verbs]
-        typed = (" ".join(words[:2]), words[0])
+        # The second word first: add-ons had verbs such as `ray predict` that are the core's now.
+        typed = (*words[1:2], " ".join(words[:2]), words[0])
         near = [match for text in typed for match in difflib.get_close_matches(text, names, n=1)]
         meant = f"; did you mean `{near[0]}`?" if near else "."
-        print(f"`rung-ops {words[0]}` does not exist{meant}\n\n{usage()}", file=sys.stderr)
+        count = 2 if any(name.startswith(f"{words[0]} ") for name in names) else 1
+        print(
+            f"`rung-ops {' '.join(words[:count])}` does not exist{meant}\n\n{usage()}",
+            file=sys.stderr,
+        )
         return USAGE
     except OpsError as error:
         print(error, file=sys.stderr)
@@ -101,14 +106,11 @@ def _run_verb(owner: str, name: str, verb: Verb, words: list[str]) -> int:
     except (OpsError, OSError):
         raise
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith(("rung_ops", verb.target.partition(".")[0])):
+        package = active_addons.missing_package(error, verb.target)
+        if not package:
             raise
-        distribution = active_addons.distribution(owner)
-        print(
-            f"`rung-ops {name}` needs the package `{error.name}`, which is not installed: run "
-            f"`uv sync`{f', or add the extra `{verb.extra}` of {distribution}' if verb.extra else ''}.",
-            file=sys.stderr,
-        )
+        text = active_addons.how_to_install(package, owner, verb.extra)
+        print(f"`rung-ops {name}` {text}", file=sys.stderr)
         return USAGE
     except Exception:
         if verb.is_keyless:  # the others import no code of the project into this process

@@ -34,6 +34,19 @@ class Verb(NamedTuple):
     is_alone: bool = False
 
 
+class Backend(NamedTuple):
+    """What scores rows in the place of this process.
+
+    Attributes:
+        target: `MODULE:FUNCTION`; takes input, output and what it has to call before it writes, as
+            `rung_ops.batch.predict.in_process` does, and returns what that returns.
+        extra: of the distribution, that installs what it needs.
+    """
+
+    target: str
+    extra: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Addon:
     """What an add-on brings. Targets are `MODULE:FUNCTION`, imported when they are called.
@@ -52,6 +65,10 @@ class Addon:
         monitor_check: `(predictions)`, called where the project's hook `monitor_check` is.
         model_format: `(root)`, raises CustomModelRefusedError where a model in a format of the
             project's own may not be released.
+        scoring: backends of `rung-ops predict --backend NAME`, by name.
+        before_writing: `()`, a context manager that lends what maps blocks of scored rows to the rows
+            that `rung-ops predict` writes, by any backend; it raises PredictionError where nothing
+            may be written, and ends before the output gets its name.
         stages: files like dvc.yaml that each of several models has.
         documents: `()`, the names of the files that each of several models has for itself.
         checks: verbs that `poe models --check` runs for each model that has `path`.
@@ -74,6 +91,8 @@ class Addon:
     notify: str = ""
     monitor_check: str = ""
     model_format: str = ""
+    scoring: Mapping[str, Backend] = field(default_factory=dict)
+    before_writing: str = ""
     stages: tuple[str, ...] = ()
     documents: str = ""
     checks: tuple[str, ...] = ()

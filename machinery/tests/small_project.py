@@ -247,7 +247,8 @@ def scored(
     hole = pl.when(pl.int_range(pl.len()) == 4).then(None).otherwise("distance").alias("distance")
     rows.with_columns(hole).write_parquet(tmp_path / "new.parquet")
     words = [f"{tmp_path / name}" for name in ("new.parquet", "scored.csv")]
-    assert predict.main(words, predict_logged.log_predictions) == 0
+    monkeypatch.setattr(predict, "as_add_ons_do", predict_logged.log_predictions)
+    assert predict.main(words) == 0
     read = pl.read_csv(tmp_path / "scored.csv")
     kept = [row for row in range(50) if row != 4]
     log = prediction_log.read(prediction_log.folder("batch")).collect()

@@ -161,7 +161,8 @@ def parts(target: Path) -> int:
 def test_a_machine_lost_while_scoring_changes_nothing(tuned: Tuned, cluster: Cluster) -> None:
     rows, target = tuned.rows(16), tuned.folder / "reports/lost.parquet"
     process = tuned.project.begin(
-        "-m", "rung_ops", "ray", "predict", rows, target, RAY_ADDRESS=cluster.address
+        *("-m", "rung_ops", "predict", "--backend", "ray", rows, target),
+        RAY_ADDRESS=cluster.address,
     )
     try:
         until(lambda: parts(target) >= 2, process)
@@ -290,7 +291,7 @@ def test_what_is_larger_than_memory_is_scored_within_a_gibibyte(tuned: Tuned) ->
     target = tuned.folder / "reports/large"
     try:
         with one_gibibyte() as group:
-            command = (".venv/bin/python", "-m", "rung_ops", "ray", "predict")
+            command = (".venv/bin/python", "-m", "rung_ops", "predict", "--backend", "ray")
             inside = f'echo $$ > {group}/cgroup.procs && exec "$@"'
             done = subprocess.run(
                 ["sh", "-c", inside, "sh", *command, folder, target],

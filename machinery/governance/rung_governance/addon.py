@@ -41,9 +41,6 @@ VERBS = {
     ),
     "governance promote": _verb("approval.promote", "promote an approved version in production"),
     "governance rollback": _verb("approval.deploy:rollback", "roll back to the previous release"),
-    "governance predict": _verb(
-        "approval.batch", "score a file of rows and log each prediction", is_keyless=True
-    ),
     "governance stop": _verb("approval.kill_switch:stop", "stop the model, with a reason"),
     "governance resume": _verb("approval.kill_switch:resume", "resume a stopped model"),
     "governance audit-log": _verb("approval.audit", "verify and print the audit log"),
@@ -58,9 +55,6 @@ VERBS = {
     "governance retention": _verb(
         "privacy.retention", "delete what is past its date in retention.yaml"
     ),
-    "ray predict-logged": _verb(
-        "approval.batch:on_ray", "score on Ray and log each prediction", is_keyless=True
-    ),
 }
 
 ADDON = Addon(
@@ -70,6 +64,7 @@ ADDON = Addon(
     guard="rung_governance.approval.oversight",
     keys=("governance/audit.pub",),
     model_format="rung_governance.approval.plan:refuse_own_format",
+    before_writing="rung_governance.approval.batch:log_predictions",
     stages=("governance/dvc.yaml",),
     documents="rung_governance.documents.records:of_a_model",
     checks=("records",),

@@ -14,7 +14,7 @@ from rung_governance.approval import anchors, approve, audit, batch, plan
 from rung_governance.approval.plan import ApprovalTerms
 from rung_ops import contract
 from rung_ops.batch import predict, predict_logged
-from rung_ops.batch.predict import PredictionError
+from rung_ops.batch.predict import PredictionError, Result
 from rung_ops.release import state
 from rung_ops.training import refit
 
@@ -156,9 +156,28 @@ def test_without_a_registry_the_approval_that_an_image_carries_counts(
 
 
 def test_without_validation_files_are_only_scored(monkeypatch: Patch, tmp_path: Path) -> None:
-    printed: list[object] = []
     moved(monkeypatch, batch, root=tmp_path)
-    monkeypatch.setattr(batch.predict, "main", lambda _, **given: printed.append(given) or 0)
 
-    assert batch.main() == 0
-    assert printed == [{}]
+    assert scored_and_logged().equals(SCORED)
+
+
+@pytest.mark.tried(
+    "Score a file with `rung-ops predict`, typed without its task",
+    "logged, marked or refused as by `poe predict`: there is one verb",
+)
+def test_no_backend_writes_past_the_approval(
+    desk: Desk, tmp_path: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    def backend(source: Path, output: Path, before_writing: predict.BeforeWriting) -> Result:
+        predict.write([SCORED], output, before_writing)
+        return Result(2, 1, [], {}, [])
+
+    desk.version()
+    moved(monkeypatch, predict, model_file=batch.current().model_file)
+    monkeypatch.setattr(predict, "in_process", backend)
+    monkeypatch.setattr(plan, "approval_terms", lambda: ApprovalTerms(refuses_batch=True))
+
+    assert predict.main([str(tmp_path / name) for name in ("in.parquet", "out.parquet")]) == 1
+
+    assert "Nothing was scored. The model is not approved" in capsys.readouterr().err
+    assert not (tmp_path / "out.parquet").exists()

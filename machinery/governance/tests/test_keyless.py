@@ -89,7 +89,7 @@ def test_the_gate_is_run_again_without_keys(
     "Read a key or a token by code of the project in another verb, or in the autopilot",
     "there is none but that of the prediction log",
 )
-@pytest.mark.parametrize("words", [["predict", "rows.csv"], ["erase", "nobody"]])
+@pytest.mark.parametrize("words", [["predict", "rows.csv"], ["governance", "erase", "nobody"]])
 def test_code_of_the_project_runs_where_only_the_logs_key_is(
     production: Path, tmp_path: Path, words: list[str]
 ) -> None:
@@ -115,7 +115,7 @@ def test_code_of_the_project_runs_where_only_the_logs_key_is(
     current().model_file.touch()
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "rung_ops", "governance", *words],
+            [sys.executable, "-m", "rung_ops", *words],
             cwd=current().root,
             env=os.environ | given,
             capture_output=True,

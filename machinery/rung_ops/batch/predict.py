@@ -1,10 +1,11 @@
-"""Score a file of rows: `uv run poe predict INPUT [OUTPUT]`."""
+"""Score a file of rows: `uv run poe predict INPUT [OUTPUT]`, here or by a backend of an add-on."""
 
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import reduce
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -27,7 +28,7 @@ from rung_ops.features.sources import Events
 from rung_ops.model.added_columns import DEFAULTS_USED, PREDICTION, PROBABILITY, PROBLEM
 from rung_ops.model.rules import missing as missing_values
 from rung_ops.model.target import HIGH, INTERVAL, LOW, Kind, columns, shape
-from rung_ops.project import current
+from rung_ops.project import active_addons, current
 from rung_ops.project.paths import parameters, shown
 from rung_ops.system import atomic
 from rung_ops.system.files import is_full
@@ -239,15 +240,33 @@ def refuse_other_rows(path: Path) -> None:
     )
 
 
+Change = Callable[[pl.DataFrame], pl.DataFrame]
 # Lends what maps blocks of scored rows to the rows that are written. Both raise PredictionError if
 # nothing may be written. It ends before the output gets its name.
-BeforeWriting = Callable[[], AbstractContextManager[Callable[[pl.DataFrame], pl.DataFrame]]]
+BeforeWriting = Callable[[], AbstractContextManager[Change]]
+
+
+def as_scored(scored: pl.DataFrame) -> pl.DataFrame:
+    """Return scored rows as they are."""
+    return scored
 
 
 @contextmanager
-def unchanged() -> Iterator[Callable[[pl.DataFrame], pl.DataFrame]]:
+def unchanged() -> Iterator[Change]:
     """Lend what writes scored rows as they are."""
-    yield lambda scored: scored
+    yield as_scored
+
+
+@contextmanager
+def as_add_ons_do() -> Iterator[Change]:
+    """Lend what the active add-ons do to scored rows, one after another."""
+    with ExitStack() as stack:
+        lent = [stack.enter_context(lend()) for _, lend in active_addons.targets("before_writing")]
+        changes = [change for change in lent if change is not as_scored]
+        if not changes:
+            yield as_scored
+        else:
+            yield lambda scored: reduce(lambda rows, change: change(rows), changes, scored)
 
 
 def write(
@@ -292,13 +311,9 @@ def left_out(path: Path, rows: int) -> list[str]:
     return [text] if held > rows else []
 
 
-# Scores rows into an output: in this process, or as an add-on does.
-Backend = Callable[[Path, Path, BeforeWriting], Result]
-
-
 def in_process(source: Path, output: Path, before_writing: BeforeWriting = unchanged) -> Result:
     """Score a file in this process."""
-    if source.is_dir():  # add-ons may score one
+    if source.is_dir():  # backends of add-ons may score one
         raise PredictionError(f"{shown(source)} is a folder: name one of its files.")
     if output.is_dir():
         raise PredictionError(f"{shown(output)} is a folder: name a file for the output.")
@@ -330,38 +345,28 @@ def _until_all_are_scored(scoring: Scoring, scratch: Path) -> Iterable[pl.DataFr
     return in_blocks(scan(scratch))
 
 
-def command(
-    arguments: list[str] | None,
-    backend: Backend,
-    before_writing: BeforeWriting = unchanged,
-    rows: str = "rows to score, in a file that load() reads",
-) -> int:
-    """Run a verb that scores: parse its arguments, score by a backend, say what came of it."""
+@verb("poe predict")
+@click.argument("input", type=click.Path(path_type=Path))
+@click.argument("output", type=click.Path(path_type=Path), required=False)
+@click.option("--backend", metavar="NAME", help="of an add-on: score there, not in this process")
+def main(input: Path, output: Path | None, backend: str | None) -> int:
+    """Score rows.
 
-    about = f"Score rows. INPUT: {rows}. OUTPUT: a .parquet or .csv file, in reports/ by default."
-
-    @verb("poe predict", help=about)
-    @click.argument("input", type=click.Path(path_type=Path))
-    @click.argument("output", type=click.Path(path_type=Path), required=False)
-    def scored(input: Path, output: Path | None) -> int:
-        name = "reports/scored" if input.is_dir() else "reports/scored.parquet"
-        target = output or current().root / name
-        if not current().model_file.exists():
-            raise PredictionError("There is no model yet: `uv run poe train` creates one.")
-        result = backend(input, target, before_writing)
-        for sentence in (*result.problems, *result.notes):
-            print(sentence, file=sys.stderr)
-        good = result.rows - result.bad
-        bad = f", {result.bad:,} not (see the column `{PROBLEM}`)" if result.bad else ""
-        print(f"{counted(good, 'row')} scored{bad}: {shown(target)}")
-        if result.missing:
-            shares = ", ".join(_shares(result.missing, good))
-            print(f"without a value: {shares} (see the column `{DEFAULTS_USED}`)")
-        return 0
-
-    return scored(arguments)
-
-
-def main(arguments: list[str] | None = None, before_writing: BeforeWriting = unchanged) -> int:
-    """Score a file; return the exit code."""
-    return command(arguments, in_process, before_writing)
+    INPUT: rows to score, in a file that load() reads; some backends take a folder of them. OUTPUT: a
+    .parquet or .csv file, in reports/ by default.
+    """
+    score_into = active_addons.backend(backend) if backend is not None else in_process
+    name = "reports/scored" if input.is_dir() else "reports/scored.parquet"
+    target = output or current().root / name
+    if not current().model_file.exists():
+        raise PredictionError("There is no model yet: `uv run poe train` creates one.")
+    result: Result = score_into(input, target, as_add_ons_do)
+    for sentence in (*result.problems, *result.notes):
+        print(sentence, file=sys.stderr)
+    good = result.rows - result.bad
+    bad = f", {result.bad:,} not (see the column `{PROBLEM}`)" if result.bad else ""
+    print(f"{counted(good, 'row')} scored{bad}: {shown(target)}")
+    if result.missing:
+        shares = ", ".join(_shares(result.missing, good))
+        print(f"without a value: {shares} (see the column `{DEFAULTS_USED}`)")
+    return 0

@@ -7,7 +7,7 @@ from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from rung_ops.addons import Addon, Verb
+from rung_ops.addons import Addon, Backend, Verb
 from rung_ops.errors import NoProjectError, OpsError
 from rung_ops.project import current
 from rung_ops.project.paths import project_name
@@ -113,14 +113,53 @@ def targets(name: str) -> list[tuple[str, Any]]:
     ]
 
 
-def loaded(target: str, addon_name: str) -> Any:
-    """Import `MODULE` or `MODULE:NAME`."""
+def loaded(target: str, addon_name: str, extra: str = "") -> Any:
+    """Import `MODULE` or `MODULE:NAME`, whose packages the extra brings."""
     module, _, attribute = target.partition(":")
     try:
         imported = importlib.import_module(module)
         return getattr(imported, attribute) if attribute else imported
     except (ImportError, AttributeError) as error:
+        if package := missing_package(error, target):
+            text = how_to_install(package, addon_name, extra)
+            raise AddonError(f"The add-on `{addon_name}` {text}") from error
         raise AddonError(f"The add-on `{addon_name}` names `{target}`: {error}.") from error
+
+
+def missing_package(error: Exception, target: str) -> str:
+    """Name the package that is not installed; empty where the error is another or our own fault."""
+    name = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
+    return "" if name.startswith(("rung_ops", target.partition(".")[0])) else name
+
+
+def how_to_install(package: str, owner: str, extra: str) -> str:
+    """Say what brings a package that a verb or an add-on needs."""
+    more = f", or add the extra `{extra}` of {distribution(owner)}" if extra else ""
+    return f"needs the package `{package}`, which is not installed: run `uv sync`{more}."
+
+
+def backend(name: str) -> Any:
+    """Load what scores rows in the place of this process, of an active add-on."""
+    brings = {owner: addon for owner, addon in installed().items() if name in addon.scoring}
+    used = [owner for owner in active() if owner in brings]
+    if len(used) > 1:
+        raise AddonError(
+            f"The add-ons {' and '.join(used)} bring a backend `{name}` each: uninstall one of them."
+        )
+    if used:
+        chosen: Backend = brings[used[0]].scoring[name]
+        return loaded(chosen.target, used[0], chosen.extra)
+    for owner, addon in brings.items():
+        raise AddonError(
+            f"The backend `{name}` is of the add-on `{owner}`, which this project does not use, as "
+            f"it has no {addon.path}: add that (`rung climb` does, where Rung brings it), or leave "
+            "`--backend` out."
+        )
+    known = [f"name `{known}`, or " for addon in active().values() for known in addon.scoring]
+    raise AddonError(
+        f"No add-on that is installed brings the backend `{name}`: install one that does, or "
+        f"{''.join(known)}leave `--backend` out."
+    )
 
 
 def unguarded_keys() -> list[str]:

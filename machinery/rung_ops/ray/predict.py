@@ -1,6 +1,6 @@
-"""Score a file or a folder of rows on Ray: `uv run poe predict INPUT [OUTPUT]`.
+"""Score a file or a folder of rows on Ray: `rung-ops predict --backend ray INPUT [OUTPUT]`.
 
-The predictions are those of `rung-ops predict`: load() reads each file. A file gives a file; a folder
+The predictions are those of one process: load() reads each file. A file gives a file; a folder
 gives a folder of parts in the order of the rows. load() determines how much of a file is in memory at
 once (a LazyFrame: a part of it); after that it is one block for each worker.
 """
@@ -137,7 +137,7 @@ def run(
         predict.refuse_missing(missing, rows - bad)
         try:
             with before_writing() as changed:
-                for part in parts(folder) if before_writing is not unchanged else ():
+                for part in parts(folder) if changed is not predict.as_scored else ():
                     changed(pl.read_parquet(part)).write_parquet(part)
                 done = joined(folder, target)
             put(done, target)
@@ -388,10 +388,3 @@ def _problems(results: list[BlockResult], of_files: list[Block]) -> list[Problem
                 source, column, what, shown_rows, known.example, more
             )
     return list(joined.values())
-
-
-def main(arguments: list[str] | None = None, before_writing: BeforeWriting = unchanged) -> int:
-    """Score on Ray; return the exit code."""
-    return predict.command(
-        arguments, run, before_writing, "a file that load() reads, or a folder of them"
-    )

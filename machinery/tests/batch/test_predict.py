@@ -34,9 +34,14 @@ def with_hole(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(hole.alias(REQUIRED))
 
 
-def run(folder: Path, output: str = "out.parquet", log: bool = False) -> int:
-    words = [str(folder / name) for name in ("in.parquet", output)]
-    return predict.main(words, predict_logged.log_predictions if log else predict.unchanged)
+def run(folder: Path, output: str = "out.parquet") -> int:
+    return predict.main([str(folder / name) for name in ("in.parquet", output)])
+
+
+@pytest.fixture
+def logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is scored is logged, as an add-on may ask for."""
+    monkeypatch.setattr(predict, "as_add_ons_do", predict_logged.log_predictions)
 
 
 def test_every_good_row_is_scored_in_its_place(rows: pl.DataFrame) -> None:
@@ -143,9 +148,9 @@ def logged() -> pl.DataFrame:
     return prediction_log.read(prediction_log.folder(predict_logged.ENVIRONMENT)).collect()
 
 
-@pytest.mark.usefixtures("rows")
+@pytest.mark.usefixtures("rows", "logs")
 def test_each_prediction_is_in_the_log_with_what_it_was_made_from(tmp_path: Path) -> None:
-    assert run(tmp_path, log=True) == 0
+    assert run(tmp_path) == 0
 
     written, log = pl.read_parquet(tmp_path / "out.parquet"), logged()
 
@@ -157,27 +162,28 @@ def test_each_prediction_is_in_the_log_with_what_it_was_made_from(tmp_path: Path
     assert log["features"].struct.unnest().equals(estimator.features(rows))
     assert set(log["arm"]) == {"batch"}
 
-    assert run(tmp_path, log=True) == 0
+    assert run(tmp_path) == 0
     assert logged()["id"].n_unique() == 20
 
 
+@pytest.mark.usefixtures("logs")
 def test_a_row_that_cannot_be_scored_is_not_in_the_log(rows: pl.DataFrame, tmp_path: Path) -> None:
     with_hole(rows).write_parquet(tmp_path / "in.parquet")
 
-    assert run(tmp_path, log=True) == 0
+    assert run(tmp_path) == 0
 
     written = pl.read_parquet(tmp_path / "out.parquet")
     assert written["prediction_id"].is_null().arg_true().to_list() == [4]
     assert logged()["id"].to_list() == written["prediction_id"].drop_nulls().to_list()
 
 
-@pytest.mark.usefixtures("rows")
+@pytest.mark.usefixtures("rows", "logs")
 def test_nothing_is_written_where_the_log_cannot_be(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "logs").write_text("in the way", encoding="utf-8")
 
-    assert run(tmp_path, log=True) == 1
+    assert run(tmp_path) == 1
     assert not (tmp_path / "out.parquet").exists()
     assert "may not be used" in capsys.readouterr().err
 

@@ -247,6 +247,7 @@ def in_several_blocks(
     moved(monkeypatch, model_file=saved_model)
     monkeypatch.setattr(blocks, "BYTES", SMALL)
     monkeypatch.setattr(predict_logged, "CHUNK", 30)
+    monkeypatch.setattr(predict, "as_add_ons_do", predict_logged.log_predictions)
     sample().drop(contract.TARGET).write_parquet(tmp_path / "in.parquet")
     return [str(tmp_path / "in.parquet"), str(tmp_path / "out.parquet")]
 
@@ -254,7 +255,7 @@ def in_several_blocks(
 def test_all_blocks_are_logged_as_one_file(
     in_several_blocks: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert predict.main(in_several_blocks, predict_logged.log_predictions) == 0
+    assert predict.main(in_several_blocks) == 0
 
     (said,) = [line for line in capsys.readouterr().out.splitlines() if " logged" in line]
     assert said.startswith(f"{ROWS} predictions")
@@ -267,7 +268,7 @@ def test_all_blocks_are_logged_as_one_file(
 def test_a_failure_midway_leaves_log_and_output_as_they_were(
     in_several_blocks: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
-    assert predict.main(in_several_blocks, predict_logged.log_predictions) == 0
+    assert predict.main(in_several_blocks) == 0
     before, output = logged(), (tmp_path / "out.parquet").read_bytes()
     full = OSError(28, "No space left on device")
     published = iter(range(100))
@@ -295,7 +296,7 @@ def test_a_failure_midway_leaves_log_and_output_as_they_were(
         monkeypatch.setattr(os, "replace", full_midway)
     escapes = {"the output": OSError, "Ctrl-C there": KeyboardInterrupt}
     with pytest.raises(escapes[fails]) if fails in escapes else nullcontext():
-        assert predict.main(in_several_blocks, predict_logged.log_predictions) == 1
+        assert predict.main(in_several_blocks) == 1
 
     assert logged() == before
     assert (tmp_path / "out.parquet").read_bytes() == output

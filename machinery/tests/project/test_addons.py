@@ -1,5 +1,8 @@
 """Add-ons are registered by an entry point; what the project lists and lacks stops every verb."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +13,9 @@ import pytest
 
 from machinery.tests.projects import moved
 from rung_ops import __main__ as command
-from rung_ops.addons import Addon, Verb
+from rung_ops.addons import Addon, Backend, Verb
+from rung_ops.batch import predict
+from rung_ops.data.ingest import sample_rows
 from rung_ops.errors import NoProjectError
 from rung_ops.monitoring import observation as monitoring_hooks
 from rung_ops.project import Project, active_addons, current, hooks, paths
@@ -37,12 +42,29 @@ def of(name: str) -> str:
     return f"{__name__}:{name}"
 
 
+def score_two(source: Path, output: Path, before: predict.BeforeWriting) -> predict.Result:
+    predict.write([pl.DataFrame({"prediction": [0.25, 0.5]})], output, before)
+    return predict.Result(2, 0, [], {}, [])
+
+
+@contextmanager
+def doubled() -> Iterator[predict.Change]:
+    yield lambda scored: scored.with_columns(pl.col("prediction") * 2)
+
+
+@contextmanager
+def raised() -> Iterator[predict.Change]:
+    yield lambda scored: scored.with_columns(pl.col("prediction") + 1)
+
+
 HOUSE = Addon(
     summary="the house's own",
     verbs={"house try": Verb(of("record"), "", "try it")},
     notify=of("record"),
     monitor_check=of("find_one"),
     stage_functions={"record_rows": of("record")},
+    scoring={"two": Backend(of("score_two"), ""), "absent": Backend("grid_backend:run", "grid")},
+    before_writing=of("doubled"),
 )
 
 
@@ -85,8 +107,8 @@ def test_a_project_lists_the_verbs_of_what_it_uses(
     command.main(["--help"])
     with_ray = capsys.readouterr().out
 
-    assert "ray predict" not in small and "replay" not in small and "gate " in small
-    assert "ray predict" in with_ray
+    assert "ray tune" not in small and "replay" not in small and "gate " in small
+    assert "ray tune" in with_ray
 
 
 def test_without_governance_nothing_names_it(
@@ -167,6 +189,75 @@ def test_stages_import_the_functions_of_add_ons(house: dict[str, Addon]) -> None
     assert record_rows is record and fit_on_ray.__module__ == "rung_ops.ray.train"
     with pytest.raises(ImportError, match="no_such_function"):
         from rung_ops.stages import no_such_function  # noqa: F401
+
+
+@pytest.fixture
+def files(saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """An input and an output."""
+    moved(monkeypatch, model_file=saved_model)
+    sample_rows().head(2).write_parquet(tmp_path / "in.parquet")
+    return [str(tmp_path / name) for name in ("in.parquet", "out.parquet")]
+
+
+def test_a_backend_scores_and_every_add_on_changes_what_is_written(
+    house: dict[str, Addon], files: list[str]
+) -> None:
+    house["late"] = Addon(summary="comes later", before_writing=of("raised"))
+
+    assert predict.main([*files, "--backend", "two"]) == 0
+    assert pl.read_parquet(files[1])["prediction"].to_list() == [1.5, 2.0]
+
+    assert predict.main(files) == 0
+    here = pl.read_parquet(files[1])["prediction"]
+    house["house"] = replace(HOUSE, before_writing="")
+    del house["late"]
+    assert predict.main(files) == 0
+    assert here.equals(pl.read_parquet(files[1])["prediction"] * 2 + 1)
+
+
+@pytest.mark.parametrize(
+    ("backend", "reason"),
+    [
+        ("spark", "No add-on that is installed brings the backend `spark`: install one that does"),
+        ("ray", "add-on `ray`, which this project does not use, as it has no ops/ray.toml: add"),
+        (
+            "absent",
+            "`house` needs the package `no_such`, which is not installed: run `uv sync`, or",
+        ),
+        ("two", "The add-ons house and other bring a backend `two` each"),
+    ],
+)
+def test_a_backend_that_cannot_be_used_is_refused_with_a_remedy(
+    house: dict[str, Addon],
+    files: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    backend: str,
+    reason: str,
+) -> None:
+    (tmp_path / "grid_backend.py").write_text("import no_such\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    moved(monkeypatch, repository=tmp_path)
+    house["other"] = Addon(summary="one more", scoring={"two": Backend(of("score_two"), "")})
+
+    assert predict.main([*files, "--backend", backend]) == command.USAGE
+
+    assert reason in capsys.readouterr().err
+    assert not Path(files[1]).exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("ray predict", "predict"), ("ray predict-logged", "predict"), ("house tyr", "house try")],
+)
+def test_a_verb_that_does_not_exist_is_named_with_what_was_meant(
+    house: dict[str, Addon], capsys: pytest.CaptureFixture[str], typed: str, meant: str
+) -> None:
+    assert command.main([*typed.split(), "in.csv"]) == command.USAGE
+
+    line = f"`rung-ops {typed}` does not exist; did you mean `{meant}`?\n"
+    assert capsys.readouterr().err.startswith(line)
 
 
 def entry(name: str, value: str, distribution: str = "house") -> EntryPoint:

@@ -140,7 +140,8 @@ def test_what_cannot_be_scored_is_refused_before_ray_is_started(
         ("good.parquet", "mine", "files other than predictions"),
         ("good.parquet", "none.parquet", "holds no predictions"),
     ):
-        assert on_ray.main([str(tmp_path / source), str(tmp_path / target)]) == 1
+        words = ["--backend", "ray", str(tmp_path / source), str(tmp_path / target)]
+        assert predict.main(words) == 1
         assert message in capsys.readouterr().err
         assert not (tmp_path / "out.parquet").exists()
     assert (tmp_path / "mine/report.txt").exists()

@@ -1,4 +1,4 @@
-"""Batch scoring as the approval allows, with each prediction logged: `poe predict`.
+"""Batch scoring as the approval allows, with each prediction logged: what `rung-ops predict` calls.
 
 For a model that is not approved the plan decides whether nothing is scored or every row says so; at
 rung 1, without validation, files are only scored. The image for scoring runs this too, without
@@ -41,7 +41,10 @@ from rung_ops.training import refit
 
 @contextmanager
 def log_predictions() -> Iterator[Callable[[pl.DataFrame], pl.DataFrame]]:
-    """Log scored rows as rung_ops.batch.predict_logged does; mark those of an unapproved model."""
+    """Log scored rows, and mark those of an unapproved model; at rung 1 do neither."""
+    if not (current().root / validation.RECORDS).is_dir():
+        yield predict.as_scored
+        return
     production = release_folders.environment(release_folders.PRODUCTION)
     _refuse_while_stopped(production)
     marks = []
@@ -105,20 +108,6 @@ def _not_at_hand(version: validation.Version) -> Iterator[str]:
         yield f"this clone lacks commit {commit[:12]}, whose source version {version.version} has"
     elif source_hash.of_folder(current().root, package) != committed:
         yield f"src/{package} is not as commit {commit[:12]} of version {version.version} has it"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Score a file; return the exit code."""
-    if not (current().root / validation.RECORDS).is_dir():
-        return predict.main(arguments)
-    return predict.main(arguments, before_writing=log_predictions)
-
-
-def on_ray(arguments: list[str] | None = None) -> int:
-    """Score on Ray and log each prediction; return the exit code."""
-    from rung_ops.ray import predict as ray_predict  # its packages come with the answer `compute`
-
-    return ray_predict.main(arguments, before_writing=log_predictions)
 
 
 def carried_objections() -> Iterator[str]:
