@@ -11,14 +11,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rung_ops.replay import timeline_page
+from rung_ops.replay import timeline as story
 from rung_ops.system import html
 
 TIMELINE = Path(__file__).with_suffix(".json")
 # Each with the beginning and the end of its styles.
 LAYOUTS = (
     (Path(html.__file__).with_name("frame.html"), "<style>", "{% block style %}"),
-    (Path(timeline_page.__file__).with_suffix(".html"), "{% block style %}", "{% endblock %}"),
+    (story.LAYOUT, "{% block style %}", "{% endblock %}"),
 )
 HEAD = 34  # height of the legend above the chart
 # The rules of the page that are about the chart, in the order they have there.
@@ -31,7 +31,7 @@ RULES = (
 def picture() -> str:
     """Draw the timeline as an SVG file of its own, with a legend and the styles of the page."""
     timeline = json.loads(TIMELINE.read_text("utf-8"))
-    drawn = timeline_page.chart(timeline)
+    drawn = story.chart(timeline)
     sizes = re.search(r'viewBox="0 0 (\d+) (\d+)"', drawn)
     assert sizes  # chart() writes it
     width, height = int(sizes[1]), int(sizes[2])
@@ -60,8 +60,8 @@ def _legend(timeline: dict[str, Any]) -> str:
         parts.append(f'<line class="line {side}" x1="{x}" x2="{x + 28}" y1="18" y2="18"/>')
         parts.append(f'<text x="{x + 34}" y="22">{words}</text>')
         x += 178
-    for kind in [each for each in timeline_page.MARKS if each in kinds]:
-        parts.append(timeline_page.mark(kind, x, 18, kind))
+    for kind in [each for each in story.MARKS if each in kinds]:
+        parts.append(story.mark(kind, x, 18, kind))
         parts.append(f'<text x="{x + 10}" y="22">{kind}</text>')
         x += 76
     return f'<g class="chart">{"".join(parts)}</g>'

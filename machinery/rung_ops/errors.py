@@ -23,10 +23,14 @@ class OpsError(Exception):
         self.remedy = remedy
 
 
-class NoProjectError(OpsError):
-    """The working directory is in no project, or in one of another version of the library."""
+class UsageError(OpsError):
+    """A command cannot run as it was typed, or with what the project has: exit code 2."""
 
     exit_code = 2
+
+
+class NoProjectError(UsageError):
+    """The working directory is in no project, or in one of another version of the library."""
 
 
 class SettingsError(OpsError):

@@ -242,9 +242,9 @@ def read_parts(path: Path) -> Parts:
 
 def _refuse_wrong_score(path: Path, rows: pl.DataFrame) -> None:
     if path == current().train:
-        from rung_ops.training import score_check  # other stages do without model.py
+        from rung_ops.training import baseline  # other stages do without model.py
 
-        score_check.refuse_wrong_score(rows)
+        baseline.refuse_wrong_score(rows)
 
 
 def predict_rows(model: Any, path: Path) -> tuple[pl.DataFrame, np.ndarray]:

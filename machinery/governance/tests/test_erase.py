@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from machinery.governance.tests.conftest import Patch, pem
 from machinery.tests.autopilot.repository import git
 from machinery.tests.in_project import copied
-from rung_governance.privacy import data_subject, erasure
-from rung_governance.privacy.data_subject import Subject
+from rung_governance.privacy import erasure
+from rung_governance.privacy.erasure import Subject
 from rung_ops import contract, prediction_log
 from rung_ops.contract import raw_file
 from rung_ops.data.ingest import sample_rows
@@ -168,7 +168,7 @@ def test_rows_are_taken_out_of_an_encrypted_log_which_stays_encrypted(
 def test_without_yes_it_is_only_shown_also_at_which_remotes(project: Project) -> None:
     address = "https://data.example.org/" + "a-long-folder/" * 10 + "with a space"
     project.run("dvc", "remote", "add", "far", address.replace("//", "//ada:secret@"))
-    before = {path: path.read_bytes() for path in data_subject.files(project.folder)}
+    before = {path: path.read_bytes() for path in erasure.files(project.folder)}
 
     output = project.erase(PERSON)
 
@@ -178,7 +178,7 @@ def test_without_yes_it_is_only_shown_also_at_which_remotes(project: Project) ->
     assert "secret" not in output
     for name in ("known.csv", "applications.parquet: 1 row", "rows.parquet", "local cache"):
         assert name in output
-    assert {path: path.read_bytes() for path in data_subject.files(project.folder)} == before
+    assert {path: path.read_bytes() for path in erasure.files(project.folder)} == before
     assert len(stored(project)) == 1
     assert not (project.folder / "releases/production/history.jsonl").exists()
 
@@ -290,7 +290,7 @@ def test_equal_rows_are_found_in_a_table_of_texts(monkeypatch: Patch, tmp_path: 
     as_it_came = pl.DataFrame({"day": ["31.1.26"], "at": ["now"], "yes": ["tak"], "number": ["1"]})
     subject = Subject(rows=rows[:1])
 
-    assert subject.mask(data_subject.read(tmp_path / "scored.csv")).to_list() == [True, False]
+    assert subject.mask(erasure.read(tmp_path / "scored.csv")).to_list() == [True, False]
     assert subject.mask(as_it_came).to_list() == [False]
 
 
@@ -367,7 +367,7 @@ def test_a_service_goes_on_writing_after_its_files_lost_rows(
 def test_a_raw_file_that_rung_wrote_is_still_read_without_load(tmp_path: Path) -> None:
     path = tmp_path / "served.parquet"
     raw_file.write_rows(pl.DataFrame({"id": [PERSON, "request-8"]}), path)
-    assert data_subject.take_out(path, Subject(ids=frozenset([PERSON]))) == 1
+    assert erasure.take_out(path, Subject(ids=frozenset([PERSON]))) == 1
     assert raw_file.is_row_file(path)
 
 
@@ -376,7 +376,7 @@ def test_a_file_keeps_its_mode_and_its_text(tmp_path: Path) -> None:
     path.write_text("id,amount\nrequest-7,1.50\nrequest-8,007\n")
     path.chmod(0o640)
 
-    assert data_subject.take_out(path, Subject(ids=frozenset([PERSON]))) == 1
+    assert erasure.take_out(path, Subject(ids=frozenset([PERSON]))) == 1
 
     assert path.read_text() == "id,amount\nrequest-8,007\n"
     assert path.stat().st_mode & 0o777 == 0o640

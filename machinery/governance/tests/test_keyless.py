@@ -19,6 +19,7 @@ from rung_governance.approval import deploy, keys, promote, rejudge
 from rung_ops import contract
 from rung_ops.autopilot import policy, steps
 from rung_ops.autopilot.step_runner import Tools
+from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.project import current, keyless, release_folders
 from rung_ops.system import key_names
@@ -183,7 +184,7 @@ def test_an_error_of_the_other_process_is_reported() -> None:
         keyless.call(
             "rung_ops.release.deploy:check_bundle", "nowhere", raises=(bundle.BundleError,)
         )
-    with pytest.raises(keyless.CandidateError, match="release.pub cannot be read"):
+    with pytest.raises(StageError, match="release.pub cannot be read"):
         keyless.call("rung_ops.release.deploy:check_bundle", "nowhere")
 
 
@@ -244,5 +245,5 @@ def test_a_sandbox_goes_around_the_process(tmp_path: Path, monkeypatch: Patch) -
     assert (tmp_path / "called").read_text() == "-m\n"
 
     shutil.rmtree(tmp_path)
-    with pytest.raises(keyless.CandidateError, match="cannot be run"):
+    with pytest.raises(StageError, match="cannot be run"):
         keyless.call("rung_ops.system.printable:printable", "a")

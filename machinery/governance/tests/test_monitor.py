@@ -20,7 +20,7 @@ from rung_governance.approval.plan import PlanError
 from rung_governance.approval.signed_log import APPROVED, WITHDRAWN, details
 from rung_governance.documents import technical_file
 from rung_governance.privacy import erasure, retention
-from rung_governance.privacy.data_subject import Subject
+from rung_governance.privacy.erasure import Subject
 from rung_ops import prediction_log
 from rung_ops.model import bundle, source_import
 from rung_ops.monitoring import observation, outcomes

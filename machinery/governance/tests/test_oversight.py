@@ -22,10 +22,11 @@ from machinery.governance.tests.running import (
     wait_until,
 )
 from rung_governance.approval import audit, keys, kill_switch, oversight
+from rung_ops.errors import SettingsError
 from rung_ops.project import current
 from rung_ops.release import history, state
 from rung_ops.serving import access
-from rung_ops.system import atomic, key_names, tokens
+from rung_ops.system import atomic, key_names
 
 OLGA = {"by": "Olga Officer", "reason": "it refuses everybody"}
 TWICE = b'{"id": "1", "decision": "grant", "by": "Otto", "by": "Olga"}'
@@ -258,7 +259,7 @@ def test_tokens_that_do_not_name_each_person_are_refused_and_not_shown(
 ) -> None:
     monkeypatch.setenv("OPERATOR_TOKENS", listed)
 
-    with pytest.raises(tokens.TokensError) as refused:
+    with pytest.raises(SettingsError) as refused:
         oversight.from_environment()
 
     assert "entry" in str(refused.value)

@@ -7,8 +7,8 @@ from subprocess import CompletedProcess
 
 import yaml
 
-from rung_ops.autopilot.step_runner import StepError
 from rung_ops.data import dvc
+from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import others, shown
 from rung_ops.system import atomic
@@ -65,7 +65,7 @@ def refuse_foreign_changes(resumed: bool) -> None:
     """Refuse uncommitted changes of people."""
     if changes := foreign_changes(resumed):
         more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
-        raise StepError(
+        raise StageError(
             f"Some files have uncommitted changes: {', '.join(changes[:5])}{more}. A model is "
             "traced to a commit: commit or revert them (`git status` lists them), then run "
             "`poe autopilot` again."
@@ -124,7 +124,7 @@ def _git(*arguments: str) -> CompletedProcess[str]:
 
 def _output(done: CompletedProcess[str], command: str) -> str:
     if done.returncode != 0:
-        raise StepError(f"`{command}` failed: {(done.stderr + done.stdout).strip()}")
+        raise StageError(f"`{command}` failed: {(done.stderr + done.stdout).strip()}")
     return done.stdout
 
 
@@ -149,14 +149,14 @@ def publish() -> str | None:
     if not target:
         return None
     if len(target) != 2:
-        raise StepError(
+        raise StageError(
             f'{VARIABLE}: got "{" ".join(target)}"; expected remote and branch, such as "origin main".'
         )
     _push_rows()
     remote, branch = target
     try:
         git("push", "--quiet", remote, f"HEAD:refs/heads/{branch}")
-    except StepError:
+    except StageError:
         _merge_remote(remote, branch)
         git("push", "--quiet", remote, f"HEAD:refs/heads/{branch}")
     return f"{remote} {branch}"
@@ -170,13 +170,13 @@ def _push_rows() -> None:
     # Asked for value by value: the lines of `dvc remote list` are wrapped at 80 columns.
     name = _dvc("config", "core.remote").strip()
     if not name:
-        raise StepError(
+        raise StageError(
             "DVC has no default remote, but the pushed commits refer to rows that others must "
             "fetch. Add a shared remote: `uv run dvc remote add --default data ...`."
         )
     remote = Path(_dvc("config", f"remote.{name}.url").strip())
     if remote.is_absolute() and remote.resolve().is_relative_to(current().repository):
-        raise StepError(
+        raise StageError(
             f"DVC's remote is {shown(remote)}, a folder of this checkout, so others could not "
             "fetch the rows of the pushed commits. Set a shared remote: "
             f"`uv run dvc remote modify {name} url ...`."
@@ -189,9 +189,9 @@ def _merge_remote(remote: str, branch: str) -> None:
     git("fetch", "--quiet", remote, branch)
     try:
         git(*UNSIGNED, "merge", "--quiet", "--no-edit", "FETCH_HEAD")
-    except StepError:
+    except StageError:
         git("merge", "--abort")
-        raise StepError(
+        raise StageError(
             f"Commits on {remote} {branch} conflict with those of this pass. Merge by hand and "
             "push, then run `poe autopilot` to continue."
         ) from None

@@ -19,10 +19,6 @@ SCHEMA = 1
 Record = dict[str, Any]
 
 
-class JournalError(OpsError):
-    """A file of the journal is damaged."""
-
-
 def folder() -> Path:
     """Return the folder of the journal."""
     return release_folders.releases() / "autopilot"
@@ -71,7 +67,7 @@ def passes() -> list[Record]:
             if record["schema"] != SCHEMA or not isinstance(record["steps"], list):
                 raise ValueError(record["schema"])
         except (ValueError, KeyError, TypeError) as error:
-            raise JournalError(
+            raise OpsError(
                 f"{shown(path)} is not a record of the autopilot. Move it elsewhere: the "
                 "other passes do not depend on it."
             ) from error

@@ -13,9 +13,9 @@ import polars as pl
 
 from rung_ops import contract, prediction_log
 from rung_ops.autopilot import commits
-from rung_ops.autopilot.step_runner import StepError
 from rung_ops.contract import raw_file
 from rung_ops.contract.row_checks import inspect
+from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.model.added_columns import PREDICTION_ID, PREDICTION_TIME
 from rung_ops.model.target import kind_in, packed
@@ -85,7 +85,7 @@ def new_rows(labelled: pl.DataFrame) -> pl.DataFrame:
         return fresh
     typed, problems = inspect(fresh, schema, "the prediction log")
     if any(not problem.rows for problem in problems):
-        raise StepError(f"{next(p for p in problems if not p.rows)}. Nothing was collected.")
+        raise StageError(f"{next(p for p in problems if not p.rows)}. Nothing was collected.")
     if schema.unique:
         # Of several predictions for a key, only the last becomes a row.
         problems = [problem for problem in problems if problem.column != ", ".join(schema.unique)]
@@ -131,6 +131,6 @@ def _collected_ids() -> pl.DataFrame:
     for record in sorted(current().incoming.glob("served-*.parquet.dvc")):
         path = record.with_suffix("")
         if not path.exists():
-            raise StepError(f"{shown(path)} is missing: `uv run poe pull` fetches it.")
+            raise StageError(f"{shown(path)} is missing: `uv run poe pull` fetches it.")
         ids.append(pl.read_parquet(path, columns=[PREDICTION_ID]))
     return pl.concat(ids)

@@ -36,10 +36,6 @@ class Done:
     summary: str = ""  # final message, a sentence
 
 
-class StepError(StageError):
-    """A step failed; the next run retries it. The message says what to do."""
-
-
 Step = Callable[[Record], Done]
 
 
@@ -110,7 +106,7 @@ class TaskRunner:
         code, last = self._run(words)
         if code != 0:
             output = "".join(f"  {line}\n" for line in last)
-            raise StepError(f"`poe {' '.join(words)}` ended with exit code {code}:\n{output}")
+            raise StageError(f"`poe {' '.join(words)}` ended with exit code {code}:\n{output}")
 
     def last_line(self, *words: str) -> str:
         """Run a task quietly; return the last line of its output, or an empty string."""

@@ -31,7 +31,7 @@ from rung_ops.autopilot import policy as autopilot_policy
 from rung_ops.autopilot.decide import Facts, Quality, Trial
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.policy import Policy
-from rung_ops.autopilot.step_runner import Done, Step, StepError, Tools, production, tries
+from rung_ops.autopilot.step_runner import Done, Step, Tools, production, tries
 from rung_ops.errors import StageError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
@@ -78,15 +78,15 @@ def ask_veto(action: str, facts: dict[str, Any]) -> str | None:
             return None
         reason = function(action, dict(facts))
     except StageError as error:
-        raise StepError(str(error)) from error
+        raise StageError(str(error)) from error
     except Exception as error:  # the user's hook may raise anything
-        raise StepError(
+        raise StageError(
             f"The hook {VETO} raised {type(error).__name__}: {error}. Without its answer the "
             f"autopilot does not {action}: repair the hook, or remove its line from pyproject.toml."
         ) from error
     if reason is None or (isinstance(reason, str) and reason.strip()):
         return reason
-    raise StepError(
+    raise StageError(
         f"The hook {VETO} returned {reason!r}; it must return the reason as text, or None to let "
         f"the autopilot {action}."
     )
@@ -159,7 +159,7 @@ def _status(tools: Tools, record: Record) -> dict[str, Any]:
         try:
             return dict(json.loads(printed))
         except (ValueError, TypeError):
-            raise StepError(f"`poe monitor --json` did not print a status: {printed}") from None
+            raise StageError(f"`poe monitor --json` did not print a status: {printed}") from None
     file = current().reports / "monitor/status.json"
     file.unlink(missing_ok=True)
     code = tools.tasks.run("monitor", "--now", record["at"])
@@ -171,7 +171,9 @@ def _read(file: Path, ended: str) -> dict[str, Any]:
     try:
         return dict(json.loads(file.read_bytes()))
     except (FileNotFoundError, ValueError):
-        raise StepError(f"{ended} and did not write {shown(file)}: see its output above.") from None
+        raise StageError(
+            f"{ended} and did not write {shown(file)}: see its output above."
+        ) from None
 
 
 def settle(tools: Tools, record: Record) -> Done:
@@ -483,7 +485,7 @@ def release(tools: Tools, record: Record) -> Done:
         tools.tasks.must("release", version)
         candidate = _candidate(trained)
     if candidate is None:
-        raise StepError(f"`poe release {version}` did not write a bundle of that version.")
+        raise StageError(f"`poe release {version}` did not write a bundle of that version.")
     return Done({"release": candidate})
 
 
@@ -514,7 +516,7 @@ def roll_back(tools: Tools, record: Record) -> Done:
     while (before := production()).serving == bad:
         tools.tasks.must("rollback", PRODUCTION, "--from", bad, "--reason", reason)
         if production().generation == before.generation:
-            raise StepError(f"`poe rollback` changed nothing: {bad} is still served.")
+            raise StageError(f"`poe rollback` changed nothing: {bad} is still served.")
     summary = f"{bad} was rolled back; {production().serving} is served again: {reason}"
     return Done({"taken back": bad}, outcome="rolled back", summary=summary)
 

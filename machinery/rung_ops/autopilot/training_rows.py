@@ -13,8 +13,8 @@ import polars as pl
 
 from rung_ops.autopilot import commits
 from rung_ops.autopilot.decide import Quality
-from rung_ops.autopilot.step_runner import StepError
 from rung_ops.contract import forecast
+from rung_ops.errors import StageError
 from rung_ops.gate import rules
 from rung_ops.gate.judge import unseen_rows
 from rung_ops.model import bundle
@@ -84,7 +84,7 @@ def undo() -> None:
     if text == committed:
         return
     if _without_chosen(text) != _without_chosen(committed):
-        raise StepError(
+        raise StageError(
             f"{PARAMS} has uncommitted changes. A model is traced to a commit: commit or revert "
             "them, then run `poe autopilot` again."
         )

@@ -23,10 +23,6 @@ WAITING = (
 )
 
 
-class RefusedError(OpsError):
-    """The manifests are invalid, or the cluster refused them or did not start them."""
-
-
 @verb(
     "poe kubernetes-deploy",
     epilog="Exit code 0: applied and ready. 1: refused, or not ready in time. 2: nothing was changed, "
@@ -46,7 +42,7 @@ def main(overlay: str, seconds: int) -> int:
         text = manifests.build(overlay)
         built = manifests.parse(text)
         if faults := manifests.check(built).faults:
-            raise RefusedError("\n- ".join(["the manifests are invalid:", *faults]))
+            raise OpsError("\n- ".join(["the manifests are invalid:", *faults]))
         print(f"Applying {overlay} to the cluster {cluster()}.", flush=True)
     except KubernetesError as error:
         raise KubernetesError(f"Nothing was changed: {error}") from error
@@ -83,9 +79,7 @@ def apply(text: str) -> None:
     if done.returncode != 0:
         missing = "no matches for kind" in done.stderr
         remedy = "\nInstall the operator that defines this kind, or remove its component from the overlay."
-        raise RefusedError(
-            f"`kubectl apply` failed: {done.stderr.strip()}{remedy if missing else ''}"
-        )
+        raise OpsError(f"`kubectl apply` failed: {done.stderr.strip()}{remedy if missing else ''}")
 
 
 def wait_for(deployment: Manifest, seconds: int) -> None:
@@ -102,7 +96,7 @@ def wait_for(deployment: Manifest, seconds: int) -> None:
     chosen = ",".join(f"{key}={value}" for key, value in labels.items())
     pods = _kubectl("get", "pods", *where, "--selector", chosen, "--output", WAITING).stdout.strip()
     environment = about["labels"].get("environment", "production")
-    raise RefusedError(
+    raise OpsError(
         f"{about['name']} is not ready ({_last(done)}). Its pods:\n{pods or 'there are none'}\n"
         "ImagePullBackOff: the nodes cannot pull the image of the overlay. Without a reason, they "
         f"run but serve no release: run `uv run poe deploy {environment}`, and see "

@@ -14,8 +14,8 @@ import click
 
 from rung_ops import prediction_log
 from rung_ops.autopilot import commits
-from rung_ops.autopilot.step_runner import StepError
 from rung_ops.command import verb
+from rung_ops.errors import StageError
 from rung_ops.kubernetes.manifests import KubernetesError
 from rung_ops.project import current
 from rung_ops.system.processes import poe
@@ -33,7 +33,7 @@ def main(scheduled: str) -> int:
         if scheduled == "autopilot":
             merge_earlier_passes()
             pull()
-    except (KubernetesError, StepError) as error:
+    except (KubernetesError, StageError) as error:
         raise KubernetesError(f"{scheduled} did not start: {error}") from error
     options = ["--if-deployed"] if scheduled == "monitor" else []
     words = poe(scheduled, *options)

@@ -34,10 +34,6 @@ SUPPORTED = (
 )
 
 
-class UnsupportedTargetError(StageError):
-    """The target is of a type or has classes that no model of a project can predict."""
-
-
 class Kind(NamedTuple):
     """What a prediction is, where it is more than one number.
 
@@ -76,13 +72,13 @@ def kind_of(name: str, column: Any, quantiles: Any = ()) -> Kind:
     """Tell what the predictions of a target, a column of the schema of Row, are.
 
     Raises:
-        UnsupportedTargetError: no model of a project can predict it.
+        StageError: no model of a project can predict it.
     """
     classes = tuple(class_names(name, column))
     if quantiles in ((), []):
         return Kind(classes)
     if classes or column.dtype.type == pl.Boolean:
-        raise UnsupportedTargetError(
+        raise StageError(
             f"dataset.py has QUANTILES, and the target `{name}` is not a number: remove one of both."
         )
     try:
@@ -90,7 +86,7 @@ def kind_of(name: str, column: Any, quantiles: Any = ()) -> Kind:
     except (TypeError, ValueError):
         low = median = high = 0.0
     if not (0 < low < median < high < 1 and median == MEDIAN):
-        raise UnsupportedTargetError(
+        raise StageError(
             f"dataset.py: QUANTILES is {quantiles!r}; it must be three numbers between 0 and 1, the "
             "median in the middle, as in (0.1, 0.5, 0.9)."
         )
@@ -106,7 +102,7 @@ def class_names(name: str, column: Any) -> list[str]:
     """Name the classes of a target in the order of Row; none if it is a number or Boolean.
 
     Raises:
-        UnsupportedTargetError: it is another type, or a text without two or more classes.
+        StageError: it is another type, or a text without two or more classes.
     """
     dtype = column.dtype.type
     if dtype == pl.Boolean or dtype.is_numeric():
@@ -114,10 +110,10 @@ def class_names(name: str, column: Any) -> list[str]:
     listed = [check for check in column.checks if check.name == "isin"]
     if dtype != pl.String or not listed:
         what = "a text without `isin`" if dtype == pl.String else f"of type {dtype}"
-        raise UnsupportedTargetError(f"The target `{name}` is {what}. {SUPPORTED}")
+        raise StageError(f"The target `{name}` is {what}. {SUPPORTED}")
     names = [str(value) for value in listed[0].statistics["allowed_values"]]
     if len(set(names)) < 2 or len(set(names)) < len(names) or "" in names or column.nullable:
-        raise UnsupportedTargetError(
+        raise StageError(
             f"The target `{name}` must list two or more classes in `isin`, each once, none of them "
             "empty, and may not be nullable."
         )
@@ -127,18 +123,18 @@ def class_names(name: str, column: Any) -> list[str]:
 def refuse_classes(number: int) -> None:
     """Refuse a classifier of a Boolean target that does not tell two classes apart."""
     if number == 1:
-        raise UnsupportedTargetError(
+        raise StageError(
             "The model knows one class: all rows that it learned from have the same target. Bring "
             "rows of both classes."
         )
     if number != 2:
-        raise UnsupportedTargetError(f"The model tells {number} classes apart. {SUPPORTED}")
+        raise StageError(f"The model tells {number} classes apart. {SUPPORTED}")
 
 
 def refuse_unlearned(codes: Sequence[int], names: Sequence[str]) -> None:
     """Refuse a classifier that has not learned every class of Row, by the codes of those it has."""
     if lacking := [name for code, name in enumerate(names) if code not in set(codes)]:
-        raise UnsupportedTargetError(
+        raise StageError(
             f"The rows that the model learned from have none of the class {', '.join(lacking)}: "
             "bring rows of it, or remove it from `isin` in dataset.py."
         )
@@ -171,7 +167,7 @@ def positive(probabilities: np.ndarray) -> np.ndarray:
     """Take the probability of the positive class; shape (n_rows,), in [0, 1].
 
     Raises:
-        UnsupportedTargetError: predict_proba() gives another number of classes than two.
+        StageError: predict_proba() gives another number of classes than two.
     """
     refuse_classes(probabilities.shape[1])
     return np.asarray(probabilities[:, 1])

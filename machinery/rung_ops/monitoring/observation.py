@@ -17,29 +17,235 @@ from typing import Any
 
 import click
 import polars as pl
+import polars.selectors as cs
 
 from rung_ops import prediction_log
 from rung_ops.command import OK, REFUSED, USAGE, Verb, verb
-from rung_ops.errors import OpsError
+from rung_ops.errors import OpsError, UsageError
 from rung_ops.monitoring import (
     check,
     inputs,
     limits,
-    monitor_report,
     monitor_result,
     outcomes,
+    quality,
     release_info,
 )
-from rung_ops.monitoring.inputs import moment
+from rung_ops.monitoring.inputs import Age, moment
 from rung_ops.monitoring.limits import Limits
-from rung_ops.monitoring.monitor_result import MonitorResult, status
+from rung_ops.monitoring.monitor_result import MonitorResult, not_judged, status
 from rung_ops.monitoring.release_info import Released
 from rung_ops.prediction_log import log_sync, other_times
 from rung_ops.project import active_addons, current, hooks, release_folders
 from rung_ops.project.hooks import notify
 from rung_ops.project.paths import params, project_name, shown
 from rung_ops.release import state
-from rung_ops.system.printable import counted, printable
+from rung_ops.statistics import drift
+from rung_ops.system import html as page
+from rung_ops.system.printable import counted, four_digits, printable
+
+# of the report: one self-contained HTML file with plots
+LAYOUT = Path(__file__).with_name("monitor_report.html")
+FLOOR = 200  # height of the drawing of days, above their names
+# In tables of their own, as one of all figures is wider than a screen.
+MISSING, VALUES = cs.matches("missing"), cs.matches(r"mean|p\d")
+
+
+def html(project: str, environment: str, result: MonitorResult) -> str:
+    """Render the report."""
+    figures = result.drift.drop("bars", "shares", "reference_shares", "moved")
+    return page.render(
+        LAYOUT,
+        title=f"{project} in {environment}",
+        lead=(
+            f"Release {result.release.id}, predictions from {result.since:%Y-%m-%d %H:%M} "
+            f"to {result.until:%Y-%m-%d %H:%M} UTC."
+        ),
+        result=result,
+        not_judged=list(not_judged(result)),
+        tiles=_tiles(result),
+        method=_method(result),
+        cards=_cards(result),
+        figures=[
+            figures.select(~MISSING - VALUES),
+            figures.select("feature", MISSING),
+            figures.select("feature", VALUES),
+        ],
+        outcomes=_outcomes(result),
+        floor=FLOOR,
+        strings=cs.string(),
+    )
+
+
+def summary(result: MonitorResult) -> str:
+    """Return a line that says what was checked and what drifted."""
+    checked = (
+        f"{counted(result.rows, 'prediction')} of {result.release.id} since "
+        f"{result.since:%Y-%m-%d %H:%M} UTC"
+    )
+    if not result.judged:
+        return checked
+    drifted = dict(result.drift.select("feature", "drifted").iter_rows())
+    predictions = drifted.pop(drift.PREDICTION, None)
+    count = sum(map(bool, drifted.values()))
+    has = "has" if count == 1 else "have"
+    return (
+        f"{checked}: {count} of {counted(len(drifted), 'feature')} {has} drifted, "
+        f"and the predictions have{'' if predictions else ' not'}"
+    )
+
+
+def _tiles(result: MonitorResult) -> list[tuple[str, str, bool]]:
+    """List the figures that matter most: name, value, whether it is bad."""
+    drifted = result.drift.filter(pl.col("drifted")).height
+    share = f"{drifted} of {result.drift.height}" if result.judged else "not judged"
+    tiles = [("predictions", f"{result.rows:,}", False), ("drifted", share, bool(drifted))]
+    for name, age in result.ages.items():
+        newest = "newest " if name in ("prediction", "row") else ""
+        what = f"age of the {newest}{name}"
+        tiles.append((what, _span(age), age.stale))
+    recent = result.quality.filter(pl.col("column") == quality.RECENT).drop_nulls("figure")
+    for row in recent.iter_rows(named=True):
+        tiles.append(
+            (f"{result.metric}, newest days", four_digits(row["figure"]), bool(row["worse"]))
+        )
+        if row["held"] is not None:
+            held = f"{row['held']:.1%} of {row['promised']:.0%}"
+            tiles.append(("outcomes in the interval", held, bool(row["missed"])))
+    return tiles
+
+
+def _method(result: MonitorResult) -> str:
+    """Describe how drift was judged, and which shift so many rows can show."""
+    limits = result.limits.drift
+    if not result.judged:
+        return (
+            f"Not judged: {counted(result.rows, 'prediction')}, and {limits.min_rows:,} are needed. "
+            "The pictures show what there is. Filled: now. Outline: in training."
+        )
+    reference = result.release.reference.height
+    shift = drift.visible_shift(result.rows, reference, result.error)
+    return (
+        f"{result.rows:,} rows compared with {reference:,} of training. A change counts where it "
+        f"is certain (p at most {result.error:.2g} for each test, so that all together give a "
+        f"false alarm in {limits.false_alarms:.0%} of the checks) and where at least "
+        f"{limits.least_change:.0%} of the rows lie elsewhere. With so many rows a shift by "
+        f"{shift:.2f} standard deviations is seen with probability {drift.POWER}. "
+        "Filled: now. Outline: in training."
+    )
+
+
+def _cards(result: MonitorResult) -> list[dict[str, Any]]:
+    """Make a card of the predictions, then of each feature, the most changed first."""
+    described = {column["name"]: column for column in result.release.contract["columns"]}
+    described[drift.PREDICTION] = {"description": "What the model answered"}
+    ordered = result.drift.sort(
+        pl.col("feature") != drift.PREDICTION,
+        pl.col("p_value").fill_null(2),
+        pl.col("change").neg(),
+    )
+    return [_card(row, described.get(row["feature"], {})) for row in ordered.iter_rows(named=True)]
+
+
+def _card(row: Mapping[str, Any], described: Mapping[str, Any]) -> dict[str, Any]:
+    what = str(described.get("description") or "Derived from the row")
+    unit = f", {described['unit']}" if described.get("unit") else ""
+    state, chip = _state(row)
+    card = {"feature": row["feature"], "description": what + unit, "state": state, "chip": chip}
+    if row["bars"] is None:
+        return card | {"bars": None, "lines": [f"Nothing to compare ({row['kind']})."]}
+    ends = row["bars"][0], row["bars"][-1]
+    if row["kind"] != "category":
+        ends = ends[0].split(" to ")[0], ends[1].split(" to ")[-1]
+    lines = [f"change {row['change']:.1%}, p {row['p_value']:.2g}, PSI {row['psi']:.3f}"]
+    if row["moved"]:
+        lines.append(f"most: {row['moved']}")
+    if row["missing"] or row["reference_missing"]:
+        lines.append(f"missing {row['missing']:.1%}, in training {row['reference_missing']:.1%}")
+    if row["unseen"]:
+        lines.append(f"{row['unseen']:.1%} not seen in training")
+    bars = list(zip(row["bars"], row["reference_shares"], row["shares"], strict=True))
+    top = max(*row["reference_shares"], *row["shares"], 1e-9)
+    return card | {"bars": bars, "top": top, "ends": ends, "lines": lines}
+
+
+def _state(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the class of a feature's card, and the word on it."""
+    if row["drifted"] is None:
+        return "unknown", "not judged"
+    if row["drifted"]:
+        return "bad", "drifted"
+    return ("bad", "missing") if row["missing_rose"] else ("", "unchanged")
+
+
+def _outcomes(result: MonitorResult) -> dict[str, Any] | None:
+    """Return the metric by day and by slice; None if no outcome is known."""
+    if result.quality.is_empty():
+        return None
+    is_day = pl.col("column") == quality.DAY
+    recent = result.quality.filter(pl.col("column") == quality.RECENT)
+    expected = recent["expected"][0]
+    limits = result.limits.outcomes
+    on_test = (
+        ""
+        if expected is None
+        else f" Dashed: on the test rows, {four_digits(expected)}; "
+        f"worse by {recent['allowed'][0]} is allowed."
+    )
+    shown = result.quality.select(
+        is_day.alias("is day"),
+        slice=pl.col("column").replace({quality.RECENT: "newest days"}),
+        value="value",
+        predictions="predictions",
+        outcomes="outcomes",
+        known=pl.format("{} %", (pl.col("coverage") * 100).floor().cast(pl.Int64)),
+        figure="figure",
+        low="low",
+        high="high",
+        on_the_test_rows="expected",
+        worse="worse",
+        mean_truth="mean_truth",
+        mean_predicted="mean_predicted",
+        **({"in_the_interval": "held"} if result.quality["held"].count() else {}),
+    )
+    days = result.quality.filter(is_day).to_dicts()
+    drawn = (
+        f"{result.metric} with its 95 % interval, for days with {limits.min_coverage:.0%} of "
+        f"the outcomes known, and {limits.min_rows} at least."
+        if limits.score_days
+        else "Days are not scored: `score_days` in ops/monitor.toml."
+    )
+    height, ticks = _scale(days, expected)
+    return {
+        "note": f"{drawn} Bars: the share that is known.{on_test}",
+        "drawn": days,
+        "height": height,
+        "ticks": ticks,
+        "expected": expected,
+        "slices": shown.filter(~pl.col("is day")).drop("is day"),
+        "days": shown.filter("is day").drop("is day", "slice", "on_the_test_rows", "worse"),
+    }
+
+
+def _scale(
+    days: list[dict[str, Any]], expected: float | None
+) -> tuple[Callable[[float], float], list[float]]:
+    """Return how far from the top a figure is drawn, and the figures that the axis names."""
+    ends = [row[end] for row in days if row["figure"] is not None for end in ("low", "high")]
+    ends += [expected] if expected is not None else []
+    low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
+    pad = (high - low or 1) * 0.08
+    ticks = [low, (low + high) / 2, high]
+    low, high = low - pad, high + pad
+    return (lambda value: (high - value) / (high - low) * FLOOR), ticks
+
+
+def _span(age: Age) -> str:
+    if age.age is None:
+        return "none"
+    hours = age.age.total_seconds() / 3600
+    return f"{hours:.1f} h" if abs(hours) < 48 else f"{hours / 24:,.0f} d"
+
 
 CHECK = "monitor_check"
 
@@ -76,12 +282,6 @@ def report_folder() -> Path:
 DAYS = re.compile(r"(\d+)d")
 
 
-class NothingToCheckError(OpsError):
-    """There is nothing to check, or nothing to compare it with."""
-
-    exit_code = 2
-
-
 def observe(
     environment: str, now: datetime, limits: Limits, since: datetime | None = None
 ) -> MonitorResult:
@@ -93,8 +293,8 @@ def observe(
     counted_times = other_times.read(log, begin, now)
     if not any(log.glob("date=*/*.parquet")):
         if refused := list(inputs.of_another_time(counted_times, limits.missing.most_rise)):
-            raise NothingToCheckError(f"Nothing was answered: {'; '.join(refused)}.")
-        raise NothingToCheckError(
+            raise UsageError(f"Nothing was answered: {'; '.join(refused)}.")
+        raise UsageError(
             f"Nothing has been predicted yet: {shown(log)} holds no rows. "
             "The service (`uv run poe serve`) logs each of its answers there."
         )
@@ -120,14 +320,12 @@ def _serving(environment: str) -> Released:
     folder = release_folders.environment(environment)
     serving = state.read(folder).serving
     if serving is None:
-        raise NothingToCheckError(
+        raise UsageError(
             f"{environment} serves nothing: `uv run poe deploy {environment}` brings a release."
         )
     key = release_folders.public_key()
     if not key.is_file():
-        raise NothingToCheckError(
-            f"{shown(key)} is missing: releases are verified with it. Bring it back."
-        )
+        raise UsageError(f"{shown(key)} is missing: releases are verified with it. Bring it back.")
     return release_info.load(release_folders.bundle(folder, serving), key.read_bytes())
 
 
@@ -141,9 +339,7 @@ def write(result: MonitorResult, environment: str, folder: Path | None = None) -
         result.entity_features.write_parquet(folder / "entity_features.parquet")
     summed_up = json.dumps(status(result), indent=2, allow_nan=False)
     (folder / "status.json").write_text(f"{summed_up}\n", encoding="utf-8")
-    (folder / "report.html").write_text(
-        monitor_report.html(project_name(), environment, result), "utf-8"
-    )
+    (folder / "report.html").write_text(html(project_name(), environment, result), "utf-8")
     gauges = monitor_result.gauges(result)
     log_sync.write_figures(environment, prediction_log.MONITOR_PROM, gauges)
 
@@ -208,7 +404,7 @@ def monitor(
     except OpsError as error:
         print(error, file=sys.stderr)  # exit code 1 says that something is wrong
         return USAGE
-    print(monitor_report.summary(result))
+    print(summary(result))
     for sentence in monitor_result.not_judged(result):
         print(printable(sentence))
     for problem in result.problems:
@@ -241,6 +437,6 @@ def _moment(text: str | None) -> datetime | None:
     try:
         return moment(text)
     except ValueError:
-        raise NothingToCheckError(
+        raise UsageError(
             f"`{text}` is not a date or time: give one such as 2026-01-31T08:00."
         ) from None

@@ -40,10 +40,6 @@ class Outcomes:
     problems: list[str] = field(default_factory=list)  # what could not be used, each a sentence
 
 
-class OutcomesError(OpsError):
-    """A file of outcomes cannot be used."""
-
-
 def read(contract: Mapping[str, Any], folder: Path | None = None) -> Outcomes:
     """Read all files of outcomes."""
     folder = outcomes_folder() if folder is None else folder
@@ -60,7 +56,7 @@ def read(contract: Mapping[str, Any], folder: Path | None = None) -> Outcomes:
     for path in sorted(path for path in folder.rglob("*") if path.suffix in READERS):
         try:
             frame = _read(path, contract["target"], key, kind)
-        except OutcomesError as error:
+        except OpsError as error:
             problems.append(str(error))
         else:
             (by_key if key and set(key) <= set(frame.columns) else by_id).append(frame)
@@ -103,16 +99,16 @@ def _read(
         frame = READERS[path.suffix](path)
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise OutcomesError(f"{shown(path)} cannot be read: {reason}") from error
+        raise OpsError(f"{shown(path)} cannot be read: {reason}") from error
     if target not in frame.columns:
-        raise OutcomesError(f"{shown(path)} lacks the column `{target}`: what happened")
+        raise OpsError(f"{shown(path)} lacks the column `{target}`: what happened")
     if ID in frame.columns and ID not in key:
         named: Mapping[str, pl.DataType] = {ID: pl.String()}
     elif key and set(key) <= set(frame.columns):
         named = key
     else:
         also = f", or all of {', '.join(f'`{name}`' for name in key)}" if key else ""
-        raise OutcomesError(f"{shown(path)} lacks the column `{ID}`{also}: whose outcome it is")
+        raise OpsError(f"{shown(path)} lacks the column `{ID}`{also}: whose outcome it is")
     known = frame.filter(pl.col(target).is_not_null())
     read = []
     for name, dtype in [*named.items(), (target, kind)]:
@@ -122,7 +118,7 @@ def _read(
             wanted = dtype if name in named else "outcome"
             if isinstance(dtype, pl.Enum) and name not in named:
                 wanted = f"class of {', '.join(dtype.categories)}"
-            raise OutcomesError(f"{shown(path)}: column `{name}` holds {strange[0]!r}, no {wanted}")
+            raise OpsError(f"{shown(path)}: column `{name}` holds {strange[0]!r}, no {wanted}")
         read.append(column.alias(name if name in named else TRUTH))
     return pl.DataFrame(read)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops.errors import StageError
+from rung_ops.errors import SettingsError, StageError
 from rung_ops.system import key_names, tokens
 
 MAKING = (
@@ -39,7 +39,7 @@ def keys() -> dict[str, bytes]:
     try:
         listed = tokens.named(key_names.LOG)
         keys = {name: base64.b64decode(key, validate=True) for key, name in listed.items()}
-    except (tokens.TokensError, binascii.Error) as error:
+    except (SettingsError, binascii.Error) as error:
         raise SealedError(f"{key_names.LOG} cannot be read: {error}") from error
     for name, key in keys.items():
         if len(key) != KEY_BYTES or not 0 < len(name.encode()) < 256:

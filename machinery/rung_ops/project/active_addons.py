@@ -8,18 +8,12 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from rung_ops.addons import Addon, Backend, Verb
-from rung_ops.errors import NoProjectError, OpsError
+from rung_ops.errors import NoProjectError, UsageError
 from rung_ops.project import current
 from rung_ops.project.paths import project_name
 
 GROUP = "rung_ops.addons"
 PUBLIC_KEY = b"-----BEGIN PUBLIC KEY-----"
-
-
-class AddonError(OpsError):
-    """An add-on is missing or cannot be used; the message says what to do."""
-
-    exit_code = 2
 
 
 @functools.cache
@@ -31,16 +25,16 @@ def installed() -> dict[str, Addon]:
     addons: dict[str, Addon] = {}
     for entry in _entries():
         if entry.name in addons:
-            raise AddonError(f"Two add-ons are named `{entry.name}`: uninstall one of them.")
+            raise UsageError(f"Two add-ons are named `{entry.name}`: uninstall one of them.")
         try:
             loaded = entry.load()
         except Exception as error:  # somebody else's module may raise anything
-            raise AddonError(
+            raise UsageError(
                 f"The add-on `{entry.name}` cannot be loaded from `{entry.value}` "
                 f"({type(error).__name__}: {error}). Repair or uninstall it."
             ) from error
         if not isinstance(loaded, Addon):
-            raise AddonError(
+            raise UsageError(
                 f"`{entry.value}` of the add-on `{entry.name}` is a {type(loaded).__name__}; "
                 "expected a rung_ops.addons.Addon."
             )
@@ -70,7 +64,7 @@ def refuse_missing() -> None:
     """Stop where the project lists an add-on that is not installed."""
     for name in listed():
         if name not in installed():
-            raise AddonError(
+            raise UsageError(
                 f"pyproject.toml lists the add-on `{name}` under [tool.rung], and it is not "
                 "installed here: run `uv sync`, or bring vendor/ and files to one version with "
                 "`rung update`. Without it nothing runs, as it may be what guards this project."
@@ -122,8 +116,8 @@ def loaded(target: str, addon_name: str, extra: str = "") -> Any:
     except (ImportError, AttributeError) as error:
         if package := missing_package(error, target):
             text = how_to_install(package, addon_name, extra)
-            raise AddonError(f"The add-on `{addon_name}` {text}") from error
-        raise AddonError(f"The add-on `{addon_name}` names `{target}`: {error}.") from error
+            raise UsageError(f"The add-on `{addon_name}` {text}") from error
+        raise UsageError(f"The add-on `{addon_name}` names `{target}`: {error}.") from error
 
 
 def missing_package(error: Exception, target: str) -> str:
@@ -143,20 +137,20 @@ def backend(name: str) -> Any:
     brings = {owner: addon for owner, addon in installed().items() if name in addon.scoring}
     used = [owner for owner in active() if owner in brings]
     if len(used) > 1:
-        raise AddonError(
+        raise UsageError(
             f"The add-ons {' and '.join(used)} bring a backend `{name}` each: uninstall one of them."
         )
     if used:
         chosen: Backend = brings[used[0]].scoring[name]
         return loaded(chosen.target, used[0], chosen.extra)
     for owner, addon in brings.items():
-        raise AddonError(
+        raise UsageError(
             f"The backend `{name}` is of the add-on `{owner}`, which this project does not use, as "
             f"it has no {addon.path}: add that (`rung climb` does, where Rung brings it), or leave "
             "`--backend` out."
         )
     known = [f"name `{known}`, or " for addon in active().values() for known in addon.scoring]
-    raise AddonError(
+    raise UsageError(
         f"No add-on that is installed brings the backend `{name}`: install one that does, or "
         f"{''.join(known)}leave `--backend` out."
     )
@@ -183,7 +177,7 @@ def verb_tables(core: Mapping[str, Verb]) -> dict[str, dict[str, Verb]]:
     for name, addon in installed().items():
         for verb in addon.verbs:
             if verb in owners:
-                raise AddonError(
+                raise UsageError(
                     f"`rung-ops {verb}` is a verb of {owners[verb]} and of the add-on `{name}`: "
                     "one of them has to be named differently."
                 )

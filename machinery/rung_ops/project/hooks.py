@@ -98,20 +98,16 @@ HOOKS = {
 }
 
 
-class HookError(StageError):
-    """A hook cannot be used; the message names it, what is wrong, and the signature it needs."""
-
-
 def load(name: str) -> Callable[..., Any] | None:
     """Return the function of a hook, or None if the project names none.
 
     Raises:
-        HookError: the name is unknown, the function is missing, or its signature is another.
+        StageError: the name is unknown, the function is missing, or its signature is another.
     """
     table, named = _table()
     for other in named:
         if other not in HOOKS:
-            raise HookError(
+            raise StageError(
                 f"pyproject.toml: [{table}] names `{other}`, which is not a hook. "
                 f"There are: {', '.join(HOOKS)}."
             )
@@ -142,17 +138,17 @@ def _function(name: str, target: str, where: str) -> Callable[..., Any]:
     try:
         function = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # the user's module may raise anything
-        raise HookError(
+        raise StageError(
             f'{where}: it must be "MODULE:FUNCTION" of your package '
             f"({type(error).__name__}: {error})."
         ) from error
     if inspect.iscoroutinefunction(function):
-        raise HookError(f"{where}: it must be a plain function, not `async def`.")
+        raise StageError(f"{where}: it must be a plain function, not `async def`.")
     parameters = HOOKS[name].parameters
     try:
         inspect.signature(function).bind(*parameters)
     except (TypeError, ValueError) as error:
-        raise HookError(f"{where}: it must accept ({signature(name)}): {error}.") from error
+        raise StageError(f"{where}: it must accept ({signature(name)}): {error}.") from error
     return function  # type: ignore[no-any-return]
 
 

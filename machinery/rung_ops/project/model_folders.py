@@ -19,10 +19,6 @@ def models_folder() -> Path:
     return current().repository / "models"
 
 
-class ModelFolderError(StageError):
-    """A model cannot be added, or used as it is; the message says why and what to do."""
-
-
 def all_of_them() -> list[Path]:
     """List the folders of the other models, in the order of their names."""
     return sorted(path.parent for path in models_folder().glob("*/src") if path.is_dir())
@@ -40,9 +36,7 @@ def package(home: Path) -> str:
     packages = sorted(path.parent.name for path in (home / "src").glob("*/__init__.py"))
     if len(packages) != 1:
         named = ", ".join(packages) or "none"
-        raise ModelFolderError(
-            f"{shown(home)}/src holds {named}; keep one package with an __init__.py."
-        )
+        raise StageError(f"{shown(home)}/src holds {named}; keep one package with an __init__.py.")
     return packages[0]
 
 

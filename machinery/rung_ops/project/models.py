@@ -19,8 +19,9 @@ from pathlib import Path
 import click
 
 from rung_ops.command import verb
+from rung_ops.errors import StageError
 from rung_ops.project import active_addons, current, model_folders
-from rung_ops.project.model_folders import ModelFolderError, package
+from rung_ops.project.model_folders import package
 from rung_ops.project.paths import project_name, shown
 from rung_ops.system.processes import poe
 
@@ -71,10 +72,10 @@ def add(name: str) -> Path:
     source = next((current().repository / "src").glob("*/__init__.py")).parent
     taken = {source.name, *map(package, model_folders.all_of_them())}
     if not re.fullmatch("[a-z][a-z0-9_]{0,39}", name) or keyword.iskeyword(name):
-        raise ModelFolderError(f"`{name}` cannot be imported: use 1 to 40 of a-z, 0-9 and _.")
+        raise StageError(f"`{name}` cannot be imported: use 1 to 40 of a-z, 0-9 and _.")
     new = model_folders.models_folder() / name
     if name in taken or importlib.util.find_spec(name) or new.exists():
-        raise ModelFolderError(f"`{name}` is taken by a model or a package: choose another name.")
+        raise StageError(f"`{name}` is taken by a model or a package: choose another name.")
     shutil.copytree(source, new / "src" / name, ignore=LEFT_OUT)
     for path in COPIED:
         copy_missing(path, new)
@@ -90,7 +91,7 @@ def listed(only: str = "") -> list[dict[str, str]]:
     """Give each model's name in the registry and its folder, for the CI; that of the first is `.`."""
     known = {project_name(home): folder for folder, home in model_folders.folders().items()}
     if only and only not in known:
-        raise ModelFolderError(f"There is no model {only} here, but {', '.join(known)}.")
+        raise StageError(f"There is no model {only} here, but {', '.join(known)}.")
     return [
         {"model": name, "folder": folder} for name, folder in known.items() if only in ("", name)
     ]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rung_ops.errors import OpsError
+from rung_ops.errors import StageError
 from rung_ops.project import current, model_folders
 from rung_ops.project.paths import project_name
 from rung_ops.ray.settings import Settings
@@ -31,10 +31,6 @@ MB = 2**20
 NOT_SENT = shutil.ignore_patterns("__pycache__", "tests", "*.pyc")
 
 
-class ClusterError(OpsError):
-    """Ray cannot be used with the settings of ops/ray.toml; the message says why."""
-
-
 @contextlib.contextmanager
 def connected(settings: Settings, store: int = STORE) -> Iterator[Any]:
     """Start Ray on this machine, or connect to the cluster; yield the module `ray`.
@@ -44,7 +40,7 @@ def connected(settings: Settings, store: int = STORE) -> Iterator[Any]:
     try:
         import ray
     except ImportError as error:
-        raise ClusterError(f"Ray cannot be imported ({error}): run `uv sync`.") from error
+        raise StageError(f"Ray cannot be imported ({error}): run `uv sync`.") from error
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     with tempfile.TemporaryDirectory(prefix="rung-ray-") as folder:
         if settings.address:
@@ -60,24 +56,11 @@ def connected(settings: Settings, store: int = STORE) -> Iterator[Any]:
                 include_dashboard=False,
                 **quiet,
             )
-            _end_unused_services(ray)
         try:
             _check_resources(ray, settings)
             yield ray
         finally:
             ray.shutdown()
-
-
-def _end_unused_services(ray: Any) -> None:
-    """Stop services of Ray that a project does not use, which saves 160 MB of memory.
-
-    These are the log monitor, the dashboard and the autoscaler. Ray has no option for it; a version
-    that names them differently keeps them running.
-    """
-    node = ray._private.worker._global_node
-    for service in ("log_monitor", "dashboard", "monitor"):
-        with contextlib.suppress(Exception):
-            getattr(node, f"kill_{service}")(check_alive=False)
 
 
 def sent(folder: Path) -> dict[str, Any]:
@@ -116,7 +99,7 @@ def _check_address(settings: Settings) -> None:
     if settings.address == "auto":
         return
     if "://" in settings.address:
-        raise ClusterError(
+        raise StageError(
             f"{settings.address} is not supported: the Ray Client would run Tune on the cluster, "
             "separately from the search. Use the address of the cluster itself, "
             '"HOST:6379", from a machine in its network, or submit a job to it.'
@@ -125,11 +108,11 @@ def _check_address(settings: Settings) -> None:
     try:
         socket.create_connection((host, int(port)), settings.wait_seconds).close()
     except ValueError as error:
-        raise ClusterError(
+        raise StageError(
             f'`address`: got {settings.address!r}; expected "HOST:PORT" or "auto".'
         ) from error
     except OSError as error:
-        raise ClusterError(
+        raise StageError(
             f"Nothing answers at {settings.address} ({error}). Check that the cluster is running, "
             "and the address in ops/ray.toml or RAY_ADDRESS. To use this machine, set "
             '`address = ""`.'
@@ -165,17 +148,17 @@ def _join(ray: Any, settings: Settings, code: dict[str, Any], quiet: dict[str, A
     except (ConnectionError, RuntimeError, ValueError) as error:
         message = " ".join(str(error).split())
         if "ersion mismatch" in message:
-            raise ClusterError(
+            raise StageError(
                 f"{settings.address} runs another version than this project: {message} Install the "
                 f"cluster with Ray {ray.__version__} and Python {sys.version.split()[0]}, or "
                 "change both in this project."
             ) from error
         if "uthenti" in message or "token" in message:
-            raise ClusterError(
+            raise StageError(
                 f"{settings.address} refuses access: {message} Set RAY_AUTH_TOKEN to the token of "
                 "the cluster."
             ) from error
-        raise ClusterError(f"{settings.address} cannot be used: {message}") from error
+        raise StageError(f"{settings.address} cannot be used: {message}") from error
 
 
 def _check_resources(ray: Any, settings: Settings) -> None:
@@ -189,7 +172,7 @@ def _check_resources(ray: Any, settings: Settings) -> None:
     most = ", ".join(
         f"{has.get('CPU', 0):g} CPUs and {has.get('memory', 0) / MB:,.0f} MB" for has in machines
     )
-    raise ClusterError(
+    raise StageError(
         f"No machine has {settings.cpus:g} CPUs and {settings.memory_mb:,} MB for a worker "
         f"(available: {most}). Lower `cpus` or `memory_mb` in ops/ray.toml."
     )

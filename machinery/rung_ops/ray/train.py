@@ -60,14 +60,11 @@ def fit_on_ray(model: Any, parts: Parts, workers: int, checkpoint_rounds: int = 
     _refuse(model, outcomes, workers)
     # Rows pass through Ray's store on their way to a worker.
     store = connect.STORE + 2 * blocks.block_bytes()
-    try:
-        with _storage(chosen) as (system, folder), connect.connected(chosen, store) as ray:
-            _check_room(ray, chosen)
-            weights = weight_arguments(model, parts.rows).get("sample_weight")
-            _write(parts, outcomes, weights, workers, system, folder)
-            return _trained(model, chosen, checkpoint_rounds, system, folder)
-    except connect.ClusterError as error:
-        raise StageError(str(error)) from error
+    with _storage(chosen) as (system, folder), connect.connected(chosen, store) as ray:
+        _check_room(ray, chosen)
+        weights = weight_arguments(model, parts.rows).get("sample_weight")
+        _write(parts, outcomes, weights, workers, system, folder)
+        return _trained(model, chosen, checkpoint_rounds, system, folder)
 
 
 def _refuse(model: Any, outcomes: np.ndarray, workers: int) -> None:
@@ -113,7 +110,7 @@ def _check_room(ray: Any, chosen: Settings) -> None:
         for has in machines
     )
     if room < chosen.workers:
-        raise connect.ClusterError(
+        raise StageError(
             f"The machines have room for {room} of {chosen.workers} workers at the same time. Add "
             "machines, or lower `cpus` or `memory_mb` in ops/ray.toml, or `workers` of fit_on_ray()."
         )
@@ -123,7 +120,7 @@ def _check_room(ray: Any, chosen: Settings) -> None:
 def _storage(chosen: Settings) -> Iterator[tuple[fs.FileSystem, str]]:
     """Lend a new folder that all workers reach; remove it afterwards."""
     if chosen.address and not chosen.storage:
-        raise connect.ClusterError(
+        raise StageError(
             "`storage` in ops/ray.toml is empty: training on a cluster needs a folder or a bucket "
             'that all its machines reach, such as "s3://bucket/folder".'
         )
@@ -134,7 +131,7 @@ def _storage(chosen: Settings) -> Iterator[tuple[fs.FileSystem, str]]:
         try:
             system, path = fs.FileSystem.from_uri(root)
         except (pa.ArrowException, ValueError) as error:
-            raise connect.ClusterError(f"`storage` in ops/ray.toml: {error}") from error
+            raise StageError(f"`storage` in ops/ray.toml: {error}") from error
         folder = f"{path}/rung-train-{secrets.token_hex(8)}"
         system.create_dir(folder)
         ended.callback(system.delete_dir, folder)

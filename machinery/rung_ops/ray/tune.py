@@ -24,14 +24,11 @@ NAMES = "parameters"
 def on_ray(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
     """Score the trials on workers."""
     store = connect.STORE + 2 * rows.estimated_size()
-    try:
-        with connect.connected(chosen, int(store)) as ray:
-            try:
-                _fit(search, rows, chosen)
-            except ray.exceptions.RayError as error:
-                raise StageError(connect.explain(error)) from error
-    except connect.ClusterError as error:
-        raise StageError(str(error)) from error
+    with connect.connected(chosen, int(store)) as ray:
+        try:
+            _fit(search, rows, chosen)
+        except ray.exceptions.RayError as error:
+            raise StageError(connect.explain(error)) from error
 
 
 def _fit(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:

@@ -71,10 +71,6 @@ FALSE_ALARMS, LEAST_CHANGE = 0.01, 0.05
 BACKGROUND_ROWS, TRIED_ROWS = 200_000, 2_000
 
 
-class UnexplainableError(ReleaseError):
-    """Predictions have no reasons; the message says why."""
-
-
 @dataclass(frozen=True)
 class Trained:
     """An estimator with the rows and the code that it was made with.
@@ -285,7 +281,7 @@ def describe_reasons(
             method, found = "trees", _of_trees(trees, tried, predict, task)
         else:
             method, found = "additive", _of_additive(predict, tried, contract, expressions, train)
-    except UnexplainableError as error:
+    except ReleaseError as error:
         return {"method": "none", "why": str(error)}
     columns = columns_by_feature(expressions, contract, train)
     return {"method": method, "adverse": unfavourable, "columns": columns, **found}
@@ -297,7 +293,7 @@ def _of_trees(
     off = _difference(trees.effects, tried, predict, task)
     if off > TOLERANCE:
         margin = "log-odds" if task in ("classification", MULTICLASS) else "predictions"
-        raise UnexplainableError(f"the trees' scores are not its {margin} (difference: {off:.2g})")
+        raise ReleaseError(f"the trees' scores are not its {margin} (difference: {off:.2g})")
     return {"max_difference": off}
 
 
@@ -312,12 +308,10 @@ def _of_additive(
     try:
         additive = AdditiveEffects(predict, task, reasons.typical(contract, expressions))
     except Refusal as refusal:
-        raise UnexplainableError(
-            f"the contract's example is not a row of it: {refusal}"
-        ) from refusal
+        raise ReleaseError(f"the contract's example is not a row of it: {refusal}") from refusal
     off = _difference(additive, tried, predict, task)
     if off > TOLERANCE:
-        raise UnexplainableError(
+        raise ReleaseError(
             "its model is neither LightGBM nor additive: the effects of single features differ by "
             f"{off:.2g} from its predictions"
         )
@@ -454,7 +448,7 @@ def write(
         BundleError: the service would refuse it, for example as its entity features are not in the store.
         ReleaseError: the model cannot be written in any format, or Row has a column that a request
             cannot hold.
-        signing.SigningKeyError: the key cannot sign.
+        ReleaseError: the key cannot sign.
     """
     # The load test needs a signature, so it is signed with a throw-away key.
     key = private_key or signing.new_key()
@@ -543,13 +537,7 @@ def main(version: str, unsigned: Path | None) -> int:
                 *(folder, fitted, train, test, facts, private_key, documents, source),
                 refitted=refitted,
             )
-    except (
-        BundleError,
-        ReleaseError,
-        CustomModelRefusedError,
-        signing.SigningKeyError,
-        locks.LockTimeoutError,
-    ) as error:
+    except (BundleError, ReleaseError, CustomModelRefusedError, locks.LockTimeoutError) as error:
         raise OpsError(f"Nothing was released. {error}") from error
     for line in summary(made):
         print(line)

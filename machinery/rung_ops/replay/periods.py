@@ -24,10 +24,6 @@ START = datetime(2001, 1, 1, tzinfo=UTC)
 LASTS = timedelta(days=30)
 
 
-class ReplayError(OpsError):
-    """The project cannot be replayed, or a step of the replay failed."""
-
-
 @dataclass(frozen=True)
 class Period:
     """A part of the rows."""
@@ -49,10 +45,10 @@ def all_rows() -> pl.DataFrame:
     for path in raw_files():
         typed, problems, _ = inspect_labelled(read(path), shown(path))
         if problems:
-            raise ReplayError(f"{problems[0]}: fix it first (`uv run poe validate`).")
+            raise OpsError(f"{problems[0]}: fix it first (`uv run poe validate`).")
         frames.append(typed)
     if not frames:
-        raise ReplayError("There is no data: put a file into data/sample.")
+        raise OpsError("There is no data: put a file into data/sample.")
     return pl.concat(frames)
 
 
@@ -84,7 +80,7 @@ def beginning(periods: list[Period], start: str | None = None) -> int:
         if number >= least and start in (period.name, period.id):
             return number
     allowed = ", ".join(period.id for period in periods[least:])
-    raise ReplayError(f"--from: got {start!r}; expected one of {allowed}.")
+    raise OpsError(f"--from: got {start!r}; expected one of {allowed}.")
 
 
 def _least(periods: list[Period]) -> int:
@@ -96,7 +92,7 @@ def _least(periods: list[Period]) -> int:
         rows += period.rows.height
         if number >= SAMPLE and rows >= wanted and number < len(periods):
             return number
-    raise ReplayError(
+    raise OpsError(
         f"There are {rows:,} rows. The first release needs {wanted:,.0f} of them, as the gate "
         f"needs {wanted * share:,.0f} test rows (ops/gate.toml), so none would be left to replay."
     )
@@ -110,7 +106,7 @@ def _month(rows: pl.DataFrame) -> Period:
 
 def _tenths(rows: pl.DataFrame) -> list[Period]:
     if rows.height < TENTHS * SAMPLE:
-        raise ReplayError(f"There are {rows.height} rows: too few to cut them into {TENTHS} parts.")
+        raise OpsError(f"There are {rows.height} rows: too few to cut them into {TENTHS} parts.")
     bounds = [round(rows.height * number / TENTHS) for number in range(TENTHS + 1)]
     periods = []
     for number in range(TENTHS):

@@ -12,9 +12,9 @@ from typing import Any
 import polars as pl
 
 from rung_ops.contract import raw_file
+from rung_ops.errors import OpsError
 from rung_ops.project import active_addons, current, stage_process
 from rung_ops.release import state
-from rung_ops.replay.periods import ReplayError
 from rung_ops.settings import override
 from rung_ops.system import atomic, git, key_names
 from rung_ops.system.processes import poe
@@ -67,7 +67,7 @@ SETTINGS: dict[str, dict[str, dict[str, object]]] = {
 def make(first: pl.DataFrame, url: str) -> Path:
     """Create the copy, with rows as its sample and its service at an address; delete an earlier one."""
     if current().root != current().repository:
-        raise ReplayError(
+        raise OpsError(
             "A replay runs the repository's first model. Run the command in the repository's "
             f"top folder, not in {current().root.name}."
         )
@@ -157,7 +157,7 @@ def _git(folder: Path, *arguments: str) -> str:
     try:
         return git.output(folder, *arguments, environment=environment())
     except git.GitError as error:
-        raise ReplayError(f"`git {' '.join(arguments[:4])}` failed in {folder}: {error}") from error
+        raise OpsError(f"`git {' '.join(arguments[:4])}` failed in {folder}: {error}") from error
 
 
 SHOWN = 30  # lines of output in the message of a failed verb
@@ -182,7 +182,7 @@ def run_verb(*words: str, allowed: Sequence[int] = (0,)) -> str:
         log.write(f"$ poe {' '.join(words)}\n{done.stdout}\n")
     if done.returncode not in allowed:
         last = "".join(f"  {line}\n" for line in done.stdout.splitlines()[-SHOWN:])
-        raise ReplayError(
+        raise OpsError(
             f"`poe {' '.join(words)}` ended with exit code {done.returncode} in "
             f"{copy_folder()}:\n{last}"
         )

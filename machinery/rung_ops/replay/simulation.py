@@ -19,7 +19,7 @@ from rung_ops.model import released as serving_release
 from rung_ops.model.released import Release
 from rung_ops.project import current, documents, stage_process
 from rung_ops.project.paths import params, project_name, shown
-from rung_ops.replay import project_copy, timeline, timeline_page, traffic
+from rung_ops.replay import project_copy, timeline, traffic
 from rung_ops.replay.periods import WHEN, Period, all_rows, beginning, cut
 from rung_ops.replay.traffic import Served, Service
 from rung_ops.system.processes import free_port, poe
@@ -188,7 +188,7 @@ def main(months: int | None, start: str | None, is_opened: bool) -> int:
     page.parent.mkdir(parents=True, exist_ok=True)
     content = json.dumps(story, indent=2, ensure_ascii=False) + "\n"
     page.with_suffix(".json").write_text(content, encoding="utf-8")
-    page.write_text(timeline_page.page(story), encoding="utf-8")
+    page.write_text(timeline.page(story), encoding="utf-8")
     print(f"\n{timeline.table(story)}\n\n{story['outcome']}\n{story['spent']}")
     print(f"Wrote {shown(page)} in {story['seconds']:.0f} s.")
     if is_opened:

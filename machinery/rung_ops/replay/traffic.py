@@ -24,10 +24,11 @@ import numpy as np
 import polars as pl
 
 from rung_ops import contract, prediction_log
+from rung_ops.errors import OpsError
 from rung_ops.project import release_folders
 from rung_ops.release import rollout, state
 from rung_ops.replay import project_copy
-from rung_ops.replay.periods import WHEN, Period, ReplayError
+from rung_ops.replay.periods import WHEN, Period
 from rung_ops.serving import access, shadow
 from rung_ops.system import processes
 
@@ -77,7 +78,7 @@ class Service:
             except OSError:
                 pass
             time.sleep(0.1)
-        raise ReplayError(f"The service did not become ready:\n{self._log_end()}")
+        raise OpsError(f"The service did not become ready:\n{self._log_end()}")
 
     def send(self, rows: pl.DataFrame, ids: Sequence[str]) -> list[Answer]:
         """Send each row as a request, from CALLERS threads; return the answers in their order."""
@@ -92,9 +93,9 @@ class Service:
         try:
             with ThreadPoolExecutor(CALLERS) as callers:
                 list(callers.map(call, range(CALLERS)))
-        except (OSError, http.client.HTTPException, ReplayError) as error:
+        except (OSError, http.client.HTTPException, OpsError) as error:
             reason = str(error) or repr(error)
-            raise ReplayError(f"A request was not answered: {reason}\n{self._log_end()}") from error
+            raise OpsError(f"A request was not answered: {reason}\n{self._log_end()}") from error
         return [answer for answer in answers if answer is not None]
 
     def has_judged(self, now: datetime) -> bool:
@@ -141,7 +142,7 @@ def _ask(
             break
         time.sleep(0.05)  # 503 asks the caller to retry
     if status != 200:
-        raise ReplayError(f"status {status}: {content[:500].decode(errors='replace')}")
+        raise OpsError(f"status {status}: {content[:500].decode(errors='replace')}")
     answer: dict[str, Any] = json.loads(content)
     predicted: Any = answer["prediction"]
     if by_class := answer.get("probabilities"):
@@ -246,7 +247,7 @@ def date_log(served: Served, since: datetime) -> None:
 
     answered = pl.col("arm") != "shadow"
     if not wait_for(lambda: logged().filter(answered).height >= len(ids), LOGGED_WITHIN):
-        raise ReplayError(f"{served.period.name}: the prediction log is incomplete.")
+        raise OpsError(f"{served.period.name}: the prediction log is incomplete.")
     # Answers of the callers are logged in any order.
     dated = logged().sort(WHEN, NUMBER, "arm").with_columns(pl.col(WHEN).alias("time"))
     dated = dated.drop(WHEN, NUMBER)

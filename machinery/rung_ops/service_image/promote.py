@@ -9,17 +9,11 @@ import time
 import click
 
 from rung_ops.command import OK, verb
+from rung_ops.errors import OpsError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.project.release_folders import PRODUCTION, STAGING
-from rung_ops.service_image.registry import (
-    REFERENCE,
-    ImageError,
-    docker,
-    logged_in,
-    pushed,
-    reference_file,
-)
+from rung_ops.service_image.push import REFERENCE, docker, logged_in, pushed, reference_file
 
 SECONDS = 120  # until a container has to be healthy
 
@@ -35,10 +29,10 @@ def main(environment: str, image: str | None) -> int:
     """Bring the image that was pushed, by its digest, to staging or production."""
     path = reference_file()
     if image is None and not path.is_file():
-        raise ImageError("no image was pushed from here: give --image REPOSITORY@sha256:DIGEST")
+        raise OpsError("no image was pushed from here: give --image REPOSITORY@sha256:DIGEST")
     reference = (image or path.read_text(encoding="utf-8")).strip()
     if not REFERENCE.fullmatch(reference):
-        raise ImageError(f"`{reference}` does not name an image by its digest")
+        raise OpsError(f"`{reference}` does not name an image by its digest")
     if (current().repository / "deploy/kubernetes").is_dir():
         return apply(environment, reference)
     repository, _, digest = reference.partition("@")
@@ -51,7 +45,7 @@ def main(environment: str, image: str | None) -> int:
         for each in (f"{tag}-next", tag):
             docker("tag", reference, each)
             if pushed(each) != digest:
-                raise ImageError(
+                raise OpsError(
                     f"the registry has {each}, but not by the digest {digest}: push and promote "
                     "with the same kind of image store of Docker"
                 )
@@ -81,7 +75,7 @@ def start(reference: str) -> None:
     """Start an image as a platform would, without a network, until its HEALTHCHECK passes.
 
     Raises:
-        ImageError: it ended, or did not answer in time; its log is in the message.
+        OpsError: it ended, or did not answer in time; its log is in the message.
     """
     limits = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--network", "none")
     name = docker(*("run", "--detach", *limits, "--env", "LOGS=/tmp/logs", reference)).strip()
@@ -95,6 +89,6 @@ def start(reference: str) -> None:
             ).split()
         if status != ["running", "healthy"]:
             logs = docker("logs", name)
-            raise ImageError(f"the service of {reference} is {' and '.join(status)}:\n{logs}")
+            raise OpsError(f"the service of {reference} is {' and '.join(status)}:\n{logs}")
     finally:
         docker("rm", "--force", name)

@@ -8,7 +8,7 @@
 - Releases: `watch` follows what `state_reader` reads, loads releases, and swaps them in `service`.
 - Rollout: `rollout` judges canary and shadow, `shadow` compares, `shadow_process` runs code that
   is not approved yet.
-- Pages: `pages`, `openapi`.
+- Pages: `pages`.
 - What is reported of requests: `request_log` in JSON, `telemetry` by OpenTelemetry.
 
 The layer below, `model`, has the release itself: its contract, predictors and reasons.

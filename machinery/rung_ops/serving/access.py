@@ -31,7 +31,7 @@ from rung_ops.errors import SettingsError
 from rung_ops.model.rows import Refusal
 from rung_ops.project import current, service_settings
 from rung_ops.system import key_names, tokens
-from rung_ops.system.tokens import SHORTEST, TokensError
+from rung_ops.system.tokens import SHORTEST
 
 PREDICT = key_names.PREDICT
 METRICS = key_names.METRICS
@@ -173,10 +173,7 @@ def configured(is_governed: bool, host: str, file: Path | None = None) -> Access
     file = service_settings.service_file() if file is None else file
     wanted = read_settings(file)
     networks = tuple(ipaddress.ip_network(network) for network in wanted.trusted_addresses)
-    try:
-        predict, metrics = tokens.named(PREDICT), tokens.named(METRICS)
-    except TokensError as error:
-        raise SettingsError(str(error)) from error
+    predict, metrics = tokens.named(PREDICT), tokens.named(METRICS)
     header = wanted.identity_header.lower().encode()
     required = is_governed if wanted.required is None else wanted.required
     problem = ""

@@ -11,11 +11,11 @@ import numpy as np
 import polars as pl
 from starlette.routing import BaseRoute
 
+from rung_ops.errors import StageError
 from rung_ops.model.released import Release
 from rung_ops.model.rows import Refusal
 from rung_ops.model.source_import import FAULTS
 from rung_ops.project import hooks
-from rung_ops.project.hooks import HookError
 from rung_ops.serving.access import Asgi, answers, refused
 
 LOG = logging.getLogger("service")
@@ -86,10 +86,10 @@ class ServiceHooks(NamedTuple):
         for route in routes:
             if not isinstance(route, BaseRoute):
                 returned = f"{where} returned a {type(route).__name__}"
-                raise HookError(f"{returned}; expected a list of starlette.routing.Route.")
+                raise StageError(f"{returned}; expected a list of starlette.routing.Route.")
             for path in taken:
                 if answers(route, path):
-                    raise HookError(f"{where}: {route!r} hides {path} of the service.")
+                    raise StageError(f"{where}: {route!r} hides {path} of the service.")
         return routes
 
     def wrapped(self, app: Asgi) -> Asgi:
@@ -101,7 +101,7 @@ class ServiceHooks(NamedTuple):
         outer = _made(where, lambda: make(app))
         if not callable(outer):
             returned = f"{where} returned a {type(outer).__name__}"
-            raise HookError(f"{returned}; expected an ASGI application.")
+            raise StageError(f"{returned}; expected an ASGI application.")
         return _guarded(outer)
 
 
@@ -124,7 +124,7 @@ def _made(where: str, make: Callable[[], Any]) -> Any:
     try:
         return make()
     except Exception as error:
-        raise HookError(f"{where} raised {_shown(error)}.") from error
+        raise StageError(f"{where} raised {_shown(error)}.") from error
 
 
 def _enriched(before: Hook, rows: pl.DataFrame) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from obstore import exceptions
 from obstore.store import ObjectStore, from_url
 
 from rung_ops.errors import OpsError
-from rung_ops.system import cloud_keys
+from rung_ops.system import key_names
 from rung_ops.system.patience import IS_PATIENT
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def client(address: str) -> ObjectStore:
     Raises:
         BucketError: one of ENDPOINTS is no address of a server.
     """
-    cloud_keys.drop_unset()
+    key_names.drop_unset()
     names = ENDPOINTS[address.partition(":")[0]]
     for name in names:  # with another value obstore panics, which is no Exception
         endpoint = os.environ.get(name)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from rung_ops.errors import OpsError
+from rung_ops.errors import SettingsError
 from rung_ops.system import key_names
 from rung_ops.system.files import read_regular
 
@@ -19,15 +19,11 @@ MAX_BYTES = 100_000  # of a file of tokens
 MAKING = '`python -c "import secrets; print(secrets.token_urlsafe())"` makes one'
 
 
-class TokensError(OpsError):
-    """The tokens cannot be read; the message holds none of them."""
-
-
 def named(variable: str) -> dict[bytes, str]:
     """Read the tokens of a variable, or of the file that VARIABLE_FILE names: holder by token.
 
     Raises:
-        TokensError: the file cannot be read, or it is not a list of names with tokens.
+        SettingsError: the file cannot be read, or it is not a list of names with tokens.
     """
     listed = os.environ.get(variable, "")
     if listed == f"$({variable})":  # what Azure Pipelines gives for a variable that is not there
@@ -37,9 +33,9 @@ def named(variable: str) -> dict[bytes, str]:
             # Kubernetes mounts secrets as links.
             listed = read_regular(Path(name), MAX_BYTES, follow=True).decode()
         except (OSError, UnicodeDecodeError) as error:
-            raise TokensError(f"{variable}_FILE: {error}") from error
+            raise SettingsError(f"{variable}_FILE: {error}") from error
         if not listed.strip():
-            raise TokensError(f"{variable}_FILE: {name} is empty")
+            raise SettingsError(f"{variable}_FILE: {name} is empty")
     return _parsed(listed.strip(), variable) if listed.strip() else {}
 
 
@@ -64,11 +60,11 @@ def _parsed(listed: str, variable: str) -> dict[bytes, str]:
     for number, entry in enumerate(re.split(r"[,\n]", listed), start=1):
         name, _, token = (part.strip() for part in entry.rpartition(":"))
         if not any(sign.isalnum() for sign in name) or len(token) < SHORTEST:
-            raise TokensError(
+            raise SettingsError(
                 f"{variable}: entry {number} is not `NAME:TOKEN` with {SHORTEST} characters or more"
             )
         known = {each.casefold() for each in tokens.values()}
         if token.encode() in tokens or name.casefold() in known:
-            raise TokensError(f"{variable}: entry {number} repeats a name or a token")
+            raise SettingsError(f"{variable}: entry {number} repeats a name or a token")
         tokens[token.encode()] = name
     return tokens

@@ -42,7 +42,7 @@ def truth(rows: pl.DataFrame) -> np.ndarray:
     A Boolean target is 0 and 1, a class its place in `isin` of Row, counted from 0.
 
     Raises:
-        UnsupportedTargetError: a model can predict no such target.
+        StageError: a model can predict no such target.
     """
     return target.truth(rows[contract.TARGET], classes())
 
@@ -70,7 +70,7 @@ def predict_features(estimator: Any, inputs: pl.DataFrame) -> np.ndarray:
 
     if is_classifier(estimator):
         if task == target.QUANTILE:
-            raise target.UnsupportedTargetError(
+            raise StageError(
                 f"dataset.py has QUANTILES, and {type(estimator).__name__} is a classifier: build() in "
                 "model.py must return a model whose predict() gives a column for each quantile."
             )
@@ -79,7 +79,7 @@ def predict_features(estimator: Any, inputs: pl.DataFrame) -> np.ndarray:
             return target.spread(probabilities, estimator.classes_, len(names))
         return target.positive(probabilities)
     if names:
-        raise target.UnsupportedTargetError(
+        raise StageError(
             f"The target `{contract.TARGET}` is a class, and {type(estimator).__name__} is not a "
             "classifier: build() in model.py must return a model with predict_proba()."
         )

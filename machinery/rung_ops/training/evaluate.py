@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from rung_ops import contract
 from rung_ops.contract import forecast, row_checks
 from rung_ops.data import blocks, dvc, pipeline_graph
+from rung_ops.errors import StageError
 from rung_ops.model.added_columns import PREDICTED
 from rung_ops.model.columns import rule_words
 from rung_ops.model.target import inside, numbers
@@ -175,7 +176,7 @@ def write_report(
         metrics: the figures of score().
 
     Raises:
-        HookError: a hook cannot be loaded, or returns a wrong type.
+        StageError: a hook cannot be loaded, or returns a wrong type.
         StageError: narrow rows or their predictions are not those of predict_rows().
     """
     trained = current().train.is_file()
@@ -271,11 +272,11 @@ def _hook_metrics(rows: pl.DataFrame, predicted: np.ndarray) -> dict[str, float]
         return {}
     metrics = metrics_of(rows, predicted)
     if not isinstance(metrics, dict):
-        raise hooks.HookError(f"report_metrics: got {type(metrics).__name__}; expected a dict.")
+        raise StageError(f"report_metrics: got {type(metrics).__name__}; expected a dict.")
     try:
         return {str(name): float(value) for name, value in metrics.items()}
     except (TypeError, ValueError) as error:
-        raise hooks.HookError(f"report_metrics: a figure must be a number: {error}.") from error
+        raise StageError(f"report_metrics: a figure must be a number: {error}.") from error
 
 
 def _hook_plots(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> list[Plot]:
@@ -283,7 +284,7 @@ def _hook_plots(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> list[P
     hook_plots = [] if plots_of is None else list(plots_of(model, rows, predicted))
     for plot in hook_plots:
         if not isinstance(plot, Plot):
-            raise hooks.HookError(
+            raise StageError(
                 f"report_plots: got {type(plot).__name__}; expected rung_ops.training.evaluate.Plot."
             )
     return hook_plots

@@ -9,9 +9,9 @@ import pytest
 from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.autopilot import labelled_rows
-from rung_ops.autopilot.step_runner import StepError
 from rung_ops.contract import raw_file
 from rung_ops.data.ingest import sample_rows
+from rung_ops.errors import StageError
 from rung_ops.model.added_columns import PREDICTION_ID, PREDICTION_TIME
 from rung_ops.system import atomic
 
@@ -120,7 +120,7 @@ def test_a_row_without_a_usable_outcome_is_left_out(labelled: pl.DataFrame) -> N
 def test_an_answer_without_a_column_of_the_contract_is_reported(labelled: pl.DataFrame) -> None:
     column = next(name for name in COLUMNS if name != contract.TARGET)
 
-    with pytest.raises(StepError, match=rf"`{column}` is missing"):
+    with pytest.raises(StageError, match=rf"`{column}` is missing"):
         labelled_rows.new_rows(labelled.drop(column))
 
 
@@ -129,7 +129,7 @@ def test_served_rows_that_were_not_fetched_are_missed(labelled: pl.DataFrame) ->
     as_committed(path)
     path.unlink()
 
-    with pytest.raises(StepError, match="`uv run poe pull` fetches it"):
+    with pytest.raises(StageError, match="`uv run poe pull` fetches it"):
         labelled_rows.new_rows(labelled)
 
 

@@ -8,7 +8,7 @@ import yaml
 from machinery.tests.autopilot.repository import git
 from machinery.tests.projects import moved
 from rung_ops.autopilot import commits
-from rung_ops.autopilot.step_runner import StepError
+from rung_ops.errors import StageError
 
 SERVED = "data/incoming/served-2026-01-01-2026-01-31.parquet.dvc"
 
@@ -75,7 +75,7 @@ def test_a_commit_is_made_once(project: Path) -> None:
 def test_a_persons_changes_are_named_and_left_alone(project: Path, change: str) -> None:
     (project / change).write_text("seed = 3\n")
 
-    with pytest.raises(StepError, match=rf"{change}\. .*commit or revert them"):
+    with pytest.raises(StageError, match=rf"{change}\. .*commit or revert them"):
         commits.refuse_foreign_changes(resumed=True)
 
     assert (project / change).read_text() == "seed = 3\n"
@@ -85,7 +85,7 @@ def test_files_of_the_pass_itself_do_not_block_it(project: Path) -> None:
     write_own(project)
 
     commits.refuse_foreign_changes(resumed=True)
-    with pytest.raises(StepError, match=r"dvc\.lock"):
+    with pytest.raises(StageError, match=r"dvc\.lock"):
         commits.refuse_foreign_changes(resumed=False)
 
 
@@ -122,7 +122,7 @@ def test_a_refused_commit_is_reported(project: Path) -> None:
     (hooks / "pre-commit").chmod(0o755)
     write_own(project)
 
-    with pytest.raises(StepError, match="the team says no"):
+    with pytest.raises(StageError, match="the team says no"):
         commits.commit("data: add rows")
 
 

@@ -9,7 +9,8 @@ import pytest
 from rung_ops.autopilot import steps
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.policy import read
-from rung_ops.autopilot.step_runner import StepError, Tools, production
+from rung_ops.autopilot.step_runner import Tools, production
+from rung_ops.errors import StageError
 from rung_ops.project import release_folders
 from rung_ops.release import state
 
@@ -63,7 +64,7 @@ def test_a_release_is_rolled_back_also_while_another_one_is_on_trial(folder: Pat
 
 
 def test_what_was_not_rolled_back_is_not_reported_to_be(folder: Path) -> None:
-    with pytest.raises(StepError, match="v2 is still served"):
+    with pytest.raises(StageError, match="v2 is still served"):
         steps.roll_back(tools(Verbs(lambda: None)), record(decide=WORSE))
 
 

@@ -10,8 +10,8 @@ import pytest
 from rung_ops.autopilot import decide, passes, step_runner, steps
 from rung_ops.autopilot import policy as rules
 from rung_ops.autopilot.decide import Decision, Facts
-from rung_ops.autopilot.step_runner import Done, StepError, Tools
-from rung_ops.project.hooks import HookError
+from rung_ops.autopilot.step_runner import Done, Tools
+from rung_ops.errors import StageError
 
 AT = "2026-01-31T00:00:00+00:00"
 NOW = datetime.fromisoformat(AT)
@@ -108,14 +108,14 @@ def test_without_an_answer_of_the_veto_the_pass_stops(
 ) -> None:
     hook(steps.VETO, veto)
 
-    with pytest.raises(StepError, match=says):
+    with pytest.raises(StageError, match=says):
         steps.ask_veto(steps.TRAIN, {})
 
 
 def test_a_veto_that_cannot_be_loaded_stops_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps.hooks, "load", failing(HookError("another signature")))
+    monkeypatch.setattr(steps.hooks, "load", failing(StageError("another signature")))
 
-    with pytest.raises(StepError, match="another signature"):
+    with pytest.raises(StageError, match="another signature"):
         steps.ask_veto(steps.RELEASE, {})
 
 
@@ -177,7 +177,7 @@ def test_a_pass_that_fails_is_notified_of(
     from rung_ops.autopilot import steps
 
     def fail(record: object) -> Done:
-        raise StepError("the disk is full")
+        raise StageError("the disk is full")
 
     messages: list[tuple[str, str]] = []
     hook(steps.NOTIFY, lambda subject, message: messages.append((subject, message)))

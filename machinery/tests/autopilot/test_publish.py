@@ -7,7 +7,7 @@ import pytest
 from machinery.tests.autopilot.repository import git
 from machinery.tests.projects import moved
 from rung_ops.autopilot import commits, journal, passes
-from rung_ops.autopilot.step_runner import StepError
+from rung_ops.errors import StageError
 from rung_ops.tracking import last_run
 
 REMOTE = """[core]
@@ -76,7 +76,7 @@ def test_what_contradicts_is_left_to_a_person(origin: Path, checkout: Path, tmp_
     git(tmp_path / "first", "push", "--quiet", "origin", "HEAD:main")
     made = write(checkout, "dvc.lock", "ours\n")
 
-    with pytest.raises(StepError, match="Merge by hand and push"):
+    with pytest.raises(StageError, match="Merge by hand and push"):
         commits.publish()
 
     assert git(checkout, "rev-parse", "HEAD") == made
@@ -96,7 +96,7 @@ def test_without_a_place_commits_stay_here(
 def test_half_a_place_is_refused(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(commits.VARIABLE, "main")
 
-    with pytest.raises(StepError, match="expected remote and branch"):
+    with pytest.raises(StageError, match="expected remote and branch"):
         commits.publish()
 
 
@@ -108,7 +108,7 @@ def test_rows_that_others_could_not_fetch_are_not_published(
     write(checkout, ".dvc/config", f"[core]\n    remote = local\n{remotes}")
     made = write(checkout, "data/incoming/served-2026-01-01-2026-01-31.parquet.dvc", "outs:\n")
 
-    with pytest.raises(StepError, match="a folder of this checkout"):
+    with pytest.raises(StageError, match="a folder of this checkout"):
         commits.publish()
 
     assert git(origin, "rev-parse", "main") != made

@@ -7,8 +7,8 @@ import pytest
 from machinery.tests.autopilot.repository import git
 from machinery.tests.projects import moved
 from rung_ops.autopilot import training_rows
-from rung_ops.autopilot.step_runner import StepError
 from rung_ops.autopilot.training_rows import is_changed, judging_rows
+from rung_ops.errors import StageError
 
 PARAMS = """seed = 7
 
@@ -80,7 +80,7 @@ def test_a_persons_edit_is_not_taken_back(project: Path) -> None:
     (project / "params.toml").write_text(edited)
     training_rows.override(project / "params.toml", {"split": CHOSEN})
 
-    with pytest.raises(StepError, match=r"params\.toml has uncommitted changes"):
+    with pytest.raises(StageError, match=r"params\.toml has uncommitted changes"):
         training_rows.undo()
 
     assert "depth = 4" in (project / "params.toml").read_text()

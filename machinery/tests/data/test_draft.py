@@ -15,10 +15,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rung_ops.data.draft import columns, files, models, networks, table
+from rung_ops.data.draft import columns, files, networks, table
 from rung_ops.data.draft.columns import CLASS, NUMBER, TRUTH
 from rung_ops.data.draft.files import main
-from rung_ops.data.draft.table import DraftError
+from rung_ops.errors import UsageError
 from rung_ops.model import target as targets
 
 ROWS = 120
@@ -133,7 +133,7 @@ def drafted(folder: Path, name: str, target: str, *model: Any) -> tuple[columns.
     (folder / "data/sample").mkdir(parents=True)
     rows = table.read(raw)
     found = columns.infer(rows, target)
-    chosen = models.choose(found, *(model or ("", {}, ())))
+    chosen = files.choose(found, *(model or ("", {}, ())))
     written = files.write(folder, "own", rows, found, chosen)
     return found, folder / written[-1]
 
@@ -347,7 +347,7 @@ def test_what_cannot_be_drafted_from_is_refused_with_a_sentence(
     file = tmp_path / "rows.csv"
     file.write_bytes(content)
 
-    with pytest.raises(DraftError) as refused:
+    with pytest.raises(UsageError) as refused:
         columns.infer(table.read(file), target)
 
     assert sentence in str(refused.value)

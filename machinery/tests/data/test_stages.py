@@ -16,7 +16,7 @@ from rung_ops.errors import StageError
 from rung_ops.project.paths import params, raw_files
 from rung_ops.stages import check_rows, ingest_files, read_rows, stage
 from rung_ops.system import files, memory
-from rung_ops.training import score_check
+from rung_ops.training import baseline
 
 
 def rows() -> pl.DataFrame:
@@ -241,7 +241,7 @@ def test_a_metric_that_score_does_not_return_is_refused_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = params() | {"score": params()["score"] | {"metric": "nothing"}}
-    monkeypatch.setattr(score_check, "params", lambda: wrong)
+    monkeypatch.setattr(baseline, "params", lambda: wrong)
 
     train = moved(monkeypatch, train=tmp_path / "train.parquet").train
     rows().sample(200, seed=1).write_parquet(train)

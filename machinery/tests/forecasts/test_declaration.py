@@ -13,7 +13,7 @@ from machinery.tests.forecasts.conftest import HOUR, Declare, demand, with_origi
 from machinery.tests.in_project import stage
 from machinery.tests.small_project import SmallProject
 from rung_ops import contract
-from rung_ops.checks import features, promises
+from rung_ops.checks import promises
 from rung_ops.contract import ContractError, forecast
 from rung_ops.contract.row_checks import inspect
 from rung_ops.tracking import tune
@@ -49,7 +49,7 @@ def test_a_wrong_declaration_is_refused_in_a_sentence(
     declare(**names)
 
     with pytest.raises(ContractError, match=f"dataset.py: {sentence}"):
-        features.forecast_is_well_declared()
+        promises.forecast_is_well_declared()
 
 
 def test_rows_that_name_no_series_are_refused(dataset: ModuleType, declare: Declare) -> None:
@@ -60,7 +60,7 @@ def test_rows_that_name_no_series_are_refused(dataset: ModuleType, declare: Decl
     declare(Row=RowOfStation)
 
     with pytest.raises(ContractError, match="Config.unique of Row must name `hour`, and"):
-        features.forecast_is_well_declared()
+        promises.forecast_is_well_declared()
 
 
 @BOTH

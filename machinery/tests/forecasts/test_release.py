@@ -20,13 +20,13 @@ from rung_ops.model.target import Kind
 from rung_ops.monitoring import release_info
 from rung_ops.project import release_folders
 from rung_ops.release import contract_file
-from rung_ops.serving import openapi
+from rung_ops.serving import pages
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.training import estimator
 
 
 def test_the_service_describes_when_the_forecast_is_made(caller: Caller) -> None:
-    described = openapi.document(caller.service)["info"]["description"]
+    described = pages.document(caller.service)["info"]["description"]
 
     assert described == "Each prediction is a forecast, made 1 day before `hour`."
 

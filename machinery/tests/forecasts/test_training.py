@@ -15,7 +15,7 @@ from machinery.tests.forecasts.conftest import DAY, HOUR, Declare, demand, mean_
 from machinery.tests.projects import moved
 from machinery.tests.small_project import SmallProject
 from rung_ops import contract
-from rung_ops.checks import features
+from rung_ops.checks import promises
 from rung_ops.contract import ContractError, forecast
 from rung_ops.features import point_in_time
 from rung_ops.gate import registry_gate as gate_report
@@ -85,7 +85,7 @@ def test_a_feature_that_knows_more_than_the_forecast_is_refused(
         monkeypatch.setattr(
             contract.features, "ENTITY_FEATURES", [mean_of_six_hours(events, **declared)], False
         )
-        features.entity_features_know_no_more_than_the_forecast()
+        promises.entity_features_know_no_more_than_the_forecast()
 
     leak = mean_of_six_hours(events, at="hour", lead=HOUR)
     monkeypatch.setattr(contract.features, "ENTITY_FEATURES", [leak])
@@ -93,7 +93,7 @@ def test_a_feature_that_knows_more_than_the_forecast_is_refused(
     with pytest.raises(
         ContractError, match="`bikes_6h` sees events after the forecast is made, in"
     ):
-        features.entity_features_know_no_more_than_the_forecast()
+        promises.entity_features_know_no_more_than_the_forecast()
 
 
 def test_quantiles_around_a_naive_forecast_hold_what_they_say(declare: Declare) -> None:

@@ -15,8 +15,7 @@ import polars as pl
 import pytest
 
 from rung_ops.load_test import load_test
-from rung_ops.load_test.client import BROKEN, Answers, Load
-from rung_ops.load_test.load_test import figures, missed_parts
+from rung_ops.load_test.load_test import BROKEN, Answers, Load, figures, missed_parts
 from rung_ops.project import release_folders, service_settings
 from rung_ops.project.service_settings import SLO
 from rung_ops.release import state

@@ -21,7 +21,7 @@ from machinery.tests.monitoring.made import (
     rows,
 )
 from rung_ops.model.rules import matcher
-from rung_ops.monitoring import check, inputs, monitor_report, monitor_result
+from rung_ops.monitoring import check, inputs, monitor_result, observation
 from rung_ops.monitoring.check import Newest
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.monitor_result import MonitorResult, status
@@ -97,7 +97,7 @@ def test_too_few_rows_are_not_judged_and_the_report_says_it(tmp_path: Path) -> N
     assert list(monitor_result.not_judged(result)) == [
         "Drift is not judged: 100 predictions, 250 needed."
     ]
-    assert "Not judged: 100 predictions" in monitor_report.html("made", "production", result)
+    assert "Not judged: 100 predictions" in observation.html("made", "production", result)
 
 
 def test_a_window_without_rows_can_be_checked(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_window_without_rows_can_be_checked(tmp_path: Path) -> None:
     assert result.rows == 0
     assert ["prediction" in problem for problem in result.problems] == [True]
     assert json.dumps(status(result), allow_nan=False)
-    assert monitor_report.html("made", "production", result)
+    assert observation.html("made", "production", result)
     assert b"monitor_rows 0.0" in monitor_result.gauges(result)
 
 
@@ -219,7 +219,7 @@ def test_worse_quality_is_named_and_put_into_figures(tmp_path: Path) -> None:
 def test_the_report_shows_what_was_found_and_needs_nothing_else(tmp_path: Path) -> None:
     result = look(tmp_path, log(rows(1_000, seed=2, shift=0.5)), known(WELL))
 
-    html = monitor_report.html("made <here>", "production", result)
+    html = observation.html("made <here>", "production", result)
 
     assert "made &lt;here&gt; in production" in html
     assert "<code>size</code> drifted" in html
@@ -275,7 +275,7 @@ def test_a_quality_that_is_not_judged_is_said_with_what_it_takes(tmp_path: Path)
     (sentence,) = monitor_result.not_judged(result)
     assert sentence.startswith("accuracy is not judged: 67% of the outcomes of 1,000 predictions")
     assert "a day counts with 80% of them" in sentence
-    assert sentence in monitor_report.html("p", "production", result)
+    assert sentence in observation.html("p", "production", result)
     assert status(result)["not_judged"] == [sentence]
 
 

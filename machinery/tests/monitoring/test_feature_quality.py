@@ -16,7 +16,7 @@ from machinery.tests.monitoring.made import DAY, NOW, SETTINGS, log, released, r
 from machinery.tests.monitoring.test_check import FRESH, NO_OUTCOMES
 from rung_ops.features import store
 from rung_ops.features.store import SqliteStore, StoredView
-from rung_ops.monitoring import check, inputs, monitor_report, monitor_result
+from rung_ops.monitoring import check, inputs, monitor_result, observation
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.monitor_result import MonitorResult, status
 from rung_ops.release import contract_file
@@ -70,7 +70,7 @@ def test_a_fresh_store_with_as_many_defaults_as_training_is_not_a_problem(tmp_pa
     assert 0.05 < row["default"] == row["missing"] == row["null"] < 0.15
     assert (row["request"], row["store"]) == (0.0, 1 - row["default"])
     assert f"{OF} 0.0" in monitor_result.gauges(result).decode()
-    assert "Entity features" in monitor_report.html("made", "production", result)
+    assert "Entity features" in observation.html("made", "production", result)
 
 
 def test_a_store_that_was_not_filled_is_loud_however_few_ask(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from machinery.tests.monitoring.test_run import look, predict, serving
+from rung_ops.errors import StageError
 from rung_ops.monitoring import observation
-from rung_ops.project.hooks import HookError
 from rung_ops.project.paths import project_name
 
 __all__ = ["serving"]  # a fixture
@@ -88,7 +88,7 @@ def test_a_check_that_cannot_be_loaded_is_exit_code_2(
     serving: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def missing(name: str) -> None:
-        raise HookError("pyproject.toml: [tool.rung.hooks] monitor_check: there is no such one.")
+        raise StageError("pyproject.toml: [tool.rung.hooks] monitor_check: there is no such one.")
 
     monkeypatch.setattr("rung_ops.project.hooks.load", missing)
     predict(serving)

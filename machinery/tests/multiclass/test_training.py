@@ -14,7 +14,8 @@ from machinery.tests.conftest import Trained
 from machinery.tests.multiclass.conftest import CLASSES, parcels
 from rung_ops import contract, stages
 from rung_ops.checks import promises
-from rung_ops.model.target import UnsupportedTargetError, class_names
+from rung_ops.errors import StageError
+from rung_ops.model.target import class_names
 from rung_ops.training import baseline, estimator, plots, slice_scores
 
 
@@ -57,13 +58,13 @@ def test_probabilities_that_do_not_add_up_are_found(
     ],
 )
 def test_other_targets_are_refused_in_a_sentence(field: pa.Column, message: str) -> None:
-    with pytest.raises(UnsupportedTargetError, match=message):
+    with pytest.raises(StageError, match=message):
         class_names("kind", field)
 
 
 def test_what_has_not_learned_every_class_is_refused(trained: Trained) -> None:
     regressor = LinearRegression().fit(parcels(20).select("distance"), np.arange(20))
-    with pytest.raises(UnsupportedTargetError, match="LinearRegression is not a classifier"):
+    with pytest.raises(StageError, match="LinearRegression is not a classifier"):
         estimator.predict_features(regressor, parcels(20).select("distance"))
 
     rows = trained.train.filter(pl.col("outcome") != "late")
@@ -72,7 +73,7 @@ def test_what_has_not_learned_every_class_is_refused(trained: Trained) -> None:
     )
 
     assert (estimator.predict(model, rows)[:, 1] == 0).all()
-    with pytest.raises(UnsupportedTargetError, match="have none of the class late: bring rows"):
+    with pytest.raises(StageError, match="have none of the class late: bring rows"):
         stages.save_model(model)
 
 

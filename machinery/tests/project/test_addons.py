@@ -16,10 +16,9 @@ from rung_ops import __main__ as command
 from rung_ops.addons import Addon, Backend, Verb
 from rung_ops.batch import predict
 from rung_ops.data.ingest import sample_rows
-from rung_ops.errors import NoProjectError
+from rung_ops.errors import NoProjectError, UsageError
 from rung_ops.monitoring import observation as monitoring_hooks
 from rung_ops.project import Project, active_addons, current, hooks, paths
-from rung_ops.project.active_addons import AddonError
 from rung_ops.verbs import VERBS
 
 CALLS: list[Any] = []
@@ -171,7 +170,7 @@ def test_a_message_reaches_the_add_on_whatever_another_one_does(
     assert CALLS == [("a subject", "a message")] * 2
     printed = capsys.readouterr().err
     assert "add-on closed failed with RuntimeError: the channel is closed" in printed
-    assert "add-on gone failed with AddonError" in printed
+    assert "add-on gone failed with UsageError" in printed
 
 
 def test_the_monitor_asks_the_checks_of_add_ons(house: dict[str, Addon]) -> None:
@@ -289,14 +288,14 @@ def test_an_add_on_that_cannot_be_loaded_is_named(
 ) -> None:
     entries.append(entry("house", value))
 
-    with pytest.raises(AddonError, match=f"`house`.*{reason}|{reason}"):
+    with pytest.raises(UsageError, match=f"`house`.*{reason}|{reason}"):
         active_addons.installed()
 
 
 def test_two_add_ons_of_one_name_are_refused(entries: list[EntryPoint]) -> None:
     entries += [entry("house", of("HOUSE")), entry("house", of("HOUSE"), "other")]
 
-    with pytest.raises(AddonError, match="Two add-ons are named `house`"):
+    with pytest.raises(UsageError, match="Two add-ons are named `house`"):
         active_addons.installed()
 
 

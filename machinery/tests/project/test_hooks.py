@@ -3,6 +3,7 @@
 import pytest
 
 from machinery.tests.projects import moved
+from rung_ops.errors import StageError
 from rung_ops.project import ModelSettings, Project, ProjectSettings, current, hooks
 
 OF_ALL = {"notify": "json:dumps"}
@@ -41,5 +42,5 @@ def test_the_table_of_a_model_is_named_where_its_hook_cannot_be_used(
     monkeypatch.setattr(Project, "settings", lambda _: settings)
     moved(monkeypatch, hooks, root=current().repository / "models/one")
 
-    with pytest.raises(hooks.HookError, match=r"\[tool.rung.models.one.hooks\] names `notfy`"):
+    with pytest.raises(StageError, match=r"\[tool.rung.models.one.hooks\] names `notfy`"):
         hooks.load("notify")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from rung_ops.errors import StageError
 from rung_ops.project import Project, current, model_folders, models
 
 
@@ -67,7 +68,7 @@ def test_each_model_has_a_port_of_its_own(new: Path) -> None:
 def test_a_name_that_cannot_be_a_package_of_its_own_is_refused(new: Path, name: str) -> None:
     before = sorted(new.parent.rglob("*"))
 
-    with pytest.raises(model_folders.ModelFolderError):
+    with pytest.raises(StageError):
         models.add(name)
 
     assert sorted(new.parent.rglob("*")) == before
@@ -76,7 +77,7 @@ def test_a_name_that_cannot_be_a_package_of_its_own_is_refused(new: Path, name: 
 def test_a_model_without_a_package_is_named(new: Path) -> None:
     (new / "src/another_one/__init__.py").unlink()
 
-    with pytest.raises(model_folders.ModelFolderError, match="holds none"):
+    with pytest.raises(StageError, match="holds none"):
         model_folders.package(new)
 
 
@@ -92,5 +93,5 @@ def test_the_ci_hears_of_every_model(new: Path, monkeypatch: pytest.MonkeyPatch)
     known = [each["folder"] for each in models.listed()]
     assert known == [".", *(f"models/{home.name}" for home in model_folders.all_of_them())]
     assert [each["POE_PROJECT_DIR"] for each in models.matrix().values()] == known
-    with pytest.raises(model_folders.ModelFolderError, match="no model nobodys"):
+    with pytest.raises(StageError, match="no model nobodys"):
         models.listed("nobodys")

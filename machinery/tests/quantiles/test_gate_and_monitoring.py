@@ -16,7 +16,7 @@ from rung_ops.autopilot import labelled_rows, post_promotion_check
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.gate import registry_gate as gate_report
 from rung_ops.gate.verdict import Verdict
-from rung_ops.monitoring import monitor_report, monitor_result, release_info
+from rung_ops.monitoring import monitor_result, observation, release_info
 from rung_ops.monitoring.monitor_result import status
 from rung_ops.training import estimator
 
@@ -66,7 +66,7 @@ def test_an_interval_that_holds_fewer_outcomes_than_promised_is_a_problem(
     gauges = monitor_result.gauges(result)
     assert b"monitor_interval_held_ratio" in gauges
     assert b'monitor_interval_missed{metric="' in gauges
-    assert "outcomes in the interval" in monitor_report.html("deliveries", "production", result)
+    assert "outcomes in the interval" in observation.html("deliveries", "production", result)
 
 
 def test_predictions_that_moved_are_drift_and_outcomes_give_the_figure(

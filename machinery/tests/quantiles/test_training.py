@@ -16,8 +16,9 @@ from machinery.tests.conftest import Trained
 from machinery.tests.quantiles.conftest import QUANTILES, deliveries
 from rung_ops import contract
 from rung_ops.checks import promises
+from rung_ops.errors import StageError
 from rung_ops.model.predictors import predict_custom
-from rung_ops.model.target import Kind, UnsupportedTargetError, kind_of
+from rung_ops.model.target import Kind, kind_of
 from rung_ops.training import baseline, estimator
 
 
@@ -41,13 +42,13 @@ def test_every_promise_holds(checked: Path) -> None:
     ],
 )
 def test_other_quantiles_are_refused_in_a_sentence(quantiles: Any) -> None:
-    with pytest.raises(UnsupportedTargetError, match="three numbers between 0 and 1, the median"):
+    with pytest.raises(StageError, match="three numbers between 0 and 1, the median"):
         kind_of("minutes", pa.Column(float), quantiles)
 
 
 def test_the_kind_follows_from_the_target_and_its_quantiles() -> None:
     for column in (pa.Column(bool), pa.Column(str, pa.Check.isin(["a", "b"]))):
-        with pytest.raises(UnsupportedTargetError, match="the target `kind` is not a number"):
+        with pytest.raises(StageError, match="the target `kind` is not a number"):
             kind_of("kind", column, QUANTILES)
     plain = kind_of("minutes", pa.Column(float), ())
     quantiles = kind_of("minutes", pa.Column(float), [0.05, 0.5, 0.95])

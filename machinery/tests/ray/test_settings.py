@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from machinery.tests.projects import moved
+from rung_ops.errors import StageError
 
 pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 
@@ -52,7 +53,7 @@ def test_what_cannot_be_is_refused(
 @pytest.mark.parametrize("address", ["head", "ray://head:10001", "127.0.0.1:port"])
 def test_an_address_of_another_kind_is_refused_at_once(address: str) -> None:
     with (
-        pytest.raises(connect.ClusterError, match="HOST:"),
+        pytest.raises(StageError, match="HOST:"),
         connect.connected(Settings(address=address)),
     ):
         pass
@@ -62,7 +63,7 @@ def test_a_cluster_that_is_not_there_is_named_at_once() -> None:
     port = free_port()
 
     with (
-        pytest.raises(connect.ClusterError, match=f"127.0.0.1:{port}"),
+        pytest.raises(StageError, match=f"127.0.0.1:{port}"),
         connect.connected(Settings(address=f"127.0.0.1:{port}")),
     ):
         pass

@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 
 from rung_ops import contract
+from rung_ops.errors import OpsError
 from rung_ops.gate import rules
 from rung_ops.project import active_addons
 from rung_ops.replay import periods, project_copy, simulation
-from rung_ops.replay.periods import MONTH, TENTH, WHEN, ReplayError
+from rung_ops.replay.periods import MONTH, TENTH, WHEN
 
 ROWS = 240
 
@@ -82,7 +83,7 @@ def test_rows_without_a_time_are_cut_into_tenths_in_their_order(
 def test_a_handful_of_rows_cannot_be_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contract, "TIME", None)
 
-    with pytest.raises(ReplayError, match="12 rows"):
+    with pytest.raises(OpsError, match="12 rows"):
         periods.cut(pl.DataFrame({"x": range(12)}))
 
 
@@ -108,7 +109,7 @@ def test_a_replay_begins_at_the_given_period(
         result[2].name,
         "2031-01",
     ):  # too few rows before it, and no month of these rows
-        with pytest.raises(ReplayError, match=f"got '{refused}'; expected one of {result[3].id}, "):
+        with pytest.raises(OpsError, match=f"got '{refused}'; expected one of {result[3].id}, "):
             periods.beginning(result, refused)
 
 
@@ -131,7 +132,7 @@ def test_a_first_release_that_leaves_no_period_is_refused(
 ) -> None:
     monkeypatch.setattr(rules, "read", lambda: rules.Rules(min_rows=ROWS))
 
-    with pytest.raises(ReplayError, match="the gate needs 240 test rows"):
+    with pytest.raises(OpsError, match="the gate needs 240 test rows"):
         periods.beginning(periods.cut(timed)[1])
 
 

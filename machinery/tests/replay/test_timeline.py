@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from rung_ops.replay import timeline as story
-from rung_ops.replay import timeline_page
 from rung_ops.replay.timeline import build
 
 SECOND = {"release": "v2-a-b", "rows": 700}
@@ -164,7 +163,7 @@ def test_it_says_where_the_time_went(timeline: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("periods", [6, 12, 24])
 def test_the_last_period_is_visible_in_a_window_of_1200(periods: int) -> None:
-    chart = timeline_page.chart(
+    chart = story.chart(
         {"periods": [period(f"2026-{n}", 0.0) for n in range(periods)], "metric": "auc", "unit": ""}
     )
     least = re.search(r"min-width:(\d+)px", chart)
@@ -205,7 +204,7 @@ def test_the_outcome_names_only_what_happened(timeline: dict[str, Any]) -> None:
 
 
 def test_the_page_needs_nothing_else_and_says_what_the_data_say(timeline: dict[str, Any]) -> None:
-    text = timeline_page.page(timeline)
+    text = story.page(timeline)
     held = re.search(r'<script type="application/json" id="timeline">(.*?)</script>', text)
 
     assert held is not None
@@ -223,17 +222,17 @@ def test_a_figure_that_is_not_defined_leaves_a_gap(timeline: dict[str, Any]) -> 
     for name in ("with", "without", "difference"):
         timeline["periods"][1][name] = None
 
-    text = timeline_page.page(timeline)
+    text = story.page(timeline)
 
     assert text.count('class="point with"') == 4 + 1  # one in the legend
-    assert "nan" not in timeline_page.chart(timeline)
+    assert "nan" not in story.chart(timeline)
 
 
 @pytest.mark.parametrize(
     "values", [[0.61, 0.72], [300.0, 420.0], [0.5, 0.5], [0.0, 0.0], [-3.0, 9.0], [0.6, 0.6004]]
 )
 def test_an_axis_has_round_ends_around_its_values(values: list[float]) -> None:
-    found_low, found_high, step = timeline_page.scale(values)
+    found_low, found_high, step = story.scale(values)
 
     assert found_low <= min(values) <= max(values) <= found_high
     assert 3 <= round((found_high - found_low) / step) <= 9

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from rung_ops.errors import OpsError
 from rung_ops.kubernetes import manifests
 from rung_ops.kubernetes.manifests import KubernetesError
 from rung_ops.project import current
-from rung_ops.service_image import promote, push, registry
-from rung_ops.service_image.registry import ImageError
+from rung_ops.service_image import promote, push
 
 DIGEST = f"sha256:{'a' * 64}"
 REFERENCE = f"registry.example.org:5000/team/service@{DIGEST}"
@@ -73,7 +73,7 @@ def test_the_bill_has_what_is_inside_and_nothing_else_of_the_lock() -> None:
     assert bill["components"][-1]["purl"] == purl
     assert bill["dependencies"] == [{"ref": "a-2", "dependsOn": []}]
     assert bill["bomFormat"] == "CycloneDX"
-    with pytest.raises(ImageError, match="uv.lock does not name: c==9"):
+    with pytest.raises(OpsError, match="uv.lock does not name: c==9"):
         push.materials(inside | {"packages": [["c", "9"]]}, lock)
 
 
@@ -84,7 +84,7 @@ def test_a_password_is_for_its_registry_alone_and_is_gone_after_a_failure(
     own.write_text('{"auths": {"other": {}}, "credsStore": "pass", "proxies": {}}')
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     before = own.read_text()
-    for name, value in zip(registry.LOGIN, ("ada", "secret"), strict=True):
+    for name, value in zip(push.LOGIN, ("ada", "secret"), strict=True):
         monkeypatch.setenv(name, value)
     folder = docker(fails="push*")
 
@@ -144,8 +144,7 @@ def committed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for words in (("init", "-q"), (*who, "commit", "-q", "--allow-empty", "-m", "Begin")):
         subprocess.run(["git", *words], cwd=root, check=True)
     project = type("Project", (), {"repository": root, "root": root})
-    for module in (push, registry):
-        monkeypatch.setattr(module, "current", lambda: project)
+    monkeypatch.setattr(push, "current", lambda: project)
     monkeypatch.setattr(push, "shown", str)
     monkeypatch.setattr(
         push, "content", lambda image: {"python": "3", "packages": [], "debian": []}
@@ -172,7 +171,7 @@ def test_the_reference_is_the_digest_that_was_pushed(
     assert push.main(["docker.io/Team/service"]) == 0
     lent = f" --secret id=netrc,src={login} " in (folder / "asked").read_text()
     assert lent == is_there, "Docker refuses a file that is missing"
-    assert registry.reference_file().read_text() == f"docker.io/team/service@{DIGEST}\n"
+    assert push.reference_file().read_text() == f"docker.io/team/service@{DIGEST}\n"
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from machinery.tests.serving.calls import ROW, Caller, calling, release, soon
+from rung_ops.errors import StageError
 from rung_ops.project import Project, ProjectSettings
 from rung_ops.project.service_settings import Limits
 from rung_ops.serving import hooks, serve
-from rung_ops.serving.hooks import HookError, ServiceHooks
+from rung_ops.serving.hooks import ServiceHooks
 from rung_ops.serving.shadow import Shadow
 
 Serving = Callable[..., Caller]
@@ -183,7 +184,7 @@ def test_a_route_that_fails_is_answered_with_500(serving: Serving) -> None:
 def test_routes_and_middleware_that_cannot_be_used_are_refused(
     serving: Serving, hook: str, function: Callable[..., Any], message: str
 ) -> None:
-    with pytest.raises(HookError, match=message):
+    with pytest.raises(StageError, match=message):
         serving(**{hook: function})
 
 
@@ -294,7 +295,7 @@ def test_a_service_does_not_start_with_a_hook_that_cannot_be_used(
 ) -> None:
     name(**targets)
 
-    with pytest.raises(HookError, match=message):
+    with pytest.raises(StageError, match=message):
         hooks.load()
     assert serve.main(["--port", "0"]) == 1
     shown = capsys.readouterr().err

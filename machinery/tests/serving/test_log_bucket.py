@@ -20,9 +20,8 @@ from machinery.tests.serving.test_bucket import store_of
 from machinery.tests.serving.test_log import add, frame, logged
 from rung_ops import prediction_log
 from rung_ops.autopilot import labelled_rows
-from rung_ops.errors import SettingsError
+from rung_ops.errors import SettingsError, UsageError
 from rung_ops.monitoring import check, limits, observation
-from rung_ops.monitoring.observation import NothingToCheckError
 from rung_ops.prediction_log import log_bucket, log_parts, log_sync, other_times
 from rung_ops.prediction_log.log_bucket import Uploads
 from rung_ops.release.rollout import DAYS, logged_traffic
@@ -410,7 +409,7 @@ def test_of_a_pass_of_the_autopilot_the_first_reader_alone_lists_the_bucket(
     log_sync.download_for_pass("staging", now)
     for _ in range(2):
         labelled_rows.answers("staging", now)
-        with pytest.raises(NothingToCheckError):
+        with pytest.raises(UsageError):
             monitor(now)
     assert store.listings == 1
 

@@ -11,7 +11,7 @@ from jsonschema.validators import extend
 from machinery.tests.serving.calls import MOMENT, PLAIN
 from rung_ops.model.columns import columns_of
 from rung_ops.model.rows import Reader, Refusal
-from rung_ops.serving.openapi import schemas
+from rung_ops.serving.pages import schemas
 
 MOST = 3  # rows in one request
 HOURS = ("2026-01-01T00:00:00", "2025-12-31T23:59:59", "2026-01-01T02:00:00+02:00")

@@ -16,7 +16,7 @@ from rung_ops.project.service_settings import Limits, ReasonSettings
 from rung_ops.release.state_content import State
 from rung_ops.serving.hooks import ServiceHooks
 from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
-from rung_ops.serving.openapi import document
+from rung_ops.serving.pages import document
 
 MEAN = 10.0
 DESCRIBED = {"method": "additive", "adverse": "high", "columns": {"product": ["number", "weight"]}}

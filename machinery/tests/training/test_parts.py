@@ -19,7 +19,7 @@ from rung_ops.project import Project
 from rung_ops.project.parameters import checked
 from rung_ops.project.paths import params
 from rung_ops.stages import features, read_parts, truth
-from rung_ops.training import estimator, parts, refit, score_check, window
+from rung_ops.training import baseline, estimator, parts, refit, window
 
 BLOCKS = 10  # at least
 FIT_PARTS = """
@@ -97,7 +97,7 @@ def test_a_score_that_does_not_fit_is_refused_before_parts_are_read(
     stored: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = params() | {"score": {"metric": "gini", "higher_is_better": True}}
-    monkeypatch.setattr(score_check, "params", lambda: wrong)
+    monkeypatch.setattr(baseline, "params", lambda: wrong)
 
     with pytest.raises(ContractError, match="metric is `gini`"):
         read_parts(stored)

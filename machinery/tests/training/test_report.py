@@ -17,6 +17,7 @@ from machinery.tests.conftest import Trained
 from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.data import blocks
+from rung_ops.errors import StageError
 from rung_ops.project import current, hooks
 from rung_ops.stages import predict_rows, score
 from rung_ops.system import git
@@ -136,7 +137,7 @@ def test_figures_and_plots_of_hooks_are_in_the_report(report: Callable[..., Path
 def test_a_hook_that_returns_something_else_is_refused(
     report: Callable[..., Path], name: str, hook: Callable[..., Any], message: str
 ) -> None:
-    with pytest.raises(hooks.HookError, match=message):
+    with pytest.raises(StageError, match=message):
         report(**{name: hook})
 
 

@@ -12,9 +12,9 @@ from skl2onnx.common.data_types import FloatTensorType
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from rung_ops import contract
+from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.model.predictors import predict_custom, predictor_of
-from rung_ops.model.target import UnsupportedTargetError
 from rung_ops.training import estimator
 
 PACKAGE = "sample_package"
@@ -33,7 +33,7 @@ def test_a_classifier_of_three_classes_is_neither_saved_nor_used(tmp_path: Path)
         lambda: estimator.predict_features(model, NUMBERS),
         lambda: predict_custom(contract.model, model, NUMBERS),
     ):
-        with pytest.raises(UnsupportedTargetError, match="tells 3 classes apart"):
+        with pytest.raises(StageError, match="tells 3 classes apart"):
             use()
     assert not (tmp_path / "model.skops").exists()
 
@@ -68,5 +68,5 @@ def three_classes(tmp_path: Path) -> Path:
 def test_the_service_refuses_a_release_of_three_classes(three_classes: Path, kind: str) -> None:
     predict = predictor_of(three_classes, {"format": kind, "package": PACKAGE})
 
-    with pytest.raises(UnsupportedTargetError, match="tells 3 classes apart"):
+    with pytest.raises(StageError, match="tells 3 classes apart"):
         predict(NUMBERS)

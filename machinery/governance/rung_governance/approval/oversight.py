@@ -25,6 +25,7 @@ from rung_governance.approval.audit import UnsignedLogError
 from rung_governance.approval.kill_switch import IncompleteError, complete
 from rung_governance.approval.overrides import Overrides
 from rung_governance.approval.signed_state import SignedStateReader
+from rung_ops.errors import SettingsError
 from rung_ops.model import json_text
 from rung_ops.model.rows import Refusal
 from rung_ops.project import release_folders
@@ -65,7 +66,7 @@ def routes(service: Service) -> list[Route]:
     """Make the routes that let people oversee a service."""
     try:
         holders = from_environment()
-    except tokens.TokensError as error:  # it goes on predicting, without oversight
+    except SettingsError as error:  # it goes on predicting, without oversight
         LOG.error("%s", error)
         holders = {}
     oversight = Oversight(service, release_folders.environment(service.environment))

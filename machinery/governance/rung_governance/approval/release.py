@@ -21,7 +21,7 @@ from rung_ops.system import atomic, locks
 from rung_ops.tracking import registry
 
 FAULTS = (
-    *(BundleError, signing.SigningKeyError, ReleaseError),
+    *(BundleError, ReleaseError),
     *(registry.MlflowException, SettingsError, locks.LockTimeoutError),
 )
 

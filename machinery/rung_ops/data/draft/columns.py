@@ -10,7 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops.data.draft.table import DraftError, Table, quoted
+from rung_ops.data.draft.table import Table, quoted
+from rung_ops.errors import UsageError
 from rung_ops.model.added_columns import RESERVED
 
 MOST_LISTED = 20  # texts that Row lists; of more, any is taken
@@ -115,7 +116,7 @@ def infer(table: Table, target: str) -> Columns:
             columns.append(column)
     aim = next((column for column in columns if column.raw == target), None)
     if aim is None:
-        raise DraftError(
+        raise UsageError(
             f"{table.name}: `{target}` cannot be predicted. It has to be a number, true or false, or "
             f"a class, and to have values; it is {frame[target].dtype}."
         )
@@ -131,7 +132,7 @@ def infer(table: Table, target: str) -> Columns:
             _choose_feature(column, time)
     found = Columns(columns, aim, kind, time, identity, left_out)
     if not found.seen:
-        raise DraftError(
+        raise UsageError(
             f"{table.name}: nothing is left to predict `{target}` from, as the other columns are "
             "constant, identify a row, or are free text."
         )
@@ -146,7 +147,7 @@ def _check_target(table: Table, target: str) -> None:
     likely = [name for name in columns if LIKELY_TARGET.search(name)] or columns[-1:]
     more = f" and {len(columns) - 20} more" if len(columns) > 20 else ""
     said = f"{table.name} has no column `{target}`" if target else "Say which column to predict"
-    raise DraftError(
+    raise UsageError(
         f"{said}; perhaps `--target {quoted(likely[0])}`. The columns are: "
         f"{', '.join(columns[:20])}{more}."
     )
@@ -303,16 +304,16 @@ def _judged(table: Table, aim: Column) -> str:
     different = sorted(known.unique().to_list())
     what = f"{table.name}: `{aim.raw}`"
     if known.len() < LEAST_ROWS:
-        raise DraftError(
+        raise UsageError(
             f"{what} has {known.len()} values in {aim.values.len()} rows, and {LEAST_ROWS} are the "
             "least to train and judge a model with."
         )
     if len(different) == 1:
-        raise DraftError(
+        raise UsageError(
             f"{what} has one value in all rows ({known[0]}), so nothing can be learned from them."
         )
     if aim.values.dtype.is_temporal():
-        raise DraftError(f"{what} is a time. Compute a number of days or hours, and predict that.")
+        raise UsageError(f"{what} is a time. Compute a number of days or hours, and predict that.")
     if aim.values.dtype == pl.Boolean:
         return TRUTH
     if aim.values.dtype.is_numeric():
@@ -326,14 +327,14 @@ def _judged(table: Table, aim: Column) -> str:
         aim.why.append(f"{different[0]} and {different[1]} in the file: true is {different[1]}")
         return TRUTH
     if len(different) > MOST_CLASSES or max(map(len, different)) > LONGEST_LISTED:
-        raise DraftError(
+        raise UsageError(
             f"{what} has {len(different):,} different texts, such as {different[0][:40]!r}. A class "
             f"has a short name, and there may be {MOST_CLASSES} of them: choose another column, or "
             "group its values first."
         )
     rarest = known.value_counts(sort=True).row(-1)
     if rarest[1] < 2:
-        raise DraftError(
+        raise UsageError(
             f"{what} is {rarest[0]!r} in one row only, from which nothing can be learned. Leave that "
             "row out, or group it with others."
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops.errors import OpsError
+from rung_ops.errors import UsageError
 
 LARGEST = 50_000_000  # bytes, unpacked: the sample is in git, which keeps every version
 TEXT = (".csv", ".tsv", ".txt", ".data", "")
@@ -18,12 +18,6 @@ SNIFFED = 200  # lines whose fields are counted
 # What programs write for a missing value, and what counts as one only among numbers and days.
 MISSING = {"", "#N/A", "#NA", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
 DASHES = {"?", "-", "--", "."}
-
-
-class DraftError(OpsError):
-    """A file that no draft can be made from; the message says why, and what to do."""
-
-    exit_code = 2
 
 
 @dataclass(frozen=True)
@@ -45,11 +39,11 @@ def read(path: Path) -> Table:
         if content[:2] == b"\x1f\x8b":
             content, name = gzip.decompress(content), path.name.removesuffix(".gz")
     except (OSError, EOFError) as error:
-        raise DraftError(f"{path} cannot be read: {error}.") from error
+        raise UsageError(f"{path} cannot be read: {error}.") from error
     if not content.strip():
-        raise DraftError(f"{path} is empty. Give a file of rows.")
+        raise UsageError(f"{path} is empty. Give a file of rows.")
     if len(content) > LARGEST:
-        raise DraftError(
+        raise UsageError(
             f"{path} holds {len(content) / 1e6:,.0f} MB. The sample of a project is in git, so it may "
             f"have {LARGEST / 1e6:,.0f} MB: give a part of the rows. From rung 2 on, DVC versions all "
             "of them in data/incoming."
@@ -58,14 +52,14 @@ def read(path: Path) -> Table:
         try:
             frame = pl.read_parquet(content)
         except pl.exceptions.PolarsError as error:
-            raise DraftError(f"{path} cannot be read as Parquet: {error}.") from error
+            raise UsageError(f"{path} cannot be read as Parquet: {error}.") from error
         return Table(name, content, frame, "Parquet", "pl.read_parquet(path)")
     if content[:4] == b"PK\x03\x04" or content[:4] == b"\xd0\xcf\x11\xe0":
-        raise DraftError(f"{path} is a workbook. Save the sheet as CSV, and give that file.")
+        raise UsageError(f"{path} is a workbook. Save the sheet as CSV, and give that file.")
     if b"\0" in content[:4_000] and content[:2] not in (b"\xff\xfe", b"\xfe\xff"):
-        raise DraftError(f"{path} is not text. Give a CSV or Parquet file.")
+        raise UsageError(f"{path} is not text. Give a CSV or Parquet file.")
     if Path(name).suffix.lower() not in TEXT:
-        raise DraftError(f"{path} is neither CSV nor Parquet. Give a file of one of these formats.")
+        raise UsageError(f"{path} is neither CSV nor Parquet. Give a file of one of these formats.")
     return _text(path, content, name if Path(name).suffix else f"{name}.csv")
 
 
@@ -87,7 +81,7 @@ def _text(path: Path, content: bytes, name: str) -> Table:
         frame = pl.read_csv(content, **settings)  # type: ignore[arg-type]
     except (pl.exceptions.PolarsError, csv.Error, StopIteration) as error:
         reason = next(iter(str(error).splitlines()), "it is empty")
-        raise DraftError(f"{path} cannot be read as CSV: {reason}. Correct the file.") from error
+        raise UsageError(f"{path} cannot be read as CSV: {reason}. Correct the file.") from error
     _check_header(path, header)
     values = {
         value
@@ -136,7 +130,7 @@ def _separator(path: Path, lines: list[str]) -> str:
 
     best = max(SEPARATORS, key=agreement)
     if agreement(best) == (0, 0):
-        raise DraftError(
+        raise UsageError(
             f"{path} has one column, or none. Its fields have to be between commas, semicolons, tabs or |."
         )
     return best
@@ -145,9 +139,9 @@ def _separator(path: Path, lines: list[str]) -> str:
 def _check_header(path: Path, header: list[str]) -> None:
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
-        raise DraftError(f"{path} has two columns `{twice[0]}`. Give each a name of its own.")
+        raise UsageError(f"{path} has two columns `{twice[0]}`. Give each a name of its own.")
     if any(_is_number(name) for name in header) and len(header) < 2 * sum(map(_is_number, header)):
-        raise DraftError(
+        raise UsageError(
             f"The first line of {path} holds values ({', '.join(header[:3])}). Put a line with the "
             "names of the columns before it."
         )

@@ -20,10 +20,11 @@ from botocore.config import Config
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from rung_ops.data.object_store.settings import ObjectStoreError, Settings
+from rung_ops.data.object_store.settings import Settings
+from rung_ops.errors import OpsError
 from rung_ops.project import current
 from rung_ops.project.paths import BESIDE
-from rung_ops.system import atomic, cloud_keys
+from rung_ops.system import atomic, key_names
 from rung_ops.system.files import is_full, md5
 
 MD5 = re.compile(r"[0-9a-f]{32}")  # what an ETag is where it is the MD5 of the content
@@ -102,10 +103,10 @@ LOGGED_OUT = (
 )
 
 
-def store_error(error: Exception, where: str) -> ObjectStoreError:
+def store_error(error: Exception, where: str) -> OpsError:
     """Say in words what botocore or the system raised about `s3://bucket/key at ENDPOINT`."""
     what, remedy = _cause(error)
-    return ObjectStoreError(f"{where}: {what}.", remedy)
+    return OpsError(f"{where}: {what}.", remedy)
 
 
 def _cause(error: Exception) -> tuple[str, str]:
@@ -164,7 +165,7 @@ class StoredObject:
 
 def client(settings: Settings) -> Any:
     """Make a client; the credentials are those of the environment."""
-    cloud_keys.drop_unset()
+    key_names.drop_unset()
     config = Config(
         connect_timeout=10,  # seconds
         read_timeout=30,
@@ -245,7 +246,7 @@ def fetch(client: Any, settings: Settings, stored: StoredObject, draft: Path) ->
         raise store_error(error, where) from error
     if not complete:
         draft.unlink()
-        raise ObjectStoreError(
+        raise OpsError(
             f"{where}: what arrived is not what the store lists ({stored.size:,} bytes, "
             f"{stored.etag}). Type it again; if it stays so, the object is damaged: upload it again."
         )
@@ -361,15 +362,13 @@ def _options(settings: Settings) -> dict[str, Any]:
     return options
 
 
-def _table_error(error: Exception, where: str, settings: Settings) -> ObjectStoreError:
+def _table_error(error: Exception, where: str, settings: Settings) -> OpsError:
     if is_full(error):
         return store_error(error, where)
     message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if isinstance(error, pl.exceptions.ColumnNotFoundError | pl.exceptions.SQLInterfaceError):
-        return ObjectStoreError(
-            f"{where}: {message}. Look at `columns` and `rows` in ops/store.toml."
-        )
-    return ObjectStoreError(
+        return OpsError(f"{where}: {message}. Look at `columns` and `rows` in ops/store.toml.")
+    return OpsError(
         f"{where}: cannot be read as a stream ({message.split(' (path:')[0]}). Type it again when the "
         f"connection is back. The credentials come from {CREDENTIALS}; `columns` and `rows` are "
         "those in ops/store.toml."
@@ -391,7 +390,7 @@ def remote_advice() -> str:
             client(remote).list_objects_v2(Bucket=remote.bucket, Prefix=remote.root, MaxKeys=1)
         except RAISED as error:
             raise store_error(error, remote.location()) from error
-    except ObjectStoreError as error:
+    except OpsError as error:
         return str(error)
     return (
         f"{remote.location()} answers. Either the key may not read and write there (s3:GetObject, "
@@ -407,7 +406,7 @@ def _remote() -> Settings | None:
         remote = config[f"'remote \"{config['core']['remote']}\"'"]
         url = remote["url"]
     except (Malformed, KeyError, UnicodeDecodeError) as error:
-        raise ObjectStoreError(f".dvc/config: names no remote ({error}). Fix it.") from error
+        raise OpsError(f".dvc/config: names no remote ({error}). Fix it.") from error
     if not url.startswith("s3://"):
         return None
     bucket, _, prefix = url.removeprefix("s3://").partition("/")

@@ -18,7 +18,8 @@ import msgspec
 from rung_ops.command import verb
 from rung_ops.data.object_store import client, settings
 from rung_ops.data.object_store.client import StoredObject, store_error
-from rung_ops.data.object_store.settings import ObjectStoreError, Settings
+from rung_ops.data.object_store.settings import Settings
+from rung_ops.errors import OpsError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import atomic, locks
@@ -48,7 +49,7 @@ def read_record() -> dict[str, Fetched]:
     try:
         return msgspec.json.decode(record_file().read_bytes(), type=dict[str, Fetched])
     except (OSError, ValueError, msgspec.MsgspecError) as error:
-        raise ObjectStoreError(
+        raise OpsError(
             f"{shown(record_file())}: cannot be read ({error}). Take the committed one "
             f"(`git checkout -- {shown(record_file())}`), or delete it: files that are the same are known "
             "again."
@@ -115,7 +116,7 @@ def alone() -> Iterator[None]:
     except OSError as error:
         raise store_error(error, shown(current().incoming)) from error
     if lock is None:
-        raise ObjectStoreError(
+        raise OpsError(
             f"{shown(current().incoming)}: another `poe data pull` is at work here. Wait for its end."
         )
     try:

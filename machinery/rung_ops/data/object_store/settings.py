@@ -7,13 +7,9 @@ from pathlib import Path
 import msgspec
 
 from rung_ops import settings
-from rung_ops.errors import OpsError, SettingsError
+from rung_ops.errors import SettingsError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
-
-
-class ObjectStoreError(OpsError):
-    """The store, or the way to it, is not as it should be; says what, where and what to do."""
 
 
 class _Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
