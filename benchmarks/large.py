@@ -136,6 +136,49 @@ higher_is_better = true
 [report]
 slices = ["channel"]
 """
+XGBOOST = {
+    "frame": '''"""The model."""
+
+from typing import Any
+
+from sklearn.metrics import roc_auc_score
+from xgboost import XGBClassifier
+
+TRUSTED: list[str] = ["xgboost.core.Booster", "xgboost.sklearn.XGBClassifier"]
+
+
+def build(params: Any) -> XGBClassifier:
+    """Make an untrained model."""
+    return XGBClassifier(n_estimators=20, random_state=params["seed"])
+
+
+def score(truth: Any, predicted: Any) -> dict[str, float]:
+    """Score predictions."""
+    return {"auc": float(roc_auc_score(truth, predicted))}
+''',
+    "parts": '''"""Stage 4: fit the model to parts."""
+
+from typing import Any
+
+from rung_ops.stages import TRAIN, contract, fit_xgboost, params, read_parts, save_model, stage
+
+
+def fit_parts(parts: Any) -> Any:
+    """Fit; `rung-ops refit` calls this, too."""
+    settings = params()
+    return fit_xgboost(contract.build(settings["model"] | {"seed": settings["seed"]}), parts)
+
+
+@stage
+def main() -> None:
+    """Train and save the model."""
+    save_model(fit_parts(read_parts(TRAIN)))
+
+
+if __name__ == "__main__":
+    main()
+''',
+}
 LIGHTGBM_PARAMS = """seed = 7
 
 [split]
@@ -283,6 +326,13 @@ def put_lightgbm(made: Path, rows: str) -> None:
         shutil.copy(LIGHTGBM / "train.py", made / "pipeline")
 
 
+def put_xgboost(made: Path, rows: str) -> None:
+    """Put a model of XGBoost into the project, which gets a `frame` of rows or `parts`."""
+    (made / "src" / PACKAGE / "model.py").write_text(XGBOOST["frame"], "utf-8")
+    if rows == "parts":
+        (made / "pipeline/train.py").write_text(XGBOOST["parts"], "utf-8")
+
+
 def measured(library: Path, made: Path, *words: str, codes: tuple[int, ...] = (0,)) -> Cost | None:
     """Run a verb of a library in the project; return what it cost, None after another exit code."""
     python = os.pathsep.join([str(library / "machinery"), str(made / "src")])
@@ -341,7 +391,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--part", type=int, default=5_000_000, help="rows of a raw file")
     parser.add_argument("--split", default="test_rows = 1_000_000\ntrain_rows = 2_000_000")
-    parser.add_argument("--lightgbm", choices=["frame", "parts"], help="what its fit() gets")
+    framework = parser.add_mutually_exclusive_group()
+    framework.add_argument("--lightgbm", choices=["frame", "parts"], help="what its fit() gets")
+    framework.add_argument("--xgboost", choices=["frame", "parts"], help="what it is fitted to")
     parser.add_argument("--library", type=Path, default=ROOT, help="a checkout to measure")
     parser.add_argument("--before", type=Path, help="figures of an earlier version, from --figures")
     parser.add_argument("--figures", type=Path, help="write the figures as JSON, too")
@@ -356,6 +408,8 @@ def main() -> None:
         if options.lightgbm:
             put_lightgbm(made, options.lightgbm)
             params = LIGHTGBM_PARAMS
+        if options.xgboost:
+            put_xgboost(made, options.xgboost)
         (made / "params.toml").write_text(params.format(split=options.split), "utf-8")
         measured(options.library, made, "keys")
         for number in options.rows:

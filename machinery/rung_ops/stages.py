@@ -56,6 +56,7 @@ __all__ = [
     "classes",
     "contract",
     "features",
+    "fit_xgboost",
     "in_use",
     "in_window",
     "ingest_files",
@@ -238,6 +239,29 @@ def read_parts(path: Path) -> Parts:
     parts = Parts(_blocks.scan(path))
     _refuse_wrong_score(path, parts.rows)
     return parts
+
+
+def fit_xgboost(model: Any, parts: Parts) -> Any:
+    """Fit XGBoost's XGBClassifier or XGBRegressor to rows of which a block at a time is in memory.
+
+    XGBoost keeps their bins, a byte a value. Rows are weighed where params.toml says so.
+
+    Args:
+        model: from build(), not fitted.
+        parts: from read_parts().
+
+    Returns:
+        The fitted model, with the trees that its fit() makes of the frame.
+
+    Raises:
+        StageError: it is another model, has a parameter that needs all rows, a class has no row, or
+            XGBoost is not installed.
+    """
+    try:
+        from rung_ops.training import xgboost_parts
+    except ImportError as error:
+        raise StageError("fit_xgboost() needs XGBoost: `uv add xgboost-cpu`.") from error
+    return xgboost_parts.fit(model, parts)
 
 
 def _refuse_wrong_score(path: Path, rows: pl.DataFrame) -> None:

@@ -6,8 +6,11 @@ import pytest
 
 from machinery.tests.conftest import Trained
 from machinery.tests.projects import moved
+from rung_ops.data import blocks
 from rung_ops.project import Project
 from rung_ops.training import estimator
+
+BLOCKS = 10  # at least, of `stored`
 
 
 @pytest.fixture
@@ -25,3 +28,11 @@ def here(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     trained.test.write_parquet(made.test)
     estimator.save(trained.estimator, made.model_file)
     return made
+
+
+@pytest.fixture
+def stored(here: Project, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Training rows of several blocks, in a file."""
+    trained.train.write_parquet(here.train, row_group_size=100)
+    monkeypatch.setattr(blocks, "BYTES", int(trained.train.estimated_size()) // BLOCKS)
+    return here.train

@@ -13,15 +13,13 @@ from polars.testing import assert_frame_equal
 
 from machinery.tests.conftest import Trained
 from machinery.tests.in_project import fit
+from machinery.tests.training.conftest import BLOCKS
 from rung_ops.contract import ContractError
-from rung_ops.data import blocks
-from rung_ops.project import Project
 from rung_ops.project.parameters import checked
 from rung_ops.project.paths import params
 from rung_ops.stages import features, read_parts, truth
 from rung_ops.training import baseline, estimator, parts, refit, window
 
-BLOCKS = 10  # at least
 FIT_PARTS = """
 import polars as pl
 from rung_ops.stages import contract, params, truth
@@ -32,14 +30,6 @@ def fit_parts(parts):
     rows = pl.concat([parts[at : at + 100] for at in range(0, len(parts), 100)])
     return model.fit(rows, truth(parts.rows))
 """
-
-
-@pytest.fixture
-def stored(here: Project, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Training rows of several blocks, in a file."""
-    trained.train.write_parquet(here.train, row_group_size=100)
-    monkeypatch.setattr(blocks, "BYTES", int(trained.train.estimated_size()) // BLOCKS)
-    return here.train
 
 
 class Rows(lightgbm.Sequence):
