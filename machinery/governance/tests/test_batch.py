@@ -10,7 +10,7 @@ import pytest
 from machinery.governance.tests.conftest import Capture, Patch
 from machinery.governance.tests.signing import MODEL, VERA, Desk
 from machinery.tests.projects import moved
-from rung_governance.approval import anchors, approve, audit, batch, plan
+from rung_governance.approval import anchors, approve, audit, batch, plan, validation
 from rung_governance.approval.plan import ApprovalTerms
 from rung_ops import contract
 from rung_ops.batch import predict, predict_logged
@@ -27,6 +27,7 @@ def logged_by_a_stand_in(desk: Desk, monkeypatch: Patch) -> None:
     """The log takes everything."""
     monkeypatch.setattr(predict_logged, "log_predictions", predict.unchanged)
     monkeypatch.setattr(predict_logged, "release", lambda: "v1-9f86d081")
+    (desk.folder / validation.RECORDS).mkdir(parents=True, exist_ok=True)
     model = desk.folder.parent / "model.skops"
     moved(monkeypatch, batch, refit, root=desk.folder, model_file=model)
     monkeypatch.setattr(contract, "package", lambda: "credit")
@@ -156,7 +157,7 @@ def test_without_a_registry_the_approval_that_an_image_carries_counts(
 
 
 def test_without_validation_files_are_only_scored(monkeypatch: Patch, tmp_path: Path) -> None:
-    moved(monkeypatch, batch, root=tmp_path)
+    moved(monkeypatch, batch, root=tmp_path / "rung-1")
 
     assert scored_and_logged().equals(SCORED)
 
