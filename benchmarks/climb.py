@@ -30,14 +30,15 @@ class Contender:
     Attributes:
         title: for the table.
         command: what is run in the project.
-        cold: whether Rung's cache of renders is emptied before each run.
+        cached: which renders Rung's cache holds before each run: both, that of the project as
+            `rung new` leaves it, or none.
         figures: by project, seconds of wall and CPU time, and the peak memory of the process and
             of each it starts, MB.
     """
 
     title: str
     command: tuple[str, ...]
-    cold: bool = False
+    cached: str = "both"
     figures: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
     def run(self, name: str, project: Path, environment: dict[str, str], *, timed: bool) -> None:
@@ -46,8 +47,11 @@ class Contender:
             copy = shutil.copytree(project, Path(scratch) / "project", symlinks=True)
             # A copied index names other inodes, and git would read every file again.
             _do("git", "-C", copy, "status", "--porcelain", environment=environment)
-            if self.cold:
-                shutil.rmtree(Path(environment["RUNG_CACHE_DIR"]), ignore_errors=True)
+            cache = Path(environment["RUNG_CACHE_DIR"])
+            if self.cached != "both":
+                shutil.rmtree(cache, ignore_errors=True)
+            if self.cached == "one":
+                shutil.copytree(cache.with_name("new"), cache)
             log = Path(scratch) / "log"
             begin = time.perf_counter()
             with log.open("wb") as output:
@@ -71,14 +75,15 @@ class Contender:
 
 
 def contenders(template: Path) -> list[Contender]:
-    """Return the commands; Rung's with both renders in its cache, and with neither."""
+    """Return the commands; Rung's with both renders in its cache, with one, and with neither."""
     climb = (str(SCRIPTS / "rung"), "climb", "--no-verify", "--to", str(TO))
     climb += ("--template", str(template))
     update = (str(SCRIPTS / "copier"), "update", "--defaults", "--quiet")
     update += ("--vcs-ref=:current:", "--data", f"level={TO}")
     return [
         Contender("`rung climb --no-verify`", climb),
-        Contender("the same, nothing cached", climb, cold=True),
+        Contender("the same, after `rung new`", climb, cached="one"),
+        Contender("the same, nothing cached", climb, cached="none"),
         Contender("`copier update`", update),
     ]
 
@@ -91,6 +96,8 @@ def projects(folder: Path, environment: dict[str, str]) -> dict[str, Path]:
     words = ("--defaults", "-dproject_name=Late flights", "--level", str(FROM))
     words += ("--template", template)
     _do(SCRIPTS / "rung", "new", born, *words, environment=environment)
+    cache = Path(environment["RUNG_CACHE_DIR"])
+    shutil.copytree(cache, cache.with_name("new"))  # as the first climb of a project finds it
     there = len(_do("git", "-C", born, "ls-files", environment=environment).splitlines())
     made = {}
     for name, files, large in (
@@ -132,6 +139,7 @@ def table(chosen: list[Contender], names: list[str]) -> str:
 def section(options: argparse.Namespace, load: float, made: str) -> str:
     """Return the section of docs/benchmarks.md, with all that is needed to make it again."""
     command = f"uv run python benchmarks/climb.py --rounds {options.rounds}"
+    command += " --small" if options.small else ""
     command += " --write docs/benchmarks.md" if options.write else ""
     git = _do("git", "--version", environment=dict(os.environ)).split()[2]
     return f"""<!-- climb -->
@@ -158,6 +166,7 @@ def main() -> None:
     """Measure, and print the section or write it into a page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often each is timed")
+    parser.add_argument("--small", action="store_true", help="only the project of 60 files")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this page")
     options = parser.parse_args()
     load = os.getloadavg()[0]
@@ -165,24 +174,19 @@ def main() -> None:
         folder = Path(name)
         environment = os.environ | {"RUNG_CACHE_DIR": str(folder / "cache")}
         places = projects(folder, environment)
+        if options.small:
+            places = {"60 files": places["60 files"]}
         chosen = contenders(folder / "template")
         for turn in range(options.rounds + 1):
-            for project, place in places.items():
+            for project, place in places.items():  # each climb leaves both renders in the cache
                 first = turn % len(chosen)
                 for one in chosen[first:] + chosen[:first]:
-                    if not one.cold:  # whoever came before may have emptied the cache
-                        _warm(chosen[0], project, place, environment)
                     one.run(project, place, environment, timed=turn > 0)
             print(
                 f"round {turn} of {options.rounds} done" if turn else "warmed up", file=sys.stderr
             )
     made = section(options, load, table(chosen, list(places)))
     publish(made, "climb", options.write)
-
-
-def _warm(rung: Contender, name: str, place: Path, environment: dict[str, str]) -> None:
-    if not (Path(environment["RUNG_CACHE_DIR"]) / "renders.git").exists():
-        rung.run(name, place, environment, timed=False)
 
 
 def _do(*command: str | Path, environment: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""A new CI vendor is a file of levels/ci/, its name in levels/infrastructure.yml, and its job files."""
+"""A new CI vendor is a file of levels/ci/, its name there, and its job files."""
 
 import re
 from pathlib import Path
@@ -45,9 +45,9 @@ FILE = "bitbucket-pipelines.yml"
 def template(tmp_path_factory: pytest.TempPathFactory) -> Source:
     """Add the vendor to a copy of the template."""
     folder = asking.whole(tmp_path_factory.mktemp("vendor") / "template")
-    names = folder / "levels/infrastructure.yml"
+    names = folder / "levels/ci/names.yml"
     text = names.read_text("utf-8")
-    text, times = re.subn(r"(vendors: \[.*)\]", r"\1, bitbucket]", text)
+    text, times = re.subn(r"(default: \[.*)\]", r"\1, bitbucket]", text)
     assert 1 == times
     names.write_text(text, "utf-8")
     (folder / "levels/ci/bitbucket.yml").write_text(BITBUCKET, "utf-8")

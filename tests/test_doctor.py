@@ -17,7 +17,7 @@ from rung.__main__ import main
 from rung.core.needs import load_needs
 from rung.errors import NotDoneError
 from rung.system import process, shortage
-from tests.conftest import ROOT, VENDORS, Quiet
+from tests.conftest import CI, ROOT, VENDORS, Quiet
 
 REAL_UV, OPENSSL = process.uv(), shutil.which("openssl")  # before a test changes PATH
 # As `uv --version`, `uv python find` and `uv pip compile` answer on a machine where all is well.
@@ -285,7 +285,9 @@ def test_what_cannot_be_asked_is_refused(
 def test_what_machines_need_is_reported_of_questions_and_choices_that_exist() -> None:
     questions = yaml.safe_load((ROOT / "levels/questions.yml").read_text("utf-8"))
     wanted = load_needs(ROOT / "levels")
+    by_vendor = {program for vendor in CI.values() for program in vendor.programs}
 
+    assert by_vendor == {need.name for need in wanted.programs if "ci" in need.when}
     for need in (*wanted.programs, wanted.registry, wanted.certificates):
         assert need.fix.endswith((".", "`"))
         assert need.since in range(5)

@@ -193,7 +193,7 @@ def test_each_block_belongs_to_a_stage_of_the_roadmap() -> None:
         ("1", "    asks:\n", "    asks: [\n", "cannot be read as YAML"),
         ("1", "unit-tests,", "Unit_Tests,", "capabilities/Unit_Tests.yml is missing"),
         ("1", "unit-tests,", "", "unit-tests.yml is a capability of no rung"),
-        ("infrastructure", "vendors:", "venders:", "no list `infrastructure.default.vendors`"),
+        ("ci/names", "vendor_names:", "vendors:", "no list `vendor_names.default`"),
         ("ci/gitlab", "title:", "titel:", "missing required field `title`"),
     ],
 )
@@ -213,7 +213,7 @@ def test_a_broken_file_is_named_with_what_is_wrong(
     assert failure.value.code == 2
 
 
-@pytest.mark.parametrize("name", ["0.yml", "infrastructure.yml", f"ci/{VENDORS[-1]}.yml"])
+@pytest.mark.parametrize("name", ["0.yml", "ci/names.yml", f"ci/{VENDORS[-1]}.yml"])
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     shutil.copytree(ROOT / "levels", tmp_path / "levels")
     (tmp_path / "levels" / name).unlink()

@@ -23,7 +23,7 @@ SETTINGS = yaml.safe_load((ROOT / "copier.yml").read_text().partition("---")[0])
 
 def questions() -> Iterator[tuple[str, Any]]:
     """Give the hidden questions that the levels are to Copier, as Copier answers them."""
-    for file in [*(f"{number}.yml" for number in range(5)), "infrastructure.yml"]:
+    for file in [*(f"{number}.yml" for number in range(5)), "infrastructure.yml", "ci/names.yml"]:
         for name, question in yaml.safe_load((ROOT / "levels" / file).read_text()).items():
             yield name, question["default"]
 

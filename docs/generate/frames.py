@@ -14,8 +14,10 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from rung.core.climbing.messages import ADDED, JOBS
-from rung.levels.ladder import BRINGS
+from rung.check.report.text import LEGEND, NEXT
+from rung.core.climbing.messages import ADDED, FROM_TO, JOBS
+from rung.levels import ladder
+from rung.levels.ladder import BRINGS, HEADING
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNG = Path(sys.executable).with_name("rung")
@@ -24,10 +26,19 @@ PAGES = {  # which frames each page shows
     "docs/index.md": ("check",),
 }
 FRAME = re.compile(r"(<!-- frame: (\S+) -->\n).*?(<!-- /frame -->)", re.DOTALL)
-# Of each command's output, the paragraphs that are shown, by how they begin, and how many of their lines.
+NAME, LEVEL = "late-flights", 2
+BEFORE, AFTER = map(HEADING.format, ladder.load(ROOT / "levels")[LEVEL : LEVEL + 2])
+# Of each command's output, the paragraphs that are shown, by what they begin with, which stands in the
+# code that prints them, and how many of their lines.
 SHOWN: dict[str, dict[str, int]] = {
-    "plan": {"From": 1, f"{ADDED}:": 6, f"{JOBS}:": 2, f"{BRINGS}:": 4, "Rung 3,": 2},
-    "check": {"late-flights:": 1, "++ automated,": 1, "Rung 2,": 7, "Next:": 5},
+    "plan": {
+        f"{FROM_TO.format(LEVEL, LEVEL + 1)}:": 1,
+        f"{ADDED}:": 6,
+        f"{JOBS}:": 2,
+        f"{BRINGS}:": 4,
+        AFTER: 2,
+    },
+    "check": {f"{NAME}:": 1, LEGEND: 1, BEFORE: 7, f"{NEXT}:": 5},
 }
 
 
@@ -79,10 +90,10 @@ def fill(name: str, text: str, frames: Mapping[str, str]) -> str:
 
 
 def make() -> dict[str, str]:
-    """Run each command in a new project on rung 2, and return its frame as Markdown."""
+    """Run each command in a new project on rung LEVEL, and return its frame as Markdown."""
     with tempfile.TemporaryDirectory() as place:
-        project = Path(place) / "late-flights"
-        _output(Path(place), "new", project.name, "--defaults", "--level", "2", "--no-git")
+        project = Path(place) / NAME
+        _output(Path(place), "new", project.name, "--defaults", "--level", str(LEVEL), "--no-git")
         (project / "dvc.lock").write_text("schema: '2.0'\n")  # as of a pipeline that ran
         for command in ("init --quiet", "add --all", "commit --quiet --message Start"):
             identity = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")

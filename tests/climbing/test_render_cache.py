@@ -5,13 +5,14 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rung.core import cache, creation, template_source
 from rung.core.climbing import planner, plans
 from rung.core.climbing.plans import ChangeRequest
-from rung.core.rendering import answers_file, rendered_trees, workbench
+from rung.core.rendering import answers_file, render, rendered_trees, workbench
 from rung.errors import RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
@@ -25,8 +26,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def kept(home: Path) -> int:
-    """Return how many renders there are."""
-    return len(git(home / "renders.git", "for-each-ref", "refs/renders").splitlines())
+    """Return how many renders there are; one may have several names."""
+    named = ("for-each-ref", "--format=%(objectname)", "refs/renders")
+    return len(set(git(home / "renders.git", *named).splitlines()))
 
 
 def grow_old(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,10 +170,14 @@ def test_a_render_under_other_defaults_of_the_user_is_not_reused(
     assert "cold\n" == (project / "tone.txt").read_text()
 
 
-def test_the_first_climb_of_a_new_project_renders_only_what_is_to_come(
-    small: Path, tmp_path: Path, home: Path
+def test_a_climb_renders_only_what_is_to_come(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Copier records a name of the commit, which may differ from the one that was chosen."""
+    asked = "tone: {type: str, default: plain, when: '{{ level|int > 1 }}'}\n"
+    files = {"levels/questions.yml": tiny.FILES["levels/questions.yml"] + asked}
+    small = tiny.template(tmp_path / "template")
+    tiny.release(small, "v0.2.0", files)
     chosen = template_source.choose(str(small), git(small, "rev-parse", "HEAD"))
     made = creation.create(tmp_path / "project", chosen, {"level": 1}, defaults=True)
     content = answers_file.read(made.folder)
@@ -182,3 +188,14 @@ def test_the_first_climb_of_a_new_project_renders_only_what_is_to_come(
 
         assert [1, 1] == [before, kept(home)]
         assert tree == bench.inside(git(made.folder, "rev-parse", "HEAD"), "")
+    made_of: list[Any] = []
+
+    def counted(*arguments: Any, **options: Any) -> None:
+        made_of.append(arguments)
+        rendered(*arguments, **options)
+
+    rendered = render.render
+    monkeypatch.setattr(rendered_trees, "render", counted)
+    for number, level in enumerate((2, 0), 1):  # the second begins with a newly asked question
+        tiny.climb(made.folder, small, level=level)
+        assert number == len(made_of)

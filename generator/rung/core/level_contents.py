@@ -62,13 +62,14 @@ def applies(when: Mapping[str, str | list[str]], answers: Mapping[str, Any]) -> 
 
 def vendors(source: Source) -> dict[str, Vendor]:
     """Return the CI vendors of a template by their answer, in the order of the question `ci`."""
-    named = _read(source, "levels/infrastructure.yml", "infrastructure").get("vendors", [])
-    if isinstance(named, dict):  # a template of version 0.2
+    early = _read(source, "levels/infrastructure.yml", "infrastructure").get("vendors")
+    if isinstance(early, dict):  # a template of version 0.2
         return {
             name: decode_vendor(data, Path("levels/infrastructure.yml"))
-            for name, data in named.items()
+            for name, data in early.items()
         }
-    files = {name: f"levels/ci/{name}.yml" for name in named}
+    names = _default(source, "levels/ci/names.yml", "vendor_names") or early  # before that file
+    files = {name: f"levels/ci/{name}.yml" for name in names or ()}
     return {name: decode_vendor(source.read(file), Path(file)) for name, file in files.items()}
 
 
@@ -101,8 +102,12 @@ def missing(answers: Mapping[str, Any], files: Container[str]) -> list[str]:
 
 
 def _read(source: Source, file: str, question: str) -> dict[str, Any]:
-    try:
-        data = source.read(file)[question]["default"]
-    except (RungError, KeyError, TypeError):
-        return {}  # a template that describes itself in another way
+    data = _default(source, file, question)
     return data if isinstance(data, dict) else {}
+
+
+def _default(source: Source, file: str, question: str) -> Any:
+    try:
+        return source.read(file)[question]["default"]
+    except (RungError, KeyError, TypeError):
+        return None  # a template that describes itself in another way

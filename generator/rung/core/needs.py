@@ -72,13 +72,22 @@ class Needs(msgspec.Struct, frozen=True):
 def load_needs(folder: Path) -> Needs:
     """Read levels/tools.yml; raise a RungError if it cannot be read."""
     path = folder / FILE
-    data = ladder.read(path)
+    data, vendors = ladder.read(path), ladder.load_vendors(folder)
     try:
-        programs = [entry | {"name": name} for name, entry in data["programs"].items()]
+        programs = [
+            entry | {"name": name, "when": entry.get("when", {}) | _vendors_of(name, vendors)}
+            for name, entry in data["programs"].items()
+        ]
         others = {name: data[name] | {"name": name} for name in ("registry", "certificates")}
     except (AttributeError, KeyError, TypeError) as error:
         raise ladder.wrong(path, repr(error)) from error
     return ladder.converted({"programs": programs, **others}, Needs, path)
+
+
+def _vendors_of(program: str, vendors: Mapping[str, ladder.Vendor]) -> dict[str, list[str]]:
+    """Return the answer `ci` on which a program depends; nothing if no vendor names it."""
+    names = [name for name, vendor in vendors.items() if program in vendor.programs]
+    return {"ci": names} if names else {}
 
 
 BUNDLE = Need(

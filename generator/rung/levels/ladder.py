@@ -36,6 +36,7 @@ POLICY = "policy.yml"  # of an organisation, beside its capabilities
 RECORDS = ("docs/", "governance/")  # what a project holds for people to fill in
 UNANSWERED = {"team_size": "one", "ci": "github"}  # the defaults of levels/questions.yml
 BRINGS = "The team brings"  # before a rung's `asks`
+HEADING = "Rung {0.level}, {0.title}:"  # before what a plan or a review says of a rung
 MINIMUM_SCORE = 0.40  # points that a rung needs on average over its capabilities
 
 
@@ -146,6 +147,7 @@ class Vendor(msgspec.Struct, frozen=True):
     runner: str = ""
     runners: tuple[str, ...] = ()
     person: str = ""
+    programs: tuple[str, ...] = ()
     owners: str = ""
     jobs: dict[str, str] = {}
     owns: dict[str, tuple[Claim, ...]] = {}
@@ -230,11 +232,11 @@ def with_capabilities(
 
 def load_vendors(folder: Path) -> dict[str, Vendor]:
     """Read the CI vendors of the folder `levels`, in the order of the question `ci`."""
-    path = folder / "infrastructure.yml"
+    path = folder / "ci" / "names.yml"
     try:
-        names = list(read(path)["infrastructure"]["default"]["vendors"])
+        names = list(read(path)["vendor_names"]["default"])
     except (KeyError, TypeError) as error:
-        raise wrong(path, "there is no list `infrastructure.default.vendors`") from error
+        raise wrong(path, "there is no list `vendor_names.default`") from error
     files = {name: folder / "ci" / f"{name}.yml" for name in names}
     return {name: decode_vendor(read(path), path) for name, path in files.items()}
 

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from rung.check.report import facts
 from rung.check.review.findings import Finding
 from rung.check.review.review import Review
+from rung.levels.ladder import HEADING
 from rung.system import terminal
 from rung.system.printable import printable
 
 SIGNS = {"automated": "++", "used": "+ ", "declared": "~ ", None: "- "}
 WIDTH = 100
+LEGEND = "++ automated, + used, ~ declared, - not found. `rung check --explain NAME` says why."
+NEXT = "Next"
 
 
 def make(review: Review, before: Review | None = None) -> str:
@@ -34,10 +37,10 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
         yield f"  The base is on rung {before.level}."
         for change in facts.changes(review, before):
             yield f"    {change['capability']}: {change['before'] or 'none'} -> {change['after'] or 'none'}"
-    yield "\n++ automated, + used, ~ declared, - not found. `rung check --explain NAME` says why."
+    yield f"\n{LEGEND}"
     for level in review.levels:
         points = review.rating.averages[level.level]
-        yield f"\nRung {level.level}, {level.title}: {points:.2f} points on average"
+        yield f"\n{HEADING.format(level)} {points:.2f} points on average"
         for finding in review.required(level.level):
             yield _finding(finding)
         if names := review.not_applicable(level.level):
@@ -93,7 +96,7 @@ def _next(review: Review) -> Iterator[str]:
         if review.machine_learning:
             yield f"\n{facts.NOTHING_NEXT}"
         return
-    yield f"\nNext: {facts.lacks(review)}" if facts.lacks(review) else "\nNext"
+    yield f"\n{NEXT}: {facts.lacks(review)}" if facts.lacks(review) else f"\n{NEXT}"
     yield from _folded(facts.by_rung(review), "  ")
     is_must = True
     for blocker in blockers:

@@ -225,7 +225,7 @@ def file_predicates(predicate: Predicate) -> Iterator[FilePredicate]:
             yield from file_predicates(part)
     elif kind in ("reached", "scheduled"):
         yield from file_predicates(value)
-    elif kind in PREDICATES:
+    elif PREDICATES[kind].match:
         yield _file_predicate(predicate)
 
 

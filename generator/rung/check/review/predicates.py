@@ -1,9 +1,9 @@
-"""The predicates of levels/ that are matched file by file."""
+"""The predicates of levels/: what each may say, and how those are matched that read single files."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -104,7 +104,8 @@ class FilePredicate:
 
     def matches(self, file: "File") -> Iterator[Match]:
         """Yield the matches in a file."""
-        return PREDICATES[self.kind](file, self)
+        match = PREDICATES[self.kind].match
+        return match(file, self) if match else iter(())
 
 
 class File:
@@ -368,15 +369,68 @@ def _number(value: str) -> float:
         return float("-inf")
 
 
-# A new predicate needs a function above, an entry here and a row in levels/README.md.
-PREDICATES: dict[str, Callable[[File, FilePredicate], Iterator[Match]]] = {
-    "exists": exists,
-    "larger_than_mb": larger_than_mb,
-    "imports": imports,
-    "calls": calls,
-    "text": text,
-    "function": function,
-    "headings": headings,
-    "key": key,
-    "keys": keys,
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)
+
+
+def _is_regex(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(re.compile(value, FLAGS))
+    except re.error:
+        return False
+
+
+def _regexes(value: Any) -> bool:
+    return _texts(value) and all(map(_is_regex, value))
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int) and value > 0
+
+
+Check = Callable[[Any], bool]
+IN: Mapping[str, Check] = {"in": _texts}
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a predicate of levels/ may say, and how it is matched.
+
+    Attributes:
+        value: Whether a value may be the predicate's.
+        needed: The keys that it needs beside it, each with what its value may be.
+        allowed: The keys that it may have beside it.
+        match: Yields its matches in a file; None if evidence.py reads no single file for it.
+    """
+
+    value: Check
+    needed: Mapping[str, Check] = field(default_factory=dict)
+    allowed: Mapping[str, Check] = field(default_factory=dict)
+    match: Callable[[File, FilePredicate], Iterator[Match]] | None = None
+
+
+# A new predicate needs an entry here, the function that it names and a row in levels/README.md.
+PREDICATES = {
+    "exists": Described(_texts, match=exists),
+    "larger_than_mb": Described(_positive, IN, match=larger_than_mb),
+    "depends": Described(_texts),
+    "imports": Described(_texts, allowed=IN, match=imports),
+    "calls": Described(_texts, allowed=IN, match=calls),
+    "text": Described(_is_regex, IN, match=text),
+    "function": Described(
+        lambda value: value == "" or _is_regex(value), {"body": _regexes, **IN}, match=function
+    ),
+    "headings": Described(_regexes, IN, match=headings),
+    "key": Described(
+        lambda value: isinstance(value, str) and bool(value),
+        IN,
+        {"matches": _is_regex, "at_least": _positive},
+        match=key,
+    ),
+    "keys": Described(_texts, IN, {"at_least": _positive}, match=keys),
+    "runs": Described(_is_regex),
+    "ci_runs": Described(
+        _is_regex, allowed={"ci_says": _is_regex, "by_hand": lambda value: value is True}
+    ),
+    "ci_says": Described(_is_regex, allowed={"ci_runs": _is_regex}),
 }

@@ -1,56 +1,12 @@
 """The vocabulary of levels/README.md: what a predicate, and the words of a change, may be."""
 
-import re
-from collections.abc import Callable
 from string import Formatter
 from typing import Any
 
 from rung.check.review.advice import WORDS
 from rung.check.review.evidence import COMBINING
-from rung.check.review.predicates import FLAGS
+from rung.check.review.predicates import PREDICATES
 from rung.levels.ladder import Capability
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)
-
-
-def _regex(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and bool(re.compile(value, FLAGS))
-    except re.error:
-        return False
-
-
-def _regexes(value: Any) -> bool:
-    return _texts(value) and all(map(_regex, value))
-
-
-def _text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int) and value > 0
-
-
-# For each predicate: what its value is, the keys it needs beside it and those it may have.
-Check = Callable[[Any], bool]
-PREDICATES: dict[str, tuple[Check, dict[str, Check], dict[str, Check]]] = {
-    "exists": (_texts, {}, {}),
-    "larger_than_mb": (_number, {"in": _texts}, {}),
-    "depends": (_texts, {}, {}),
-    "imports": (_texts, {}, {"in": _texts}),
-    "calls": (_texts, {}, {"in": _texts}),
-    "text": (_regex, {"in": _texts}, {}),
-    "function": (lambda value: value == "" or _regex(value), {"body": _regexes, "in": _texts}, {}),
-    "headings": (_regexes, {"in": _texts}, {}),
-    "key": (_text, {"in": _texts}, {"matches": _regex, "at_least": _number}),
-    "keys": (_texts, {"in": _texts}, {"at_least": _number}),
-    "runs": (_regex, {}, {}),
-    "ci_runs": (_regex, {}, {"ci_says": _regex, "by_hand": lambda value: value is True}),
-    "ci_says": (_regex, {}, {"ci_runs": _regex}),
-}
 
 
 def follows(predicate: Any, reached: bool = True) -> bool:
@@ -71,12 +27,13 @@ def follows(predicate: Any, reached: bool = True) -> bool:
         return len(predicate) == 1 and follows(value, reached=False)
     if kind not in PREDICATES:
         return False
-    check, needed, allowed = PREDICATES[kind]
+    described = PREDICATES[kind]
+    keys = {**described.needed, **described.allowed}
     further = {name: entry for name, entry in predicate.items() if name != kind}
     return (
-        check(value)
-        and set(needed) <= set(further) <= set(needed | allowed)
-        and all((needed | allowed)[name](entry) for name, entry in further.items())
+        described.value(value)
+        and described.needed.keys() <= further.keys() <= keys.keys()
+        and all(keys[name](entry) for name, entry in further.items())
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from rung.core.climbing.plans import LOCK, Plan
 from rung.core.merging import conflict as conflict_reasons
 from rung.core.transaction import ON_NO_BRANCH, UNDO
-from rung.levels.ladder import BRINGS
+from rung.levels.ladder import BRINGS, HEADING
 from rung.system import terminal
 from rung.system.printable import printable
 
@@ -25,6 +25,7 @@ RESOLVE = (
     "a PATH.rung: delete it in the end",
 )
 DO_OTHER = "Commands that do something else"
+FROM_TO = "From rung {} to rung {}"
 ADDED, JOBS = "Added", "New CI jobs"
 MANY = 20  # files; a folder with more is listed by its name and their number
 REASONS = {
@@ -58,7 +59,7 @@ def plan(planned: Plan) -> str:
         *_group(BRINGS, "*", planned.asks + planned.missing),
     ]
     for rise in planned.rises:
-        lines += ["", *_wrap(f"Rung {rise.level}, {rise.title}: {rise.promise}", "")]
+        lines += ["", *_wrap(f"{HEADING.format(rise)} {rise.promise}", "")]
         lines += _wrap(f"It costs {rise.cost}", "  ")
         lines += _wrap(f"Once there, stay while {rise.stay}", "  ")
     return "\n".join(lines)
@@ -136,7 +137,7 @@ def title(planned: Plan) -> str:
     before, after = planned.before, planned.after
     changes = []
     if before.level != after.level:
-        changes.append(f"From rung {before.level} to rung {after.level}")
+        changes.append(FROM_TO.format(before.level, after.level))
     changes += [
         f"{name} from {value} to {after.answers[name]}"
         for name, value in before.answers.items()

@@ -11,11 +11,12 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rung.core import cache
-from rung.core.rendering import copier_settings
+from rung.core.rendering import answers_file, copier_settings
 from rung.core.rendering.render import render
 from rung.core.rendering.workbench import Files, Workbench
 from rung.core.template_source import Source
@@ -38,6 +39,7 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
         room = Path(scratch) / "project"
         render(source, room, answers, defaults=True)
         tree = _stored(room, store)
+        keys = {key, _recorded_key(source, room)} if key else set()
     process.raise_lost_stop()
     if not _is_complete(
         bench, tree
@@ -46,8 +48,8 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
             f"The cache of renders {store} is damaged, and cannot repair itself.\n"
             "Delete that folder (all in it can be made again), then run the same command again."
         )
-    if key:
-        cache.run(store, "update-ref", key, tree)
+    for name in filter(None, keys):
+        cache.run(store, "update-ref", name, tree)
     return tree
 
 
@@ -105,6 +107,16 @@ def _key(source: Source, answers: Mapping[str, Any]) -> str | None:
     parts.append(copier_settings.read())
     digest = hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
     return f"refs/renders/{digest}"
+
+
+def _recorded_key(source: Source, room: Path) -> str | None:
+    """Return the key under which the next climb looks for a render, as it has recorded itself."""
+    try:
+        recorded = answers_file.read(room)
+    except RungError:  # a template that records no answers
+        return None
+    version = replace(source, ref=str(recorded.get("_commit")))
+    return _key(version, answers_file.answers(recorded))
 
 
 def _stored(room: Path, store: Path) -> str:
