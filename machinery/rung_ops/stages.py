@@ -244,14 +244,14 @@ def read_parts(path: Path) -> Parts:
 def fit_xgboost(model: Any, parts: Parts) -> Any:
     """Fit XGBoost's XGBClassifier or XGBRegressor to rows of which a block at a time is in memory.
 
-    XGBoost keeps their bins, a byte a value. Rows are weighed where params.toml says so.
+    Rows are weighed where params.toml says so.
 
     Args:
         model: from build(), not fitted.
         parts: from read_parts().
 
     Returns:
-        The fitted model, with the trees that its fit() makes of the frame.
+        The fitted model, with the trees of the frame.
 
     Raises:
         StageError: it is another model, has a parameter that needs all rows, a class has no row, or
