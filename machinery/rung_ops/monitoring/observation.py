@@ -213,7 +213,7 @@ def _outcomes(result: MonitorResult) -> dict[str, Any] | None:
         f"{result.metric} with its 95 % interval, for days with {limits.min_coverage:.0%} of "
         f"the outcomes known, and {limits.min_rows} at least."
         if limits.score_days
-        else "Days are not scored: `score_days` in ops/monitor.toml."
+        else "Days are not scored: score_days in ops/monitor.toml."
     )
     height, ticks = _scale(days, expected)
     return {

@@ -130,10 +130,15 @@ def check_all() -> int:
 def _holds(home: Path) -> bool:
     print(f"{shown(home)}:", flush=True)
     commands = [poe("test", directory=home)]
-    for addon in active_addons.active().values():
-        if (home / addon.path).exists():
+    documents = {name: names() for name, names in active_addons.targets("documents")}
+    for name, addon in active_addons.active().items():
+        if not addon.checks or not (home / addon.path).exists():
+            continue
+        if any((home / path).is_file() for path in documents.get(name, [addon.path])):
             checks = (verb.split() for verb in addon.checks)
             commands += [[sys.executable, "-m", "rung_ops", *words] for words in checks]
+        else:  # as in a new project
+            print(f"It has no documents of {name} yet: `uv run poe models` brings drafts of them.")
     if importlib.util.find_spec("mypy"):  # from rung 1 on
         commands.append([sys.executable, "-m", "mypy", "src"])
     return not any(

@@ -18,7 +18,7 @@ from rung_ops.batch import predict
 from rung_ops.data.ingest import sample_rows
 from rung_ops.errors import NoProjectError, UsageError
 from rung_ops.monitoring import observation as monitoring_hooks
-from rung_ops.project import Project, active_addons, current, hooks, paths
+from rung_ops.project import Project, active_addons, current, hooks, models, paths
 from rung_ops.verbs import VERBS
 
 CALLS: list[Any] = []
@@ -190,6 +190,37 @@ def test_stages_import_the_functions_of_add_ons(house: dict[str, Addon]) -> None
         from rung_ops.stages import no_such_function  # noqa: F401
 
 
+def its_documents() -> list[str]:
+    return ["src/risks.yaml"]
+
+
+def test_a_models_documents_are_checked_once_it_has_some(
+    house: dict[str, Addon],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    house["house"] = replace(
+        HOUSE, path="src", checks=("house try",), documents=of("its_documents")
+    )
+    ran: list[list[str]] = []
+    done = SimpleNamespace(returncode=0)
+    monkeypatch.setattr(models.subprocess, "run", lambda words, **_: ran.append(words) or done)
+    monkeypatch.setattr(models, "outdated", lambda: [])
+    monkeypatch.setattr(models.model_folders, "all_of_them", lambda: [tmp_path])
+    monkeypatch.setattr(models, "shown", str)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/dvc.yaml").touch()
+
+    assert models.check_all() == 0
+    assert "no documents of house yet: `uv run poe models`" in capsys.readouterr().out
+    assert not any(words[-2:] == ["house", "try"] for words in ran)
+
+    (tmp_path / "src/risks.yaml").touch()
+    assert models.check_all() == 0
+    assert any(words[-2:] == ["house", "try"] for words in ran)
+
+
 @pytest.fixture
 def files(saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """An input and an output."""
@@ -237,6 +268,7 @@ def test_a_backend_that_cannot_be_used_is_refused_with_a_remedy(
 ) -> None:
     (tmp_path / "grid_backend.py").write_text("import no_such\n")
     monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "late-flights"\n')
     moved(monkeypatch, repository=tmp_path)
     house["other"] = Addon(summary="one more", scoring={"two": Backend(of("score_two"), "")})
 
