@@ -1,6 +1,7 @@
 """Run the command `rung` as a person does: another process, its exit code and its words."""
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -10,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tests import forked
+
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # of a terminal
 
 RUNG = Path(sys.executable).with_name("rung")
 
@@ -93,7 +96,10 @@ def dialogue(
             os.write(terminal, typed.encode())
             before, until = len(seen), time.monotonic() + 60
             while not shown or shown not in seen[before:]:
-                assert time.monotonic() < until, seen
+                assert time.monotonic() < until, (
+                    f"after {typed!r} the dialogue did not show {shown!r}: add a new question to the keys of "
+                    f"this test. It showed: {ESCAPE.sub('', seen[before:])}"
+                )
                 if select.select([terminal], [], [], 1)[0]:
                     try:
                         seen += os.read(terminal, 4_096).decode(errors="replace")

@@ -93,7 +93,10 @@ governance teams  2 4 warehouse local  ray_on_kubernetes ci      embedded
 
 
 def every_pair() -> list[dict[str, Any]]:
-    """Return the rows of TABLE, and one for each pair that it lacks because an answer is new."""
+    """Return the rows of TABLE, and one for each pair that it lacks because an answer is new.
+
+    A new question needs a column in TABLE.
+    """
     rows = [line.split() for line in TABLE.splitlines()]
     result = [
         dict(zip(CHOICES, [*row[:2], VENDORS[int(row[2])], int(row[3]), *row[4:]], strict=True))
