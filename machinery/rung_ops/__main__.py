@@ -54,9 +54,10 @@ def _run(arguments: list[str] | None) -> int:
                 if name in verbs:
                     return _run_verb(owner, name, verbs[name], words)
         names = [name for verbs in tables.values() for name in verbs]
-        # The second word first: add-ons had verbs such as `ray predict` that are the core's now.
-        typed = (*words[1:2], " ".join(words[:2]), words[0])
-        near = [match for text in typed for match in difflib.get_close_matches(text, names, n=1)]
+        # Add-ons had verbs such as `ray predict` that are the core's now.
+        near = [name for word in words[1:2] if (name := word.partition("-")[0]) in names]
+        typed = (" ".join(words[:2]), words[0])
+        near += [match for text in typed for match in difflib.get_close_matches(text, names, n=1)]
         meant = f"; did you mean `{near[0]}`?" if near else "."
         count = 2 if any(name.startswith(f"{words[0]} ") for name in names) else 1
         print(

@@ -77,8 +77,8 @@ def ask_veto(action: str, facts: dict[str, Any]) -> str | None:
         if function is None:
             return None
         reason = function(action, dict(facts))
-    except StageError as error:
-        raise StageError(str(error)) from error
+    except StageError:
+        raise
     except Exception as error:  # the user's hook may raise anything
         raise StageError(
             f"The hook {VETO} raised {type(error).__name__}: {error}. Without its answer the "

@@ -64,6 +64,7 @@ sequence = ["lint", "test"]
 ignore_fail = "return_non_zero" # so that one run shows all that fails
 """
 TASKS_FILE = "poe_tasks.toml"
+DVC = ("dvc.yaml", "dvc.lock", ".gitignore")  # files of a folder with stages
 FIRST_PORT = 8000  # of the service of the repository's own model
 
 
@@ -130,11 +131,11 @@ def check_all() -> int:
 def _holds(home: Path) -> bool:
     print(f"{shown(home)}:", flush=True)
     commands = [poe("test", directory=home)]
-    documents = {name: names() for name, names in active_addons.targets("documents")}
     for name, addon in active_addons.active().items():
         if not addon.checks or not (home / addon.path).exists():
             continue
-        if any((home / path).is_file() for path in documents.get(name, [addon.path])):
+        of_stages = [home / Path(stage).with_name(name) for stage in addon.stages for name in DVC]
+        if not addon.documents or not {*(home / addon.path).rglob("*")} <= {*of_stages}:
             checks = (verb.split() for verb in addon.checks)
             commands += [[sys.executable, "-m", "rung_ops", *words] for words in checks]
         else:  # as in a new project

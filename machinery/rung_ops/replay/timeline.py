@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from statistics import mean
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from rung_ops import contract
 from rung_ops.autopilot import decide
 from rung_ops.project.paths import params
 from rung_ops.replay import project_copy
-from rung_ops.replay import timeline as wording
 from rung_ops.replay.periods import LASTS, TENTH
 from rung_ops.statistics.jackknife import dealt, half_widths
 from rung_ops.system import html
@@ -459,7 +459,7 @@ def page(timeline: dict[str, Any]) -> str:
     return html.render(
         LAYOUT,
         **timeline,
-        wording=wording,
+        wording=SimpleNamespace(figure=figure, interval=interval, judged=judged, steps=steps),
         chart=Markup(chart(timeline)),
         mark=mark,
         kinds=[kind for kind in MARKS if kind in kinds],

@@ -69,6 +69,8 @@ def _refuse(model: Any) -> None:
     refused += ["objective"] if callable(given["objective"]) else []
     if given["tree_method"] not in {None, "auto", "hist"}:
         refused.append("tree_method")
+    if given["booster"] == "gblinear":
+        refused.append("booster")
     if refused:
         raise StageError(f"{name} cannot be fitted to parts with its `{refused[0]}`.")
 
@@ -78,7 +80,7 @@ def _classes(model: Any, outcomes: np.ndarray) -> dict[str, Any]:
     if not isinstance(model, xgboost.XGBClassifier):
         return {}
     learned = np.unique(outcomes)
-    if not np.array_equal(learned, np.arange(len(learned))):
+    if len(learned) < 2 or not np.array_equal(learned, np.arange(len(learned))):
         raise StageError("XGBoost needs training rows of every class.")
     if len(learned) <= 2:
         return {}

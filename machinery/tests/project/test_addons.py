@@ -190,10 +190,6 @@ def test_stages_import_the_functions_of_add_ons(house: dict[str, Addon]) -> None
         from rung_ops.stages import no_such_function  # noqa: F401
 
 
-def its_documents() -> list[str]:
-    return ["src/risks.yaml"]
-
-
 def test_a_models_documents_are_checked_once_it_has_some(
     house: dict[str, Addon],
     tmp_path: Path,
@@ -201,7 +197,7 @@ def test_a_models_documents_are_checked_once_it_has_some(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     house["house"] = replace(
-        HOUSE, path="src", checks=("house try",), documents=of("its_documents")
+        HOUSE, path="src", checks=("house try",), documents="named", stages=("src/dvc.yaml",)
     )
     ran: list[list[str]] = []
     done = SimpleNamespace(returncode=0)

@@ -42,7 +42,7 @@ from rung_ops.training import refit
 @contextmanager
 def log_predictions() -> Iterator[Callable[[pl.DataFrame], pl.DataFrame]]:
     """Log scored rows, and mark those of an unapproved model; at rung 1 do neither."""
-    if not (current().root / validation.RECORDS).is_dir():
+    if not (current().repository / validation.RECORDS).is_dir():
         yield predict.as_scored
         return
     production = release_folders.environment(release_folders.PRODUCTION)
