@@ -157,7 +157,7 @@ def test_without_a_registry_the_approval_that_an_image_carries_counts(
 
 
 def test_without_validation_files_are_only_scored(monkeypatch: Patch, tmp_path: Path) -> None:
-    moved(monkeypatch, batch, root=tmp_path / "rung-1")
+    moved(monkeypatch, batch, repository=tmp_path / "rung-1")
 
     assert scored_and_logged().equals(SCORED)
 
