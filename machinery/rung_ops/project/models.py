@@ -134,8 +134,8 @@ def _holds(home: Path) -> bool:
     for name, addon in active_addons.active().items():
         if not addon.checks or not (home / addon.path).exists():
             continue
-        of_stages = [home / Path(stage).with_name(name) for stage in addon.stages for name in DVC]
-        if not addon.documents or not {*(home / addon.path).rglob("*")} <= {*of_stages}:
+        of_stages = {home / Path(stage).with_name(file) for stage in addon.stages for file in DVC}
+        if not addon.documents or not of_stages.issuperset((home / addon.path).rglob("*")):
             checks = (verb.split() for verb in addon.checks)
             commands += [[sys.executable, "-m", "rung_ops", *words] for words in checks]
         else:  # as in a new project
