@@ -67,6 +67,7 @@ class App:
     def __init__(self, service: Service, others: Starlette) -> None:
         self._service = service
         self._others = others
+        self._max_body = service.limits.max_body
         self._budget = BodyBudget(service.limits.max_bodies)
         self._large = LargeBodies(service.limits.max_bodies)
         self._routes = {"/predict": self._predict, "/predict/batch": self._batch}
@@ -145,7 +146,7 @@ class App:
         return answers.of_table(job)
 
     async def _body(self, receive: Receive, parsed: "RequestHeaders") -> bytes:
-        return await read_body(receive, parsed.length, self._service.limits.max_body, self._budget)
+        return await read_body(receive, parsed.length, self._max_body, self._budget)
 
     async def _decoded(
         self,
