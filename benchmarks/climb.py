@@ -145,19 +145,13 @@ def section(options: argparse.Namespace, load: float, made: str) -> str:
     return f"""<!-- climb -->
 ## Climbing
 
-From rung {FROM} to rung {TO}, velocity game, no edits that conflict. Medians; rounds:
-{options.rounds}, interleaved, after one warm-up round. {datetime.date.today():%d %B %Y},
-{platform.system()} {platform.machine()}, {os.cpu_count()} cores, load {load:.1f} at the start and
-{os.getloadavg()[0]:.1f} at the end; Python {platform.python_version()}, rung {version("rung")},
-copier {version("copier")}, git {git}.
+From rung {FROM} to rung {TO}, no edits. Medians of {options.rounds} interleaved rounds. {datetime.date.today():%d %B %Y},
+{platform.system()} {platform.machine()}, {os.cpu_count()} cores, load {load:.1f} at the start; Python
+{platform.python_version()}, rung {version("rung")}, copier {version("copier")}, git {git}.
 
 {made}
 
-*CPU* is user and system time of the command and all that it started. On a busy machine it, and the
-ratios of one run, are more reliable than wall time. *Peak* is the largest of its processes.
-
 Made by `{command}`.
-[How it measures](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).
 <!-- /climb -->
 """
 
