@@ -1,6 +1,5 @@
 """Python is read by tokens, whatever its version, and its structure by `ast` where it parses."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -75,9 +74,18 @@ def test_functions_have_lines_and_calls(magic: str) -> None:
 
 def test_code_in_a_string_defines_no_function() -> None:
     source = Source('TEMPLATE = """\ndef test_a():\n    fit()\n"""\n')
-    around = source.functions_around(re.compile(""), [{3}])
 
-    assert {"": {1, 2, 3, 4, 5}} == {name: function.lines for name, function in around.items()}
+    assert {"": {1, 2, 3, 4, 5}} == {name: f.lines for name, f in source.functions.items()}
+
+
+def test_a_statement_that_does_not_parse_hides_no_function_and_no_skip() -> None:
+    text = "print 'a'\n\ndef test_a():\n    fit()\n\n@unittest.skip\ndef test_b():\n    fit()\n"
+    source = Source(text)
+
+    assert {"test_a": {3, 4}, "test_b": {7, 8}} == {
+        name: function.lines for name, function in source.functions.items() if name
+    }
+    assert frozenset({6, 7, 8}) == source.idle_lines([8], is_test=True)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +102,6 @@ def test_code_in_a_string_defines_no_function() -> None:
 def test_what_does_not_parse_is_read_by_tokens(text: str) -> None:
     source = python.Source(text)
 
-    assert source.tree is None
     assert "torch" in source.imports and "torch.save" in source.calls
     assert [""] == list(source.functions)
     assert frozenset() == source.idle_lines([1], is_test=True)

@@ -296,7 +296,7 @@ def function(file: File, predicate: FilePredicate) -> Iterator[Match]:
             return
     if file.source is None:
         return
-    functions = file.source.functions_around(name, matched.values())
+    functions = file.source.functions
     for candidate in functions.values():
         if not name.search(candidate.name):
             continue

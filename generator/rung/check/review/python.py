@@ -9,11 +9,10 @@ import ast
 import re
 import warnings
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, chain
-from typing import NamedTuple
+from itertools import accumulate
 
 # A string reaches to its end or, without one, to the end of the line or file, so that no character
 # is read twice. Three quotes begin a string unless a word precedes them that is no prefix. The
@@ -71,8 +70,6 @@ QUOTED = re.compile(r"""["']([^"'\n]*)["']""")
 
 # Functions, and lines that never run.
 MAGIC = re.compile(r"^([ \t]*)[%!?].*", re.MULTILINE)  # in a notebook
-DEFINES = re.compile(r"\bdef[ \t]+(\w+)")
-CALLED = re.compile(r"(?:(?<![\w.])|\bself\.|\bcls\.)(\w++)[ \t]*+\(")
 MAX_DEPTH = 60  # nested blocks
 MAX_FOLLOWED = 40  # functions that a function leads to
 # The patterns begin with letters, which makes the search fast.
@@ -125,14 +122,6 @@ class Function:
             if self.name or not isinstance(node, Definition):
                 waiting.extend(ast.iter_child_nodes(node))
         return frozenset(called)
-
-
-class Statement(NamedTuple):
-    """What looks like a top-level statement, unless it is part of a string that begins above it."""
-
-    line: int
-    text: str
-    in_string: bool
 
 
 class Source:
@@ -269,58 +258,41 @@ class Source:
         )
 
     @cached_property
-    def tree(self) -> ast.Module | None:
-        """The file parsed by `ast`; None if it does not parse."""
-        return _parse(self.raw)
+    def statements(self) -> list[tuple[int, str]]:
+        """What look like the top-level statements, by their indentation, with their first lines."""
+        statements = []
+        line, position = 1, 0
+        for match in STATEMENT.finditer(self.raw):
+            line += self.raw.count("\n", position, match.start())
+            position = match.start()
+            statements.append((line, match[0]))
+        return statements
+
+    @cached_property
+    def trees(self) -> list[tuple[int, ast.Module]]:
+        """The file parsed by `ast`, or those of its top-level statements that parse; first lines."""
+        if whole := _parse(self.raw):
+            return [(1, whole)]
+        return [(line, tree) for line, text in self.statements if (tree := _parse(text))]
 
     @cached_property
     def functions(self) -> dict[str, Function]:
         """Functions by name, and under an empty name the code outside of them.
 
-        All lines are outside of functions in a file that does not parse.
+        Lines that do not parse are outside of functions.
         """
-        return _functions([(1, self.tree)], range(1, self.raw.count("\n") + 2))
-
-    @cached_property
-    def statements(self) -> list[Statement]:
-        """What look like the top-level statements, by their indentation."""
-        statements = []
-        line, position, in_string = 1, 0, False
-        for match in STATEMENT.finditer(self.raw):
-            above = self.raw[position : match.start()]
-            line += above.count("\n")
-            in_string ^= (above.count('"""') + above.count("'''")) % 2 == 1
-            position = match.start()
-            statements.append(Statement(line, match[0], in_string))
-        return statements
-
-    def functions_around(
-        self, name: re.Pattern[str], matched: Collection[Collection[int]]
-    ) -> dict[str, Function]:
-        """Return the functions of a name that may lead to a line of each set, and what they call.
-
-        Only the top-level statements of these functions are parsed, which saves most of the time.
-        The whole file is parsed if one of them does not parse by itself or may be part of a string.
-        """
-        lines = [statement.line for statement in self.statements]
-        calls = [frozenset(CALLED.findall(statement.text)) for statement in self.statements]
-        defines = [frozenset(DEFINES.findall(statement.text)) for statement in self.statements]
-        leading = (
-            _closure({bisect_right(lines, line) - 1 for line in numbers} - {-1}, defines, calls)
-            for numbers in matched
-        )
-        numbers = {
-            number
-            for number in set.intersection(*leading)
-            if name.search("") or any(map(name.search, defines[number]))
-        }
-        numbers = _closure(numbers, calls, defines)
-        around = [self.statements[number] for number in sorted(numbers)]
-        trees = [(statement.line, _parse(statement.text)) for statement in around]
-        if any(statement.in_string for statement in around) or not all(tree for _, tree in trees):
-            return self.functions
-        spans = (range(s.line, s.line + s.text.count("\n") + 1) for s in around)
-        return _functions(trees, chain.from_iterable(spans))
+        functions: dict[str, Function] = {}
+        outside = set(range(1, self.raw.count("\n") + 2))
+        for first, tree in self.trees:
+            for node in _statements(tree):
+                if isinstance(node, Definition):
+                    last = node.end_lineno or node.lineno
+                    lines = frozenset(range(first - 1 + node.lineno, first + last))
+                    functions[node.name] = Function(node.name, lines, (node,))
+                    outside -= lines
+        body = tuple(node for _, tree in self.trees for node in tree.body)
+        functions[""] = Function("", frozenset(outside), body)
+        return functions
 
     def idle_lines(self, lines: Collection[int], is_test: bool) -> frozenset[int]:
         """Return the lines that never run: below a false condition, or in skipped tests.
@@ -330,64 +302,23 @@ class Source:
         patterns = [*MAY_BE_IDLE, MAY_SKIP] if is_test else MAY_BE_IDLE
         if not any(pattern.search(self.raw) for pattern in patterns):
             return frozenset()
-        statements = []  # that may contain idle lines
-        matters = False
-        for first, text, _ in self.statements:
-            if any(pattern.search(text) for pattern in patterns):
-                last = first + text.count("\n")
-                statements.append((first, text))
-                matters |= any(mark in text for mark in SKIPS_THE_MODULE)
-                matters |= any(first <= number <= last for number in lines)
-        if not matters:
+        doubtful = [
+            range(first, first + text.count("\n") + 1)
+            for first, text in self.statements
+            if any(pattern.search(text) for pattern in patterns)
+        ]
+        skips = is_test and any(mark in self.raw for mark in SKIPS_THE_MODULE)
+        if not skips and not any(line in part for part in doubtful for line in lines):
             return frozenset()
-        trees = [(first, _parse(text)) for first, text in statements]
-        # For example, a line of a string looked like a statement.
-        if not all(tree for _, tree in trees):
-            trees = [(1, self.tree)]
         idle: set[int] = set()
         try:
-            for first, tree in trees:
-                if is_test and tree and any(map(_skips_the_module, tree.body)):
+            for first, tree in self.trees:
+                if is_test and any(map(_skips_the_module, tree.body)):
                     return frozenset(range(1, self.raw.count("\n") + 2))
                 idle.update(first + line - 1 for line in _idle_lines(tree, is_test))
         except RecursionError:  # an expression nests too deep for ast.unparse
             return frozenset()
         return frozenset(idle)
-
-
-def _closure(
-    numbers: set[int], names: Sequence[frozenset[str]], others: Sequence[frozenset[str]]
-) -> set[int]:
-    """Return numbers, and again and again those whose `others` have one of the `names` of these."""
-    closure = new = numbers
-    while new:
-        wanted = frozenset().union(*(names[number] for number in new))
-        new = {
-            number
-            for number, words in enumerate(others)
-            if number not in closure and not words.isdisjoint(wanted)
-        }
-        closure = closure | new
-    return closure
-
-
-def _functions(
-    trees: Sequence[tuple[int, ast.Module | None]], lines: Iterable[int]
-) -> dict[str, Function]:
-    """Return the functions of statements, parsed from a line on, and what is outside of them."""
-    functions: dict[str, Function] = {}
-    inside: set[int] = set()
-    for first, tree in trees:
-        for node in _statements(tree):
-            if isinstance(node, Definition):
-                last = node.end_lineno or node.lineno
-                own = frozenset(range(first - 1 + node.lineno, first + last))
-                functions[node.name] = Function(node.name, own, (node,))
-                inside |= own
-    bodies = (tree.body for _, tree in trees if tree)
-    outside = frozenset(lines) - inside
-    functions[""] = Function("", outside, tuple(chain.from_iterable(bodies)))
-    return functions
 
 
 def _parse(text: str) -> ast.Module | None:
@@ -402,7 +333,7 @@ def _parse(text: str) -> ast.Module | None:
     return None
 
 
-def _idle_lines(tree: ast.Module | None, is_test: bool) -> Iterator[int]:
+def _idle_lines(tree: ast.Module, is_test: bool) -> Iterator[int]:
     for node in _statements(tree):
         if isinstance(node, ast.If) and FALSE.fullmatch(ast.unparse(node.test)):
             yield from range(node.lineno, (node.body[-1].end_lineno or 0) + 1)
@@ -485,9 +416,9 @@ def shortened(text: str, length: int) -> str:
     return text
 
 
-def _statements(tree: ast.Module | None) -> Iterator[ast.stmt]:
+def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
     """Yield the statements of a file at any depth, in order."""
-    waiting = [(statement, 0) for statement in reversed(tree.body if tree else [])]
+    waiting = [(statement, 0) for statement in reversed(tree.body)]
     while waiting:
         node, depth = waiting.pop()
         yield node
