@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from rung.levels.ladder import load_vendors
+from rung.system import plain_yaml
 
 # A loaded machine takes longer.
 hypothesis.settings.register_profile("rung", deadline=None)
@@ -37,6 +38,11 @@ def choices(question: str) -> list[Any]:
 
 GAMES, TEAM_SIZES, LEVELS = choices("use_case"), choices("team_size"), [0, 1, 2, 3, 4]
 CI = load_vendors(ROOT / "levels")
+# What the job files of a vendor say, by its declaration.
+SYNTAX = {
+    name: plain_yaml.load((ROOT / f"levels/ci/{name}.yml").read_text("utf-8"))["syntax"]
+    for name in CI
+}
 VENDORS = [name for name, vendor in CI.items() if vendor.up_to == LEVELS[-1]]
 INFRASTRUCTURE = {
     question: choices(question)

@@ -2,7 +2,9 @@
 
 import re
 import tomllib
+from functools import reduce
 from itertools import cycle
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from rung.core.merging import key_merge
 from rung.levels.template_answers import is_setting
 from tests import asking
 from tests.command import git, rung
-from tests.conftest import GAMES, HOUSE, QUESTIONS, VENDORS, Render, files_of
+from tests.conftest import CI, GAMES, HOUSE, QUESTIONS, SYNTAX, VENDORS, Render, files_of
 from tests.parsing import AnyTag
 
 ANSWERS = ".copier-answers.yml"
@@ -31,6 +33,8 @@ TODAY = {
     "artifacts": "v4",
     "runner": "",
 }
+# A runner in a job of GitHub, where no variable names another.
+OF_GITHUB = "${{{{ vars.CI_RUNNER || {} }}}}"
 INJECTED = ["a\n", 'a"b', "a: b", "${{ x }}"]
 BAD = {
     "image_mirror": ["https://registry.example.org", "registry/", "../up", *INJECTED],
@@ -69,13 +73,13 @@ def test_the_defaults_are_what_projects_had_and_are_not_recorded(
     texts = b"".join(text for path, text in plain.items() if not path.endswith(".whl"))
     for text in (b"FROM python:3.13-slim-trixie AS base\n", b'\nexclude-newer = "20'):
         assert text in texts
-    lines = {"github": b"|| 'ubuntu-latest' }}\n", "gitlab": b"image: python:3.13-trixie\n"}
-    assert lines.get(ci, b'  CI_RUNNER: ""\n') in texts
+    image = TODAY["base_image"].replace("-slim", "")
+    assert (CI[ci].runner or f"image: {image}\n").encode() in texts
 
 
 @pytest.mark.parametrize("ci", VENDORS)
 def test_a_house_is_obeyed_in_every_file(render: Render, ci: str) -> None:
-    house = HOUSE | {"runner": HOUSE["runner"] if ci == "github" else "ml"}
+    house = HOUSE | {"runner": HOUSE["runner"] if "group" in CI[ci].runners else "ml"}
     project = render(ci=ci, use_case="governance", team_size="teams", **LARGEST, **house)
     texts = {
         path: text.decode()
@@ -138,9 +142,13 @@ def test_a_role_of_its_own_name_owns_its_folders_and_no_other_role(render: Rende
 @pytest.mark.parametrize(
     ("answer", "ci", "expected"),
     [
-        ("ml", "github", "'ml'"),
-        ("self-hosted, linux", "github", 'fromJSON(\'["self-hosted","linux"]\')'),
-        ("group:ml pool", "github", 'fromJSON(\'{"group":"ml pool"}\')'),
+        ("ml", "github", OF_GITHUB.format("'ml'")),
+        (
+            "self-hosted, linux",
+            "github",
+            OF_GITHUB.format('fromJSON(\'["self-hosted","linux"]\')'),
+        ),
+        ("group:ml pool", "github", OF_GITHUB.format('fromJSON(\'{"group":"ml pool"}\')')),
         ("self-hosted, linux", "gitlab", ["self-hosted", "linux"]),
         ("My pool", "azure", "My pool"),
     ],
@@ -149,19 +157,12 @@ def test_a_runner_is_a_label_a_list_or_a_group(
     render: Render, answer: str, ci: str, expected: Any
 ) -> None:
     project = render(ci=ci, level=1, runner=answer)
+    file, *keys = SYNTAX[ci]["runner"]
+    others = [path for path in files_of(project) if CI[ci].runs(path) and path != file]
 
-    def read(path: str) -> Any:
-        return yaml.load((project / path).read_text(), AnyTag)
-
-    if ci == "github":
-        runs_on = read(".github/workflows/audit.yml")["jobs"]["audit"]["runs-on"]
-        assert runs_on == f"${{{{ vars.CI_RUNNER || {expected} }}}}"
-    elif ci == "gitlab":
-        assert read(".gitlab/runner.yml")["default"]["tags"] == expected
-        assert {"local": ".gitlab/runner.yml"} in read(".gitlab-ci.yml")["include"]
-    else:
-        variables = read(".pipelines/templates/variables.yml")["variables"]
-        assert variables["CI_RUNNER"] == expected
+    assert expected == reduce(getitem, keys, yaml.load((project / file).read_text(), AnyTag))
+    read = [path for path in others if Path(file).name in (project / path).read_text()]
+    assert read or file in CI[ci].jobs.values()
 
 
 @pytest.mark.parametrize("question", BAD)
@@ -172,20 +173,14 @@ def test_what_could_break_a_file_is_refused(question: str) -> None:
         assert asking.refusal(question, **{question: answer}), answer
 
 
-@pytest.mark.parametrize(
-    ("ci", "question", "answer", "accepted"),
-    [
-        ("gitlab", "runner", "group:ml", False),
-        ("azure", "runner", "a, b", False),
-        ("gitlab", "runner", "a, b", True),
-        ("azure", "service_image", "ci", False),
-        ("gitlab", "service_image", "ci", True),
-    ],
-)
-def test_what_the_vendor_cannot_do_is_refused(
-    ci: str, question: str, answer: str, accepted: bool
-) -> None:
-    assert (asking.refusal(question, **{"ci": ci, question: answer}) == "") == accepted
+@pytest.mark.parametrize("ci", VENDORS)
+def test_what_the_vendor_cannot_do_is_refused(ci: str) -> None:
+    for question, answer, accepted in (
+        ("runner", "group:ml", "group" in CI[ci].runners),
+        ("runner", "a, b", "labels" in CI[ci].runners),
+        ("service_image", "ci", "image-in-ci" in CI[ci].owns),
+    ):
+        assert (asking.refusal(question, **{"ci": ci, question: answer}) == "") == accepted, answer
 
 
 @pytest.fixture

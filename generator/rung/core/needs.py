@@ -74,20 +74,21 @@ def load_needs(folder: Path) -> Needs:
     path = folder / FILE
     data, vendors = ladder.read(path), ladder.load_vendors(folder)
     try:
-        programs = [
-            entry | {"name": name, "when": entry.get("when", {}) | _vendors_of(name, vendors)}
-            for name, entry in data["programs"].items()
-        ]
+        programs = [_of_vendors(entry, name, vendors) for name, entry in data["programs"].items()]
         others = {name: data[name] | {"name": name} for name in ("registry", "certificates")}
     except (AttributeError, KeyError, TypeError) as error:
         raise ladder.wrong(path, repr(error)) from error
     return ladder.converted({"programs": programs, **others}, Needs, path)
 
 
-def _vendors_of(program: str, vendors: Mapping[str, ladder.Vendor]) -> dict[str, list[str]]:
-    """Return the answer `ci` on which a program depends; nothing if no vendor names it."""
-    names = [name for name, vendor in vendors.items() if program in vendor.programs]
-    return {"ci": names} if names else {}
+def _of_vendors(
+    entry: dict[str, Any], name: str, vendors: Mapping[str, ladder.Vendor]
+) -> dict[str, Any]:
+    """Return the entry of a program, which depends on the answer `ci` where vendors name it."""
+    named = {ci: vendor.title for ci, vendor in vendors.items() if name in vendor.programs}
+    purpose = entry["for"].format(vendors=" and ".join(named.values()))
+    when = entry.get("when", {}) | ({"ci": list(named)} if named else {})
+    return entry | {"name": name, "for": purpose, "when": when}
 
 
 BUNDLE = Need(
