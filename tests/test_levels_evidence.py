@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from rung.check.review.evidence import COMBINING
+from rung.check.review.policy import follows, problem
 from rung.check.review.predicates import PREDICATES
 from rung.check.review.review import review
-from rung.check.review.vocabulary import follows, problem
 from rung.levels.ladder import TIERS, Capability
 from tests.conftest import ROOT
 from tests.repositories import LADDER, plant

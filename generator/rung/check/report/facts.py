@@ -6,7 +6,7 @@ from typing import Any
 
 from rung.check.review.findings import Finding, Statement, Trial
 from rung.check.review.predicates import Match
-from rung.check.review.rating import Blocker, Rating
+from rung.check.review.rating import Blocker
 from rung.check.review.review import Review
 from rung.levels.ladder import MINIMUM_SCORE
 from rung.system.printable import printable
@@ -28,30 +28,8 @@ def make(review: Review, before: Review | None = None) -> str:
 def facts(review: Review, before: Review | None = None) -> dict[str, Any]:
     """Return a review as data for JSON."""
     keystones, points = review.rating.missing
-    left_out = review.left_out
-    data = {
-        **_about(review),
-        **_rating(review.rating),
-        "findings": [_finding(review, finding) for finding in review.findings.values()],
-        "blockers": [_blocker(review, blocker) for blocker in review.rating.blockers],
-        "missing": {"keystones": keystones, "points": round(points, 2)},
-        "files": review.file_count,
-        "partial": left_out.out_of_time,
-        "left_out": [
-            {"reason": reason, "number": number, "example": printable(left_out.examples[reason])}
-            for reason, number in left_out.counts.items()
-        ],
-        "notes": list(review.notes),
-        "runs": [_run(trial) for trial in review.trials],
-    }
-    if before is not None:
-        data["base"] = {"level": before.level, "changed": changes(review, before)}
-    return data
-
-
-def _about(review: Review) -> dict[str, Any]:
-    rung = review.levels[review.level]
-    return {
+    left_out, rung = review.left_out, review.levels[review.level]
+    data: dict[str, Any] = {
         "level": review.level,
         "title": rung.title,
         "microsoft": rung.microsoft,
@@ -65,28 +43,46 @@ def _about(review: Review) -> dict[str, Any]:
         ],
         "repository": printable(review.name),
         "template_version": printable(review.template_version) or None,
-    }
-
-
-def _rating(rating: Rating) -> dict[str, Any]:
-    return {
         "profile": {
             block: {"points": round(points, 3), "capabilities": number}
-            for block, (points, number) in rating.profile.items()
+            for block, (points, number) in review.rating.profile.items()
         },
         "rungs": [
             {"level": number, "points": round(points, 3)}
-            for number, points in enumerate(rating.averages)
+            for number, points in enumerate(review.rating.averages)
         ],
         "ml_test_score": {
-            "final": rating.final_score,
-            "band": rating.band,
+            "final": review.rating.final_score,
+            "band": review.rating.band,
             "sections": {
                 section: {"points": points, "tests_looked_for": number, "tests": 7}
-                for section, (points, number) in rating.score.items()
+                for section, (points, number) in review.rating.score.items()
             },
         },
+        "findings": [_finding(review, finding) for finding in review.findings.values()],
+        "blockers": [_blocker(review, blocker) for blocker in review.rating.blockers],
+        "missing": {"keystones": keystones, "points": round(points, 2)},
+        "files": review.file_count,
+        "partial": left_out.out_of_time,
+        "left_out": [
+            {"reason": reason, "number": number, "example": printable(left_out.examples[reason])}
+            for reason, number in left_out.counts.items()
+        ],
+        "notes": list(review.notes),
+        "runs": [
+            {
+                "command": trial.command,
+                "result": trial.result,
+                "seconds": round(trial.seconds, 1),
+                "reason": trial.reason,
+                "tail": list(trial.tail),
+            }
+            for trial in review.trials
+        ],
     }
+    if before is not None:
+        data["base"] = {"level": before.level, "changed": changes(review, before)}
+    return data
 
 
 def _blocker(review: Review, blocker: Blocker) -> dict[str, Any]:
@@ -103,16 +99,6 @@ def _blocker(review: Review, blocker: Blocker) -> dict[str, Any]:
         "effort": capability.effort,
         "brought_by_rung": capability.is_brought(_answers(review)),
         "brings": round(blocker.brings, 2),
-    }
-
-
-def _run(trial: Trial) -> dict[str, Any]:
-    return {
-        "command": trial.command,
-        "result": trial.result,
-        "seconds": round(trial.seconds, 1),
-        "reason": trial.reason,
-        "tail": list(trial.tail),
     }
 
 

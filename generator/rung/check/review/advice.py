@@ -3,63 +3,16 @@
 import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from itertools import chain
 
 from rung.check.review.ci import Workflow
 from rung.check.review.evidence import Evidence
-from rung.check.review.files import is_documentation
+from rung.check.review.files import CIVendor, is_documentation
 from rung.check.review.findings import Finding
+from rung.check.review.predicates import FLAGS
 from rung.check.review.runners import Command, poe_commands
 from rung.levels.ladder import Capability
 
-# By CI vendor: its files, what they say, the file to add (or that which there is), its name for a
-# change that is proposed, and its schedule.
-VENDORS: tuple[tuple[str, str, str, str, str], ...] = (
-    (r"\.github/", r"(?!)", ".github/workflows/{}.yml", "pull request", "`on: schedule`"),
-    (r"\.gitlab-ci", r"(?!)", "", "merge request", "a pipeline schedule"),
-    (r"azure|\.pipelines/", r"\bvmImage:|- task: \w+@\d", "", "pull request", "`schedules:`"),
-    (r"\.circleci/", r"(?!)", "", "pull request", "a scheduled pipeline"),
-    (r"jenkinsfile", r"(?!)", "", "pull request", "`triggers { cron('H 4 * * 1') }`"),
-    (
-        r"taskcluster/kinds/",
-        r"(?!)",
-        "taskcluster/kinds/{}/kind.yml",
-        "pull request",
-        "a job in `.cron.yml`",
-    ),
-    (r"taskcluster", r"provisionerId|taskQueueId", "", "pull request", "a hook of Taskcluster"),
-    (
-        r"\.buildkite/",
-        r"^[ \t]*-?[ \t]*(?:label|agents|plugins):",
-        "",
-        "pull request",
-        "a schedule of the pipeline",
-    ),
-    (r"\.travis\.yml|\.drone\.yml", r"(?!)", "", "pull request", "a cron job"),
-    (r"\.woodpecker", r"(?!)", "", "pull request", "`event: cron`"),
-    (r"bitbucket", r"(?!)", "", "pull request", "a schedule of the pipeline"),
-    (r"cloudbuild", r"(?:gcr\.io|pkg\.dev)/", "", "pull request", "a job of Cloud Scheduler"),
-    (
-        r"buildspec",
-        r"^phases:|AWS::CodeBuild|CodeBuildStep|ShellStep",
-        "",
-        "pull request",
-        "a rule of EventBridge",
-    ),
-)
-# Trackers of runs by package, with what logs a run and what registers its model.
-TRACKERS = {
-    "wandb": ("`wandb.init()` and `wandb.log(metrics)`", "`run.link_model(path, name)`"),
-    "comet-ml": (
-        "`comet_ml.Experiment().log_metrics(metrics)`",
-        "`experiment.register_model(name)`",
-    ),
-    "clearml": ("`Task.init()` and its logger", "`OutputModel(task).publish()`"),
-    "azure-ai-ml": ("`mlflow.log_metrics(metrics)`", "`az ml model create`"),
-    "mlflow": (
-        "`mlflow.start_run()`, `log_params` and `log_metrics`",
-        "`log_model(model, registered_model_name=NAME)`",
-    ),
-}
 # Capabilities whose evidence names the scripts: training, scoring, evaluation, data, service.
 SCRIPTS = (
     "scripted-training",
@@ -70,28 +23,11 @@ SCRIPTS = (
 )
 TRAINS = re.compile(rb"\b(?:fit(?!_transform)\w*|train|fine_?tune\w*|backward)\(")
 # The words of Advice, as levels/README.md lists them.
-WORDS = frozenset(
-    [
-        "ci",
-        "ci_of_training",
-        "ci_of_deployment",
-        "request",
-        "schedule",
-        "train",
-        "code",
-        "score",
-        "service",
-        "steps",
-        "pipeline",
-        "test",
-        "data",
-        "requirements",
-        "lock",
-        "log",
-        "register",
-        "owners",
-    ]
+WORD_NAMES = (
+    "ci ci_of_training ci_of_deployment request schedule train code score service steps pipeline "
+    "test data requirements lock log register owners"
 )
+WORDS = frozenset(WORD_NAMES.split())
 CHANGES = re.compile(r"\bpull_request\b")  # events of GitHub
 SCORES = re.compile(r"scor|predict|infer|deploy|monitor")
 MAX_NOTEBOOKS = 20
@@ -119,15 +55,15 @@ class Advice:
     def words(self) -> dict[str, str]:
         """The words by name; levels/README.md lists them."""
         files = self.content.files
-        path, (_, _, new, request, schedule) = self._vendor()
+        path, vendor = self._vendor()
+        new, trackers = vendor.new, files.reading.trackers
         train, score, evaluate, ingest, service = map(self._script, SCRIPTS)
         notebooks = files.find("**/*train*.ipynb", "**/*.ipynb")[:MAX_NOTEBOOKS]
         texts = ((path, files.read(path, files.limits.notebook)) for path in notebooks)
         trains = (path for path, text in texts if TRAINS.search(text or b""))
         notebook = "" if train else next(trains, "")
         steps = dict.fromkeys(filter(None, (ingest, train or notebook, evaluate)))
-        known = (words for name, words in TRACKERS.items() if name in self.packages)
-        log, register = next(known, TRACKERS["mlflow"])
+        tracker = next((name for name in trackers if name in self.packages), "mlflow")
         needed = next(iter(files.find(*files.reading.dependencies)), "")
         pipelines = {
             found.match.path
@@ -146,8 +82,8 @@ class Advice:
             "ci": f"`{path or new.format('check')}`",
             "ci_of_training": f"`{new.format('train') or path}`",
             "ci_of_deployment": f"`{gated or new.format('deploy') or path}`",
-            "request": request,
-            "schedule": schedule,
+            "request": vendor.request,
+            "schedule": vendor.schedule,
             "train": _code(train or notebook, "the training script"),
             "code": _code(train or self._module() or notebook, "the training script"),
             "score": _code(score, "the scoring script"),
@@ -158,9 +94,9 @@ class Advice:
             "data": _code(next(iter(files.find(*DATA)), ""), "the raw data"),
             "requirements": _code(needed, "the packages"),
             "lock": self._lock(needed),
-            "log": log,
-            "register": register,
-            "owners": ".gitlab/CODEOWNERS" if request == "merge request" else ".github/CODEOWNERS",
+            "log": trackers[tracker].log,
+            "register": trackers[tracker].register,
+            "owners": vendor.owners,
         }
 
     def _lock(self, path: str) -> str:
@@ -175,7 +111,7 @@ class Advice:
             return f"Run `{'poetry' if 'tool.poetry' in (self.content.text(path) or '') else 'uv'} lock`"
         return f"Run `uv pip compile {path} -o requirements.lock.txt`"
 
-    def _vendor(self) -> tuple[str, tuple[str, str, str, str, str]]:
+    def _vendor(self) -> tuple[str, CIVendor]:
         """Return the CI file that runs tests or judges changes, else the first, and its vendor.
 
         On GitHub the path is empty without such a file: a new one takes the place of others.
@@ -190,13 +126,14 @@ class Advice:
         def rank(workflow: Workflow) -> tuple[bool, bool]:
             return workflow.path not in tests, workflow.path not in checks
 
+        vendors = self.content.files.reading.ci_vendors
         for workflow in sorted(self.ci.workflows, key=rank):
-            for column, text in enumerate((workflow.path, workflow.squeezed)):
-                for vendor in VENDORS:
-                    if re.search(vendor[column], text, re.IGNORECASE | re.MULTILINE):
-                        is_other = vendor is VENDORS[0] and workflow.path not in checks
-                        return "" if is_other else workflow.path, vendor
-        return "", VENDORS[0]
+            of_path = (v for v in vendors if re.search(v.path, workflow.path, re.IGNORECASE))
+            of_text = (v for v in vendors if v.says and re.search(v.says, workflow.squeezed, FLAGS))
+            if vendor := next(chain(of_path, of_text), None):
+                is_other = vendor is vendors[0] and workflow.path not in checks
+                return "" if is_other else workflow.path, vendor
+        return "", vendors[0]
 
     def _script(self, capability: str) -> str:
         """Return the first script in which a capability was found; empty without one."""

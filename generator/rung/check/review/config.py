@@ -1,6 +1,6 @@
 """What a team states about its repository: the use case, waivers and attestations in rung.toml."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -63,7 +63,10 @@ def read(content: Content, levels: Sequence[Level], today: date, policy: Policy)
                 statements.setdefault(str(name), replace(statement, refused=refused))
             else:
                 statements[str(name)] = statement
-    copier = list(_copier_answers(content))
+    copier = [
+        ({str(name): node.value or "" for name, node in document.entries}, path)
+        for path, document in content.documents(ANSWERS)
+    ]
     rung = next(
         ((answers, path) for answers, path in copier if answers.get("use_case") in GAMES[1:]), None
     )
@@ -116,10 +119,3 @@ def _game(document: Node, rung: tuple[Mapping[str, str], str] | None) -> tuple[s
     if rung:
         return rung[0]["use_case"], rung[1]
     return "velocity", "assumed; `--use-case governance` judges by the other"
-
-
-def _copier_answers(content: Content) -> Iterator[tuple[dict[str, str], str]]:
-    """Yield the answers to each Copier template, and their file."""
-    for path in content.files.find(ANSWERS):
-        for document in content.data(path):
-            yield {str(name): node.value or "" for name, node in document.entries}, path

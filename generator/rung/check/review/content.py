@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from rung.check.review import data_files, documents, python, shell
@@ -15,6 +15,7 @@ SOURCE_CHARACTERS = 16_000_000  # of Python whose parsed sources are cached
 MANIFEST_CHARACTERS = 2_000_000  # of manifests whose parsed nodes are cached
 
 
+@cache  # the same for every repository of a fleet
 def load_examples(folder: Path) -> Mapping[str, frozenset[str]]:
     """Return the lines of the example documents of new projects, by lower-case file name.
 
@@ -94,7 +95,7 @@ class Content:
             return None
         try:
             cells = json.loads(content).get("cells", [])
-            code = [_joined(cell["source"]) for cell in cells if cell.get("cell_type") == "code"]
+            code = ["".join(cell["source"]) for cell in cells if cell.get("cell_type") == "code"]
         except (ValueError, RecursionError, MemoryError, AttributeError, KeyError, TypeError):
             self.files.left_out.note_file("notebooks that do not parse", path)
             return None
@@ -199,7 +200,3 @@ def _is_idle(stage: Node) -> bool:
     """Return whether a stage of DVC runs nothing, for example only prints."""
     texts = stage.get("cmd").texts()
     return bool(texts) and not any(shell.executed(text) or ">" in text for text in texts)
-
-
-def _joined(source: object) -> str:
-    return source if isinstance(source, str) else "".join(map(str, source))  # type: ignore[call-overload]

@@ -4,7 +4,6 @@ An edited answers file would otherwise decide alone by which game and rung a pro
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from rung.levels.ladder import GAMES, Claim, Level
 from rung.system import globs
@@ -12,22 +11,6 @@ from rung.system.printable import printable
 
 GAME = "use_case"
 SHOWN = 3  # files that a note names
-
-
-class _Owned(NamedTuple):
-    """A claim of the ladder without a pattern, and its first rung by game."""
-
-    claim: Claim
-    rungs: Mapping[str, int | None]
-
-    def rung(self, answers: Mapping[str, str]) -> int | None:
-        """Return the first rung that brings it, in the game of the answers; None if none does."""
-        games = self.claim.needs.get(GAME, (answers[GAME],))
-        return self.rungs.get(answers[GAME]) if answers[GAME] in games else None
-
-    def is_wanted(self, answers: Mapping[str, str]) -> bool:
-        """Return whether no answer besides rung and game speaks against it."""
-        return all(answers.get(name) in values for name, values in self.claim.needs.items())
 
 
 def contradictions(
@@ -44,24 +27,29 @@ def contradictions(
     """
     if not answers.get("level", "").isdecimal():
         return
-    level = int(answers["level"])
+    level, game = int(answers["level"]), answers[GAME]
     left: dict[str, bool] = {}  # by path, whether the answers do not bring it
     wanted: dict[tuple[str, int], set[str]] = {}  # by folder and rung
-    for owned in _owned(levels):
-        path, rung = owned.claim.path, owned.rung(answers)
+    for claim, rungs in _owned(levels):
+        path = claim.path
+        rung = rungs[game] if game in claim.needs.get(GAME, (game,)) else None
         for folder in (name for name in folders if path.startswith(name)):
             is_above = rung is None or rung > level
             left[path] = left.get(path, True) and is_above
-            if rung is not None and not is_above and owned.is_wanted(answers):
+            if (
+                rung is not None
+                and not is_above
+                and all(answers.get(name) in values for name, values in claim.needs.items())
+            ):
                 wanted.setdefault((folder, rung), set()).add(path)
-    if answers.get("documents") == "now" and answers[GAME] == "governance":  # on any rung
+    if answers.get("documents") == "now" and game == "governance":  # on any rung
         left |= dict.fromkeys(globs.matching(left, early), False)
     present = sorted(path for path, is_left in left.items() if is_left and path.lower() in files)
     groups = [
         paths for paths in wanted.values() if not {path.lower() for path in paths} & set(files)
     ]
     missing = sorted(path for paths in groups for path in paths)
-    said = f"{printable(source)} says `use_case: {answers[GAME]}` and `level: {level}`, which"
+    said = f"{printable(source)} says `use_case: {game}` and `level: {level}`, which"
     remedy = "If it was edited by hand, restore it from git; `rung climb` changes an answer and its files"
     if present:
         yield f"{said} does not bring {_named(present)}, which is there. {remedy}."
@@ -69,7 +57,8 @@ def contradictions(
         yield f"{said} brings {_named(missing)}, which is missing. {remedy}."
 
 
-def _owned(levels: Sequence[Level]) -> Iterator[_Owned]:
+def _owned(levels: Sequence[Level]) -> Iterator[tuple[Claim, Mapping[str, int | None]]]:
+    """Yield the claims of the ladder without a pattern, each with its first rung by game."""
     for level in levels:
         on_level: dict[str, int | None] = dict.fromkeys(GAMES[1:], level.level)
         claims = [(claim, on_level) for claim in level.owns]
@@ -82,7 +71,7 @@ def _owned(levels: Sequence[Level]) -> Iterator[_Owned]:
                     game: rung if rung is None else claim.since for game, rung in first.items()
                 }
             if not set(claim.path) & set("*?[{"):
-                yield _Owned(claim, first)
+                yield claim, first
 
 
 def _named(paths: Sequence[str]) -> str:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from packaging.utils import canonicalize_name
+
 from rung.check.review.content import Content
 from rung.check.review.data_files import Node, walk
 from rung.check.review.files import is_documentation, is_test
@@ -15,11 +17,6 @@ QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
 LIST_NAMES = "dependencies requires dev-dependencies dev_dependencies pip install_requires"
 LISTS = set(LIST_NAMES.split())
 TABLES = {"dependencies", "dev-dependencies", "packages", "dev-packages"}
-
-
-def normalised(name: str) -> str:
-    """Return a package's name as package indexes compare it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def read(content: Content) -> dict[str, tuple[str, int, str]]:
@@ -40,11 +37,11 @@ def read(content: Content) -> dict[str, tuple[str, int, str]]:
             match = NAME.match(text)
             if match:
                 location = (path, line, text.strip()[:120])
-                name = normalised(match[1])
+                name = canonicalize_name(match[1])
                 packages.setdefault(name, location)
                 for extra in (match[2] or "").split(","):
                     if extra.strip():
-                        packages.setdefault(f"{name}[{normalised(extra.strip())}]", location)
+                        packages.setdefault(f"{name}[{canonicalize_name(extra.strip())}]", location)
     return packages
 
 

@@ -9,6 +9,8 @@ from functools import cached_property
 from itertools import islice, zip_longest
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from rung.check.review import data_files, dependencies, documents, matching
 from rung.check.review.ci import CI
 from rung.check.review.content import Content
@@ -202,9 +204,9 @@ class Evidence:
     def _dependency_matches(self, requirements: Iterable[str]) -> Iterator[Match]:
         for requirement in requirements:
             package, bracket, extra = requirement.partition("[")
-            name = dependencies.normalised(package)
+            name: str = canonicalize_name(package)
             if bracket:
-                name += f"[{dependencies.normalised(extra.rstrip(']'))}]"
+                name += f"[{canonicalize_name(extra.rstrip(']'))}]"
             if name in self.packages:
                 yield Match(*self.packages[name])
 

@@ -137,12 +137,32 @@ class LeftOutFolders(msgspec.Struct, frozen=True):
     generated: tuple[str, ...]
 
 
+class CIVendor(msgspec.Struct, frozen=True):
+    """A CI vendor, by expressions for the paths or texts of its files, and what advice names."""
+
+    path: str
+    schedule: str
+    says: str = ""
+    new: str = ""
+    request: str = "pull request"
+    owners: str = ".github/CODEOWNERS"
+
+
+class Tracker(msgspec.Struct, frozen=True):
+    """What logs a run with a tracker, and what registers its model."""
+
+    log: str
+    register: str
+
+
 class Reading(msgspec.Struct, frozen=True):
     """The content of levels/reading.yml: which files are CI, roots, dependencies or left out."""
 
     machine_learning: MachineLearning
     ci: tuple[str, ...]
     ci_by_content: tuple[tuple[str, ...], ...]
+    ci_vendors: tuple[CIVendor, ...]
+    trackers: dict[str, Tracker]
     dependencies: tuple[str, ...]
     roots: tuple[str, ...]
     called_by_frameworks: tuple[str, ...]

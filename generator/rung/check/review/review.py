@@ -9,12 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from rung.check.review import config, rating
 from rung.check.review.advice import Advice
 from rung.check.review.config import Config
 from rung.check.review.content import Content, load_examples
 from rung.check.review.contradictions import contradictions
-from rung.check.review.dependencies import normalised
 from rung.check.review.evidence import Evidence
 from rung.check.review.files import (
     Files,
@@ -127,7 +128,7 @@ def review(
     if capabilities_of is not None:
         ladder, policy = load_house(ladder, capabilities_of)
     files = Files(root, reading, limits or Limits())
-    content = Content(files, _examples(template.folder() / "templates/examples"))
+    content = Content(files, load_examples(template.folder() / "templates/examples"))
     settings = config.read(content, ladder, today or date.today(), policy)
     capabilities = {
         name: capability for rung in ladder for name, capability in rung.capabilities.items()
@@ -176,11 +177,6 @@ def review(
     )
 
 
-@lru_cache(maxsize=1)
-def _examples(folder: Path) -> Mapping[str, frozenset[str]]:
-    return load_examples(folder)
-
-
 @lru_cache(maxsize=1)  # the same for every repository of a fleet
 def _ladder(folder: Path) -> tuple[tuple[Level, ...], Reading]:
     return load(folder), load_reading(folder)
@@ -204,7 +200,7 @@ def _has_remote(root: Path) -> bool:
 
 def _machine_learning(evidence: Evidence, ml_imports: Mapping[str, Any]) -> list[Match]:
     known = evidence.content.files.reading.machine_learning
-    locations = (evidence.packages.get(normalised(name)) for name in known.packages)
+    locations = (evidence.packages.get(canonicalize_name(name)) for name in known.packages)
     matches = [
         Match(*location) for location in locations if location and not is_documentation(location[0])
     ]

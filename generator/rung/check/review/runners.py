@@ -528,34 +528,32 @@ def just(content: Content, recipe: str, _path: str) -> Iterator[Command]:
 
 def npm(content: Content, script: str, _path: str) -> Iterator[Command]:
     """Yield the command of a script of npm, yarn or pnpm."""
-    for file in content.files.find("**/package.json")[:50]:
-        for document in content.data(file):
-            node = document.get("scripts", script)
-            if node.value:
-                yield Command(node.value, file, node.line, errexit=False)
+    for file, document in islice(content.documents("**/package.json"), 50):
+        node = document.get("scripts", script)
+        if node.value:
+            yield Command(node.value, file, node.line, errexit=False)
 
 
 def hatch(content: Content, script: str, _path: str) -> Iterator[Command]:
     """Yield the commands of a script of hatch or pdm."""
     name = script.rpartition(":")[2]
-    for file, keys in (("pyproject.toml", ("tool", "hatch")), ("hatch.toml", ())):
-        for document in content.data(file):
-            tables = [document.get("tool", "pdm", "scripts")]
-            tables += [node.get("scripts") for _, node in document.get(*keys, "envs").entries]
-            yield from _task_commands(tables, name, file)
+    for file, document in content.documents("pyproject.toml", "hatch.toml"):
+        own = document if file == "hatch.toml" else document.get("tool", "hatch")
+        tables = [document.get("tool", "pdm", "scripts")]
+        tables += [node.get("scripts") for _, node in own.get("envs").entries]
+        yield from _task_commands(tables, name, file)
 
 
 def pixi(content: Content, task: str, _path: str) -> Iterator[Command]:
     """Yield the commands of a task of pixi, and those that run its dependencies."""
-    for file, keys in (("pixi.toml", ()), ("pyproject.toml", ("tool", "pixi"))):
-        for document in content.data(file):
-            tables = [document.get(*keys, "tasks")]
-            tables += [node.get("tasks") for _, node in document.get(*keys, "feature").entries]
-            yield from _task_commands(tables, task, file)
-            for table in tables:
-                node = table.get(task, "depends-on")
-                for name in node.texts():
-                    yield Command(f"pixi run {name}", file, node.line)
+    for file, document in content.documents("pixi.toml", "pyproject.toml"):
+        own = document if file == "pixi.toml" else document.get("tool", "pixi")
+        tables = [own.get("tasks")]
+        tables += [node.get("tasks") for _, node in own.get("feature").entries]
+        yield from _task_commands(tables, task, file)
+        for table in tables:
+            node = table.get(task, "depends-on")
+            yield from (Command(f"pixi run {name}", file, node.line) for name in node.texts())
 
 
 def _task_commands(tables: Iterable[Node], name: str, file: str) -> Iterator[Command]:
@@ -642,13 +640,13 @@ def shell_script(content: Content, name: str, path: str, errexit: bool) -> Itera
 def compose(content: Content, arguments: str, path: str) -> Iterator[Command]:
     """Yield the commands of the named services of Docker Compose, or of all."""
     words = set(arguments.split())
-    for file in content.files.find("**/docker-compose*.y*ml", "**/compose*.y*ml")[:MAX_SCRIPTS]:
-        for document in content.data(file):
-            services = document.get("services").entries
-            named = [(name, node) for name, node in services if name in words]
-            for _, service in named or services:
-                for node in filter(None, (service.get("entrypoint"), service.get("command"))):
-                    yield Command(joined(node.texts()), file, node.line)
+    files = ("**/docker-compose*.y*ml", "**/compose*.y*ml")
+    for file, document in islice(content.documents(*files), MAX_SCRIPTS):
+        services = document.get("services").entries
+        named = [(name, node) for name, node in services if name in words]
+        for _, service in named or services:
+            for node in filter(None, (service.get("entrypoint"), service.get("command"))):
+                yield Command(joined(node.texts()), file, node.line)
 
 
 def earthly(content: Content, arguments: str, _path: str) -> Iterator[Command]:
@@ -665,13 +663,12 @@ def earthly(content: Content, arguments: str, _path: str) -> Iterator[Command]:
 
 def cdk(content: Content, _command: str, path: str) -> Iterator[Command]:
     """Yield the command that starts the app of AWS CDK, near to the file that runs it."""
-    near = content.files.find(f"{path.rpartition('/')[0]}/cdk.json".lstrip("/"))
-    for file in near or content.files.find("**/cdk.json"):
-        for document in content.data(file):
-            node = document.get("app")
-            folder = file.removesuffix("cdk.json")
-            app = APP.sub(lambda match: folder + match[0], node.value or "", count=1)  # noqa: B023
-            yield Command(app, file, node.line)
+    near = f"{path.rpartition('/')[0]}/cdk.json".lstrip("/")
+    for file, document in content.documents(near if content.files.find(near) else "**/cdk.json"):
+        node = document.get("app")
+        folder = file.removesuffix("cdk.json")
+        app = APP.sub(lambda match: folder + match[0], node.value or "", count=1)  # noqa: B023
+        yield Command(app, file, node.line)
 
 
 def job(content: Content, name: str, path: str) -> Iterator[Command]:
