@@ -25,42 +25,25 @@ EVERY = 50  # repositories between lines of progress where there is no terminal
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table. All texts are printable.
+    """A row of the table. All texts are printable."""
 
-    Attributes:
-        repository: Name of the repository in the table.
-        path: Absolute path of its folder, or its URL.
-        level: The rung; None if the repository could not be read.
-        title: Title of the rung, or that only files say so.
-        game: The game by which the repository was judged.
-        template_version: Tag or commit of the Copier template; empty without one.
-        blockers: Capabilities that the next rung needs, the least effort first.
-        machine_learning: Whether the repository is about machine learning.
-        partial: Whether time ran out before all was read.
-        files: Number of files that count.
-        error: Why the repository could not be read.
-        behind: By how many releases the template is behind the version that `--behind` names.
-        last_climb: Day of the last commit that changed the answers to the template.
-        owner: Who owns all files, by CODEOWNERS.
-        waivers: Last days of waivers, by capability.
-        against_policy: Why waivers and attestations do not count, by capability.
-    """
-
-    repository: str
-    path: str
-    level: int | None = None
-    title: str = ""
-    game: str = ""
-    template_version: str = ""
-    blockers: tuple[str, ...] = ()
-    machine_learning: bool = False
-    partial: bool = False
-    files: int = 0
-    error: str = ""
+    repository: str  # name of the repository in the table
+    path: str  # absolute path of its folder, or its URL
+    level: int | None = None  # the rung; None if the repository could not be read
+    title: str = ""  # title of the rung, or that only files say so
+    game: str = ""  # the game by which the repository was judged
+    template_version: str = ""  # tag or commit of the Copier template; empty without one
+    blockers: tuple[str, ...] = ()  # capabilities that the next rung needs, the least effort first
+    machine_learning: bool = False  # whether the repository is about machine learning
+    partial: bool = False  # whether time ran out before all was read
+    files: int = 0  # number of files that count
+    error: str = ""  # why the repository could not be read
+    # By how many releases the template is behind the version that `--behind` names.
     behind: str = ""
-    last_climb: str = ""
-    owner: str = ""
-    waivers: Mapping[str, str] = field(default_factory=dict)
+    last_climb: str = ""  # day of the last commit that changed the answers to the template
+    owner: str = ""  # who owns all files, by CODEOWNERS
+    waivers: Mapping[str, str] = field(default_factory=dict)  # last days of waivers, by capability
+    # Why waivers and attestations do not count, by capability.
     against_policy: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -25,23 +25,15 @@ MAX_COMMANDS = 500  # that a run leads to
 
 
 class Proof(msgspec.Struct, frozen=True):
-    """A command, and the capabilities that it proves.
+    """A command, and the capabilities that it proves."""
 
-    Attributes:
-        about: What the command runs, for the user.
-        when: Predicate that holds if the repository has something to run.
-        run: The program and its arguments.
-        project: Whether the command runs in the environment that uv makes for the project.
-        proves: Pattern by capability; it is proven if the command leads to one that matches.
-        env: Variables, besides those of the user.
-    """
-
-    about: str
-    when: dict[str, Any]
-    run: str
-    project: bool
+    about: str  # what the command runs, for the user
+    when: dict[str, Any]  # predicate that holds if the repository has something to run
+    run: str  # the program and its arguments
+    project: bool  # whether the command runs in the environment that uv makes for the project
+    # Pattern by capability; it is proven if the command leads to one that matches.
     proves: dict[str, str]
-    env: dict[str, str] = {}
+    env: dict[str, str] = {}  # variables, besides those of the user
 
 
 def load_proofs(folder: Path) -> tuple[Proof, ...]:

@@ -281,26 +281,19 @@ class CI:
 
 @dataclass(frozen=True)
 class Workflow:
-    """A CI file, without comments and without jobs that never run.
-
-    Attributes:
-        path: Path of the file.
-        text: The rest of the file; removed lines are blank.
-        named: Values of settings other than names, filters and commands.
-        commands: All commands that the file leads to.
-        scheduled: Those of the commands that a schedule starts.
-        is_called: Whether only another workflow starts this one.
-        raw_lines: The lines with the names of steps and what else `text` leaves out.
-        may_fail: The first and last line of each job and step whose failure is ignored.
-    """
+    """A CI file, without comments and without jobs that never run."""
 
     path: str
-    text: str
+    text: str  # the rest of the file; removed lines are blank
+    # Values of settings other than names, filters and commands.
     named: list[str] = field(default_factory=list)
-    commands: list[Command] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)  # all commands that the file leads to
+    # Those of the commands that a schedule starts.
     scheduled: list[Command] = field(default_factory=list)
-    is_called: bool = False
+    is_called: bool = False  # whether only another workflow starts this one
+    # The lines with the names of steps and what else `text` leaves out.
     raw_lines: list[str] = field(default_factory=list)
+    # The first and last line of each job and step whose failure is ignored.
     may_fail: list[tuple[int, int]] = field(default_factory=list)
 
     @cached_property

@@ -21,23 +21,15 @@ KEYS = {"waiver": {"reason", "until"}, "attestation": {"reason", "link", "until"
 
 @dataclass(frozen=True)
 class Config:
-    """What a team states about its repository.
+    """What a team states about its repository."""
 
-    Attributes:
-        game: The game, and where it comes from.
-        statements: Waivers and attestations by capability.
-        notes: Remarks on statements that do not count.
-        template_version: Tag or commit of the template in Copier's answers; empty without one.
-        answers: The answers to Rung's template; None if Rung did not make the repository.
-        answers_from: Their file; empty without one.
-    """
-
-    game: tuple[str, str]
-    statements: Mapping[str, Statement]
-    notes: Sequence[str]
-    template_version: str
+    game: tuple[str, str]  # the game, and where it comes from
+    statements: Mapping[str, Statement]  # waivers and attestations by capability
+    notes: Sequence[str]  # remarks on statements that do not count
+    template_version: str  # tag or commit of the template in Copier's answers; empty without one
+    # The answers to Rung's template; None if Rung did not make the repository.
     answers: Mapping[str, str] | None
-    answers_from: str = ""
+    answers_from: str = ""  # their file; empty without one
 
 
 def read(content: Content, levels: Sequence[Level], today: date, policy: Policy) -> Config:

@@ -29,21 +29,14 @@ DEEP_TOML = re.compile(r"^[^=\n#\"']*(?:\.[^=\n.#\"']*){60}", re.MULTILINE)
 
 @dataclass
 class Node:
-    """A value of a data file: a scalar, a mapping or a list.
+    """A value of a data file: a scalar, a mapping or a list."""
 
-    Attributes:
-        line: First line, from 1, that of its key; 0 if it is not known.
-        value: The scalar as text; None of a mapping or list.
-        entries: Key and node of each entry of a mapping; None and node of each entry of a list.
-        last: Last line, in YAML.
-        first: Line in which the text of a scalar begins: below `run: |`.
-    """
-
-    line: int
-    value: str | None = None
+    line: int  # first line, from 1, that of its key; 0 if it is not known
+    value: str | None = None  # the scalar as text; None of a mapping or list
+    # Key and node of each entry of a mapping; None and node of each entry of a list.
     entries: list[tuple[str | None, "Node"]] = field(default_factory=list)
-    last: int = 0
-    first: int = 0
+    last: int = 0  # last line, in YAML
+    first: int = 0  # line in which the text of a scalar begins: below `run: |`
 
     def __bool__(self) -> bool:
         """Whether the file has it."""

@@ -46,25 +46,16 @@ MATCHES_NOTHING = re.compile(r"(?!)")
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds that keep a hostile or huge repository from exhausting the machine.
+    """Bounds that keep a hostile or huge repository from exhausting the machine."""
 
-    Attributes:
-        seconds: Processor time of the review, so that a busy machine reads as much as an idle one.
-        files: Number of files.
-        depth: Depth of folders.
-        text: Bytes of a text file; larger ones are left out.
-        notebook: Bytes of a notebook, which includes its pictures.
-        data: Bytes of a YAML, TOML or JSON file.
-        line: Characters of a line; the rest of a longer one is ignored.
-    """
-
+    # Processor time of the review, so that a busy machine reads as much as an idle one.
     seconds: float = 4.5
     files: int = 200_000
     depth: int = 64
-    text: int = 500_000
-    notebook: int = 4_000_000
-    data: int = 400_000
-    line: int = 1_000
+    text: int = 500_000  # bytes of a text file; larger ones are left out
+    notebook: int = 4_000_000  # bytes of a notebook, which includes its pictures
+    data: int = 400_000  # bytes of a YAML, TOML or JSON file
+    line: int = 1_000  # characters of a line; the rest of a longer one is ignored
 
 
 @dataclass

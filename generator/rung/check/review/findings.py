@@ -47,23 +47,16 @@ class Trial:
 
 @dataclass(frozen=True)
 class Finding:
-    """The highest tier of a capability in a repository, and the evidence for each tier.
-
-    Attributes:
-        capability: The capability.
-        tier: The highest tier that holds; None if none does.
-        shown: Matches for each tier that holds, the highest tier first.
-        statement: The team's waiver or attestation.
-        trials: Runs that passed or failed and exercise the capability.
-        applies: Whether the game may require the capability: it concerns something that the
-            repository has and that the project's answers name, or it is in use anyway.
-    """
+    """The highest tier of a capability in a repository, and the evidence for each tier."""
 
     capability: Capability
-    tier: str | None
+    tier: str | None  # the highest tier that holds; None if none does
+    # Matches for each tier that holds, the highest tier first.
     shown: Sequence[Shown] = field(default_factory=tuple)
-    statement: Statement | None = None
-    trials: Sequence[Trial] = ()
+    statement: Statement | None = None  # the team's waiver or attestation
+    trials: Sequence[Trial] = ()  # runs that passed or failed and exercise the capability
+    # Whether the game may require the capability: it concerns something that the repository has and
+    # that the project's answers name, or it is in use anyway.
     applies: bool = True
 
     def rung(self, game: str) -> int | None:

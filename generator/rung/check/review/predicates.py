@@ -25,22 +25,15 @@ FILLER = re.compile(r"\b(?:pass|TODO|FIXME|from|import|\.\.\.)\b|\W", re.IGNOREC
 
 @dataclass(frozen=True)
 class Match:
-    """A location in a repository that matches a predicate.
+    """A location in a repository that matches a predicate."""
 
-    Attributes:
-        path: Path from the root; empty where the absence of something is the match.
-        line: Line, from 1; 0 for the file as a whole.
-        text: The matching line.
-        runs: Whether the line may run: False below a false condition, in a skipped test and in a
-            function that is named nowhere else (decision 49).
-        may_fail: Whether its failure is ignored.
-    """
-
-    path: str
-    line: int
-    text: str
+    path: str  # path from the root; empty where the absence of something is the match
+    line: int  # line, from 1; 0 for the file as a whole
+    text: str  # the matching line
+    # Whether the line may run: False below a false condition, in a skipped test and in a function
+    # that is named nowhere else (decision 49).
     runs: bool = True
-    may_fail: bool = False
+    may_fail: bool = False  # whether its failure is ignored
 
     @property
     def in_notebook(self) -> bool:
@@ -394,18 +387,14 @@ IN: Mapping[str, Check] = {"in": _texts}
 
 @dataclass(frozen=True)
 class Described:
-    """What a predicate of levels/ may say, and how it is matched.
+    """What a predicate of levels/ may say, and how it is matched."""
 
-    Attributes:
-        value: Whether a value may be the predicate's.
-        needed: The keys that it needs beside it, each with what its value may be.
-        allowed: The keys that it may have beside it.
-        match: Yields its matches in a file; None if evidence.py reads no single file for it.
-    """
-
-    value: Check
+    value: Check  # whether a value may be the predicate's
+    # The keys that it needs beside it, each with what its value may be.
     needed: Mapping[str, Check] = field(default_factory=dict)
+    # The keys that it may have beside it.
     allowed: Mapping[str, Check] = field(default_factory=dict)
+    # Yields its matches in a file; None if evidence.py reads no single file for it.
     match: Callable[[File, FilePredicate], Iterator[Match]] | None = None
 
 

@@ -39,23 +39,18 @@ class Blocker:
 
 @dataclass(frozen=True)
 class Rating:
-    """The rung of a repository in a game.
-
-    Attributes:
-        level: The rung.
-        averages: Points per required capability, by rung.
-        profile: Points per required capability over all rungs, and their number, by block.
-        score: Points, and the number of tests that files can show, by section of the ML Test Score.
-        blockers: Capabilities that the next rung needs: what it must have, then the others by
-            effort; each after what it depends on.
-        missing: Keystones and points (summed over its capabilities) that the next rung lacks.
-    """
+    """The rung of a repository in a game."""
 
     level: int
-    averages: Sequence[float]
+    averages: Sequence[float]  # points per required capability, by rung
+    # Points per required capability over all rungs, and their number, by block.
     profile: Mapping[str, tuple[float, int]]
+    # Points, and the number of tests that files can show, by section of the ML Test Score.
     score: Mapping[str, tuple[float, int]]
+    # Capabilities that the next rung needs: what it must have, then the others by effort; each
+    # after what it depends on.
     blockers: Sequence[Blocker]
+    # Keystones and points (summed over its capabilities) that the next rung lacks.
     missing: tuple[int, float] = (0, 0.0)
 
     @property

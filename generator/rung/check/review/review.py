@@ -53,41 +53,25 @@ OTHER_YAML = re.compile(
 
 @dataclass(frozen=True)
 class Review:
-    """The result of reviewing a repository.
+    """The result of reviewing a repository."""
 
-    Attributes:
-        name: Name of the repository's folder.
-        levels: The ladder.
-        game: The game by which the repository was judged.
-        game_from: Where the game comes from, for the report.
-        machine_learning: Matches that show that the repository is about machine learning.
-        findings: The finding of each capability, by name.
-        rating: The rung, and what the next one needs.
-        file_count: Number of files that count.
-        left_out: What was not read.
-        notes: Remarks for the reader of the report.
-        template_version: Tag or commit of the Copier template; empty without one.
-        answers: Answers to Rung's template; None where Rung did not make the repository.
-        has_remote: Whether git names a remote repository.
-        tried: Whether `--prove` was given.
-        trials: What `--prove` ran, or could not run.
-    """
-
-    name: str
+    name: str  # name of the repository's folder
     levels: Sequence[Level]
-    game: str
-    game_from: str
+    game: str  # the game by which the repository was judged
+    game_from: str  # where the game comes from, for the report
+    # Matches that show that the repository is about machine learning.
     machine_learning: Sequence[Match]
-    findings: Mapping[str, Finding]
-    rating: Rating
-    file_count: int
-    left_out: LeftOut
-    notes: Sequence[str]
-    template_version: str = ""
+    findings: Mapping[str, Finding]  # the finding of each capability, by name
+    rating: Rating  # the rung, and what the next one needs
+    file_count: int  # number of files that count
+    left_out: LeftOut  # what was not read
+    notes: Sequence[str]  # remarks for the reader of the report
+    template_version: str = ""  # tag or commit of the Copier template; empty without one
+    # Answers to Rung's template; None where Rung did not make the repository.
     answers: Mapping[str, str] | None = None
-    has_remote: bool = False
-    tried: bool = False
-    trials: Sequence[Trial] = ()
+    has_remote: bool = False  # whether git names a remote repository
+    tried: bool = False  # whether `--prove` was given
+    trials: Sequence[Trial] = ()  # what `--prove` ran, or could not run
 
     @property
     def level(self) -> int:

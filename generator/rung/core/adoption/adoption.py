@@ -24,41 +24,30 @@ CALLED = ("pipeline/", "tests/test_contract.py")
 
 @dataclass
 class Adoption:
-    """What an adoption writes, and what it leaves alone; paths are relative to the folder.
-
-    Args:
-        answered: The questions that the user answered.
-        merged: Files of the user's to which entries were added.
-        kept: Files of the user's that differ from Rung's of the same name.
-        blocked: Files left out because a file, link or submodule has the name of their folder.
-        hidden: Files left out because git ignores the user's own of that name.
-        example: Whether the example is written, as there is no module of the contract's names.
-        lacking_entries, completed, by_hand: Entries that the user's pyproject.toml and .gitignore lack,
-            that were added to them, and that cannot be, with the reason.
-        drafted, undrafted: What was inferred from the user's rows, or why nothing was.
-        wanted: What was drafted, or would be.
-        to_copy: The user's rows, if git ignores them, and the folder to copy them to.
-        commit: The id of the commit; empty for a plan.
-    """
+    """What an adoption writes, and what it leaves alone; paths are relative to the folder."""
 
     folder: Path
     answers: Mapping[str, Any]
     inferred: Inferred
-    answered: tuple[str, ...]
+    answered: tuple[str, ...]  # the questions that the user answered
     added: list[str] = field(default_factory=list)
-    merged: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
+    merged: list[str] = field(default_factory=list)  # the user's, to which entries were added
+    kept: list[str] = field(default_factory=list)  # the user's, which differ from Rung's
+    # Left out because a file, link or submodule has the name of their folder.
     blocked: list[str] = field(default_factory=list)
-    hidden: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)  # left out because git ignores the user's own
+    # Whether the example is written, as there is no module of the contract's names.
     example: bool = True
+    # Entries that the user's pyproject.toml and .gitignore lack, that were added to them, and that
+    # cannot be, with the reason.
     lacking_entries: list[str] = field(default_factory=list)
     completed: list[str] = field(default_factory=list)
     by_hand: list[str] = field(default_factory=list)
-    drafted: str = ""
-    undrafted: str = ""
-    wanted: Wanted | None = None
-    to_copy: tuple[str, str] | None = None
-    commit: str = ""
+    drafted: str = ""  # what was inferred from the user's rows
+    undrafted: str = ""  # why nothing was
+    wanted: Wanted | None = None  # what was drafted, or would be
+    to_copy: tuple[str, str] | None = None  # the user's rows, if git ignores them, and where to
+    commit: str = ""  # its id; empty for a plan
 
 
 def adopt(

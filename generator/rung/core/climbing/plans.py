@@ -88,48 +88,39 @@ class Rise:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a climb would do; paths are relative to the project.
+    """What a climb would do; paths are relative to the project."""
 
-    Args:
-        head: The commit it starts from.
-        result: The tree that the project's folder would have; with conflicts, a draft.
-        renamed: The user's names of Rung's files, by Rung's names.
-        kept: Files that Rung retires and the user has edited; they stay.
-        gone: Files that the user deleted; they stay away.
-        own: Files of the user's with the name of one that Rung adds; Rung's are left out.
-        ignored: Files of Rung's that are left out, since an untracked file has the name.
-        earlier: Paths that existed in the user's repository before Rung added the same path; they stay.
-        edited: Files of Rung's that the user has edited and the climb leaves alone.
-        yours: How many files are the user's alone.
-        altered: Commands that do something else than before, with what they do.
-        locks: Whether the climb changes what uv.lock, which the project has, says.
-        asks: What the team has to bring.
-        missing: What answers name, and the project does not have.
-    """
-
-    head: str
+    head: str  # the commit it starts from
     before: ProjectState
     after: ProjectState
-    result: str
+    result: str  # the tree that the project's folder would have; with conflicts, a draft
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     retired: list[str] = field(default_factory=list)
+    # The user's names of Rung's files, by Rung's names.
     renamed: dict[str, str] = field(default_factory=dict)
+    # Files that Rung retires and the user has edited; they stay.
     kept: list[str] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)  # files that the user deleted; they stay away
+    # Files of the user's with the name of one that Rung adds; Rung's are left out.
     own: list[str] = field(default_factory=list)
+    # Files of Rung's that are left out, since an untracked file has the name.
     ignored: list[str] = field(default_factory=list)
+    # Paths that existed in the user's repository before Rung added the same path; they stay.
     earlier: list[str] = field(default_factory=list)
+    # Files of Rung's that the user has edited and the climb leaves alone.
     edited: list[str] = field(default_factory=list)
-    yours: int = 0
+    yours: int = 0  # how many files are the user's alone
     by_key: list[str] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
     dependencies: list[str] = field(default_factory=list)
     commands: dict[str, str] = field(default_factory=dict)
+    # Commands that do something else than before, with what they do.
     altered: dict[str, str] = field(default_factory=dict)
-    locks: bool = False
+    locks: bool = False  # whether the climb changes what uv.lock, which the project has, says
     jobs: list[str] = field(default_factory=list)
-    asks: list[str] = field(default_factory=list)
+    asks: list[str] = field(default_factory=list)  # what the team has to bring
+    # What answers name, and the project does not have.
     missing: list[str] = field(default_factory=list)
     rises: list[Rise] = field(default_factory=list)
 
