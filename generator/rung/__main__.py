@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except RungError as error:
-        _flush()  # what was printed before comes before, where both go to one place
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()  # what was printed before comes before, where both go to one place
         _complain(str(error))
         return error.code
     except typer.TyperException as error:
@@ -73,11 +74,6 @@ def _complain(message: str) -> None:
     print(
         terminal.paint("rung:", terminal.RED, sys.stderr), printable_lines(message), file=sys.stderr
     )
-
-
-def _flush() -> None:
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
 
 
 def _output_fails() -> bool:

@@ -45,13 +45,8 @@ def gather(
 ) -> Responses:
     """Return the responses: a file's answers, overridden by options; the user is asked the rest.
 
-    Args:
-        file: A file of answers.
-        options: Answers by question; None if an option was not given.
-        choice: What was decided by options; the rest may be in the file.
-        weights: The questions.
-        ask: The questions to ask where they have no answer yet, and with them the impact metric.
-        impact_metric: The number that the model is to move, by an option.
+    `options`, `choice` and `impact_metric` are what options say, None where one was not given; `ask`
+    are the questions to ask where they have no answer yet, and with them the impact metric.
     """
     filed = read(file, weights) if file else Responses({}, NO_CHOICE)
     typed = {name: value for name, value in options.items() if value is not None}
@@ -162,8 +157,7 @@ def ask_user(
 
     A question that is answered with Enter alone is left unanswered; what is assumed then is shown.
 
-    Returns:
-        The answers, with the earlier ones, and the impact metric, empty if it is not known.
+    Returns the answers, with the earlier ones, and the impact metric, empty if it is not known.
 
     Raises:
         RungError: The input ended before the last question.

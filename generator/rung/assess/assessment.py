@@ -72,7 +72,8 @@ def assess(
         **({METRIC: responses.impact_metric} if responses.impact_metric else {}),
     }
     roadmap = Planner(strategy, counted, project, weights, levels, scan).roadmap()
-    if roadmap.owes_later_documents:
+    # A document is owed that no rung up to the target brings by itself.
+    if any(item.records and not item.brought for step in roadmap.steps for item in step.to_do):
         project[DOCUMENTS] = "now"
     return Assessment(
         answers=answers,

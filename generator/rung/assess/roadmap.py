@@ -104,16 +104,6 @@ class Roadmap:
     keystones: tuple[Keystone, ...]
     not_yet: tuple[NotYet, ...]
 
-    @property
-    def owes_later_documents(self) -> bool:
-        """Whether a document is owed that no rung up to the target brings by itself."""
-        return any(i.records and not i.brought for step in self.steps for i in step.to_do)
-
-
-def _after(name: str, need: str, because: str) -> After:
-    rule = {"block": name, "needs": [need], "where": "always", "because": because}
-    return msgspec.convert(rule, After)
-
 
 def _after_needs(steps: Sequence[Step]) -> list[Step]:
     """Move what is to be built behind the step that builds what it needs.
@@ -139,7 +129,13 @@ def _after_needs(steps: Sequence[Step]) -> list[Step]:
         free = not any(step.name in block.needs for block in between)
         if free and step.to_do == (item,) and step.block and other.block:
             because = f"{item.capability.id} needs {need}"
-            after = _after(step.name, other.name, because)
+            rule = {
+                "block": step.name,
+                "needs": [other.name],
+                "where": "always",
+                "because": because,
+            }
+            after = msgspec.convert(rule, After)
             kept = (rule.without(step.name) for rule in other.block.after)
             other = replace(other, block=replace(other.block, after=tuple(filter(None, kept))))
             step = replace(step, block=replace(step.block, after=(*step.block.after, after)))

@@ -82,19 +82,8 @@ def run(
     repository: Path, *arguments: str, stdin: str = "", extra: Mapping[str, str] | None = None
 ) -> str:
     """Run git in a bare repository of the cache; the arguments are those of `git.run`."""
-    extra = {**_named(repository), **(extra or {})}
+    extra = {**git.named(repository), **(extra or {})}
     return git.run(repository, *arguments, stdin=stdin, extra=extra)
-
-
-def revision(repository: Path, name: str) -> str | None:
-    """Return the id of an object in a bare repository of the cache, or None."""
-    verify = ("rev-parse", "--verify", "--quiet", name)
-    return git.output(repository, *verify, extra=_named(repository))
-
-
-def _named(repository: Path) -> dict[str, str]:
-    # Stated, since git may be configured not to discover bare repositories.
-    return {"GIT_DIR": str(repository)}
 
 
 def store(repository: Path, folder: Path, modes: Mapping[str, str]) -> str:

@@ -64,10 +64,8 @@ class Source:
         """Return the full id of the commit that the ref names, or None if it is not on this machine."""
         if self.repository is None:
             return None
-        inside = self.repository / ".git"
-        named = {"GIT_DIR": str(inside if inside.exists() else self.repository)}
         wanted = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{self.ref}^{{commit}}")
-        output = git.output(self.repository, *wanted, extra=named)
+        output = git.output(self.repository, *wanted, extra=git.named(self.repository))
         return output.splitlines()[-1] if output else None
 
     def git_settings(self) -> dict[str, str]:
@@ -120,7 +118,7 @@ def _from_clone(repository: Path, version: str | None) -> Source:
             f"never be updated.\n{GIVE_TEMPLATE}"
         )
     git.refuse_unreadable(repository)
-    head = git.output(repository, "rev-parse", "--verify", "--quiet", "HEAD")
+    head = git.revision(repository, "HEAD")
     if head is None:
         raise RungError(f"The template {repository} has no commit yet. Commit it, then try again.")
     if version:
@@ -286,9 +284,8 @@ def _is_own(address: str) -> bool:
 
 
 def _is_kept(version: str) -> bool:
-    return (_repository() / "HEAD").is_file() and bool(
-        cache.revision(_repository(), f"refs/tags/{version}")
-    )
+    kept, tag = _repository(), f"refs/tags/{version}"
+    return (kept / "HEAD").is_file() and bool(git.revision(kept, tag, git.named(kept)))
 
 
 def _keep_installed() -> None:
@@ -296,7 +293,7 @@ def _keep_installed() -> None:
     version = template.tag()
     kept = cache.bare("template")
     tree = _stored_template(template.folder())
-    if cache.revision(kept, f"refs/tags/{version}^{{tree}}") == tree:
+    if git.revision(kept, f"refs/tags/{version}^{{tree}}", git.named(kept)) == tree:
         return
     message = ("-m", f"Rung {version}")
     commit = cache.run(kept, "commit-tree", tree, *message, extra=git.SAME_EVERYWHERE).strip()

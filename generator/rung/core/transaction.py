@@ -193,12 +193,7 @@ def uncommitted(top: Path, *, only_look: bool = False) -> list[str]:
 
 def head(top: Path) -> str | None:
     """Return the id of the last commit, or None if there is none."""
-    return revision(top, "HEAD^{commit}")
-
-
-def revision(top: Path, name: str) -> str | None:
-    """Return the id of the object that a name stands for, or None."""
-    return git.output(top, "rev-parse", "--verify", "--quiet", name)
+    return git.revision(top, "HEAD^{commit}")
 
 
 def is_detached(top: Path) -> bool:
@@ -318,7 +313,7 @@ class Recovered:
 def recover_first(folder: Path) -> None:
     """Recover from an interrupted climb before anything is read, and print how it ended."""
     top = git.repository_above(folder)
-    if top is None or revision(top, f"{PENDING}^{{commit}}") is None:
+    if top is None or git.revision(top, f"{PENDING}^{{commit}}") is None:
         return
     with locked(top):
         recovered = recover(top)
@@ -332,10 +327,10 @@ def recover(top: Path, *, killed: bool = True) -> Recovered | None:
     The caller holds the lock. `killed`: git may have been killed and may have left its locks.
     """
     _remove_git_locks(top, [*_pending_refs(top), CRASH], patience=0.0)
-    pending = revision(top, f"{PENDING}^{{commit}}")
+    pending = git.revision(top, f"{PENDING}^{{commit}}")
     if pending is None:
         return None
-    before = revision(top, f"{pending}^1") or pending
+    before = git.revision(top, f"{pending}^1") or pending
     now = head(top)
     if killed and now in (before, pending):  # if HEAD is elsewhere, the locks are another git's
         _remove_git_locks(top)
@@ -501,7 +496,7 @@ def _snapshot(top: Path, before: str, pending: str, scratch: Path) -> bool:
         settings = git.QUIET_AS_IGNORED
         git.run(top, "add", "--all", "--", *_own_files(top), settings=settings, extra=extra)
         tree = git.run(top, "write-tree", extra=extra).strip()
-        earlier = revision(top, CRASH)
+        earlier = git.revision(top, CRASH)
         parents = [before, *([earlier] if earlier else [])]
         options = [word for parent in parents for word in ("-p", parent)]
         message = f"What an interrupted climb left on disk\n\nIt led to {pending}.\n"

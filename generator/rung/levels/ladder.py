@@ -196,10 +196,7 @@ def with_capabilities(
 ) -> tuple[Level, ...]:
     """Return the ladder with the capabilities of another folder; each names its rung as `level`.
 
-    Args:
-        levels: The ladder.
-        folder: The folder.
-        problem: What says what is wrong with a capability's evidence; nothing if it is right.
+    `problem` says what is wrong with a capability's evidence; nothing if it is right.
 
     Raises:
         RungError: A file is no capability, or has the name of one of the ladder.

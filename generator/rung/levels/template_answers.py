@@ -41,9 +41,7 @@ def gather_answers(
 def read(file: Path, *, unique: bool = False) -> dict[str, Any]:
     """Read a YAML file of answers, such as another project's .copier-answers.yml.
 
-    Args:
-        file: The file.
-        unique: Whether to refuse a duplicate key, of which YAML silently takes the last.
+    `unique` refuses a duplicate key, of which YAML silently takes the last.
 
     Raises:
         RungError: It cannot be read, or is not a mapping with names as keys.

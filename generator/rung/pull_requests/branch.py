@@ -114,7 +114,7 @@ def _brought(url: str, task: Task, prepared: PreparedPlan, log: io.StringIO) -> 
     ref = f"refs/heads/{task.branch}"
     if ref in clones.reach(clone, url, "ls-remote", "--heads", "origin", ref):
         clones.reach(clone, url, "fetch", "--quiet", "--no-tags", "origin", f"+{ref}:{BEFORE}")
-    tip = git.output(clone, "rev-parse", "--verify", "--quiet", BEFORE) or ""
+    tip = git.revision(clone, BEFORE) or ""
     before = mark = _mark(clone) if tip else []
     if tip and not before:
         return "left alone", f"others have committed to {task.branch}; merge or delete it"

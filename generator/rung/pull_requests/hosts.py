@@ -55,10 +55,8 @@ class Request:
 def requested(request: Request, folder: Path, push: Callable[[], str] | None) -> tuple[str, str]:
     """Push and open or renew a request; return a word for what was done, and where it is.
 
-    Args:
-        request: The request.
-        folder: Where the programs run.
-        push: Pushes the branch and returns what the server said; None: it is there already.
+    The programs run in `folder`. `push` pushes the branch and returns what the server said; None: it
+    is there already.
     """
     host, path = clones.parts(request.url)
     program = _program(host, folder)

@@ -136,13 +136,8 @@ def completed(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run git in a folder to its end, and capture its output.
 
-    Args:
-        folder: Where git runs.
-        arguments: What follows `git`.
-        settings: Configuration for this one call.
-        extra: Environment variables to add.
-        stdin: What git reads: bytes, or an open file.
-        timeout: Seconds after which git is ended with `subprocess.TimeoutExpired`.
+    `settings` and `extra` are configuration and environment variables for this one call. After `timeout`
+    seconds git is ended with `subprocess.TimeoutExpired`.
     """
     fed: dict[str, Any] = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
     call = _call(folder, arguments, settings, extra)
@@ -260,12 +255,21 @@ def output(folder: Path, *arguments: str, extra: Mapping[str, str] | None = None
         return None
 
 
+def revision(folder: Path, name: str, extra: Mapping[str, str] | None = None) -> str | None:
+    """Return the id of the object that a name stands for, or None."""
+    return output(folder, "rev-parse", "--verify", "--quiet", name, extra=extra)
+
+
+def named(repository: Path) -> dict[str, str]:
+    """Return the variable that names a repository: git may be set not to discover bare ones."""
+    inside = repository / ".git"
+    return {"GIT_DIR": str(inside if inside.exists() else repository)}
+
+
 def show(repository: Path, version: str, path: str) -> str | None:
     """Return the text of a file in a version, or None if it is not there."""
-    inside = repository / ".git"
-    # Stated, since git may be configured not to discover bare repositories.
-    extra = {"GIT_DIR": str(inside if inside.exists() else repository)}
-    return output(repository, "cat-file", "blob", f"{version}:{path}", extra=extra)
+    named_file = f"{version}:{path}"
+    return output(repository, "cat-file", "blob", named_file, extra=named(repository))
 
 
 def repository_above(folder: Path) -> Path | None:

@@ -13,11 +13,8 @@ def render(template: str, **values: Any) -> str:
     """Return a page.
 
     A page of HTML extends `system/page.html.jinja`, which has the blocks title, style (more CSS) and
-    body. The filter `prose` also turns backquotes into code, and `lines` keeps line breaks.
-
-    Args:
-        template: Its path in this package, such as `check/report/page.html.jinja`.
-        values: The names that the template uses.
+    body. The filter `prose` also turns backquotes into code, and `lines` keeps line breaks. The path of
+    the template is that in this package, such as `check/report/page.html.jinja`.
     """
     is_html = template.endswith(".html.jinja")
     environment = Environment(

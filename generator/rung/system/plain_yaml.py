@@ -26,10 +26,7 @@ def duplicate_key(
 ) -> str | None:
     """Return the first key that a mapping has twice, or None; PyYAML silently takes the last.
 
-    Args:
-        node: What yaml.compose() returned.
-        besides: A key that may be repeated.
-        visited: Ids of the nodes that were searched already, as aliases may form a circle.
+    `besides` may be repeated. `visited` are ids of nodes, as aliases may form a circle.
     """
     visited = set() if visited is None else visited
     if id(node) in visited or not isinstance(node, yaml.MappingNode | yaml.SequenceNode):

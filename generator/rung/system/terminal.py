@@ -38,12 +38,8 @@ def wrap(
 ) -> list[str]:
     """Return a paragraph in lines of at most so many columns, and of no more than the terminal has.
 
-    Args:
-        text: The paragraph.
-        width: The most columns.
-        first: What the first line begins with.
-        further: What each further line begins with.
-        stream: Where it is shown; by default the standard output.
+    `first` and `further` are what the first line and the further ones begin with; it is shown on the
+    standard output unless `stream` says otherwise.
     """
     return _in_lines(text, min(width, columns(stream or sys.stdout) or width), first, further)
 

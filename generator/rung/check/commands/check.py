@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,7 +69,8 @@ def check(
         from rung.system.process import stopped_like_ctrl_c
 
         with stopped_like_ctrl_c():
-            result = prove_findings(path, result, limits, prove_seconds, _print_progress)
+            say = partial(print, file=sys.stderr, flush=True)
+            result = prove_findings(path, result, limits, prove_seconds, say)
     if explain is not None:
         return _explain(result, explain)
     before = None
@@ -99,10 +101,6 @@ def _review_commit(
         return review(Path(folder), game, limits, capabilities_of=capabilities)
 
 
-def _print_progress(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def write_commit(repository: Path, revision: str, folder: Path) -> None:
     """Write the plain files of a commit into an empty folder.
 
@@ -118,7 +116,7 @@ def write_commit(repository: Path, revision: str, folder: Path) -> None:
         raise RungError(
             f"`--base {revision}` needs a commit, and {repository} is not in a git repository."
         )
-    commit = git.output(repository, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    commit = git.revision(repository, f"{revision}^{{commit}}")
     if not commit:
         raise RungError(
             f"There is no commit `{revision}` in {repository}. `git fetch` can bring it."

@@ -55,7 +55,7 @@ def cloned(url: str, *options: str) -> Iterator[Path]:
     ):
         folder = Path(made) / (parts(url)[1].rpartition("/")[2] or "clone")
         reach(Path(made), url, *CLONE, *options, "--", url, str(folder))
-        if not git.output(folder, "rev-parse", "--verify", "--quiet", "HEAD"):
+        if not git.revision(folder, "HEAD"):
             raise RungError(f"{shown(url)}: {_without_head(folder, url)}")
         yield folder
 

@@ -112,7 +112,8 @@ def _below(where: Path, reading: Reading) -> list[Repository]:
             )
         names, folders = _entries(folder)
         # A clone counts whatever its name; other folders with left-out names contain no projects.
-        ordinary = not depth or _is_ordinary(folder.name, reading)
+        name = folder.name.lower()
+        ordinary = not depth or not (name.startswith(".") or reading.leaves_out(name))
         if depth and (".git" in names or (ordinary and _is_repository(folder, names, reading))):
             repositories.append(_at(folder.relative_to(where).as_posix(), folder))
         elif ordinary and depth < MAX_DEPTH:
@@ -140,7 +141,3 @@ def _is_repository(folder: Path, names: list[str], reading: Reading) -> bool:
         return True
     regexes = [glob_regex(glob) for glob in reading.dependencies]
     return any(regex.fullmatch(name.lower()) for name in names for regex in regexes)
-
-
-def _is_ordinary(name: str, reading: Reading) -> bool:
-    return not name.startswith(".") and not reading.leaves_out(name.lower())

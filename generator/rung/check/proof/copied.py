@@ -34,7 +34,7 @@ def copy(repository: Path, into: Path) -> Path:
     if within.parts and f"\0{within.as_posix()}/" not in f"\0{listed}":
         _copy_files(repository, into, _all_files(repository))
         return into
-    if git.output(top, "rev-parse", "--verify", "--quiet", "HEAD"):
+    if git.revision(top, "HEAD"):
         # With shared or hard-linked objects, git in the copy would change the dates of the original.
         clone = ("clone", "--quiet", "--no-hardlinks", "--no-checkout", "--template=")
         local = {"GIT_ALLOW_PROTOCOL": "file"}

@@ -126,6 +126,8 @@ def _folded(text: str, indent: str) -> list[str]:
 
 def explain(review: Review, name: str) -> str:
     """Explain a capability: what was looked for, what was found and what to do."""
+    import yaml
+
     finding = review.findings[name]
     capability = finding.capability
     rung = finding.rung(review.game)
@@ -142,16 +144,11 @@ def explain(review: Review, name: str) -> str:
     lines.append(f"  {facts.proof(finding) or 'static: files say so, nothing was run'}")
     for tier, predicate in capability.evidence.items():
         lines.append(f"\n{tier}: looked for")
-        lines.append(textwrap.indent(_as_yaml(predicate), "  "))
+        written = yaml.safe_dump(predicate, width=90, sort_keys=False, default_flow_style=None)
+        lines.append(textwrap.indent(written.strip(), "  "))
         matches = [shown.match for shown in finding.shown if shown.tier == tier]
         lines += [
             f"  found {facts.location(match)}  {facts.matched(match)}" for match in matches
         ] or ["  found nothing"]
     lines.append(f"\nTo do ({capability.effort}): {capability.fix}")
     return "\n".join(lines) + "\n"
-
-
-def _as_yaml(predicate: object) -> str:
-    import yaml
-
-    return yaml.safe_dump(predicate, width=90, sort_keys=False, default_flow_style=None).strip()

@@ -120,7 +120,9 @@ def executed(command: str, enforced: bool = False, errexit: bool = True) -> str:
         enforced: Whether to leave out commands whose failure is ignored, as by `|| true`.
         errexit: Whether the shell ends once a command fails.
     """
-    text = EXPRESSION.sub(_expression, command[:MAX_LENGTH])
+    text = EXPRESSION.sub(
+        lambda match: "${" + re.sub(r"[^\w.]+", "_", match[1].strip()) + "}", command[:MAX_LENGTH]
+    )
     return " ; ".join(_executed(text, 0, enforced, errexit))
 
 
@@ -128,10 +130,6 @@ def errexit_after(options: str, before: bool) -> bool:
     """Return whether a shell ends once a command fails, after options of `set` or of its own."""
     signs = ERREXIT.findall(options)
     return signs[-1] == "-" if signs else before
-
-
-def _expression(match: re.Match[str]) -> str:
-    return "${" + re.sub(r"[^\w.]+", "_", match[1].strip()) + "}"
 
 
 def _executed(text: str, depth: int, enforced: bool, errexit: bool) -> Iterator[str]:

@@ -22,12 +22,7 @@ Answers = Mapping[str, Any]
 
 
 def check(inputs: MergeInputs, recorded: Answers) -> None:
-    """Raise a RungError if the answers are not those that the project was rendered with.
-
-    Args:
-        inputs: The renders without the user's own files, and the project.
-        recorded: The answers file.
-    """
+    """Raise a RungError if the answers are not those that the project was rendered with."""
     base, ours = inputs.base_files, inputs.our_files
     if ANSWERS not in ours:
         raise RungError(

@@ -142,7 +142,7 @@ def climb_on_branch(
 def _refuse_branch(top: Path, name: str) -> None:
     if git.output(top, "check-ref-format", "--branch", name) is None or name.startswith("-"):
         raise RungError(f"`{name}` is not a valid branch name. Choose another one.")
-    if transaction.revision(top, f"refs/heads/{name}"):
+    if git.revision(top, f"refs/heads/{name}"):
         raise RungError(
             f"There is a branch `{name}` already. Choose another name, or delete it with "
             f"`git branch -D {name}`."

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rung.core import template_source, transaction
+from rung.core import template_source
 from rung.core.rendering import answers_file, rendered_trees
 from rung.core.rendering.workbench import Entry, Files, Project
 from rung.core.template_source import Source
@@ -119,7 +119,7 @@ def before_adoption(project: Project, paths: Iterable[str]) -> set[str]:
     file = f":(top,literal){project.path(ANSWERS)}"
     arguments = ("log", "--format=%H", "--diff-filter=A", project.head, "--", file)
     added = (git.output(project.top, *arguments) or "").split()
-    parent = transaction.revision(project.top, f"{added[-1]}^1") if added else None
+    parent = git.revision(project.top, f"{added[-1]}^1") if added else None
     if not parent:
         return set()  # it began as a project, in its first commit
     return set(paths) & project.bench.files(project.tree_at(parent)).keys()

@@ -23,10 +23,8 @@ def ask(
     """Run Copier until all is answered, again from a question at which `?` or `<` was pressed, or
     whose answer was refused.
 
-    Args:
-        copy: Runs Copier with answers, which are not asked for, and with other defaults.
-        answers: What was answered before the interview.
-        questions: The template's.
+    `copy` runs Copier with answers, which are not asked for, and with other defaults; `answers` were
+    given before the interview.
     """
     from copier.errors import CopierAnswersInterrupt
     from prompt_toolkit.application import create_app_session
@@ -56,10 +54,8 @@ def ask(
 def _keyboard(pressed: list[str]) -> "Input":
     """Return the terminal's keys, where a `?` or `<` in an unchanged line ends the question.
 
-    An answer that is refused ends it, too: a toolbar would cut off the reason.
-
-    Args:
-        pressed: Takes the key that ended it, or the reason.
+    An answer that is refused ends it, too: a toolbar would cut off the reason. `pressed` takes the key
+    that ended it, or the reason.
     """
     from prompt_toolkit.application import Application, get_app
     from prompt_toolkit.filters import Never

@@ -32,7 +32,7 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
     store = bench.renders
     key = _key(source, answers)
     if key:
-        tree_id = cache.revision(store, key)
+        tree_id = git.revision(store, key, git.named(store))
         if tree_id and _is_complete(bench, tree_id):
             return tree_id
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
