@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rung.check.report import facts, markdown, page, text
+from rung.check.report import facts, page, text
 from rung.check.review.advice import WORDS, Advice
 from rung.check.review.content import load_examples
 from rung.check.review.findings import find
@@ -67,8 +67,8 @@ def test_one_line_says_why_it_counts_as_machine_learning(
     result = look(tmp_path, files)
 
     assert f"  Recognised as machine learning by {place}\n" in text.make(result)
-    assert place in page.make(result)
-    assert place.partition(" ")[0] in markdown.make(result)
+    assert place in page.html(result)
+    assert place.partition(" ")[0] in page.markdown(result)
     (by, *_) = json.loads(json.dumps(facts.facts(result)))["machine_learning_by"]
     assert place == f"{by['file']}:{by['line']}: {by['text']}"
 
@@ -124,9 +124,9 @@ def test_next_begins_with_what_a_rung_must_have_and_shows_the_points_of_each(
     )
     assert "    Found so far: requirements-extra.txt:1 mlflow\n" in text.make(result)
     assert 1 == text.make(result).count("0.40 on average")
-    assert lacks in markdown.make(result)
-    assert lacks in page.make(result)
-    assert "`" not in page.make(result).split('<h2 id="evidence">')[0]
+    assert lacks in page.markdown(result)
+    assert lacks in page.html(result)
+    assert "`" not in page.html(result).split('<h2 id="evidence">')[0]
     assert {"keystones": 3, "points": round(result.rating.missing[1], 2)} == facts.facts(result)[
         "missing"
     ]
@@ -318,7 +318,7 @@ def test_a_project_of_rung_is_told_what_a_climb_brings(tmp_path: Path) -> None:
     assert "`rung climb --to 1` brings" in text.make(own)
     assert "`rung plan --to 1`" in facts.by_rung(own)
     assert "`rung adopt`, then `rung climb --to 1`" in facts.by_rung(other)
-    assert "<code>rung climb --to 1</code>" in page.make(own)
+    assert "<code>rung climb --to 1</code>" in page.html(own)
 
 
 def test_a_submodule_has_its_own_remote_and_a_worktree_that_of_its_repository(
@@ -352,8 +352,8 @@ def test_a_repository_without_a_remote_is_not_called_deployed(remote: bool, tmp_
     assert ("rung 3, Deployed" in first) is remote
     assert facts.title(result) == ("Deployed" if remote else "by its files")
     assert ("no deployment could be seen" in text.make(result)) is not remote
-    assert ("no deployment could be seen" in page.make(result)) is not remote
-    assert ("no deployment could be seen" in markdown.make(result)) is not remote
+    assert ("no deployment could be seen" in page.html(result)) is not remote
+    assert ("no deployment could be seen" in page.markdown(result)) is not remote
 
 
 @pytest.mark.parametrize(
@@ -398,7 +398,7 @@ def test_the_legend_precedes_the_findings_and_a_page_has_no_backquotes(tmp_path:
         "rung.toml": '[waivers.unit-tests]\nreason = "`none`"\nuntil = 2999-01-01\n',
     }
     result = look(tmp_path, files)
-    shown = page.make(result)
+    shown = page.html(result)
 
     assert text.make(result).index("++ automated") < text.make(result).index("Rung 0, Manual:")
     assert "-end" in shown

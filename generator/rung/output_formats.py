@@ -13,9 +13,9 @@ FORMATS: dict[str, dict[str, str]] = {
     "check": {
         "text": "rung.check.report.text:make",
         "json": "rung.check.report.facts:make",
-        "markdown": "rung.check.report.markdown:make",
+        "markdown": "rung.check.report.page:markdown",
         "sarif": "rung.check.report.sarif:make",
-        "html": "rung.check.report.page:make",
+        "html": "rung.check.report.page:html",
         "badge": "rung.check.report.page:badge",
     },
     "fleet": {

@@ -123,12 +123,7 @@ def _delete_if_outdated(repository: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     with contextlib.suppress(OSError):  # it is not there, or cannot be removed and stays
         old = time.time() - (repository / "HEAD").stat().st_mtime > OLDEST * 24 * 3600
-        if old or _bytes(repository) > LARGEST:
+        files = (path for path in repository.rglob("*") if not path.is_dir())
+        if old or sum(path.lstat().st_size for path in files) > LARGEST:
             repository.rename(aside)  # atomic, so that no half of it is ever read
             shutil.rmtree(aside, ignore_errors=True)
-
-
-def _bytes(folder: Path) -> int:
-    entries = list(os.scandir(folder))
-    below = sum(_bytes(Path(entry)) for entry in entries if entry.is_dir(follow_symlinks=False))
-    return below + sum(entry.stat(follow_symlinks=False).st_size for entry in entries)

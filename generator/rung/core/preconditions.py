@@ -11,7 +11,7 @@ from rung.core.merging.conflict import NO_FILES_CHANGED
 from rung.errors import RungError
 from rung.levels.template_answers import ANSWERS
 from rung.system import git
-from rung.system.printable import printable
+from rung.system.printable import printable, some
 
 MARKERS = tuple(re.compile(b"^" + mark + b" ", re.MULTILINE) for mark in (b"<<<<<<<", b">>>>>>>"))
 SHOWN = 10  # paths in a message; the rest is counted
@@ -101,7 +101,7 @@ def _refuse_overlooked(top: Path) -> None:
             named = printable(shlex.join(paths[:SHOWN]))
             commands.append(f"git update-index {option} -- {named}{more}")
     raise RungError(
-        f"git is set to overlook changes in {_some(overlooked)}, so "
+        f"git is set to overlook changes in {some(overlooked, SHOWN)}, so "
         "a climb could lose them.\nRun these commands, commit what git then shows, and climb."
         + "".join(f"\n  {command}" for command in commands)
     )
@@ -120,13 +120,13 @@ def refuse_obstructed(
     if links:
         raise RungError(
             f"Links that git does not keep are where Rung's folders go, and a climb would write "
-            f"through them: {_some(links)}.\nPut folders in their place, or commit the links."
+            f"through them: {some(links, SHOWN)}.\nPut folders in their place, or commit the links."
         )
     rejected = [f"{path}.rej" for path in paths if (folder / f"{path}.rej").exists()]
     marked = [path for path, text in edited.items() if all(m.search(text) for m in MARKERS)]
     if rejected or marked:
         raise RungError(
-            f"An earlier climb or merge left conflicts in {_some([*rejected, *sorted(marked)])}.\n"
+            f"An earlier climb or merge left conflicts in {some([*rejected, *sorted(marked)], SHOWN)}.\n"
             "Resolve them, remove the markers and the .rej files, and commit, then climb."
         )
 
@@ -151,7 +151,7 @@ def refuse_case_twins(new: Iterable[str], kept: Iterable[str]) -> None:
             f"\n  {printable(shlex.join(['git', 'mv', old, new]))}" for old, new in pairs
         )
         raise RungError(
-            f"{NO_FILES_CHANGED} {_some([old for old, _ in pairs])} and Rung's name there "
+            f"{NO_FILES_CHANGED} {some([old for old, _ in pairs], SHOWN)} and Rung's name there "
             "differ only in upper and lower case, which macOS and Windows treat as one file.\n"
             f"Give yours another name, or Rung's, commit, then climb:{commands}"
         )
@@ -187,9 +187,3 @@ def _untracked(kind: str, path: str, wanted: str) -> RungError:
         f"The {kind} `{printable(path)}`, which git does not track, is where a {wanted} of Rung's "
         "goes.\nMove it away, then climb."
     )
-
-
-def _some(paths: list[str]) -> str:
-    more = len(paths) - SHOWN
-    named = ", ".join(f"`{printable(path)}`" for path in paths[:SHOWN])
-    return f"{named} and {more} more" if more > 0 else named

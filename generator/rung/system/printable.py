@@ -1,6 +1,7 @@
 """Text from a repository, made safe for a terminal, a CI log and a page."""
 
 import re
+from collections.abc import Sequence
 
 # Commands that GitHub Actions and Azure Pipelines obey when they read them in a log: Azure's anywhere
 # in a line, GitHub's `::name::` at its start.
@@ -14,6 +15,12 @@ def printable(text: str) -> str:
         for letter in text.replace("\t", " ")
     )
     return CI_COMMAND.sub(_escaped_command, line)
+
+
+def some(paths: Sequence[str], most: int) -> str:
+    """Return the first paths as a list in a sentence, and how many more there are."""
+    more = f" and {len(paths) - most} more" if len(paths) > most else ""
+    return f"{', '.join(f'`{printable(path)}`' for path in paths[:most])}{more}"
 
 
 def printable_lines(text: str) -> str:

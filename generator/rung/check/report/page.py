@@ -1,8 +1,10 @@
-"""A review for the web: an HTML page with the ladder, steps and evidence, and a badge for a README."""
+"""A review for the web: a page of HTML, Markdown for a comment on a request, a badge for a README."""
 
 from rung.check.report import facts
+from rung.check.review.findings import Finding
 from rung.check.review.review import Review
-from rung.system import html
+from rung.system.html import render
+from rung.system.printable import printable
 
 # One for each rung; white text on it has a contrast of at least 4.5, as WCAG AA requires.
 COLOURS = ("#6b6b6b", "#8a5a00", "#1f6f8b", "#2e6b34", "#5b3fa0")
@@ -21,10 +23,10 @@ aria-label="{left}: {right}">
 """
 
 
-def make(review: Review, before: Review | None = None) -> str:
+def html(review: Review, before: Review | None = None) -> str:
     """Return a review as a self-contained page."""
     missing = facts.left_out(review)
-    return html.render("check/report/page.html.jinja", review=review, facts=facts, missing=missing)
+    return render("check/report/page.html.jinja", review=review, facts=facts, missing=missing)
 
 
 def badge(review: Review, before: Review | None = None) -> str:
@@ -44,3 +46,43 @@ def badge(review: Review, before: Review | None = None) -> str:
         left_middle=split / 2,
         right_middle=split + rest / 2,
     )
+
+
+def markdown(review: Review, before: Review | None = None) -> str:
+    """Return a review as Markdown, with the changes against the base, if any."""
+    return render(
+        "check/report/page.md.jinja",
+        review=review,
+        before=before,
+        facts=facts,
+        missing=[_plain(line) for line in facts.left_out(review)],
+        plain=_plain,
+        code=_code,
+        evidence=_evidence,
+    )
+
+
+def _evidence(finding: Finding) -> str:
+    match = facts.best(finding)
+    text = _plain(facts.location(match)) if match else ""
+    if match and match.text != match.path:
+        text += f" {_code(facts.matched(match), 80)}"
+    if finding.statement:
+        text = _plain(facts.stated(finding.statement))
+    if finding.trials:
+        text = f"**{finding.proof}** {facts.proof(finding).partition(': ')[2]}; {text}"
+    return text
+
+
+def _code(text: str, length: int | None = None) -> str:
+    if length:
+        text = text.replace("`", "'")[:length]
+    return f"`{text.replace('|', '&#124;')}`"
+
+
+def _plain(text: str) -> str:
+    """Escape text from a repository, so that Markdown shows it as it is."""
+    safe = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("@", "&#64;")
+    for letter in "\\*[]|":
+        safe = safe.replace(letter, f"\\{letter}" if letter != "|" else "&#124;")
+    return safe

@@ -237,11 +237,19 @@ class CI:
         if documents.ending(path) == "jenkinsfile":
             text = _without_idle_blocks(text)
             caught = list(_caught(text))
-            own = [
-                replace(command, may_fail=command.may_fail or _inside(line, caught))
-                for script, line in _jenkins_scripts(text)
-                for command in commands_of(script, path, line, _ends_early(script))
-            ]
+            own = []
+            for start in STARTS.finditer(text):
+                script, line = (
+                    next(filter(None, start.groups()), ""),
+                    text.count("\n", 0, start.start()) + 1,
+                )
+                # The shell of a step ends once a command fails: it has -e by default.
+                shebang = shebang_of(script)
+                ends_early = shell.errexit_after(shebang, not shebang)
+                own += [
+                    replace(command, may_fail=command.may_fail or _inside(line, caught))
+                    for command in commands_of(script, path, line, ends_early)
+                ]
             commands = list(self.runners.follow(own))
             scheduled = commands if _is_scheduled(text) else []
             return Workflow(path, text, [], commands, scheduled, may_fail=caught)
@@ -440,19 +448,6 @@ def _commands_at(node: Node, path: str) -> Iterator[Command]:
             return  # the same shell runs all commands of the list
 
 
-def _jenkins_scripts(text: str) -> Iterator[tuple[str, int]]:
-    """Yield each shell script of a Jenkinsfile, and its line."""
-    for match in STARTS.finditer(text):
-        script = next(filter(None, match.groups()), "")
-        yield script, text.count("\n", 0, match.start()) + 1
-
-
-def _ends_early(script: str) -> bool:
-    """Return whether the shell of a step of Jenkins ends once a command fails; it has -e by default."""
-    shebang = shebang_of(script)
-    return shell.errexit_after(shebang, not shebang)
-
-
 def _caught(text: str) -> Iterator[tuple[int, int]]:
     """Yield the first and last line of each part of a Jenkinsfile whose failure is ignored."""
     for match in islice(CAUGHT.finditer(text), MAX_CAUGHT):
@@ -485,7 +480,6 @@ def _without_idle_blocks(text: str) -> str:
 
 
 def _block_start(text: str, position: int) -> int:
-    """Return the start of the block that contains a position."""
     depth = 0
     for match in reversed(list(BRACE.finditer(text, 0, position))):
         depth += 1 if match[0] == "}" else -1
@@ -495,7 +489,6 @@ def _block_start(text: str, position: int) -> int:
 
 
 def _block_end(text: str, position: int) -> int:
-    """Return the end of the block that begins before a position."""
     depth = 1
     for match in BRACE.finditer(text, position):
         depth += 1 if match[0] == "{" else -1
@@ -735,7 +728,6 @@ def _waits_for_another_event(node: Node, jobs: Jobs) -> bool:
 
 
 def _is_false(condition: str) -> bool:
-    """Return whether a condition is never true."""
     text = condition.strip()
     if expression := EXPRESSION.fullmatch(text):
         text = expression[1].strip()

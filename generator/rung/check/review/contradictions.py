@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from rung.levels.ladder import GAMES, Claim, Level
 from rung.system import globs
-from rung.system.printable import printable
+from rung.system.printable import printable, some
 
 GAME = "use_case"
 SHOWN = 3  # files that a note names
@@ -52,9 +52,9 @@ def contradictions(
     said = f"{printable(source)} says `use_case: {game}` and `level: {level}`, which"
     remedy = "If it was edited by hand, restore it from git; `rung climb` changes an answer and its files"
     if present:
-        yield f"{said} does not bring {_named(present)}, which is there. {remedy}."
+        yield f"{said} does not bring {some(present, SHOWN)}, which is there. {remedy}."
     if missing:
-        yield f"{said} brings {_named(missing)}, which is missing. {remedy}."
+        yield f"{said} brings {some(missing, SHOWN)}, which is missing. {remedy}."
 
 
 def _owned(levels: Sequence[Level]) -> Iterator[tuple[Claim, Mapping[str, int | None]]]:
@@ -72,8 +72,3 @@ def _owned(levels: Sequence[Level]) -> Iterator[tuple[Claim, Mapping[str, int | 
                 }
             if not set(claim.path) & set("*?[{"):
                 yield claim, first
-
-
-def _named(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
-    return f"{', '.join(f'`{printable(path)}`' for path in paths[:SHOWN])}{more}"

@@ -106,7 +106,6 @@ class Evidence:
         return list(filter(accept, self.matches.get(_name(_file_predicate(predicate)), [])))
 
     def _combined(self, kind: str, parts: list[list[Match]]) -> Iterable[Match]:
-        """Combine the matches of the parts of a predicate."""
         if kind == "any":
             return _in_turn(parts)
         if kind == "none":
