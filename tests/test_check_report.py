@@ -233,6 +233,17 @@ def test_a_step_names_the_ci_that_runs_the_tests(
     assert change(steps["training-trigger"]).startswith(start)
 
 
+def test_a_step_names_requests_owners_and_trackers_as_the_repository_has_them(
+    tmp_path: Path,
+) -> None:
+    files = {".gitlab-ci.yml": "a: {script: pytest}\n", "requirements.txt": "torch\nwandb\n"}
+    findings = look(tmp_path, files).findings
+    words = Advice(evidence(tmp_path), findings).words
+
+    assert ("merge request", ".gitlab/CODEOWNERS") == (words["request"], words["owners"])
+    assert "`run.link_model(path, name)`" == words["register"]
+
+
 def test_a_schedule_starts_the_pipeline_that_ci_starts(tmp_path: Path) -> None:
     files = {
         CI: "on: push\njobs: {a: {steps: [{run: python ml/b_train.py}, {run: python ml/a_score.py}]}}\n",

@@ -290,6 +290,8 @@ def test_what_machines_need_is_reported_of_questions_and_choices_that_exist() ->
     assert by_vendor == {need.name for need in wanted.programs if "ci" in need.when}
     for need in (*wanted.programs, wanted.registry, wanted.certificates):
         assert need.fix.endswith((".", "`"))
+        titles = (CI[name].title for name in need.when.get("ci", ()))
+        assert all(title in need.purpose for title in titles), need.name
         assert need.since in range(5)
         for question, answers in need.when.items():
             choices = VENDORS if question == "ci" else questions[question]["choices"].values()
