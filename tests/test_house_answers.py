@@ -73,7 +73,7 @@ def test_the_defaults_are_what_projects_had_and_are_not_recorded(
     texts = b"".join(text for path, text in plain.items() if not path.endswith(".whl"))
     for text in (b"FROM python:3.13-slim-trixie AS base\n", b'\nexclude-newer = "20'):
         assert text in texts
-    image = TODAY["base_image"].replace("-slim", "")
+    image = str(TODAY["base_image"]).replace("-slim", "")
     assert (CI[ci].runner or f"image: {image}\n").encode() in texts
 
 
