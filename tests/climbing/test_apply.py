@@ -24,7 +24,7 @@ from rung.errors import RungError
 from rung.system import git as plain_git
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
-from tests.climbing.tiny import commit, files_of, git
+from tests.climbing.tiny import commit, edit, files_of, git
 from tests.command import RUNG, rung, running
 
 # What changes something on disk, or starts a program that may.
@@ -217,8 +217,7 @@ def test_a_file_that_git_cannot_tell_from_the_old_one_by_time_is_restored(
 
 def test_a_file_that_git_ignores_survives_a_recovery(new_project: NewProject, small: Path) -> None:
     project = new_project(0)
-    (project / ".gitignore").write_text("Dockerfile\n")
-    commit(project)
+    edit(project, {".gitignore": "Dockerfile\n"})
     begun(project, small)
     (project / "Dockerfile").write_text("mine\n")
     ended(project)
