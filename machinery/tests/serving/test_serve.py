@@ -305,18 +305,6 @@ def test_the_log_gets_what_slow_callers_leave_of_ten_seconds(
     assert seconds[0] <= 10.0 - 1.0 - server.FINISH - 1.0
 
 
-def test_the_service_never_imports_training() -> None:
-    names = "mlflow dvc sklearn pandas pyarrow model_signing lightgbm pandera opentelemetry".split()
-    parts = "training tracking gate monitoring autopilot replay contract"
-    names += [f"rung_ops.{part}" for part in parts.split()]
-    code = f"import sys, rung_ops.serving.serve\nprint(sorted({set(names)} & sys.modules.keys()))"
-    output = subprocess.run(
-        [sys.executable, "-c", code], cwd=current().root, capture_output=True, text=True, check=True
-    )
-
-    assert output.stdout.strip() == "[]"
-
-
 def test_the_port_may_stand_in_the_environment(monkeypatch: Patch, capsys: Capture) -> None:
     monkeypatch.setattr(server, "Server", lambda *given: pytest.fail(f"port {given[-1]}"))
     monkeypatch.setattr(serve, "service_of", lambda *given: None)
