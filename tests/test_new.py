@@ -5,7 +5,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from rung.core import cache
 from rung.errors import RungError
 from rung.system import staging
 from tests import asking
-from tests.command import RUNG, dialogue, git, rung, running
+from tests.command import RUNG, dialogue, git, rung, running, stopped
 from tests.conftest import RELEASE, files_of
 
 COPIER = RUNG.with_name("copier")
@@ -221,13 +220,9 @@ def test_a_stopped_command_leaves_nothing(
 ) -> None:
     room = tmp_path / "a/b"
     child = running("new", room / "made", "--defaults", "--template", copier_template)
-    deadline = time.monotonic() + 30
-    while not list(tmp_path.glob("a/b/.rung-*")) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    child.send_signal(sent)
-    _, text = child.communicate(timeout=60)
+    code, text = stopped(child, sent, lambda: list(tmp_path.glob("a/b/.rung-*")))
 
-    assert 130 == child.returncode, text
+    assert 130 == code, text
     assert [] == list(tmp_path.iterdir())
 
 

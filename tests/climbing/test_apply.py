@@ -25,7 +25,7 @@ from rung.system import git as plain_git
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import commit, edit, files_of, git
-from tests.command import RUNG, rung, running
+from tests.command import RUNG, rung, running, stopped
 
 # What changes something on disk, or starts a program that may.
 MUTATIONS: list[tuple[Any, str]] = [
@@ -386,13 +386,9 @@ def test_a_climb_that_is_stopped_leaves_the_project_as_it_was(
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setenv("RUNG_CACHE_DIR", str(tmp_path / "cache"))
     child = running("climb", project, "--to", "1", "--no-verify", "--template", small)
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / "tmp").glob("rung-*/**/project")) and time.monotonic() < deadline:
-        time.sleep(0.002)
-    child.send_signal(sent)
-    _, output = child.communicate(timeout=60)
+    code, output = stopped(child, sent, lambda: list((tmp_path / "tmp").glob("rung-*/**/project")))
 
-    assert 130 == child.returncode, output
+    assert 130 == code, output
     assert old == state_of(project)
     assert [] == list((tmp_path / "tmp").iterdir())
 
