@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from tests import forked
@@ -52,6 +52,19 @@ def running(*arguments: str | Path) -> subprocess.Popen[bytes]:
         # A shell's background job hands down a SIGINT that is ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
+
+
+def stopped(
+    process: subprocess.Popen[bytes], sent: signal.Signals, begun: Callable[[], object]
+) -> tuple[int, bytes]:
+    """Send a signal to a command once something has begun; return its exit code and words."""
+    until = time.monotonic() + 60
+    while not begun() and process.poll() is None:
+        assert time.monotonic() < until, "it never began"
+        time.sleep(0.002)
+    process.send_signal(sent)
+    _, output = process.communicate(timeout=60)
+    return process.returncode, output
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ from rung.check.review.review import review
 from rung.errors import RungError
 from tests import asking
 from tests.command import RUNG, dialogue, rung
+from tests.repositories import plant
 from tests.test_strategy import PERSONAS, WEIGHTS
+
+Done = subprocess.CompletedProcess[str]
 
 
 def test_options_answer_every_question() -> None:
@@ -182,21 +186,18 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return asking.repository(tmp_path_factory.mktemp("small") / "template")
 
 
+def new(folder: Path, assessment: Path, template: Path, *options: str, expect: int = 0) -> Done:
+    """Start a project from an assessment."""
+    words = ("new", folder, "--defaults", "--from-assessment", assessment, "--template", template)
+    return rung(*words, *options, expect=expect)
+
+
 @pytest.mark.parametrize("name", ["doordash", "hospital-readmission"])
 def test_a_scan_of_the_project_that_was_advised_gives_the_same_steps(
     tmp_path: Path, copier_template: Path, name: str
 ) -> None:
     file, made = PERSONAS / f"{name}.yml", tmp_path / "made"
-    rung(
-        "new",
-        made,
-        "--defaults",
-        "--from-assessment",
-        file,
-        "--template",
-        copier_template,
-        expect=0,
-    )
+    new(made, file, copier_template)
     scans: tuple[list[str | Path], ...] = ([], ["--scan", made])
     before, after = (
         json.loads(rung("assess", "--answers", file, "--format", "json", *scan).stdout)
@@ -213,19 +214,8 @@ def test_a_scan_of_the_project_that_was_advised_gives_the_same_steps(
 
 
 def test_an_option_of_new_overrules_the_assessment(tmp_path: Path, copier_template: Path) -> None:
-    done = rung(
-        "new",
-        tmp_path / "made",
-        "--defaults",
-        "--from-assessment",
-        PERSONAS / "bank-credit.yml",
-        "--level",
-        "0",
-        "--dry-run",
-        "--template",
-        copier_template,
-        expect=0,
-    )
+    options = ("--level", "0", "--dry-run")
+    done = new(tmp_path / "made", PERSONAS / "bank-credit.yml", copier_template, *options)
 
     files = done.stdout.splitlines()
     assert "data/sample/german.data" in files, "the game is the assessment's"
@@ -243,16 +233,7 @@ def test_the_printed_command_starts_the_same_project(tmp_path: Path, small: Path
 def test_a_bad_assessment_is_refused_before_anything_is_made(tmp_path: Path, small: Path) -> None:
     file = tmp_path / "assessment.yml"
     file.write_text("harm: death\n")
-    done = rung(
-        "new",
-        tmp_path / "made",
-        "--defaults",
-        "--from-assessment",
-        file,
-        "--template",
-        small,
-        expect=2,
-    )
+    done = new(tmp_path / "made", file, small, expect=2)
 
     assert f"{file}: `harm`: 'death' is not an answer" in done.stderr
     assert not (tmp_path / "made").exists()
@@ -269,8 +250,7 @@ def test_the_form_is_printed_to_be_filled_in(tmp_path: Path) -> None:
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A small repository: tests in CI, and a script that trains."""
-    folder = tmp_path / "repository"
-    for name, text in {
+    files = {
         "README.md": "# Churn\n\nWho leaves?\n",
         ".gitignore": "data/\n",
         "requirements.txt": "scikit-learn==1.5.0\n",
@@ -280,11 +260,8 @@ def repository(tmp_path: Path) -> Path:
             "on: push\njobs:\n  check:\n    runs-on: ubuntu-latest\n    steps:\n"
             "      - run: pip install pytest ruff\n      - run: ruff check .\n      - run: pytest\n"
         ),
-    }.items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    return folder
+    }
+    return plant(tmp_path / "repository", files)
 
 
 def test_a_scan_reads_a_project_whose_answers_are_damaged(tmp_path: Path) -> None:

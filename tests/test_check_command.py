@@ -40,6 +40,10 @@ def look(folder: Path) -> Review:
     return review(folder, limits=PLENTY, today=TODAY)
 
 
+def shown(form: str, result: Review) -> str:
+    return output_formats.writer("check", form)(result)
+
+
 def test_json_has_what_a_machine_asks_for(tmp_path: Path) -> None:
     done = rung("check", plant(tmp_path, TESTED), "--format", "json", "--seconds", "60")
     data = json.loads(done.stdout)
@@ -152,7 +156,7 @@ def test_a_base_that_is_not_a_commit_is_named(tmp_path: Path) -> None:
 
 def test_sarif_names_rules_places_and_levels(tmp_path: Path) -> None:
     reviewed = look(plant(tmp_path, TESTED))
-    data = json.loads(output_formats.writer("check", "sarif")(reviewed))
+    data = json.loads(shown("sarif", reviewed))
     (run,) = data["runs"]
     rules = run["tool"]["driver"]["rules"]
 
@@ -170,9 +174,7 @@ def test_sarif_names_rules_places_and_levels(tmp_path: Path) -> None:
 
 
 def test_the_badge_is_svg_with_its_words_for_all(tmp_path: Path) -> None:
-    badge = ElementTree.fromstring(
-        output_formats.writer("check", "badge")(look(plant(tmp_path, TESTED)))
-    )
+    badge = ElementTree.fromstring(shown("badge", look(plant(tmp_path, TESTED))))
 
     assert "MLOps rung: 1 Tested" == badge.attrib["aria-label"]
 
@@ -198,7 +200,7 @@ class Tags(HTMLParser):
 
 def test_the_page_is_self_contained_and_escapes_text(tmp_path: Path) -> None:
     files = TESTED | {"predict.py": "model.predict('<script>alert(1)</script>')\n"}
-    page = output_formats.writer("check", "html")(look(plant(tmp_path, files)))
+    page = shown("html", look(plant(tmp_path, files)))
     tags = Tags()
     tags.feed(page)
 
@@ -215,15 +217,11 @@ def test_a_waiver_lifts_a_demand_until_its_day(tmp_path: Path) -> None:
     result = look(folder)
 
     assert 1 == result.level
-    assert "waiver until 2026-12-31: A frozen archive" in output_formats.writer("check", "text")(
-        result
-    )
+    assert "waiver until 2026-12-31: A frozen archive" in shown("text", result)
     late = review(folder, limits=PLENTY, today=date(2027, 1, 1))
     assert 0 == late.level
     assert "The waiver of `ci-build-test` in rung.toml expired on 2026-12-31." in late.notes
-    assert "The waiver of <code>ci-build-test</code> in rung.toml" in output_formats.writer(
-        "check", "html"
-    )(late)
+    assert "The waiver of <code>ci-build-test</code> in rung.toml" in shown("html", late)
 
 
 def test_an_attestation_counts_as_used_and_is_printed(tmp_path: Path) -> None:
@@ -236,7 +234,7 @@ def test_an_attestation_counts_as_used_and_is_printed(tmp_path: Path) -> None:
     assert ("governance", "rung.toml") == (result.game, result.game_from)
     assert "used" == result.findings["human-approval-gate"].tier
     for form in ("text", "markdown", "html"):
-        assert "https://example.org/environments" in output_formats.writer("check", form)(result)
+        assert "https://example.org/environments" in shown(form, result)
     (one,) = (
         each
         for each in facts.facts(result)["findings"]
@@ -303,9 +301,9 @@ def test_a_statement_against_the_policy_does_not_count_and_every_report_says_why
         f"The attestation of `unit-tests` in rung.toml {never} `unit-tests`.",
     ]
     for form in ("text", "markdown", "html"):
-        shown = unescape(output_formats.writer("check", form)(result))
-        assert f"waiver until 2027-05-20 {longer}" in shown, form
-        assert "waiver until 2027-05-19: Scored in a notebook service" in shown, form
+        text = unescape(shown(form, result))
+        assert f"waiver until 2027-05-20 {longer}" in text, form
+        assert "waiver until 2027-05-19: Scored in a notebook service" in text, form
     assert longer in explain(result, "ci-build-test")
     data = facts.facts(result)
     SCHEMA.validate(data)

@@ -11,7 +11,7 @@ import pytest
 
 from rung.check.proof import copied
 from rung.check.proof import prove as proving
-from tests.command import git, rung, running
+from tests.command import git, rung, running, stopped
 from tests.conftest import ROOT
 from tests.repositories import LADDER, plant
 from tests.test_check_command import TESTED
@@ -239,13 +239,9 @@ def test_a_stop_leaves_no_copy(tmp_path: Path, stop: signal.Signals) -> None:
         for name, value in (environment | {"TMPDIR": str(here)}).items():
             patch.setenv(name, value)
         process = running("check", folder, "--prove")
-    until = time.monotonic() + 60
-    while not mark.exists() and time.monotonic() < until:
-        time.sleep(0.02)
-    process.send_signal(stop)
-    _, output = process.communicate(timeout=30)
+    code, output = stopped(process, stop, mark.exists)
 
-    assert 130 == process.returncode, output
+    assert 130 == code, output
     assert not list(here.iterdir())
 
 

@@ -155,8 +155,9 @@ def test_a_weak_piece_of_evidence_never_stands_first(tmp_path: Path) -> None:
     assert 5 == finding.shown[0].match.line
 
 
-def steps_of(result: Review) -> list[str]:
-    return [one.finding.capability.id for one in result.rating.blockers]
+def changes_of(result: Review) -> dict[str, str]:
+    """Return what is to change by each next step, in order."""
+    return {one.finding.capability.id: one.change for one in result.rating.blockers}
 
 
 def test_what_another_step_depends_on_comes_before_it(tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_what_another_step_depends_on_comes_before_it(tmp_path: Path) -> None:
         "predict.py": "model.predict(rows)\n",
         "ingest.py": "rows = 1\n",
     }
-    steps = steps_of(look(tmp_path, files))
+    steps = list(changes_of(look(tmp_path, files)))
 
     assert "orchestrated-pipeline" in steps
     for names in (
@@ -192,12 +193,12 @@ def test_a_step_names_the_files_and_tools_of_the_repository(tmp_path: Path) -> N
         },
     )
 
-    changes = {one.finding.capability.id: one.change for one in first.rating.blockers}
+    changes = changes_of(first)
     assert "of `ml/train.py` with three rows" in changes["unit-tests"]
     assert "pinned-dependencies" not in changes  # the repository has it
-    steps = steps_of(first)  # of two that take an hour, the one that brings more comes first
+    steps = list(changes)  # of two that take an hour, the one that brings more comes first
     assert steps.index("dependency-and-secret-scanning") < steps.index("ownership-roles")
-    changes = {one.finding.capability.id: one.change for one in tested.rating.blockers}
+    changes = changes_of(tested)
     assert 1 == tested.level
     assert "Run it in `.gitlab-ci.yml`." in changes["orchestrated-pipeline"]
     assert changes["training-trigger"] == (
@@ -259,14 +260,14 @@ def test_a_schedule_starts_the_pipeline_that_ci_starts(tmp_path: Path) -> None:
 def test_a_notebook_that_trains_nothing_is_not_to_be_made_a_script(tmp_path: Path) -> None:
     cells = '{{"cells": [{{"cell_type": "code", "source": ["{}"]}}]}}'
     files = ML | {"filter.ipynb": cells.format("rows.filter(fit_transform(a))"), "look.ipynb": cells.format("m.fit_generator(x)") + " " * 1_100_000}  # fmt: skip
-    steps = {one.finding.capability.id: one.change for one in look(tmp_path, files).rating.blockers}
+    steps = changes_of(look(tmp_path, files))
 
     assert "`look.ipynb`" in steps["unit-tests"]
     files |= {
         "a_train.py": "import argparse\n\ntrain_later(argparse)\n",
         "ml/train.py": "model.fit(x)\n",
     }
-    steps = {one.finding.capability.id: one.change for one in look(tmp_path, files).rating.blockers}
+    steps = changes_of(look(tmp_path, files))
     assert "`ml/train.py`" in steps["unit-tests"]
     assert "filter.ipynb" not in " ".join(steps.values())
 
@@ -278,15 +279,14 @@ def test_a_test_is_of_functions_and_not_of_a_notebook_where_there_are_any(tmp_pa
         "fake/make.py": "def make(): ...\n",
         "src/util.py": "def cut(): ...\n",
     }
-    steps = {one.finding.capability.id: one.change for one in look(tmp_path, files).rating.blockers}
+    steps = changes_of(look(tmp_path, files))
 
     assert "Call a function of `src/util.py` with" in steps["unit-tests"]
     assert "`look.ipynb`" in steps["scripted-training"]
 
 
 @pytest.mark.parametrize(
-    ("run", "named"),
-    [("rung-ops gate --champion", CI), ("pytest", ".github/workflows/deploy.yml")],
+    ("run", "named"), [("rung-ops gate --champion", CI), ("pytest", ".github/workflows/deploy.yml")]
 )
 def test_a_deployment_goes_beside_the_gate_or_into_its_own_workflow(
     run: str, named: str, tmp_path: Path

@@ -8,7 +8,6 @@ import pty
 import signal
 import subprocess
 import tempfile
-import time
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -19,7 +18,7 @@ from rung.check.fleet import repositories, table, upkeep, workers
 from rung.check.fleet.reviews import Row
 from rung.errors import RungError
 from rung.system.process import stopped_like_ctrl_c
-from tests.command import RUNG, git, rung, running
+from tests.command import RUNG, git, rung, running, stopped
 from tests.repositories import ML, plant
 from tests.test_check_command import HOUSE, TESTED, Tags
 
@@ -257,16 +256,18 @@ def test_a_stop_ends_all_processes_and_leaves_nothing(
         plant(tmp_path / name, ML | large)
     process = running("fleet", tmp_path, "--seconds", "600", "--jobs", "2")
     below = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    until = time.monotonic() + 60
-    while not (workers_ := below.read_text().split()) and time.monotonic() < until:
-        time.sleep(0.02)
-    process.send_signal(number)
-    _, output = process.communicate(timeout=60)
+    started: list[str] = []
 
-    assert 130 == process.returncode
+    def begun() -> list[str]:
+        started[:] = below.read_text().split()
+        return started
+
+    code, output = stopped(process, number, begun)
+
+    assert 130 == code
     assert b"stopped" in output and b"Traceback" not in output
-    assert workers_
-    assert not any(Path(f"/proc/{worker}").exists() for worker in workers_)
+    assert started
+    assert not any(Path(f"/proc/{worker}").exists() for worker in started)
     assert [] == list(room.iterdir())
 
 

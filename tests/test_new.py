@@ -5,7 +5,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from rung.core import cache
 from rung.errors import RungError
 from rung.system import staging
 from tests import asking
-from tests.command import RUNG, dialogue, git, rung, running
+from tests.command import RUNG, dialogue, git, rung, running, stopped
 from tests.conftest import RELEASE, files_of
 
 COPIER = RUNG.with_name("copier")
@@ -49,8 +48,7 @@ def test_rung_new_and_copier_copy_give_the_same_bytes(
     options = ["-d", "project_name=Twins", "-d", f"level={level}", "-d", "use_case=governance"]
     rung("new", ours, "--defaults", "--template", copier_template, *options, expect=0)
     subprocess.run(
-        [COPIER, "copy", "--quiet", "--defaults", *options, copier_template, theirs],
-        check=True,
+        [COPIER, "copy", "--quiet", "--defaults", *options, copier_template, theirs], check=True
     )
 
     assert files_of(theirs) == files_of(ours)
@@ -80,15 +78,8 @@ def test_a_raw_file_comes_out_of_git_as_it_went_in(made: Path, tmp_path: Path) -
 def test_a_template_is_recorded_by_its_absolute_path_and_version(
     tmp_path: Path, copier_template: Path
 ) -> None:
-    rung(
-        "new",
-        tmp_path / "made",
-        "--defaults",
-        "--template",
-        copier_template.name,
-        cwd=copier_template.parent,
-        expect=0,
-    )
+    words = ("new", tmp_path / "made", "--defaults", "--template", copier_template.name)
+    rung(*words, cwd=copier_template.parent, expect=0)
 
     answers = answers_of(tmp_path / "made")
     assert (str(copier_template), RELEASE) == (answers["_src_path"], answers["_commit"])
@@ -216,11 +207,8 @@ def test_the_first_commit_needs_no_configured_name_and_runs_no_hook(
 def test_a_hook_that_calls_rung_does_not_lead_it_astray(tmp_path: Path, small: Path) -> None:
     git(tmp_path, "init", "--quiet", "elsewhere")
     elsewhere = {"GIT_DIR": str(tmp_path / "elsewhere/.git"), "GIT_INDEX_FILE": "index"}
-    rung(
-        *("new", tmp_path / "made", "--defaults", "--template", small),
-        environment=elsewhere,
-        expect=0,
-    )
+    words = ("new", tmp_path / "made", "--defaults", "--template", small)
+    rung(*words, environment=elsewhere, expect=0)
 
     assert "" == git(tmp_path / "elsewhere", "ls-files")
     assert "1" == git(tmp_path / "made", "rev-list", "--count", "HEAD")
@@ -232,13 +220,9 @@ def test_a_stopped_command_leaves_nothing(
 ) -> None:
     room = tmp_path / "a/b"
     child = running("new", room / "made", "--defaults", "--template", copier_template)
-    deadline = time.monotonic() + 30
-    while not list(tmp_path.glob("a/b/.rung-*")) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    child.send_signal(sent)
-    _, text = child.communicate(timeout=60)
+    code, text = stopped(child, sent, lambda: list(tmp_path.glob("a/b/.rung-*")))
 
-    assert 130 == child.returncode, text
+    assert 130 == code, text
     assert [] == list(tmp_path.iterdir())
 
 

@@ -49,6 +49,12 @@ def names(made: Assessment) -> list[str]:
     return [step.name for step in made.roadmap.steps]
 
 
+def advised(made: Assessment, *steps: str) -> set[str]:
+    """Name the capabilities of a roadmap, or of some of its steps."""
+    chosen = [step for step in made.roadmap.steps if not steps or step.name in steps]
+    return {item.capability.id for step in chosen for item in step.items}
+
+
 any_answers = st.fixed_dictionaries(
     {
         name: st.lists(st.sampled_from(question.names()), min_size=1, max_size=4, unique=True).map(
@@ -164,12 +170,7 @@ def freedom(answers: Answers, choice: Choice = NO_CHOICE) -> tuple[bool, bool, f
     """Return what advice may not gain: velocity, rung 4 by itself; and what it may not lose."""
     made = assessed(answers, choice)
     velocity = made.project["use_case"] == "velocity"
-    owed = frozenset(
-        item.capability.id
-        for step in made.roadmap.steps
-        if step.name == "before use"
-        for item in step.items
-    )
+    owed = frozenset(advised(made, "before use"))
     assert not (owed and velocity), "a project without the records that are owed"
     return velocity, velocity and 4 in (made.strategy.target.level, made.strategy.north.level), owed
 
@@ -280,12 +281,11 @@ def test_for_any_answers_the_roadmap_fits_game_and_target(answers: Answers) -> N
                 comes = min(item.rung, WEIGHTS.early.get(item.capability.id, 4))
                 assert (item.state == TO_BUILD) == (comes > made.strategy.start.level)
         assert all(item.rung > target for item in step.later)
-    advised = {item.capability.id for step in made.roadmap.steps for item in step.items}
+    brought = advised(made)
     left = {each.what for each in made.roadmap.not_yet}
     if "legal-or-safety" in answers["harm"]:  # no version is tried on people who can be hurt
-        assert "canary-or-ab-rollout" not in advised and "a canary or an A/B test" in left
+        assert "canary-or-ab-rollout" not in brought and "a canary or an A/B test" in left
     # What the target rests on is brought by a step, comes with the start, or is said beside.
-    brought = {item.capability.id for step in made.roadmap.steps for item in step.items}
     named = {name for capability in made.roadmap.keystones for name in capability.any_of}
     begins = {
         name
@@ -326,10 +326,9 @@ def test_who_retrains_by_itself_works_on_training() -> None:
 def test_what_restricts_people_is_not_promoted_by_a_policy(domain: str) -> None:
     game = read(PERSONAS / "independent/game.yml", WEIGHTS).answers
     made = assessed({**game, "domain": ("marketing", domain)}, Choice("velocity", target=4))
-    advised = {item.capability.id for step in made.roadmap.steps for item in step.items}
     refused = domain != "customer-experience"
 
-    assert ("automated-promotion-policy" in advised) != refused
+    assert ("automated-promotion-policy" in advised(made)) != refused
     assert ("promotion by policy" in {entry.what for entry in made.roadmap.not_yet}) == refused
 
 
@@ -446,12 +445,11 @@ def test_duties_before_use_come_first_and_the_north_star_includes_them(name: str
     people = {"banking", "health", "public-services"} & set(answers["domain"])
 
     if people or answers["domain"] == ("insurance",):
-        first = made.roadmap.steps[0]
-        assert "before use" == first.name
-        owed = {item.capability.id for item in first.items}
+        assert "before use" == names(made)[0]
+        owed = advised(made, "before use")
         of_people = {"human-oversight", "fairness-assessment", "technical-file"}
         assert owed & of_people == (of_people if people else set())
-        assert max(item.rung for item in first.items) <= made.strategy.north.level
+        assert max(item.rung for item in made.roadmap.steps[0].items) <= made.strategy.north.level
     else:
         assert "before use" not in names(made)
 
@@ -548,9 +546,8 @@ def test_the_law_of_a_product_is_named_and_that_of_another_is_not(domain: str, l
 def test_the_safety_of_road_traffic_is_high_risk(harm: str, owed: bool) -> None:
     made = assessed(persona("churn-team", domain=("public-works",), harm=(harm,)))
     laws = {duty.law for duty in WEIGHTS.duties_for(made.answers)}
-    items = {item.capability.id for step in made.roadmap.steps for item in step.items}
 
-    assert ("EU AI Act" in laws) == ("technical-file" in items) == owed
+    assert ("EU AI Act" in laws) == ("technical-file" in advised(made)) == owed
 
 
 def test_no_target_of_a_dangerous_case_is_below_its_duties() -> None:

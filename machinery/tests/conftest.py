@@ -27,6 +27,10 @@ for name in (*key_names.HOSTS, key_names.AGENT):
 
 # Folders of tests, and what they need of the project.
 NEEDS = {"kubernetes": "deploy/kubernetes/overlays/scheduled", "ray": "ops/ray.toml"}
+# What the suites call the types of pytest's own fixtures.
+Capture = pytest.CaptureFixture[str]
+LogCapture = pytest.LogCaptureFixture
+Patch = pytest.MonkeyPatch
 ROWS = 3_000
 FACTS = {
     "model": project_name(),
@@ -140,7 +144,7 @@ RunVerb = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def run_verb(capsys: pytest.CaptureFixture[str]) -> RunVerb:
+def run_verb(capsys: Capture) -> RunVerb:
     """Run a verb with arguments; return its exit code and what it printed."""
 
     def run(verb: Callable[[list[str]], int], *arguments: str) -> tuple[int, str]:

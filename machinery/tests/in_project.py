@@ -2,12 +2,14 @@
 
 import atexit
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
@@ -75,6 +77,19 @@ def copied(folder: Path) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
     return folder
+
+
+def printed(code: str, *words: str) -> str:
+    """Run Python code in a process of its own, in the project; return what it prints."""
+    command = [sys.executable, "-c", code, *words]
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def imported(module: str, among: Iterable[str]) -> list[str]:
+    """Import a module in a process of its own; return which of some others came with it."""
+    code = f"import json, sys, {module}\nprint(json.dumps(sorted({{*{[*among]}}} & sys.modules.keys())))"
+    found: list[str] = json.loads(printed(code).splitlines()[-1])
+    return found
 
 
 def stage(name: str) -> ModuleType:

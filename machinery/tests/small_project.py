@@ -20,7 +20,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-from machinery.tests.conftest import FACTS, Trained
+from machinery.tests.conftest import FACTS, Patch, Trained
 from machinery.tests.in_project import stage
 from machinery.tests.projects import moved
 from machinery.tests.serving.calls import Caller, calling, soon
@@ -40,8 +40,7 @@ from rung_ops.monitoring.monitor_result import MonitorResult
 from rung_ops.project import paths
 from rung_ops.project import release_folders as release_paths
 from rung_ops.project.service_settings import ANY_SPEED, Limits
-from rung_ops.release.state_content import State
-from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
+from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.training import baseline, estimator, evaluate, model_card, slice_scores
 
 __all__ = [
@@ -167,7 +166,7 @@ def release_of(
     tmp_path: Path,
     release_private_key: bytes,
     release_key: bytes,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
 ) -> Callable[..., serving_release.Release]:
     """Release a fitted model, by its own source where one is given, and load it."""
     from rung_ops.release import make
@@ -198,11 +197,7 @@ def judged(trained: Trained) -> Callable[..., Verdict]:
 
 @pytest.fixture
 def answered(
-    small: SmallProject,
-    trained: Trained,
-    release_folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    small: SmallProject, trained: Trained, release_folder: Path, tmp_path: Path, monkeypatch: Patch
 ) -> Callable[..., pl.DataFrame]:
     """Return what production answered to rows, with what happened."""
 
@@ -236,9 +231,7 @@ class Scored(NamedTuple):
 
 
 @pytest.fixture
-def scored(
-    trained: Trained, small: SmallProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Scored:
+def scored(trained: Trained, small: SmallProject, tmp_path: Path, monkeypatch: Patch) -> Scored:
     """A file in which the fifth row has no distance."""
     estimator.save(trained.estimator, tmp_path / "model.skops")
     moved(monkeypatch, model_file=tmp_path / "model.skops")
@@ -262,9 +255,7 @@ def released(release_folder: Path, release_key: bytes) -> release_info.Released:
 
 
 @pytest.fixture
-def deployed(
-    release_folder: Path, release_key: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def deployed(release_folder: Path, release_key: bytes, monkeypatch: Patch, tmp_path: Path) -> None:
     """That release and its key, where the autopilot looks for those of production."""
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setattr(release_paths, "public_key", lambda: tmp_path / "release.pub")
@@ -272,7 +263,7 @@ def deployed(
 
 
 @pytest.fixture
-def checked(small: SmallProject, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def checked(small: SmallProject, monkeypatch: Patch, tmp_path: Path) -> Path:
     """A raw file that the promises are checked with; nothing is remembered of it."""
     raw = tmp_path / f"{small.package}.parquet"
     small.draw(600).write_parquet(raw)
@@ -285,7 +276,7 @@ def checked(small: SmallProject, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 @pytest.fixture
-def reports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def reports(monkeypatch: Patch, tmp_path: Path) -> Path:
     """The folder that the evaluation writes to."""
     folder = tmp_path / "reports"
     folder.mkdir()
@@ -301,7 +292,7 @@ def reports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def reported(trained: Trained, reports: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+def reported(trained: Trained, reports: Path, monkeypatch: Patch) -> np.ndarray:
     """Predictions of the test rows, of which report, slices, comparison and card were made."""
     trained.train.write_parquet(reports / "train.parquet")
     moved(monkeypatch, train=reports / "train.parquet")
@@ -325,7 +316,7 @@ def served(release_folder: Path, release_key: bytes) -> LoadedRelease:
 def caller(served: LoadedRelease, tmp_path: Path) -> Iterator[Caller]:
     """Calls a service of that release, which logs."""
     with calling(tmp_path, Limits(), log=True) as made:
-        made.service.install(HeldReleases(State(1, served.release.id), served))
+        made.serve(served)
         yield made
 
 

@@ -18,7 +18,7 @@ from rung.core.drafting import Wanted
 from rung.core.rendering.render import render
 from rung.core.template_source import Source
 from rung.errors import RungError
-from tests.climbing.tiny import commit, repository
+from tests.climbing.tiny import commit, edit, repository
 from tests.command import git, rung
 from tests.conftest import files_of
 
@@ -404,8 +404,7 @@ def test_who_has_settings_of_ruff_keeps_them_and_formats_as_before(
 
 
 def complete_again(folder: Path, template: Source) -> list[str]:
-    (folder / "later.py").write_text("LATER = 1\n")
-    commit(folder)
+    edit(folder, {"later.py": "LATER = 1\n"})
     return complete.described(complete.complete(folder, template.address))
 
 

@@ -24,8 +24,8 @@ from rung.errors import RungError
 from rung.system import git as plain_git
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
-from tests.climbing.tiny import commit, files_of, git
-from tests.command import RUNG, rung, running
+from tests.climbing.tiny import commit, edit, files_of, git
+from tests.command import RUNG, rung, running, stopped
 
 # What changes something on disk, or starts a program that may.
 MUTATIONS: list[tuple[Any, str]] = [
@@ -217,8 +217,7 @@ def test_a_file_that_git_cannot_tell_from_the_old_one_by_time_is_restored(
 
 def test_a_file_that_git_ignores_survives_a_recovery(new_project: NewProject, small: Path) -> None:
     project = new_project(0)
-    (project / ".gitignore").write_text("Dockerfile\n")
-    commit(project)
+    edit(project, {".gitignore": "Dockerfile\n"})
     begun(project, small)
     (project / "Dockerfile").write_text("mine\n")
     ended(project)
@@ -387,13 +386,9 @@ def test_a_climb_that_is_stopped_leaves_the_project_as_it_was(
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setenv("RUNG_CACHE_DIR", str(tmp_path / "cache"))
     child = running("climb", project, "--to", "1", "--no-verify", "--template", small)
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / "tmp").glob("rung-*/**/project")) and time.monotonic() < deadline:
-        time.sleep(0.002)
-    child.send_signal(sent)
-    _, output = child.communicate(timeout=60)
+    code, output = stopped(child, sent, lambda: list((tmp_path / "tmp").glob("rung-*/**/project")))
 
-    assert 130 == child.returncode, output
+    assert 130 == code, output
     assert old == state_of(project)
     assert [] == list((tmp_path / "tmp").iterdir())
 

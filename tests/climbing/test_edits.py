@@ -14,7 +14,7 @@ from rung.core.merging import tree_merge
 from rung.errors import RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
-from tests.climbing.tiny import climb, commit, files_of, git, plan, write
+from tests.climbing.tiny import climb, commit, edit, files_of, git, plan, write
 
 
 @pytest.fixture(params=["merge-tree", "a git of before 2.43"])
@@ -36,8 +36,7 @@ def test_lines_that_both_changed_are_a_conflict_and_nothing_is_written(
     new_project: NewProject, small: Path, either_merge: None
 ) -> None:
     project = new_project(0)
-    (project / "ops/zero.py").write_text(tiny.CODE + "\n\nLEVEL = 99\n")
-    commit(project)
+    edit(project, {"ops/zero.py": tiny.CODE + "\n\nLEVEL = 99\n"})
     before = files_of(project)
     (conflict,) = plan(project, small, level=1).conflicts
 
@@ -52,8 +51,7 @@ def test_a_missing_file_is_created_even_if_git_would_ignore_it(
     new_project: NewProject, small: Path
 ) -> None:
     project = new_project(0)
-    (project / ".gitignore").write_text("*.log\nDockerfile\n")
-    commit(project)
+    edit(project, {".gitignore": "*.log\nDockerfile\n"})
     climb(project, small, level=1)
 
     assert "FROM scratch" in (project / "Dockerfile").read_text()
@@ -68,8 +66,7 @@ def test_down_and_up_again_an_edit_is_still_the_persons(
         "ops/two.py": tiny.FILES["files/ops/two.py"].replace("return 2", "return 22"),
         "data/table.bin": b"\0mine",
     }
-    write(project, edited)
-    commit(project)
+    edit(project, edited)
     observed = climb(project, small, level=0)
     assert sorted(edited) == observed.kept
     assert not (project / "ops/one.py").exists()
@@ -104,8 +101,7 @@ def test_a_deleted_file_stays_deleted(new_project: NewProject, small: Path, path
     project = new_project(0)
     if path.startswith("src"):
         write(project, {"src/flights/other.py": "X = 1\n"})
-    (project / path).unlink()
-    commit(project)
+    edit(project, {path: None})
 
     for level in (1, 2, 0):
         climb(project, small, level=level)
@@ -113,10 +109,8 @@ def test_a_deleted_file_stays_deleted(new_project: NewProject, small: Path, path
 
 
 def test_rungs_version_beside_yours_overwrites_nothing(tmp_path: Path) -> None:
-    made_from = tiny.template(tmp_path / "template")
-    project = tiny.new_project(made_from, tmp_path / "p", level=2)
-    write(project, {"data/table.bin": b"\0mine", "data/table.bin.rung": "a file of mine\n"})
-    commit(project)
+    made_from, project = tiny.with_template(tmp_path, level=2)
+    edit(project, {"data/table.bin": b"\0mine", "data/table.bin.rung": "a file of mine\n"})
     (project / ".git/info/exclude").write_text("*.rung-2\n")
     write(project, {"data/table.bin.rung-2": "and one that git ignores\n"})
     tiny.release(made_from, "v0.2.0", {"files/data/table.bin": b"\0rung"})
@@ -169,8 +163,7 @@ def test_line_ends_that_git_itself_converts_are_not_an_edit(
     git(project, "reset", "--quiet", "--hard")
     text = (project / path).read_bytes()
     assert text.count(b"\n") == text.count(b"\r\n")
-    (project / path).write_bytes(b"# mine\r\n" + text)
-    commit(project)
+    edit(project, {path: b"# mine\r\n" + text})
 
     climb(project, small, level=1)
 
@@ -185,8 +178,7 @@ def test_names_that_differ_only_in_case_are_a_conflict(
     new_project: NewProject, small: Path, yours: str
 ) -> None:
     project = new_project(0)
-    write(project, {yours: "mine\n"})
-    commit(project)
+    edit(project, {yours: "mine\n"})
     before = files_of(project)
 
     with pytest.raises(RungError, match=rf"`{yours}` and Rung's name there differ only in upper"):
@@ -244,8 +236,7 @@ def test_a_link_of_yours_stays_a_link(new_project: NewProject, small: Path, tmp_
     result = plan(project, small, level=1).conflicts
 
     assert [("ops/zero.py", "kind")] == [(conflict.path, conflict.why) for conflict in result]
-    (project / "ops/zero.py").unlink()
-    commit(project)
+    edit(project, {"ops/zero.py": None})
     climb(project, small, level=1)
     assert "README.md" == str((project / "mine").readlink())
 
@@ -272,10 +263,8 @@ def test_a_file_or_link_of_yours_where_a_folder_of_rungs_goes_stays_and_is_named
 
 
 def test_a_file_of_yours_where_the_folder_of_settings_goes_is_a_conflict(tmp_path: Path) -> None:
-    made_from = tiny.template(tmp_path / "template")
-    project = tiny.new_project(made_from, tmp_path / "p", level=0)
-    write(project, {"machinery": "mine\n"})
-    commit(project)
+    made_from, project = tiny.with_template(tmp_path, level=0)
+    edit(project, {"machinery": "mine\n"})
     tiny.release(made_from, "v0.2.0", {"files/machinery/code.py": "CODE = 1\n"})
     result = plan(project, made_from, "v0.2.0").conflicts
 
@@ -326,8 +315,7 @@ def test_a_file_of_yours_like_rungs_stays_when_the_rung_goes(
 ) -> None:
     """As .dvc/.gitignore is, where the user has run `dvc init` before."""
     project = new_project(0)
-    write(project, {"Dockerfile": tiny.FILES["files/Dockerfile"]})
-    commit(project)
+    edit(project, {"Dockerfile": tiny.FILES["files/Dockerfile"]})
     climb(project, small, level=1)
     observed = climb(project, small, level=0)
 
@@ -343,8 +331,7 @@ def test_a_deletion_survives_the_way_down_and_up(
     new_project: NewProject, small: Path, path: str
 ) -> None:
     project = new_project(1)
-    write(project, {path: None})
-    commit(project)
+    edit(project, {path: None})
     for level in (0, 1, 2, 0, 2):
         climbed = climb(project, small, level=level)
         assert not (project / path).exists()
@@ -367,8 +354,7 @@ def test_a_rename_survives_the_way_down_and_up(new_project: NewProject, small: P
         assert tiny.FILES["files/ops/one.py"] == (project / "ops/mine.py").read_text()
 
     assert {"ops/one.py": "ops/mine.py"} == climb(project, small, level=1).renamed
-    (project / "ops/mine.py").unlink()
-    commit(project)
+    edit(project, {"ops/mine.py": None})
     climb(project, small, level=0)
     climb(project, small, level=1)
     assert not (project / "ops/one.py").exists()
@@ -379,8 +365,7 @@ def test_a_file_of_your_own_that_you_deleted_stops_no_file_of_rungs(
 ) -> None:
     project = new_project(0)
     for content in ("FROM mine\n", None):
-        write(project, {"Dockerfile": content})
-        commit(project)
+        edit(project, {"Dockerfile": content})
     climb(project, small, level=1)
 
     assert tiny.FILES["files/Dockerfile"] == (project / "Dockerfile").read_text()
@@ -425,10 +410,8 @@ def test_requirements_go_by_name_and_your_bounds_win(new_project: NewProject, sm
 
 
 def test_patterns_of_both_sides_stay_in_an_ignore_file(tmp_path: Path) -> None:
-    made_from = tiny.template(tmp_path / "template")
-    project = tiny.new_project(made_from, tmp_path / "p", level=0)
-    write(project, {".gitignore": "*.log\n/mine/\n"})
-    commit(project)
+    made_from, project = tiny.with_template(tmp_path, level=0)
+    edit(project, {".gitignore": "*.log\n/mine/\n"})
     tiny.release(made_from, "v0.2.0", {"files/.gitignore": "*.log\n/rungs/\n"})
     climb(project, made_from, "v0.2.0")
 
@@ -436,10 +419,8 @@ def test_patterns_of_both_sides_stay_in_an_ignore_file(tmp_path: Path) -> None:
 
 
 def test_a_file_that_a_newer_template_renames_takes_your_edit_along(tmp_path: Path) -> None:
-    made_from = tiny.template(tmp_path / "template")
-    project = tiny.new_project(made_from, tmp_path / "p", level=2)
-    (project / "ops/two.py").write_text(tiny.FILES["files/ops/two.py"] + "\nMINE = 1\n")
-    commit(project)
+    made_from, project = tiny.with_template(tmp_path, level=2)
+    edit(project, {"ops/two.py": tiny.FILES["files/ops/two.py"] + "\nMINE = 1\n"})
     code = tiny.FILES["files/ops/two.py"].replace("return 1", "return 111")
     tiny.release(made_from, "v0.2.0", {"files/ops/two.py": None, "files/ops/three.py": code})
     climb(project, made_from, "v0.2.0")
@@ -455,8 +436,7 @@ class TestFilesThatATemplateListsAsMoved:
     @pytest.fixture
     def project(self, tmp_path: Path) -> Path:
         """Return a project; its template has since moved a file and rewritten most of its lines."""
-        made_from = tiny.template(tmp_path / "template")
-        project = tiny.new_project(made_from, tmp_path / "p", level=2)
+        made_from, project = tiny.with_template(tmp_path, level=2)
         lines = [f"SETTING_{number} = {number}" for number in range(40)]
         code = "\n".join([*tiny.FILES["files/ops/two.py"].splitlines(), *lines]) + "\n"
         listed = "ops/two.py: settings/three.py\nops/never.py: settings/never.py\n"
@@ -486,8 +466,7 @@ class TestFilesThatATemplateListsAsMoved:
     def test_a_file_of_the_users_at_the_new_place_stays(
         self, project: Path, tmp_path: Path
     ) -> None:
-        write(project, {"settings/three.py": "MINE = 1\n"})
-        commit(project)
+        edit(project, {"settings/three.py": "MINE = 1\n"})
         observed = climb(project, tmp_path / "template", "v0.2.0")
 
         assert "MINE = 1\n" == (project / "settings/three.py").read_text()
@@ -498,8 +477,7 @@ class TestFilesThatATemplateListsAsMoved:
 @pytest.fixture
 def planting(tmp_path: Path) -> Path:
     """Return a project whose template has since released a file that is planted once."""
-    made_from = tiny.template(tmp_path / "template")
-    project = tiny.new_project(made_from, tmp_path / "p", level=0)
+    made_from, project = tiny.with_template(tmp_path, level=0)
     yours = tiny.FILES["levels/yours.yml"].replace("README.md]", "README.md, pipeline/*.py]")
     planted = {"levels/yours.yml": yours, "files/pipeline/train.py": "STAGE = 1\n"}
     tiny.release(made_from, "v0.2.0", planted)
@@ -522,16 +500,14 @@ def test_a_file_of_the_users_that_a_newer_template_brings_is_planted_once(
 
 
 def test_a_planted_file_that_the_user_has_already_is_theirs(planting: Path, tmp_path: Path) -> None:
-    write(planting, {"pipeline/train.py": "MINE = 1\n"})
-    commit(planting)
+    edit(planting, {"pipeline/train.py": "MINE = 1\n"})
     climb(planting, tmp_path / "template", "v0.2.0")
 
     assert "MINE = 1\n" == (planting / "pipeline/train.py").read_text()
 
 
 def test_a_choice_that_a_newer_template_drops_is_refused(tmp_path: Path) -> None:
-    made_from = tiny.template(tmp_path / "template")
-    project = tiny.new_project(made_from, tmp_path / "p", level=0, ci="gitlab")
+    made_from, project = tiny.with_template(tmp_path, level=0, ci="gitlab")
     questions = tiny.FILES["levels/questions.yml"].replace("[github, gitlab]", "[github, azure]")
     tiny.release(made_from, "v0.2.0", {"levels/questions.yml": questions})
 
@@ -545,8 +521,7 @@ def test_a_level_that_was_written_by_hand_and_undone_costs_no_file(
 ) -> None:
     project = new_project(1)
     climb(project, small, level=2)
-    write(project, {"ops/two.py": None})
-    commit(project)
+    edit(project, {"ops/two.py": None})
     climb(project, small, level=1)
     file = project / ".copier-answers.yml"
     answers = file.read_text()
@@ -625,8 +600,7 @@ def test_answers_written_by_hand_are_refused_in_every_direction(
 ) -> None:
     project = new_project(level)
     if edited:
-        (project / "RUNG.md").write_text(f"# Rung {level}\n\nWith github.\n\nOurs.\n")
-        commit(project)
+        edit(project, {"RUNG.md": f"# Rung {level}\n\nWith github.\n\nOurs.\n"})
     key, old, new = change
     file = project / ".copier-answers.yml"
     file.write_text(file.read_text().replace(f"{key}: {old}", f"{key}: {new}"))

@@ -48,8 +48,7 @@ def test_a_plan_and_a_climb_hold_no_text_of_a_project_as_it_is(
     tiny.write(
         project, {f"ops/{HOSTILE}": tiny.FILES["files/ops/zero.py.jinja"], "ops/zero.py": None}
     )
-    tiny.write(project, {"pyproject.toml": f"# {HOSTILE}\n[project]\nname = 1\n", HOSTILE: ""})
-    commit(project)
+    tiny.edit(project, {"pyproject.toml": f"# {HOSTILE}\n[project]\nname = 1\n", HOSTILE: ""})
 
     for verb in ("plan", "climb"):
         code = rung(verb, project, "--to", 1, "--template", small, "--format", form)

@@ -22,15 +22,13 @@ RESERVED = yaml.safe_load((ROOT / "levels/questions.yml").read_text())["reserved
 CI = level_contents.vendors(Source(str(ROOT), "", None))
 
 
-def looked_at(
-    files: dict[str, str],
-    remote: str = "",
-    authors: int = 1,
-    name: str = "late-trains",
-    model: str = "",
-) -> Inferred:
+Paths = dict[str, str] | str  # of a repository, with their texts, or the paths of empty files
+
+
+def looked_at(files: Paths, remote: str = "", authors: int = 1, model: str = "") -> Inferred:
+    files = dict.fromkeys(files.split(), "") if isinstance(files, str) else files
     made = Existing(
-        name,
+        "late-trains",
         frozenset(files),
         lambda path: files.get(path, ""),
         remote,
@@ -47,13 +45,8 @@ def fact(observed: Inferred, about: str) -> str:
 @pytest.mark.parametrize(
     "files, package, layout, standing",
     [
-        ({"src/churn/__init__.py": ""}, "churn", "src", "src/churn"),
-        (
-            {"src/a/__init__.py": "", "src/b/__init__.py": "", "src/b/more.py": ""},
-            "b",
-            "src",
-            "src/b",
-        ),
+        ("src/churn/__init__.py", "churn", "src", "src/churn"),
+        ("src/a/__init__.py src/b/__init__.py src/b/more.py", "b", "src", "src/b"),
         (
             {
                 "src/a/__init__.py": "",
@@ -65,24 +58,24 @@ def fact(observed: Inferred, about: str) -> str:
             "src",
             "src/a",
         ),
-        ({"src/Churn/__init__.py": ""}, "churn", "src", "src/Churn"),
-        ({"src/json/__init__.py": ""}, "json_model", "src", "src/json"),
-        ({"churn/__init__.py": ""}, "churn_model", "flat", "churn"),
-        ({"tests/__init__.py": "", "train.py": ""}, "late_trains", "scripts", ""),
-        ({"late_trains.py": ""}, "late_trains_model", "scripts", ""),
-        ({"src/train.py": ""}, "late_trains", "scripts in src", "src"),
+        ("src/Churn/__init__.py", "churn", "src", "src/Churn"),
+        ("src/json/__init__.py", "json_model", "src", "src/json"),
+        ("churn/__init__.py", "churn_model", "flat", "churn"),
+        ("tests/__init__.py train.py", "late_trains", "scripts", ""),
+        ("late_trains.py", "late_trains_model", "scripts", ""),
+        ("src/train.py", "late_trains", "scripts in src", "src"),
         (
-            {"src/__init__.py": "", "src/data/__init__.py": "", "src/models/__init__.py": ""},
+            "src/__init__.py src/data/__init__.py src/models/__init__.py",
             "late_trains",
             "scripts in src",
             "src",
         ),
         ({"Look.ipynb": "{}"}, "late_trains", "notebooks", ""),
-        ({"LICENSE": ""}, "late_trains", "no Python", ""),
+        ("LICENSE", "late_trains", "no Python", ""),
     ],
 )
 def test_the_package_is_found_or_gets_a_place_of_its_own(
-    files: dict[str, str], package: str, layout: str, standing: str
+    files: Paths, package: str, layout: str, standing: str
 ) -> None:
     observed = looked_at(files)
 
@@ -94,23 +87,19 @@ def test_the_package_is_found_or_gets_a_place_of_its_own(
 @pytest.mark.parametrize(
     "files, remote, vendor",
     [
-        ({".github/workflows/ci.yml": ""}, "", "github"),
-        ({".gitlab-ci.yml": ""}, "", "gitlab"),
-        ({"azure-pipelines.yml": ""}, "", "azure"),
-        ({".pipelines/ci.yml": ""}, "", "azure"),
-        ({".gitlab-ci.yml": "", ".github/workflows/a.yml": ""}, "", "github"),
-        (
-            {".gitlab-ci.yml": "", ".github/workflows/a.yml": ""},
-            "git@gitlab.example.org:ml/late.git",
-            "gitlab",
-        ),
-        ({".gitlab-ci.yml": ""}, "https://github.com/ml/late", "gitlab"),
+        (".github/workflows/ci.yml", "", "github"),
+        (".gitlab-ci.yml", "", "gitlab"),
+        ("azure-pipelines.yml", "", "azure"),
+        (".pipelines/ci.yml", "", "azure"),
+        (".gitlab-ci.yml .github/workflows/a.yml", "", "github"),
+        (".gitlab-ci.yml .github/workflows/a.yml", "git@gitlab.example.org:ml/late.git", "gitlab"),
+        (".gitlab-ci.yml", "https://github.com/ml/late", "gitlab"),
         ({}, "https://dev.azure.com/ml/late", "azure"),
         ({}, "", "github"),
     ],
 )
 def test_the_vendor_is_the_one_whose_files_there_are(
-    files: dict[str, str], remote: str, vendor: str
+    files: Paths, remote: str, vendor: str
 ) -> None:
     assert vendor == looked_at(files, remote).answers["ci"]
 
@@ -151,23 +140,21 @@ def test_the_size_of_the_team_is_how_many_committed(authors: int, size: str) -> 
 @pytest.mark.parametrize(
     "files, about, value",
     [
-        ({"tests/unit/test_a.py": "", "tests/test_b.py": ""}, "tests", "2 files in tests"),
+        ("tests/unit/test_a.py tests/test_b.py", "tests", "2 files in tests"),
         ({}, "tests", "none"),
-        ({"uv.lock": ""}, "lock", "uv"),
-        ({"poetry.lock": ""}, "lock", "Poetry"),
+        ("uv.lock", "lock", "uv"),
+        ("poetry.lock", "lock", "Poetry"),
         ({"requirements.txt": "numpy==2.1\n"}, "lock", "pinned requirements"),
         ({"requirements.txt": "numpy\n"}, "lock", "none"),
-        ({"data/raw.csv.dvc": ""}, "data", "files, versioned with DVC"),
-        ({"data/raw.csv": ""}, "data", "files in git"),
+        ("data/raw.csv.dvc", "data", "files, versioned with DVC"),
+        ("data/raw.csv", "data", "files in git"),
         ({}, "data", "not here"),
         ({"conda.yaml": "dependencies: [mlflow]"}, "tracking", "mlflow"),
         ({"src/requirements.txt": "dvclive\n"}, "tracking", "dvclive"),
         ({"requirements.txt": "numpy\n"}, "tracking", "none"),
     ],
 )
-def test_what_answers_no_question_is_seen_as_well(
-    files: dict[str, str], about: str, value: str
-) -> None:
+def test_what_answers_no_question_is_seen_as_well(files: Paths, about: str, value: str) -> None:
     assert value == fact(looked_at(files), about)
 
 
@@ -331,12 +318,7 @@ NeuralNetClassifier(Net, module__hidden=8, max_epochs=3, criterion=torch.nn.Cros
 @pytest.mark.parametrize(
     ("script", "training", "places", "names"),
     [
-        (
-            LOOP,
-            ("BCEWithLogitsLoss", "AdamW", 0.01, 15),
-            [None],
-            {"hidden": 32},
-        ),
+        (LOOP, ("BCEWithLogitsLoss", "AdamW", 0.01, 15), [None], {"hidden": 32}),
         (FUNCTIONAL, ("CrossEntropyLoss", "AdamW", 0.01, 15), [None], {"hidden": 32}),
         (OF_SKORCH, ("CrossEntropyLoss", "SGD", 0.01, 3), [], {"hidden": 8}),
     ],

@@ -14,7 +14,7 @@ from rung.core.climbing.plans import Plan, ProjectState
 from rung.core.template_source import Source
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
-from tests.climbing.tiny import commit, files_of, git
+from tests.climbing.tiny import commit, edit, files_of, git
 from tests.command import RUNG
 from tests.conftest import ROOT
 
@@ -65,8 +65,7 @@ def test_it_is_refused_once_the_template_has_moved(
     made_from = tiny.template(tmp_path / "template")
     project, file = tiny.new_project(made_from, tmp_path / "p", level=0), tmp_path / "plan"
     rung("plan", project, "--to", 1, "--template", made_from, "--out", file)
-    tiny.write(made_from, {"files/ops/one.py": "evil = 1\n"})
-    commit(made_from)
+    tiny.edit(made_from, {"files/ops/one.py": "evil = 1\n"})
     git(made_from, "tag", "--force", "v0.1.0")
 
     assert 2 == rung("climb", file, "--no-verify")
@@ -128,8 +127,7 @@ def test_json_says_all_of_a_plan_and_nothing_else(
     new_project: NewProject, small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = new_project(0)
-    (project / "ops/zero.py").write_text(tiny.CODE + "\n\nLEVEL = 99\n")
-    commit(project)
+    edit(project, {"ops/zero.py": tiny.CODE + "\n\nLEVEL = 99\n"})
     code = rung("plan", project, "--to", 1, "--template", small, "--json")
     data = json.loads(capsys.readouterr().out)
 
@@ -232,8 +230,7 @@ def test_a_changed_requirement_or_wheel_changes_the_lock_file_and_nothing_else_d
 ) -> None:
     project = new_project(0)
     assert not tiny.plan(project, small, level=1).locks
-    tiny.write(project, {"uv.lock": "old\n"})
-    commit(project)
+    tiny.edit(project, {"uv.lock": "old\n"})
 
     assert tiny.plan(project, small, level=1).locks
     assert not tiny.plan(project, small, ci="gitlab").locks
@@ -242,8 +239,7 @@ def test_a_changed_requirement_or_wheel_changes_the_lock_file_and_nothing_else_d
 def test_an_update_prints_the_changelog_first_and_the_conflict_last(tmp_path: Path) -> None:
     made_from = tiny.template(tmp_path / "template", files={"CHANGELOG.md": "# Changes\n"})
     project = tiny.new_project(made_from, tmp_path / "p", level=1)
-    tiny.write(project, {"Dockerfile": "FROM mine\nCOPY . .\n"})
-    commit(project)
+    tiny.edit(project, {"Dockerfile": "FROM mine\nCOPY . .\n"})
     news = "# Changes\n\n## 0.2.0\n\n- A better Dockerfile.\n"
     changed = {"CHANGELOG.md": news, "files/Dockerfile": "FROM other\nCOPY . .\n"}
     tiny.release(made_from, "v0.2.0", changed)

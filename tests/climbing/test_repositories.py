@@ -11,7 +11,7 @@ from rung.system import git as plain_git
 from rung.system import process
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
-from tests.climbing.tiny import climb, commit, files_of, git, plan, write
+from tests.climbing.tiny import climb, commit, edit, files_of, git, plan, write
 from tests.command import rung
 
 NAMED = ["-c", "protocol.file.allow=always"]
@@ -54,8 +54,7 @@ def test_a_work_tree_beside_the_first(new_project: NewProject, small: Path, tmp_
 
 def test_a_shallow_clone(new_project: NewProject, small: Path, tmp_path: Path) -> None:
     project = new_project(0)
-    (project / "README.md").write_text("later\n")
-    commit(project)
+    edit(project, {"README.md": "later\n"})
     git(tmp_path, "clone", "--quiet", "--depth", "1", project.as_uri(), "shallow")
     climb(tmp_path / "shallow", small, level=2)
     climb(tmp_path / "shallow", small, level=0)
@@ -122,8 +121,7 @@ def test_a_climb_to_a_branch_ends_there_where_head_is_on_none(
 def test_a_path_that_leads_where_no_file_may_be_written_is_refused(
     tmp_path: Path, path: str, message: str
 ) -> None:
-    made_from = tiny.template(tmp_path / "template")
-    project = tiny.new_project(made_from, tmp_path / "p", level=0)
+    made_from, project = tiny.with_template(tmp_path, level=0)
     settings = tiny.FILES["copier.yml"].replace("  - .git\n", "")
     tiny.release(made_from, "v0.2.0", {path: "evil\n", "copier.yml": settings})
     before = files_of(project)
@@ -137,8 +135,7 @@ def test_a_path_that_leads_where_no_file_may_be_written_is_refused(
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../outside", ".git/config"])
 def test_a_rendered_link_out_of_the_project_is_refused(tmp_path: Path, target: str) -> None:
-    made_from = tiny.template(tmp_path / "template")
-    project = tiny.new_project(made_from, tmp_path / "p", level=0)
+    made_from, project = tiny.with_template(tmp_path, level=0)
     settings = "_preserve_symlinks: true\n" + tiny.FILES["copier.yml"]
     (made_from / "files/ops/link").symlink_to(target)
     tiny.release(made_from, "v0.2.0", {"copier.yml": settings})

@@ -32,8 +32,7 @@ def test_a_glob_begins_at_the_root(path: str, pattern: str, matches: bool) -> No
 
 def test_lines_that_merge_into_no_python_are_a_conflict(tmp_path: Path) -> None:
     """The user opens a text around lines that Rung closes one in."""
-    made_from = tiny.template(tmp_path / "template")
-    project = tiny.new_project(made_from, tmp_path / "p", level=1)
+    made_from, project = tiny.with_template(tmp_path, level=1)
     file = project / "ops/one.py"
     file.write_text(tiny.FILES["files/ops/one.py"].replace("    return 3", "    return (3)"))
     commit(project)
@@ -54,8 +53,7 @@ def test_a_file_of_the_user_with_a_name_that_rung_adds_stays_and_is_named(
     new_project: NewProject, small: Path
 ) -> None:
     project = new_project(0)
-    tiny.write(project, {"Dockerfile": "FROM mine\n"})
-    commit(project)
+    tiny.edit(project, {"Dockerfile": "FROM mine\n"})
 
     observed = climb(project, small, level=1)
 
@@ -72,8 +70,7 @@ LONG = "FROM scratch\nCOPY a .\nCOPY b .\nCOPY c .\nUSER me\n"
 def test_a_file_of_your_own_stays_too_when_rung_changes_its_own_later(tmp_path: Path) -> None:
     made_from = tiny.template(tmp_path / "template", files={"files/Dockerfile": LONG})
     project = tiny.new_project(made_from, tmp_path / "p", level=0)
-    tiny.write(project, {"Dockerfile": "FROM mine\nRUN make\n"})
-    commit(project)
+    tiny.edit(project, {"Dockerfile": "FROM mine\nRUN make\n"})
     climb(project, made_from, level=1)
     tiny.release(made_from, "v0.2.0", {"files/Dockerfile": f"{LONG}RUN all\n"})
 
@@ -82,10 +79,8 @@ def test_a_file_of_your_own_stays_too_when_rung_changes_its_own_later(tmp_path: 
 
 
 def test_a_file_of_rungs_that_you_edited_is_not_a_file_of_your_own(tmp_path: Path) -> None:
-    made_from = tiny.template(tmp_path / "template")
-    project = tiny.new_project(made_from, tmp_path / "p", level=1)
-    tiny.write(project, {"Dockerfile": "FROM mine\nCOPY . .\n"})
-    commit(project)
+    made_from, project = tiny.with_template(tmp_path, level=1)
+    tiny.edit(project, {"Dockerfile": "FROM mine\nCOPY . .\n"})
     tiny.release(made_from, "v0.2.0", {"files/Dockerfile": "FROM other\nCOPY . .\n"})
     (result,) = plan(project, made_from, "v0.2.0").conflicts
 
@@ -110,8 +105,7 @@ def test_what_says_little_of_whose_it_is_conflicts(
 ) -> None:
     made_from = tiny.template(tmp_path / "template", files={"files/page": base})
     project = tiny.new_project(made_from, tmp_path / "p", level=0)
-    tiny.write(project, {"page": mine})
-    commit(project)
+    tiny.edit(project, {"page": mine})
     tiny.release(made_from, "v0.2.0", {"files/page": rungs})
     observed = plan(project, made_from, "v0.2.0")
 
@@ -124,8 +118,7 @@ def test_answers_and_settings_written_again_are_never_your_own(tmp_path: Path) -
     reported = answers_file.recorded(project)
     flow = ", ".join(f"{name}: {value}" for name, value in reported.items())
     new = {".copier-answers.yml": f"{{{flow}}}\n", "RUNG.md": "Mine\n", "pyproject.toml": "[\n"}
-    tiny.write(project, new)
-    commit(project)
+    tiny.edit(project, new)
     observed = plan(project, made_from, level=1)
 
     assert [] == observed.own
@@ -141,8 +134,7 @@ def test_a_file_of_your_own_in_the_machinery_is_a_conflict(
     new_project: NewProject, small: Path
 ) -> None:
     project = new_project(0)
-    tiny.write(project, {"ops/one.py": "MINE = 1\n"})
-    commit(project)
+    tiny.edit(project, {"ops/one.py": "MINE = 1\n"})
     (result,) = plan(project, small, level=1).conflicts
 
     assert ("ops/one.py", "lines") == (result.path, result.why)
@@ -152,8 +144,7 @@ def test_a_file_that_was_not_readable_before_does_not_stop_a_climb(
     new_project: NewProject, small: Path
 ) -> None:
     project = new_project(0)
-    tiny.write(project, {"mine.py": "def (\n", "mine.toml": "[\n"})
-    commit(project)
+    tiny.edit(project, {"mine.py": "def (\n", "mine.toml": "[\n"})
 
     climb(project, small, level=1)
 

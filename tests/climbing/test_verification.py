@@ -87,8 +87,7 @@ def test_the_lock_file_comes_with_the_climb_where_git_keeps_one(
     new_project: NewProject, small: Path, uv: None, kept: bool
 ) -> None:
     project = new_project(0)
-    tiny.write(project, {"uv.lock": "old\n"} if kept else {".gitignore": "uv.lock\n"})
-    commit(project)
+    tiny.edit(project, {"uv.lock": "old\n"} if kept else {".gitignore": "uv.lock\n"})
     verified(project, small, 1)
 
     assert kept == (project / "uv.lock").exists()
@@ -107,8 +106,7 @@ def test_a_wheel_of_the_library_that_keeps_its_name_is_locked_again(
     wheel = "vendor/rung_ops-0.2.0-py3-none-any.whl"
     template = tiny.template(tmp_path / "template", files={f"files/{wheel}": "old\n"})
     project = tiny.new_project(template, tmp_path / "p", level=0)
-    tiny.write(project, {"uv.lock": "old\n"})
-    commit(project)
+    tiny.edit(project, {"uv.lock": "old\n"})
     verified(project, template, 1)
     assert calls.read_text().splitlines() == ["run --quiet poe check"]
 
@@ -169,8 +167,7 @@ def test_lint_of_a_file_that_the_climb_does_not_change_is_reported_and_stops_not
 ) -> None:
     (tmp_path / "uv").write_text(LINTING_UV)
     project = new_project(0)
-    tiny.write(project, {"mine.py": "x = 1\n", "pyproject.toml": CHECKED, **fails})
-    commit(project)
+    tiny.edit(project, {"mine.py": "x = 1\n", "pyproject.toml": CHECKED, **fails})
 
     if climbs:
         verified(project, small, 1)

@@ -144,6 +144,12 @@ def write(folder: Path, files: Mapping[str, str | bytes | None]) -> None:
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
+def edit(folder: Path, files: Mapping[str, str | bytes | None]) -> str:
+    """Write files, and commit everything; return the commit's id."""
+    write(folder, files)
+    return commit(folder)
+
+
 def repository(folder: Path, files: Mapping[str, str | bytes | None]) -> Path:
     """Make a repository with one commit."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -181,6 +187,12 @@ def new_project(made_from: Path, folder: Path, version: str = "v0.1.0", **answer
     git(folder, "config", "core.autocrlf", "false")
     commit(folder, "Start")
     return folder
+
+
+def with_template(folder: Path, **answers: Any) -> tuple[Path, Path]:
+    """Make a template that may be released again, and a project from it; return both."""
+    made_from = template(folder / "template")
+    return made_from, new_project(made_from, folder / "p", **answers)
 
 
 def climb(folder: Path, made_from: Path, version: str | None = None, **answers: Any) -> Plan:

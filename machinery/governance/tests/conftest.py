@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.tests.conftest import (
     FACTS,
+    Capture,
+    Patch,
     Trained,
     release_folder,
     release_key,
@@ -33,10 +35,9 @@ from rung_ops.release import history, state
 if TYPE_CHECKING:
     from machinery.governance.tests.signing import Desk
 
-__all__ = ["release_folder", "release_key", "release_private_key", "row", "trained"]  # fixtures
+__all__ = ["Capture", "Patch"]  # types, and fixtures:
+__all__ += ["release_folder", "release_key", "release_private_key", "row", "trained"]
 COMMIT = "ab" * 20
-Capture = pytest.CaptureFixture[str]
-Patch = pytest.MonkeyPatch
 APPROVED: dict[str, Any] = {
     "model": FACTS["model"],
     "git_commit": FACTS["git_commit"],
@@ -151,6 +152,12 @@ def two_releases(
     make.write_json(second / bundle.MANIFEST, manifest | later)
     signing.sign(second, release_private_key)
     return release_folder, second
+
+
+def edit_state(folder: Path, **changes: object) -> None:
+    """Change state.json in its place, as with an editor."""
+    path = folder / state.STATE
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 @dataclass

@@ -1,13 +1,12 @@
 """Files are scored as the approval allows: not while stopped, and not as if approved."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from machinery.governance.tests.conftest import Capture, Patch
+from machinery.governance.tests.conftest import Capture, Patch, edit_state
 from machinery.governance.tests.signing import MODEL, VERA, Desk
 from machinery.tests.projects import moved
 from rung_governance.approval import anchors, approve, audit, batch, plan, validation
@@ -125,12 +124,11 @@ def test_a_stop_holds_for_files_too_also_when_it_was_edited_away(
     with pytest.raises(PredictionError, match=STOPPED):
         scored_and_logged()
 
-    path = production / state.STATE
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"stopped": None}))
+    edit_state(production, stopped=None)
 
     with pytest.raises(PredictionError, match=STOPPED):
         scored_and_logged()
-    path.unlink()
+    (production / state.STATE).unlink()
     with pytest.raises(PredictionError, match=STOPPED):
         scored_and_logged()
 

@@ -62,41 +62,53 @@ def test_each_document_of_the_example_is_known_and_what_holds_for_every_project_
 def test_what_is_to_be_written_is_said_once_for_the_places_of_a_file_that_ask_for_the_same(
     project: Path,
 ) -> None:
-    plan = "governance/change_control_plan.yaml"
-    lines = (project / plan).read_text(encoding="utf-8").splitlines()
+    lines = (project / PLAN).read_text(encoding="utf-8").splitlines()
     first, second, third, *_ = (1 + at for at, line in enumerate(lines) if "    change: " in line)
     said = objections(project)
 
     assert (
-        f"{plan}:{first}, `modifications[0].change`; {second}, `modifications[1].change`; "
+        f"{PLAN}:{first}, `modifications[0].change`; {second}, `modifications[1].change`; "
         f"{third}, `modifications[2].change`: still the text of the example. Say what changes."
     ) in said
     assert len({re.sub(r":\d.*?: (?=still|not)", ": ", each) for each in said}) == len(said)
 
 
+FUNCTIONS, USE = "`models[0].functioning_properly`", "`models[0].actual_use`"
+PLAN = "governance/change_control_plan.yaml"
+SAMPLE = """
+      On the sample, C from 0.01 to 3 moved the area under the ROC curve from 0.81 to 0.79 only;"""
+PROPOSED = " It is trained and judged on public data to set up the process."
+CHANGED = f"{OWN} She writes down why each time. At"
+
+
 @pytest.mark.parametrize(
-    ("before", "after"),
+    ("file", "place", "before", "after", "is_known"),
     [
-        ("Not known for applicants", "Not  known for\n      applicants"),  # other lines
-        ("Not known for applicants", "NOT KNOWN, for applicants"),  # case and signs
-        ("observed in production.", "observed in production. Aaaa."),  # a word behind it
-        ("observed in production.", "observed in production. We looked at all of this."),
+        (
+            INVENTORY,
+            FUNCTIONS,
+            "Not known for applicants",
+            "Not  known for\n      applicants",
+            True,
+        ),
+        (INVENTORY, FUNCTIONS, "Not known for applicants", "NOT KNOWN, for applicants", True),
+        (INVENTORY, FUNCTIONS, "in production.", "in production. Aaaa.", True),
+        (INVENTORY, FUNCTIONS, "in production.", "in production. We looked at all of this.", True),
+        (INVENTORY, FUNCTIONS, "Not known for applicants of today. On", CHANGED, False),
+        (INVENTORY, USE, PROPOSED, "", False),
+        (PLAN, "`impact[1].mitigation`", SAMPLE, "", False),
+    ],
+    ids=[
+        *("other lines", "case and signs", "a word behind it", "a sentence behind it", "changed"),
+        *("an answer that the schema proposes", "a sentence that every model may say"),
     ],
 )
-def test_the_example_in_other_clothes_is_known(project: Path, before: str, after: str) -> None:
-    edit(project, INVENTORY, before, after)
-    assert "`models[0].functioning_properly`" in places(project, INVENTORY)
-
-
-def test_changed_text_is_not_the_examples(project: Path) -> None:
-    own = f"{OWN} She writes down why each time. At"
-    edit(project, INVENTORY, "Not known for applicants of today. On", own)
-    assert "`models[0].functioning_properly`" not in places(project, INVENTORY)
-
-
-def test_an_answer_that_the_schema_proposes_is_an_answer(project: Path) -> None:
-    edit(project, INVENTORY, " It is trained and judged on public data to set up the process.", "")
-    assert "`models[0].actual_use`" not in places(project, INVENTORY)
+def test_the_example_is_known_in_other_clothes_and_an_answer_is_not_it(
+    project: Path, file: str, place: str, before: str, after: str, is_known: bool
+) -> None:
+    assert place in places(project, file)
+    edit(project, file, before, after)
+    assert (place in places(project, file)) is is_known
 
 
 def test_a_reference_is_checked_at_its_target(project: Path) -> None:
@@ -126,20 +138,27 @@ def test_what_refers_to_the_page_of_a_sample_that_was_replaced_has_to_be_written
     assert [str(each) for each in records._reference_problems(project)] == []
 
 
-def test_a_sentence_that_every_model_may_say_is_an_answer(project: Path) -> None:
-    plan = "governance/change_control_plan.yaml"
-    assert "`impact[1].mitigation`" in places(project, plan)
-    sample = """
-      On the sample, C from 0.01 to 3 moved the area under the ROC curve from 0.81 to 0.79 only;"""
-    edit(project, plan, sample, "")
-
-    assert "`impact[1].mitigation`" not in places(project, plan)
+QUESTION = "Not written yet. Who asks for a prediction, when, and what do they do with it?"
+PRACTICE = (
+    "Officers are trained before they see the figures: what the model knows and does not, that "
+    "following it is not safer than overruling it (automation bias), and how to stop it. Twice a "
+    "year the stop is practised in staging, once outside of working hours."
+)
 
 
-def test_documents_that_were_not_written_yet_count_as_the_example(project: Path) -> None:
-    question = "Not written yet. Who asks for a prediction, when, and what do they do with it?"
-    (project / "docs/model_card.md").write_text(f"# Card\n\n## Intended use\n\n{question}\n")
-    assert places(project, "docs/model_card.md") == ['"Intended use"']
+@pytest.mark.parametrize(
+    ("file", "heading", "text"),
+    [
+        ("docs/model_card.md", "Intended use", QUESTION),
+        ("governance/oversight.md", "Training", PRACTICE),
+    ],
+    ids=["not written yet", "a claim of earlier templates"],
+)
+def test_what_nobody_wrote_counts_as_the_example(
+    project: Path, file: str, heading: str, text: str
+) -> None:
+    (project / file).write_text(f"# Page\n\n## {heading}\n\n{text}\n")
+    assert places(project, file) == [f'"{heading}"']
 
 
 def test_what_a_person_has_to_say_of_practice_is_not_written_yet(project: Path) -> None:
@@ -154,17 +173,6 @@ def test_what_a_person_has_to_say_of_practice_is_not_written_yet(project: Path) 
     assert "not written yet. Say what keeps it from being changed or deleted." in said
     for claim in ("Twice a year the stop", "every night"):
         assert not any(claim in (project / name).read_text() for name in FILES)
-
-
-def test_the_claims_of_earlier_templates_are_known(project: Path) -> None:
-    practice = (
-        "Officers are trained before they see the figures: what the model knows and does not, that "
-        "following it is not safer than overruling it (automation bias), and how to stop it. Twice a "
-        "year the stop is practised in staging, once outside of working hours."
-    )
-    (project / "governance/oversight.md").write_text(f"# O\n\n## Training\n\n{practice}\n")
-
-    assert places(project, "governance/oversight.md") == ['"Training"']
 
 
 def test_every_place_can_be_written_and_the_records_stay_whole(project: Path) -> None:

@@ -1,7 +1,6 @@
 """`poe monitor` keeps to the monitoring plan, counts overrides, and writes down what is wrong."""
 
 import base64
-import json
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from machinery.governance.tests.conftest import Capture, Patch, Refusal, Releases
+from machinery.governance.tests.conftest import Capture, Patch, Refusal, Releases, edit_state
 from machinery.tests.conftest import FACTS
 from rung_governance import monitor
 from rung_governance.approval import audit, keys, overrides, plan, promote, validation
@@ -322,8 +321,7 @@ def test_an_approval_that_somebody_wrote_without_the_key_does_not_count(promoted
 
 
 def test_an_edited_state_that_names_another_release_is_found(promoted: Releases) -> None:
-    path = promoted.folder / state.STATE
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"serving": promoted.second}))
+    edit_state(promoted.folder, serving=promoted.second)
     (problem,) = monitor.unapproved(promoted.folder, promoted.second)
     assert "it belongs to another state" in problem
 

@@ -11,7 +11,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from machinery.governance.tests.conftest import Capture, Patch, Refusal
+from machinery.governance.tests.conftest import Capture, Patch, Refusal, edit_state
 from machinery.governance.tests.running import TOKEN
 from rung_governance.approval import (
     anchors,
@@ -61,10 +61,6 @@ class Signed:
         (problem,) = reading.problems
         return problem
 
-    def edit(self, **changes: Any) -> None:
-        path = self.folder / state.STATE
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
 
 @pytest.fixture
 def signed(production: Path, monkeypatch: Patch) -> Signed:
@@ -109,7 +105,7 @@ EDITS: dict[str, dict[str, Any]] = {
 def test_an_edited_state_is_refused_and_found_and_prevents_no_stop(
     signed: Signed, edit: str
 ) -> None:
-    signed.edit(**EDITS[edit])
+    edit_state(signed.folder, **EDITS[edit])
     assert "state.json is damaged" in signed.refused()
     assert "state.json: it is not what a command wrote" in faults(signed)
 
@@ -183,7 +179,7 @@ def test_what_could_not_be_signed_is_not_resumed(
 def test_the_state_is_restored_from_the_log(
     signed: Signed, capsys: Capture, refusal: Refusal
 ) -> None:
-    signed.edit(serving=SECOND)
+    edit_state(signed.folder, serving=SECOND)
 
     assert audit.main(["production", "--restore"]) == 0
 

@@ -1,7 +1,7 @@
 """A promoted release is rolled back when it is worse than the one before it on the same rows."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -73,9 +73,12 @@ def answered(rows: pl.DataFrame, predictions: np.ndarray) -> pl.DataFrame:
     return rows.with_columns(pl.Series(PREDICTION, predictions, dtype=pl.Float64))
 
 
-def judged(production: Path, answers: pl.DataFrame, now: datetime = NOW) -> bool | None:
-    result = post_promotion_check.verdict(state.read(production), answers, [], now, POLICY)
-    return None if result is None else result.worse
+def verdict(
+    folder: Path, answers: pl.DataFrame, now: datetime = NOW, readings: Sequence[Any] = ()
+) -> tuple[bool | None, str]:
+    """Say whether the release that answers is worse, and in which words; None is no verdict."""
+    made = post_promotion_check.verdict(state.read(folder), answers, [*readings], now, POLICY)
+    return (None, "") if made is None else (made.worse, made.says)
 
 
 def test_a_release_that_guesses_is_worse(
@@ -83,16 +86,11 @@ def test_a_release_that_guesses_is_worse(
 ) -> None:
     guesses = np.random.default_rng(1).permutation(before)
 
-    result = post_promotion_check.verdict(
-        state.read(production), answered(rows, guesses), [], NOW, POLICY
-    )
+    worse, says = verdict(production, answered(rows, guesses))
 
-    assert result is not None
-    assert result.worse
-    assert (
-        f"{NEW} is worse than {state.read(production).previous[0]} was by more than" in result.says
-    )
-    assert "99% interval" in result.says
+    assert worse
+    assert f"{NEW} is worse than {state.read(production).previous[0]} was by more than" in says
+    assert "99% interval" in says
 
 
 def test_a_loss_that_the_gate_lets_pass_is_not_rolled_back(
@@ -102,7 +100,7 @@ def test_a_loss_that_the_gate_lets_pass_is_not_rolled_back(
     guesses = answered(rows, np.random.default_rng(1).permutation(before))
     monkeypatch.setattr(rules, "read", lambda: rules.Rules(margin=0.9))
 
-    assert judged(production, guesses) is False
+    assert verdict(production, guesses)[0] is False
 
 
 def right(rows: pl.DataFrame) -> pl.DataFrame:
@@ -137,7 +135,7 @@ def test_only_certain_losses_of_a_new_release_count(
 ) -> None:
     now = NOW + timedelta(days=days)
 
-    assert judged(production, answers(rows, before), now) is worse
+    assert verdict(production, answers(rows, before), now)[0] is worse
 
 
 @pytest.mark.parametrize(
@@ -190,7 +188,7 @@ def test_what_was_rolled_back_is_not_judged_again(
 ) -> None:
     state.roll_back(production, "Ada")
 
-    assert judged(production, answered(rows, 1 - before)) is None
+    assert verdict(production, wrong(rows, before))[0] is None
 
 
 def test_a_canary_that_was_sent_back_changes_nothing_for_the_release_that_answers(
@@ -199,7 +197,7 @@ def test_a_canary_that_was_sent_back_changes_nothing_for_the_release_that_answer
     state.canary(production, "v3-aaaaaaaa-bbbbbb", "Ada")
     state.roll_back(production, "Ada")
 
-    assert judged(production, answered(rows, 1 - before)) is True
+    assert verdict(production, wrong(rows, before))[0] is True
 
 
 def test_a_first_release_has_nothing_to_be_compared_with(
@@ -209,25 +207,20 @@ def test_a_first_release_has_nothing_to_be_compared_with(
     folder = release_folders.environment(release_folders.PRODUCTION)
     state.serve(folder, NEW, "Ada")
 
-    assert judged(folder, answered(rows, np.zeros(rows.height))) is None
+    assert verdict(folder, answered(rows, np.zeros(rows.height)))[0] is None
 
 
 def test_a_release_that_fails_more_often_is_worse_without_outcomes(production: Path) -> None:
     old = state.read(production).previous[0]
     counted = [(old, 0, 0), (old, 5000, 5), (NEW, 6000, 5), (NEW, 11000, 255)]
-    readings = [
-        {"release": release, "process": 1.0, "answered": answered, "failed": failed}
-        for release, answered, failed in counted
-    ]
+    readings = [read(*each) for each in counted]
     nothing = pl.DataFrame(schema={PREDICTION_ID: pl.String})
 
-    result = post_promotion_check.verdict(state.read(production), nothing, readings, NOW, POLICY)
-    fewer = post_promotion_check.verdict(state.read(production), nothing, readings[:3], NOW, POLICY)
+    worse, says = verdict(production, nothing, readings=readings)
 
-    assert result is not None
-    assert result.worse
-    assert f"{NEW} failed to answer 4.76% of 5,250 requests" in result.says
-    assert fewer is None
+    assert worse
+    assert f"{NEW} failed to answer 4.76% of 5,250 requests" in says
+    assert verdict(production, nothing, readings=readings[:3])[0] is None
 
 
 def test_a_missing_release_cannot_be_compared(
@@ -235,13 +228,10 @@ def test_a_missing_release_cannot_be_compared(
 ) -> None:
     shutil.rmtree(production / "bundles")
 
-    result = post_promotion_check.verdict(
-        state.read(production), answered(rows, 1 - before), [], NOW, POLICY
-    )
+    worse, says = verdict(production, wrong(rows, before))
 
-    assert result is not None
-    assert not result.worse
-    assert "cannot be compared" in result.says
+    assert worse is False
+    assert "cannot be compared" in says
 
 
 def test_answers_of_other_classes_cannot_be_compared(
@@ -250,11 +240,10 @@ def test_answers_of_other_classes_cannot_be_compared(
     answers = answered(rows, before)
     monkeypatch.setattr(estimator, "kind", lambda: Kind(classes=("small", "large")))
 
-    result = post_promotion_check.verdict(state.read(production), answers, [], NOW, POLICY)
+    worse, says = verdict(production, answers)
 
-    assert result is not None
-    assert not result.worse
-    assert "cannot be compared on the same rows" in result.says
+    assert worse is False
+    assert "cannot be compared on the same rows" in says
 
 
 def test_a_pass_before_the_first_deployment_has_no_reading(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from machinery.tests.autopilot.repository import git
+from machinery.tests.conftest import Patch
 from machinery.tests.projects import moved
 from rung_ops.autopilot import commits, journal, passes
 from rung_ops.errors import StageError
@@ -42,7 +43,7 @@ def origin(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def checkout(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def checkout(origin: Path, tmp_path: Path, monkeypatch: Patch) -> Path:
     """A fresh checkout, in which the autopilot works."""
     directory = clone(origin, tmp_path / "checkout")
     moved(monkeypatch, repository=directory, root=directory, incoming=directory / "data/incoming")
@@ -84,7 +85,7 @@ def test_what_contradicts_is_left_to_a_person(origin: Path, checkout: Path, tmp_
 
 
 def test_without_a_place_commits_stay_here(
-    origin: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
+    origin: Path, checkout: Path, monkeypatch: Patch
 ) -> None:
     monkeypatch.delenv(commits.VARIABLE)
     made = write(checkout, "dvc.lock", "after\n")
@@ -93,7 +94,7 @@ def test_without_a_place_commits_stay_here(
     assert git(origin, "rev-parse", "main") != made
 
 
-def test_half_a_place_is_refused(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_a_place_is_refused(checkout: Path, monkeypatch: Patch) -> None:
     monkeypatch.setenv(commits.VARIABLE, "main")
 
     with pytest.raises(StageError, match="expected remote and branch"):
@@ -123,11 +124,7 @@ def test_rows_that_others_could_not_fetch_are_not_published(
     ],
 )
 def test_a_pass_goes_on_where_its_work_is(
-    checkout: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    step: str,
-    detail: dict[str, object],
-    lacks: str,
+    checkout: Path, monkeypatch: Patch, step: str, detail: dict[str, object], lacks: str
 ) -> None:
     monkeypatch.setattr(last_run, "run_file", lambda: checkout / "run.json")
     record = {"steps": [{"step": step, "ended": journal.clock(), "detail": detail}]}

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from machinery.tests.conftest import Patch
 from rung_ops.autopilot import post_promotion_check, steps
 from rung_ops.autopilot.decide import OutcomeVerdict, Trial
 from rung_ops.autopilot.policy import read
@@ -21,7 +22,7 @@ BY = "service"
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: Patch) -> Path:
     """Production that serves v1, with v2 in the shadow."""
     monkeypatch.setenv("RELEASES", str(tmp_path))
     made = release_folders.environment(release_folders.PRODUCTION)
@@ -120,11 +121,7 @@ def end_trial(verdict: dict[str, Any] | None) -> Done:
     ],
 )
 def test_a_trial_that_the_autopilot_ends_may_be_tried_again_unless_it_is_worse(
-    folder: Path,
-    arm: str,
-    verdict: dict[str, Any] | None,
-    outcome: str,
-    set_back: datetime | None,
+    folder: Path, arm: str, verdict: dict[str, Any] | None, outcome: str, set_back: datetime | None
 ) -> None:
     if arm == "canary":
         state.canary(folder, "v2", BY)
@@ -159,7 +156,7 @@ def test_the_end_of_a_trial_in_a_journal_of_an_earlier_version_is_settled(folder
 
 @pytest.mark.parametrize("waits_for_a_person", [True, False])
 def test_outcomes_judge_what_is_promoted_without_a_person(
-    monkeypatch: pytest.MonkeyPatch, waits_for_a_person: bool
+    monkeypatch: Patch, waits_for_a_person: bool
 ) -> None:
     trial, verdict = Trial("v2", "shadow", AT), OutcomeVerdict(True, "v2 is worse than v1 was")
     policy = read()

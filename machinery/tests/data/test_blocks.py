@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from machinery.tests.conftest import Capture, Patch
 from machinery.tests.projects import moved
 from rung_ops import contract, prediction_log
 from rung_ops.batch import predict, predict_logged
@@ -102,7 +103,7 @@ def outcome(folder: Path, check: Callable[[], object]) -> tuple[str, object, byt
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_rows_are_judged_in_blocks_as_at_once(
-    ingested: Path, monkeypatch: pytest.MonkeyPatch, change: Change
+    ingested: Path, monkeypatch: Patch, change: Change
 ) -> None:
     change(sample()).write_parquet(ingested / "a.csv.parquet", row_group_size=64)
     sample(ROWS).write_parquet(ingested / "b.csv.parquet")
@@ -115,7 +116,7 @@ def test_rows_are_judged_in_blocks_as_at_once(
 
 
 def test_many_small_files_get_their_entity_features_at_once(
-    ingested: Path, monkeypatch: pytest.MonkeyPatch
+    ingested: Path, monkeypatch: Patch
 ) -> None:
     for first in (0, ROWS):
         sample(first).write_parquet(ingested / f"{first}.csv.parquet")
@@ -131,7 +132,7 @@ def test_many_small_files_get_their_entity_features_at_once(
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_an_error_in_a_later_block_is_raised_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+    tmp_path: Path, monkeypatch: Patch, suffix: str
 ) -> None:
     monkeypatch.setattr(blocks, "BYTES", 1)
 
@@ -149,7 +150,7 @@ def test_an_error_in_a_later_block_is_raised_as_it_is(
 @pytest.mark.parametrize("size", [SMALL, blocks.BYTES])
 @pytest.mark.parametrize("most", [blocks.MAX_HASHES, 300])
 def test_a_key_in_two_files_is_named_in_both(
-    ingested: Path, monkeypatch: pytest.MonkeyPatch, size: int, most: int
+    ingested: Path, monkeypatch: Patch, size: int, most: int
 ) -> None:
     monkeypatch.setattr(blocks, "BYTES", size)
     monkeypatch.setattr(blocks, "MAX_HASHES", most)
@@ -166,7 +167,7 @@ def test_a_key_in_two_files_is_named_in_both(
 
 
 def test_a_failure_in_the_middle_leaves_the_rows_of_before(
-    ingested: Path, monkeypatch: pytest.MonkeyPatch
+    ingested: Path, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(blocks, "BYTES", SMALL)
     sample().write_parquet(ingested / "a.csv.parquet")
@@ -192,9 +193,7 @@ def test_a_failure_in_the_middle_leaves_the_rows_of_before(
 
 
 @pytest.mark.parametrize("order", ["ascending", "any"])
-def test_rows_are_taken_by_number(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str
-) -> None:
+def test_rows_are_taken_by_number(tmp_path: Path, monkeypatch: Patch, order: str) -> None:
     monkeypatch.setattr(blocks, "BYTES", 1_000)
     rows = pl.DataFrame({"a": range(1_000), "b": [str(number) for number in range(1_000)]})
     rows.write_parquet(tmp_path / "rows.parquet", row_group_size=100)
@@ -210,7 +209,7 @@ def test_rows_are_taken_by_number(
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @pytest.mark.parametrize("is_lazy", [True, False])
 def test_a_file_is_scored_in_blocks_as_at_once(
-    saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, is_lazy: bool
+    saved_model: Path, tmp_path: Path, monkeypatch: Patch, suffix: str, is_lazy: bool
 ) -> None:
     monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
     moved(monkeypatch, model_file=saved_model)
@@ -239,9 +238,7 @@ def test_a_file_is_scored_in_blocks_as_at_once(
 
 
 @pytest.fixture
-def in_several_blocks(
-    saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> list[str]:
+def in_several_blocks(saved_model: Path, tmp_path: Path, monkeypatch: Patch) -> list[str]:
     """The words that score a file of several blocks, which the log takes in parts of 30 rows."""
     monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
     moved(monkeypatch, model_file=saved_model)
@@ -253,7 +250,7 @@ def in_several_blocks(
 
 
 def test_all_blocks_are_logged_as_one_file(
-    in_several_blocks: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    in_several_blocks: list[str], tmp_path: Path, capsys: Capture
 ) -> None:
     assert predict.main(in_several_blocks) == 0
 
@@ -266,7 +263,7 @@ def test_all_blocks_are_logged_as_one_file(
 
 @pytest.mark.parametrize("fails", ["the log", "its last step", "Ctrl-C there", "the output"])
 def test_a_failure_midway_leaves_log_and_output_as_they_were(
-    in_several_blocks: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+    in_several_blocks: list[str], tmp_path: Path, monkeypatch: Patch, fails: str
 ) -> None:
     assert predict.main(in_several_blocks) == 0
     before, output = logged(), (tmp_path / "out.parquet").read_bytes()
@@ -308,7 +305,7 @@ def logged() -> list[str]:
     return prediction_log.read(log).collect()["id"].to_list()
 
 
-def test_a_smaller_bound_of_memory_makes_smaller_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_smaller_bound_of_memory_makes_smaller_blocks(monkeypatch: Patch) -> None:
     rows = pl.select(number=pl.int_range(1_000_000))  # 8 MB
 
     for given, heights in ("", [1_000_000]), ("5", [625_000, 375_000]), ("4", [500_000] * 2):
@@ -319,9 +316,7 @@ def test_a_smaller_bound_of_memory_makes_smaller_blocks(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("given", ["lots", "0", "-1", "1.5", "64 MB"])
-def test_a_bound_that_is_no_number_of_megabytes_is_refused(
-    monkeypatch: pytest.MonkeyPatch, given: str
-) -> None:
+def test_a_bound_that_is_no_number_of_megabytes_is_refused(monkeypatch: Patch, given: str) -> None:
     monkeypatch.setenv(blocks.BLOCK_MB, given)
 
     with pytest.raises(SettingsError, match=f"RUNG_BLOCK_MB is `{given}`; expected a whole number"):

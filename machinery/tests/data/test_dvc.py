@@ -2,14 +2,11 @@
 
 from pathlib import Path
 
-import pytest
-
+from machinery.tests.conftest import Capture, Patch
 from rung_ops.data import dvc
 
 
-def test_it_is_found_where_path_does_not_name_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_found_where_path_does_not_name_it(tmp_path: Path, monkeypatch: Patch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
     done = dvc.run(tmp_path, "version")
@@ -19,7 +16,7 @@ def test_it_is_found_where_path_does_not_name_it(
 
 
 def test_a_run_of_the_stages_names_the_lock_file_once_and_times_those_that_succeed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: Patch, capfd: Capture
 ) -> None:
     monkeypatch.chdir(tmp_path)
     stages = "stages: {a: {cmd: echo one}, b: {cmd: echo two}"

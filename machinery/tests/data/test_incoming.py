@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
+from machinery.tests.conftest import Capture, Patch
 from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.contract.raw_file import read
@@ -37,7 +38,7 @@ BAD: dict[str, tuple[Callable[[pl.DataFrame], bytes], str]] = {
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: Patch) -> Path:
     moved(monkeypatch, incoming=tmp_path)
     monkeypatch.setattr(incoming, "raw_files", lambda: sorted(tmp_path.glob("*.csv")))
     monkeypatch.setattr(incoming, "_dvc", lambda *arguments: pytest.fail("DVC was called"))
@@ -48,7 +49,7 @@ Refused = Callable[[], str]
 
 
 @pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
+def refused(capsys: Capture) -> Refused:
     """Assert that nothing is versioned; return the reason."""
 
     def refused() -> str:
@@ -83,7 +84,7 @@ def test_a_file_that_is_versioned_and_not_here_is_named(folder: Path, refused: R
     assert "`uv run poe pull`" in output
 
 
-def test_a_good_file_needs_no_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_good_file_needs_no_key(folder: Path, monkeypatch: Patch) -> None:
     schema = without_keys(SCHEMA)
     monkeypatch.setattr(contract, "Row", SimpleNamespace(to_schema=lambda: schema))
     read(raw_files()[0]).head(10).write_csv(folder / "new.csv")
@@ -133,7 +134,7 @@ def test_a_rule_that_keeps_the_record_out_of_git_is_named(new_file: Path, refuse
 
 @pytest.mark.parametrize("conflicted", ["dvc.lock", "data/incoming/.gitignore"])
 def test_a_merge_conflict_is_named_with_the_page_that_settles_it(
-    refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, conflicted: str
+    refused: Refused, monkeypatch: Patch, tmp_path: Path, conflicted: str
 ) -> None:
     moved(monkeypatch, root=tmp_path, repository=tmp_path, incoming=tmp_path / "data/incoming")
     git("init", "--quiet")
@@ -158,9 +159,7 @@ def test_a_merge_conflict_is_named_with_the_page_that_settles_it(
     assert "data/incoming/README.md" in output
 
 
-def test_an_error_of_dvc_is_printed(
-    new_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_of_dvc_is_printed(new_file: Path, capsys: Capture, monkeypatch: Patch) -> None:
     monkeypatch.setattr(incoming, "changed_files", lambda parts: [Path(f"{new_file}.gone")])
     monkeypatch.setattr(incoming, "problems_of", lambda files: [])
 
@@ -170,7 +169,7 @@ def test_an_error_of_dvc_is_printed(
 
 
 def test_rows_of_another_file_are_refused_in_the_words_of_validate(
-    folder: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+    folder: Path, refused: Refused, monkeypatch: Patch
 ) -> None:
     rows = read(raw_files()[0]).head(10)
     key = next(name for name in SCHEMA.columns if rows[name].n_unique() == rows.height)
@@ -187,9 +186,7 @@ def test_rows_of_another_file_are_refused_in_the_words_of_validate(
     ]
 
 
-def test_a_file_is_judged_in_blocks_as_at_once(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_is_judged_in_blocks_as_at_once(folder: Path, monkeypatch: Patch) -> None:
     rows = read(raw_files()[0]).drop_nulls(contract.TARGET).head(200)
     bad = pl.Series(range(200)).is_in([3, 150])
     rows = rows.with_columns(pl.when(bad).then(-99_999).otherwise(NUMBER).alias(NUMBER))
@@ -215,7 +212,7 @@ def test_a_file_name_with_a_line_break_is_refused(folder: Path, refused: Refused
 
 
 @pytest.fixture
-def two_branches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def two_branches(tmp_path: Path, monkeypatch: Patch) -> Path:
     """A file that the branch `other` has versioned, left behind where `main` is checked out."""
     moved(monkeypatch, root=tmp_path, repository=tmp_path, incoming=tmp_path / "data/incoming")
     monkeypatch.setattr(incoming, "raw_files", lambda: sorted(current().incoming.glob("*.csv")))
@@ -239,7 +236,7 @@ def two_branches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_file_of_another_branch_is_named_and_taken_when_asked_for(
-    two_branches: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+    two_branches: Path, refused: Refused, monkeypatch: Patch
 ) -> None:
     called: list[tuple[str, ...]] = []
     monkeypatch.setattr(incoming, "_dvc", lambda *arguments: called.append(arguments) or 0)
@@ -254,7 +251,7 @@ def test_a_file_of_another_branch_is_named_and_taken_when_asked_for(
 
 
 def test_another_file_of_the_same_name_is_not_of_that_branch(
-    two_branches: Path, monkeypatch: pytest.MonkeyPatch
+    two_branches: Path, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(incoming, "_dvc", lambda *arguments: 0)
     two_branches.write_text("a\n2\n")
@@ -263,7 +260,7 @@ def test_another_file_of_the_same_name_is_not_of_that_branch(
 
 
 def test_a_part_that_another_branch_has_versioned_is_named(
-    two_branches: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+    two_branches: Path, refused: Refused, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(incoming, "raw_files", lambda: sorted(current().incoming.rglob("*.csv")))
     two_branches.unlink()

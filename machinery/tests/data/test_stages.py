@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from machinery.tests.conftest import Capture, Patch
 from machinery.tests.in_project import split
 from machinery.tests.projects import moved
 from rung_ops import contract
@@ -43,9 +44,7 @@ def falling_over(_: pl.DataFrame) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("lazy", [True, False])
-def test_rows_are_written_as_they_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lazy: bool
-) -> None:
+def test_rows_are_written_as_they_are_read(tmp_path: Path, monkeypatch: Patch, lazy: bool) -> None:
     rows = pl.DataFrame({"a": [1, 2, 3]})
     monkeypatch.setattr(contract, "load", lambda _: rows.lazy() if lazy else rows)
 
@@ -57,7 +56,7 @@ def test_rows_are_written_as_they_are_read(
 
 @pytest.mark.parametrize("use", [read, lambda path: write(path, path.with_suffix(".parquet"))])
 def test_a_lazy_frame_that_fails_late_is_named_as_one_that_fails_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: Callable[[Path], object]
+    tmp_path: Path, monkeypatch: Patch, use: Callable[[Path], object]
 ) -> None:
     lazy = pl.LazyFrame({"a": [1]}).map_batches(falling_over)
     monkeypatch.setattr(contract, "load", lambda _: lazy)
@@ -68,9 +67,7 @@ def test_a_lazy_frame_that_fails_late_is_named_as_one_that_fails_at_once(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_not_a_fault_of_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_not_a_fault_of_the_file(tmp_path: Path, monkeypatch: Patch) -> None:
     def full(_: Path) -> pl.LazyFrame:
         raise pl.exceptions.ComputeError("No space left on device (os error 28)")
 
@@ -84,7 +81,7 @@ def test_a_full_disk_is_not_a_fault_of_the_file(
 
 
 @pytest.fixture
-def many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def many_rows(tmp_path: Path, monkeypatch: Patch) -> Path:
     """A file of a few kB whose rows need more than the 10 MB that are free."""
     monkeypatch.setattr(memory, "available", lambda: 10_000_000)
     path = tmp_path / "many.parquet"
@@ -95,7 +92,7 @@ def many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("use", [read, lambda path: write(path, path.with_suffix(".out"))])
 def test_a_parquet_file_of_too_many_rows_is_refused_before_it_is_read(
-    many_rows: Path, monkeypatch: pytest.MonkeyPatch, use: Callable[[Path], object]
+    many_rows: Path, monkeypatch: Patch, use: Callable[[Path], object]
 ) -> None:
     def load(path: Path) -> pl.DataFrame:
         assert path != many_rows, "it was read"
@@ -107,9 +104,7 @@ def test_a_parquet_file_of_too_many_rows_is_refused_before_it_is_read(
         use(many_rows)
 
 
-def test_texts_that_are_long_when_unpacked_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_texts_that_are_long_when_unpacked_are_refused(tmp_path: Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(memory, "available", lambda: 10_000_000)
     path = tmp_path / "texts.parquet"
     texts = [str(number) + "x" * 1_000_000 for number in range(20)]
@@ -130,7 +125,7 @@ def test_a_parquet_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
 
 
 def test_a_lazy_load_may_take_some_of_many_rows_and_not_all(
-    many_rows: Path, monkeypatch: pytest.MonkeyPatch
+    many_rows: Path, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(contract, "load", lambda path: pl.scan_parquet(path).head(10))
 
@@ -143,7 +138,7 @@ def test_a_lazy_load_may_take_some_of_many_rows_and_not_all(
 
 
 def test_a_link_in_data_incoming_is_named_and_not_followed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: Patch
 ) -> None:
     incoming, elsewhere = tmp_path / "incoming", tmp_path / "elsewhere"
     incoming.mkdir()
@@ -160,9 +155,7 @@ def test_a_link_in_data_incoming_is_named_and_not_followed(
     assert "folder is a link" in str(error.value)
 
 
-def test_a_link_into_the_cache_of_dvc_is_a_raw_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_link_into_the_cache_of_dvc_is_a_raw_file(tmp_path: Path, monkeypatch: Patch) -> None:
     incoming = tmp_path / "incoming"
     kept = tmp_path / ".dvc/cache/files/md5/0a" / ("1" * 30)
     incoming.mkdir()
@@ -181,7 +174,7 @@ def without_outcome(frame: pl.DataFrame, *numbers: int) -> pl.DataFrame:
 
 
 def test_rows_without_an_outcome_are_left_out_of_training_and_counted(
-    ingested: Path, capsys: pytest.CaptureFixture[str]
+    ingested: Path, capsys: Capture
 ) -> None:
     complete = rows().head(20)
     without_outcome(complete, 3, 4).write_parquet(ingested / "a.csv.parquet")
@@ -238,7 +231,7 @@ def test_rows_of_a_raw_file_are_counted_without_load(
 
 
 def test_a_metric_that_score_does_not_return_is_refused_before_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: Patch
 ) -> None:
     wrong = params() | {"score": params()["score"] | {"metric": "nothing"}}
     monkeypatch.setattr(baseline, "params", lambda: wrong)
@@ -251,7 +244,7 @@ def test_a_metric_that_score_does_not_return_is_refused_before_training(
 
 
 def test_an_error_that_src_caused_ends_a_stage_with_the_sentence_of_poe_check(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
 ) -> None:
     monkeypatch.setattr(contract, "TARGET", "nothing", raising=False)
     monkeypatch.setattr(promises, "broken", promises.broken.__wrapped__)  # nothing is remembered

@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from machinery.tests.conftest import Capture, Patch
 from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.contract.raw_file import read
@@ -17,9 +18,7 @@ PARTS = 3
 
 
 @pytest.fixture(params=[".", "models/second"])
-def parts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> list[Path]:
+def parts(tmp_path: Path, monkeypatch: Patch, request: pytest.FixtureRequest) -> list[Path]:
     """Parts in a folder of a repository with a remote of DVC, of its own model or a second one."""
     rows, dataset = read(raw_files()[0]), contract.dataset
     monkeypatch.setattr(contract, "_module", lambda name: dataset)  # its project moves
@@ -45,7 +44,7 @@ def stored() -> set[Path]:
 
 @pytest.mark.parametrize(("is_folder", "new"), [(False, 1), (True, 2)])  # a folder: its list, too
 def test_a_part_that_changes_is_all_that_is_stored_again(
-    parts: list[Path], is_folder: bool, new: int, capsys: pytest.CaptureFixture[str]
+    parts: list[Path], is_folder: bool, new: int, capsys: Capture
 ) -> None:
     root, folder = parts[0].parents[3], parts[0].parent
     if is_folder:
@@ -66,9 +65,7 @@ def test_a_part_that_changes_is_all_that_is_stored_again(
     assert not capsys.readouterr().out
 
 
-def test_a_part_that_is_missing_or_wrong_is_named(
-    parts: list[Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_part_that_is_missing_or_wrong_is_named(parts: list[Path], capsys: Capture) -> None:
     root, folder = parts[0].parents[3], parts[0].parent
     assert dvc.run(root, "add", str(folder)).returncode == 0
     content = parts[2].read_bytes()

@@ -40,6 +40,11 @@ def view(identity: str = "a", first: float = 0.0, entities: int = 2_500) -> Stor
 FIRST = {"a": [key_of([1])]}
 
 
+def again(store: RedisStore) -> RedisStore:
+    """Open a store once more, as another process does."""
+    return RedisStore(store._address, store._prefix.split(":")[1], LIMIT)
+
+
 def first_of(store: RedisStore) -> list[float]:
     """Look up the entity 1 of view a."""
     return np.frombuffer(store.look_up(FIRST).packed["a"][0] or b"").tolist()
@@ -69,7 +74,7 @@ def test_what_was_written_is_read_back_by_entity_and_as_a_whole(store: RedisStor
 
 def test_a_new_filling_replaces_the_old_one_and_leaves_nothing_of_it(store: RedisStore) -> None:
     store.write([view("a"), view("b")])
-    reader = RedisStore(store._address, store._prefix.split(":")[1], LIMIT)
+    reader = again(store)
     assert first_of(reader) == [2.0, 3.0]
 
     store.write([view("a", 100.0, entities=2)])
@@ -97,7 +102,7 @@ def test_a_filling_that_was_never_finished_counts_for_nothing_and_expires(
 
 def test_two_that_fill_at_once_leave_one_filling(store: RedisStore) -> None:
     """The second one moves the pointer between the first one's look at it and its move."""
-    other = RedisStore(store._address, store._prefix.split(":")[1], LIMIT)
+    other = again(store)
     parsed, moved = store._parsed, []
 
     def late(text: bytes) -> object:
@@ -136,7 +141,7 @@ def test_a_filling_that_is_replaced_while_it_is_read_is_read_again(
 ) -> None:
     store.write([view("a")])
     store.look_up(FIRST)
-    other = RedisStore(store._address, store._prefix.split(":")[1], LIMIT)
+    other = again(store)
     fillings = iter([lambda: other.write([view("a", 100.0)])])
 
     def one_by_one(**_: Any) -> OneByOne:

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from machinery.tests.conftest import Capture, Patch
 from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.features import EntityFeature, raw_rows, registry
@@ -28,16 +29,14 @@ def declared(**changed: Any) -> EntityFeature:
     return EntityFeature(**(settings | changed))
 
 
-def declare(
-    monkeypatch: pytest.MonkeyPatch, features: Sequence[pl.Expr], *entity: EntityFeature
-) -> None:
+def declare(monkeypatch: Patch, features: Sequence[pl.Expr], *entity: EntityFeature) -> None:
     """Let the project's features.py declare these."""
     monkeypatch.setattr(contract.features, "FEATURES", list(features))
     monkeypatch.setattr(contract.features, "ENTITY_FEATURES", list(entity), raising=False)
 
 
 @pytest.fixture
-def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def reports(tmp_path: Path, monkeypatch: Patch) -> Path:
     """A home of the model without reports, for the files that the registry reads and writes."""
     monkeypatch.setattr(model_folders, "folders", lambda: {".": tmp_path})
     moved(monkeypatch, registry, model_folders, repository=tmp_path)
@@ -46,9 +45,7 @@ def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "reports"
 
 
-def test_an_entity_feature_has_what_it_declares(
-    reports: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_entity_feature_has_what_it_declares(reports: Path, monkeypatch: Patch) -> None:
     features = [pl.col("late_7d"), pl.col("late_7d").log().alias("loud")]
     declare(monkeypatch, features, declared(), declared(name="unread"))
 
@@ -67,9 +64,7 @@ def test_an_entity_feature_has_what_it_declares(
     assert by_name["unread"]["definition"].startswith("not read by FEATURES")
 
 
-def test_a_feature_of_the_row_has_what_its_column_says(
-    reports: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_feature_of_the_row_has_what_its_column_says(reports: Path, monkeypatch: Patch) -> None:
     columns = contract.Row.to_schema().columns
     name = next(n for n, column in columns.items() if (column.metadata or {}).get("unit"))
     declare(monkeypatch, [pl.col(name)])
@@ -82,7 +77,7 @@ def test_a_feature_of_the_row_has_what_its_column_says(
 
 
 def test_importance_and_drift_are_those_of_the_last_report_and_monitor(
-    reports: Path, monkeypatch: pytest.MonkeyPatch
+    reports: Path, monkeypatch: Patch
 ) -> None:
     declare(monkeypatch, [pl.col("amount"), pl.col("late_7d")], declared())
     (reports / "plots").mkdir(parents=True)
@@ -102,7 +97,7 @@ def test_importance_and_drift_are_those_of_the_last_report_and_monitor(
 
 
 def test_models_share_an_entry_only_where_they_define_it_alike(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: Patch
 ) -> None:
     homes = {".": tmp_path, "models/b": tmp_path / "b", "models/c": tmp_path / "c"}
     windows = dict(zip(homes.values(), (7, 7, 14), strict=True))
@@ -127,7 +122,7 @@ def test_models_share_an_entry_only_where_they_define_it_alike(
 
 
 def test_it_prints_a_table_and_writes_a_page(
-    reports: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    reports: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
     declare(monkeypatch, [pl.col("late_7d")], declared(description="<b>late</b>"))
 
@@ -141,9 +136,7 @@ def test_it_prints_a_table_and_writes_a_page(
     assert "&lt;b&gt;late&lt;/b&gt;" in page
 
 
-def test_programs_get_json_and_no_page(
-    reports: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_programs_get_json_and_no_page(reports: Path, monkeypatch: Patch, capsys: Capture) -> None:
     declare(monkeypatch, [pl.col("late_7d")], declared())
 
     assert registry.main(["--json"]) == 0

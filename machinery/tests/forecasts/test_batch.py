@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from machinery.tests.conftest import Trained
+from machinery.tests.conftest import Capture, Patch, Trained
 from machinery.tests.forecasts.conftest import DAY, FIRST, HOUR, demand, mean_of_six_hours
 from machinery.tests.projects import moved
 from rung_ops import contract, prediction_log
@@ -20,7 +20,7 @@ Score = Callable[..., int]
 
 
 @pytest.fixture
-def score(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Score:
+def score(trained: Trained, tmp_path: Path, monkeypatch: Patch) -> Score:
     """Score two hours of each station, whose events are known until an hour."""
     estimator.save(trained.estimator, tmp_path / "model.skops")
     moved(monkeypatch, model_file=tmp_path / "model.skops")
@@ -39,10 +39,7 @@ def score(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_each_row_and_the_log_name_the_features_without_a_value(
-    score: Score,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    score: Score, tmp_path: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
     assert score(FIRST + 9 * DAY + 2 * HOUR) == 0
     printed = capsys.readouterr().out
@@ -63,7 +60,7 @@ def test_each_row_and_the_log_name_the_features_without_a_value(
 
 
 def test_events_that_end_before_the_forecast_is_made_are_said(
-    score: Score, capsys: pytest.CaptureFixture[str]
+    score: Score, capsys: Capture
 ) -> None:
     """Their windows are not full, so that a value is there, and another one than in training."""
     assert score(FIRST + 10 * DAY - 2 * HOUR) == 0
@@ -75,7 +72,7 @@ def test_events_that_end_before_the_forecast_is_made_are_said(
     assert capsys.readouterr().err == ""
 
 
-def test_rows_without_an_outcome_are_no_events_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_without_an_outcome_are_no_events_of_it(monkeypatch: Patch) -> None:
     """load() returns the rows to predict as well: their sum would be 0, and the window seem full."""
     rows = demand(960).with_columns(
         pl.when(pl.col("hour") < FIRST + 2 * DAY).then("bikes"), planned=pl.lit(1)
@@ -98,7 +95,7 @@ def test_rows_without_an_outcome_are_no_events_of_it(monkeypatch: pytest.MonkeyP
 
 
 def test_events_that_are_missing_in_most_rows_are_refused(
-    score: Score, tmp_path: Path, project: Path, capsys: pytest.CaptureFixture[str]
+    score: Score, tmp_path: Path, project: Path, capsys: Capture
 ) -> None:
     assert score(FIRST) == 1
 
@@ -115,10 +112,7 @@ def test_events_that_are_missing_in_most_rows_are_refused(
 
 
 def test_rows_that_load_leaves_out_are_said(
-    score: Score,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    score: Score, tmp_path: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
     monkeypatch.setattr(
         contract.dataset, "load", lambda path: pl.read_parquet(path).filter(station="north")

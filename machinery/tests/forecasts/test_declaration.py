@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from machinery.tests.conftest import Trained
+from machinery.tests.conftest import Patch, Trained
 from machinery.tests.forecasts.conftest import HOUR, Declare, demand, with_origin
 from machinery.tests.in_project import stage
 from machinery.tests.small_project import SmallProject
@@ -90,9 +90,7 @@ def test_a_split_that_forgets_the_horizon_is_named(trained: Trained) -> None:
 
 
 @BOTH
-def test_tuning_learns_from_what_was_known(
-    small: SmallProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tuning_learns_from_what_was_known(small: SmallProject, monkeypatch: Patch) -> None:
     learned: list[pl.DataFrame] = []
     whole = tune.estimator.features
 

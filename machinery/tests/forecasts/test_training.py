@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from machinery.tests.conftest import Trained
+from machinery.tests.conftest import Capture, Patch, Trained
 from machinery.tests.forecasts.conftest import DAY, HOUR, Declare, demand, mean_of_six_hours
 from machinery.tests.projects import moved
 from machinery.tests.small_project import SmallProject
@@ -78,7 +78,7 @@ def test_an_entity_feature_sees_what_was_known_when_the_forecast_was_made(
 
 @BOTH
 def test_a_feature_that_knows_more_than_the_forecast_is_refused(
-    small: SmallProject, checked: Path, declare: Declare, monkeypatch: pytest.MonkeyPatch
+    small: SmallProject, checked: Path, declare: Declare, monkeypatch: Patch
 ) -> None:
     events = demand(480)
     for declared in ({}, {"lead": 48 * HOUR}):
@@ -108,9 +108,7 @@ def test_quantiles_around_a_naive_forecast_hold_what_they_say(declare: Declare) 
 
 
 @pytest.fixture
-def written(
-    trained: Trained, small: SmallProject, reports: Path, monkeypatch: pytest.MonkeyPatch
-) -> np.ndarray:
+def written(trained: Trained, small: SmallProject, reports: Path, monkeypatch: Patch) -> np.ndarray:
     """Predictions of the test rows, where the files of the stages before are there."""
     here = moved(monkeypatch, train=reports / "train.parquet", rows=reports / "rows.parquet")
     trained.train.write_parquet(here.train)
@@ -120,7 +118,7 @@ def written(
 
 @BOTH
 def test_the_model_is_compared_with_the_best_baseline(
-    trained: Trained, written: np.ndarray, reports: Path, capsys: pytest.CaptureFixture[str]
+    trained: Trained, written: np.ndarray, reports: Path, capsys: Capture
 ) -> None:
     figures = contract.score(trained.test["bikes"].to_numpy(), written)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from machinery.tests.conftest import Capture, Patch
 from rung_ops.kubernetes import deploy, manifests
 from rung_ops.project import current
 
@@ -26,7 +27,7 @@ KubeCtl = Callable[..., Path]
 
 
 @pytest.fixture
-def kubectl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> KubeCtl:
+def kubectl(monkeypatch: Patch, tmp_path: Path) -> KubeCtl:
     """Put a scripted kubectl on PATH, and build only the overlay's Deployment."""
     deployment = yaml.safe_load(
         (current().root / "deploy/kubernetes/service/deployment.yaml").read_text(encoding="utf-8")
@@ -44,9 +45,7 @@ def kubectl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> KubeCtl:
     return made
 
 
-def test_what_was_checked_is_what_is_applied(
-    kubectl: KubeCtl, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_was_checked_is_what_is_applied(kubectl: KubeCtl, capsys: Capture) -> None:
     folder = kubectl()
 
     assert deploy.main(["staging"]) == 0
@@ -76,11 +75,7 @@ def test_what_was_checked_is_what_is_applied(
     ],
 )
 def test_a_cluster_that_does_not_take_it_is_explained(
-    kubectl: KubeCtl,
-    capsys: pytest.CaptureFixture[str],
-    answer: dict[str, str],
-    code: int,
-    message: str,
+    kubectl: KubeCtl, capsys: Capture, answer: dict[str, str], code: int, message: str
 ) -> None:
     kubectl(**answer)
 
@@ -89,10 +84,7 @@ def test_a_cluster_that_does_not_take_it_is_explained(
 
 
 def test_without_kubectl_nothing_is_tried(
-    kubectl: KubeCtl,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    kubectl: KubeCtl, monkeypatch: Patch, tmp_path: Path, capsys: Capture
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
 
@@ -101,7 +93,7 @@ def test_without_kubectl_nothing_is_tried(
 
 
 def test_wrong_manifests_reach_no_cluster(
-    kubectl: KubeCtl, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    kubectl: KubeCtl, monkeypatch: Patch, capsys: Capture
 ) -> None:
     folder = kubectl()
     wrong = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spek": {}}

@@ -4,9 +4,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
+from machinery.tests.conftest import Capture, Patch
 from machinery.tests.kubernetes.test_manifests import FOLDER
 from machinery.tests.projects import moved
 from rung_ops.autopilot import commits
@@ -70,7 +70,7 @@ def test_the_pods_find_what_the_image_and_the_service_have() -> None:
 
 
 def test_an_image_of_other_packages_is_refused(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    monkeypatch: Patch, tmp_path: Path, capsys: Capture
 ) -> None:
     moved(monkeypatch, scheduled, root=tmp_path)
     (tmp_path / "uv.lock").write_text("new")
@@ -95,9 +95,7 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_it_goes_on_from_what_earlier_passes_committed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_it_goes_on_from_what_earlier_passes_committed(monkeypatch: Patch, tmp_path: Path) -> None:
     origin, clone = tmp_path / "origin", tmp_path / "clone"
     origin.mkdir()
     git(origin, "init", "--quiet", "--initial-branch=main")
@@ -120,9 +118,7 @@ def test_it_goes_on_from_what_earlier_passes_committed(
     assert (clone / "rows").read_text() == "of the last pass"
 
 
-def test_the_alert_rules_are_those_of_prometheus(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_alert_rules_are_those_of_prometheus(monkeypatch: Patch, tmp_path: Path) -> None:
     monkeypatch.setattr(manifests, "operator_rules_file", lambda: tmp_path / "rules.yaml")
     assert manifests.write_alerts(["--check"]) == 1
 

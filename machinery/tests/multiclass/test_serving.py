@@ -19,10 +19,9 @@ from rung_ops.contract import row_checks
 from rung_ops.model.target import Kind, numbers
 from rung_ops.project.service_settings import Limits
 from rung_ops.release.rollout import Comparison, Trial
-from rung_ops.release.state_content import State
 from rung_ops.serving import answers
 from rung_ops.serving.hooks import ServiceHooks
-from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
+from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.log_writer import PredictionLog
 from rung_ops.serving.shadow import Offer, Shadow
 from rung_ops.serving.shadow_process import SeparateRelease
@@ -70,7 +69,7 @@ def test_a_hook_after_the_prediction_gets_and_gives_all_probabilities(
 ) -> None:
     hooks = ServiceHooks(after_prediction=lambda rows, predictions: predictions[:, [1, 0, 2]])
     with calling(tmp_path, Limits(), hooks=hooks) as caller:
-        caller.service.install(HeldReleases(State(1, served.release.id), served))
+        caller.serve(served)
         swapped = caller.post("/predict", sent[0]).json
     row = served.reader.one(json.dumps(sent[0]).encode())
     _, plain = served.release.score(served.reader.table([row]).frame)

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from machinery.tests.conftest import Trained
+from machinery.tests.conftest import Patch, Trained
 from machinery.tests.multiclass.conftest import CLASSES, parcels
 from rung_ops import contract, stages
 from rung_ops.checks import promises
@@ -35,9 +35,7 @@ class Loose:
         return np.ones((features.height, 3))
 
 
-def test_probabilities_that_do_not_add_up_are_found(
-    checked: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_probabilities_that_do_not_add_up_are_found(checked: Path, monkeypatch: Patch) -> None:
     module = contract.model
     monkeypatch.setattr(module, "build", lambda params: Loose())
     monkeypatch.setattr(module, "save", lambda model, path: path.touch(), raising=False)

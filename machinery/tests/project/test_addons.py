@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from machinery.tests.conftest import Capture, Patch
 from machinery.tests.projects import moved
 from rung_ops import __main__ as command
 from rung_ops.addons import Addon, Backend, Verb
@@ -73,7 +74,7 @@ def nothing_called() -> None:
 
 
 @pytest.fixture
-def house(monkeypatch: pytest.MonkeyPatch) -> dict[str, Addon]:
+def house(monkeypatch: Patch) -> dict[str, Addon]:
     """An environment with the library's own add-ons and one of a house; a test may change it."""
     own = {name: addon for name, addon in active_addons.installed().items() if name != "governance"}
     there = {**own, "house": HOUSE}
@@ -83,7 +84,7 @@ def house(monkeypatch: pytest.MonkeyPatch) -> dict[str, Addon]:
 
 
 def test_a_verb_of_an_add_on_is_run_and_listed_below_its_name(
-    house: dict[str, Addon], capsys: pytest.CaptureFixture[str]
+    house: dict[str, Addon], capsys: Capture
 ) -> None:
     assert command.main(["house", "try"]) == command.OK
     assert CALLS == [()]
@@ -93,10 +94,7 @@ def test_a_verb_of_an_add_on_is_run_and_listed_below_its_name(
 
 
 def test_a_project_lists_the_verbs_of_what_it_uses(
-    house: dict[str, Addon],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    house: dict[str, Addon], monkeypatch: Patch, tmp_path: Path, capsys: Capture
 ) -> None:
     moved(monkeypatch, repository=tmp_path)
     command.main(["--help"])
@@ -110,9 +108,7 @@ def test_a_project_lists_the_verbs_of_what_it_uses(
     assert "ray tune" in with_ray
 
 
-def test_without_governance_nothing_names_it(
-    house: dict[str, Addon], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_governance_nothing_names_it(house: dict[str, Addon], capsys: Capture) -> None:
     command.main(["--help"])
 
     assert "governance" not in capsys.readouterr().out
@@ -121,10 +117,7 @@ def test_without_governance_nothing_names_it(
 
 @pytest.mark.parametrize("verb", ["gate", "serve", "house try", "--help"])
 def test_an_add_on_that_is_listed_and_missing_stops_every_verb(
-    house: dict[str, Addon],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    verb: str,
+    house: dict[str, Addon], monkeypatch: Patch, capsys: Capture, verb: str
 ) -> None:
     monkeypatch.setattr(active_addons, "listed", lambda: ["guard"])
 
@@ -140,7 +133,7 @@ def test_what_no_add_on_has_a_say_in_runs_without_it() -> None:
 
 
 @pytest.mark.parametrize("listed", ["governance", [1], {"governance": True}])
-def test_a_list_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, listed: Any) -> None:
+def test_a_list_that_is_none_is_refused(monkeypatch: Patch, listed: Any) -> None:
     monkeypatch.setattr(Project, "table", lambda _: {"addons": listed})
 
     with pytest.raises(NoProjectError, match=r"\[tool.rung\] expected .* `\$.addons"):
@@ -149,7 +142,7 @@ def test_a_list_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, listed:
 
 @pytest.mark.parametrize("verb", ["gate", "ray tune"])
 def test_two_verbs_of_one_name_are_refused(
-    house: dict[str, Addon], capsys: pytest.CaptureFixture[str], verb: str
+    house: dict[str, Addon], capsys: Capture, verb: str
 ) -> None:
     house["thief"] = Addon(summary="takes", verbs={verb: Verb(of("record"), "", "take it")})
 
@@ -159,7 +152,7 @@ def test_two_verbs_of_one_name_are_refused(
 
 
 def test_a_message_reaches_the_add_on_whatever_another_one_does(
-    house: dict[str, Addon], capsys: pytest.CaptureFixture[str]
+    house: dict[str, Addon], capsys: Capture
 ) -> None:
     house["closed"] = Addon(summary="fails", notify=of("fails"))
     house["gone"] = Addon(summary="is not there", notify="no_such_module:notify")
@@ -191,10 +184,7 @@ def test_stages_import_the_functions_of_add_ons(house: dict[str, Addon]) -> None
 
 
 def test_a_models_documents_are_checked_once_it_has_some(
-    house: dict[str, Addon],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    house: dict[str, Addon], tmp_path: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
     house["house"] = replace(
         HOUSE, path="src", checks=("house try",), documents="named", stages=("src/dvc.yaml",)
@@ -218,7 +208,7 @@ def test_a_models_documents_are_checked_once_it_has_some(
 
 
 @pytest.fixture
-def files(saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def files(saved_model: Path, tmp_path: Path, monkeypatch: Patch) -> list[str]:
     """An input and an output."""
     moved(monkeypatch, model_file=saved_model)
     sample_rows().head(2).write_parquet(tmp_path / "in.parquet")
@@ -256,9 +246,9 @@ def test_a_backend_scores_and_every_add_on_changes_what_is_written(
 def test_a_backend_that_cannot_be_used_is_refused_with_a_remedy(
     house: dict[str, Addon],
     files: list[str],
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    capsys: Capture,
     backend: str,
     reason: str,
 ) -> None:
@@ -279,7 +269,7 @@ def test_a_backend_that_cannot_be_used_is_refused_with_a_remedy(
     [("ray predict", "predict"), ("ray predict-logged", "predict"), ("house tyr", "house try")],
 )
 def test_a_verb_that_does_not_exist_is_named_with_what_was_meant(
-    house: dict[str, Addon], capsys: pytest.CaptureFixture[str], typed: str, meant: str
+    house: dict[str, Addon], capsys: Capture, typed: str, meant: str
 ) -> None:
     assert command.main([*typed.split(), "in.csv"]) == command.USAGE
 
@@ -294,7 +284,7 @@ def entry(name: str, value: str, distribution: str = "house") -> EntryPoint:
 
 
 @pytest.fixture
-def entries(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
+def entries(monkeypatch: Patch) -> list[EntryPoint]:
     """What is installed, to be filled by a test."""
     there: list[EntryPoint] = []
     monkeypatch.setattr(active_addons, "entry_points", lambda group: there)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from machinery.tests.conftest import Capture, Patch
 from rung_ops import __main__ as command
 from rung_ops.addons import Verb
 from rung_ops.command import verb
@@ -46,7 +47,7 @@ def test_every_verb_that_the_project_types_exists() -> None:
         assert parts[0] in ALL or " ".join(parts) in ALL, text
 
 
-def test_an_unknown_verb_is_named_with_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_verb_is_named_with_those_that_exist(capsys: Capture) -> None:
     assert command.main(["trian"]) == command.USAGE
 
     printed = capsys.readouterr().err
@@ -55,7 +56,7 @@ def test_an_unknown_verb_is_named_with_those_that_exist(capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
-def test_a_number_that_is_none_is_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_number_that_is_none_is_refused(value: str, capsys: Capture) -> None:
     @verb("rung-ops try")
     @click.option("--rate", type=float)
     @click.option("--share", type=click.FloatRange(0), multiple=True)
@@ -80,10 +81,7 @@ def test_a_number_that_is_none_is_refused(value: str, capsys: pytest.CaptureFixt
     ],
 )
 def test_a_shell_completes_verbs_and_their_options(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    typed: str,
-    offered: set[str],
+    monkeypatch: Patch, capsys: Capture, typed: str, offered: set[str]
 ) -> None:
     line = f"rung-ops {typed}"
     monkeypatch.setenv("COMP_WORDS", line)
@@ -96,9 +94,7 @@ def test_a_shell_completes_verbs_and_their_options(
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_verb_explains_itself_and_does_nothing(
-    capsys: pytest.CaptureFixture[str], name: str
-) -> None:
+def test_a_verb_explains_itself_and_does_nothing(capsys: Capture, name: str) -> None:
     with contextlib.suppress(SystemExit):  # as argparse ends
         assert command.main([*name.split(), "--help"]) == command.OK
 
@@ -106,9 +102,7 @@ def test_a_verb_explains_itself_and_does_nothing(
 
 
 @pytest.mark.parametrize("name", ["slices", "policies"])
-def test_an_argument_that_a_verb_does_not_take_is_named(
-    capsys: pytest.CaptureFixture[str], name: str
-) -> None:
+def test_an_argument_that_a_verb_does_not_take_is_named(capsys: Capture, name: str) -> None:
     assert command.main([name, "--force", "x"]) == command.USAGE
 
     assert capsys.readouterr().err == (
@@ -117,7 +111,7 @@ def test_an_argument_that_a_verb_does_not_take_is_named(
 
 
 def test_a_package_that_is_missing_is_named_with_its_extra(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: Patch, capsys: Capture
 ) -> None:
     def missing() -> int:
         raise ModuleNotFoundError("No module named 'onnx'", name="onnx")
@@ -141,10 +135,7 @@ def test_a_folder_outside_of_a_project_is_named(tmp_path: Path) -> None:
     ("expected", "refused"), [("0.2.7", False), ("0.3.0", True), ("1.0", True)]
 )
 def test_another_major_version_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    expected: str,
-    refused: bool,
+    monkeypatch: Patch, capsys: Capture, expected: str, refused: bool
 ) -> None:
     monkeypatch.setattr(paths, "__version__", "0.2.0")
     monkeypatch.setattr(Project, "table", lambda _: {"machinery": expected})

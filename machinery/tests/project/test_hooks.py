@@ -2,6 +2,7 @@
 
 import pytest
 
+from machinery.tests.conftest import Patch
 from machinery.tests.projects import moved
 from rung_ops.errors import StageError
 from rung_ops.project import ModelSettings, Project, ProjectSettings, current, hooks
@@ -21,10 +22,7 @@ OF_ONE = {"monitor_check": "json:loads"}
     ],
 )
 def test_a_model_has_its_own_hooks_or_the_repositorys(
-    monkeypatch: pytest.MonkeyPatch,
-    model: str | None,
-    own: dict[str, ModelSettings],
-    loaded: set[str],
+    monkeypatch: Patch, model: str | None, own: dict[str, ModelSettings], loaded: set[str]
 ) -> None:
     settings = ProjectSettings(hooks=OF_ALL, models=own)
     monkeypatch.setattr(Project, "settings", lambda _: settings)
@@ -35,9 +33,7 @@ def test_a_model_has_its_own_hooks_or_the_repositorys(
     assert {name for name in hooks.HOOKS if hooks.load(name)} == loaded
 
 
-def test_the_table_of_a_model_is_named_where_its_hook_cannot_be_used(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_table_of_a_model_is_named_where_its_hook_cannot_be_used(monkeypatch: Patch) -> None:
     settings = ProjectSettings(models={"one": ModelSettings({"notfy": "a:b"})})
     monkeypatch.setattr(Project, "settings", lambda _: settings)
     moved(monkeypatch, hooks, root=current().repository / "models/one")

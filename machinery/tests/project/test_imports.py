@@ -1,20 +1,22 @@
 """What verbs import before their work begins: packages that they do not need cost everybody seconds."""
 
-import subprocess
-import sys
-
 import pytest
 
-from rung_ops.project import current
+from machinery.tests.in_project import imported, printed
 
 MODEL, PAGES = {"sklearn", "skops"}, {"matplotlib", "jinja2"}
 STORE = {"mlflow", "sqlalchemy", "alembic", "dvc", "optuna"}
 SIGNING, EXPORT = {"model_signing", "sigstore"}, {"skl2onnx", "onnxmltools", "onnx"}
+NOT_SERVED = (
+    "mlflow dvc sklearn pandas pyarrow model_signing lightgbm pandera opentelemetry".split()
+)
+PARTS = "training tracking gate monitoring autopilot replay contract"  # of the library
 
 
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
+        ("rung_ops.serving.serve", {*NOT_SERVED, *(f"rung_ops.{part}" for part in PARTS.split())}),
         ("rung_ops.monitoring.observation", MODEL | STORE | SIGNING | EXPORT | {"pandera"}),
         ("rung_ops.batch.predict", MODEL | STORE | PAGES | SIGNING | EXPORT),
         ("rung_ops.release.production_gate", PAGES | SIGNING | EXPORT | {"dvc", "optuna"}),
@@ -26,12 +28,7 @@ SIGNING, EXPORT = {"model_signing", "sigstore"}, {"skl2onnx", "onnxmltools", "on
     ],
 )
 def test_a_verb_imports_no_package_that_it_does_not_need(module: str, heavy: set[str]) -> None:
-    code = f"import sys, {module}\nprint(sorted({heavy} & sys.modules.keys()))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=current().root, capture_output=True, text=True, check=True
-    )
-
-    assert done.stdout == "[]\n"
+    assert imported(module, heavy) == []
 
 
 def test_what_a_verb_imports_is_left_out_of_the_search_for_garbage() -> None:
@@ -41,8 +38,4 @@ def test_what_a_verb_imports_is_left_out_of_the_search_for_garbage() -> None:
         "with memory.importing():\n    more = [[] for _ in range(1000)]\n"
         "print(gc.isenabled(), kept > 100_000, gc.get_freeze_count() <= kept)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=current().root, capture_output=True, text=True, check=True
-    )
-
-    assert done.stdout.splitlines()[-1] == "True True True"
+    assert printed(code).splitlines()[-1] == "True True True"

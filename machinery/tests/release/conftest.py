@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from machinery.tests.conftest import FACTS, Trained
+from machinery.tests.conftest import FACTS, Patch, Trained
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
 from rung_ops.release import signing
@@ -57,9 +57,7 @@ def two_candidates(
 
 
 @pytest.fixture
-def releases(
-    two_candidates: Path, release_key: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
+def releases(two_candidates: Path, release_key: bytes, tmp_path: Path, monkeypatch: Patch) -> Path:
     """The folder of releases, with both candidates and the key that they are verified with."""
     folder = tmp_path / "releases"
     shutil.copytree(two_candidates, folder / "candidates")
@@ -76,7 +74,7 @@ def production(releases: Path) -> Path:
 
 
 @pytest.fixture
-def untouched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def untouched(tmp_path: Path, monkeypatch: Patch) -> Path:
     """The folder of production in releases of their own, where nothing has happened yet."""
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
     return release_folders.environment(release_folders.PRODUCTION)

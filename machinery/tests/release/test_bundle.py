@@ -17,7 +17,7 @@ import pytest
 from polars.testing import assert_series_equal
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from machinery.tests.conftest import FACTS, RunVerb, Trained
+from machinery.tests.conftest import FACTS, Patch, RunVerb, Trained
 from machinery.tests.in_project import fit
 from machinery.tests.projects import moved
 from machinery.tests.release.conftest import Write
@@ -302,7 +302,7 @@ def test_a_release_that_the_service_would_refuse_leaves_what_was_there(
     release_folder: Path,
     release_key: bytes,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
 ) -> None:
     def refuse(*arguments: Any) -> None:
         raise BundleError("too slow")
@@ -395,9 +395,7 @@ def test_poe_release_without_a_key_names_the_command(
 
 
 def test_poe_release_unsigned_needs_no_key_and_touches_no_candidates(
-    project: tuple[Path, dict[str, str]],
-    run_verb: RunVerb,
-    monkeypatch: pytest.MonkeyPatch,
+    project: tuple[Path, dict[str, str]], run_verb: RunVerb, monkeypatch: Patch
 ) -> None:
     folder, made = project
     monkeypatch.setattr(signing, "private_key_file", lambda: folder / "nowhere.pem")
@@ -421,9 +419,7 @@ def keys(project: tuple[Path, dict[str, str]]) -> None:
 
 @pytest.mark.usefixtures("keys")
 def test_poe_release_writes_the_registrys_version_once(
-    project: tuple[Path, dict[str, str]],
-    trained: Trained,
-    run_verb: RunVerb,
+    project: tuple[Path, dict[str, str]], trained: Trained, run_verb: RunVerb
 ) -> None:
     folder, made = project
     # What is in model/ by now is of no concern.
@@ -467,7 +463,7 @@ def test_poe_release_writes_the_registrys_version_once(
 def test_poe_release_says_what_is_missing_and_writes_nothing(
     project: tuple[Path, dict[str, str]],
     run_verb: RunVerb,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
     arguments: list[str],
     broken: str | None,
     reason: str,
@@ -493,7 +489,7 @@ def test_poe_release_says_what_is_missing_and_writes_nothing(
 
 
 def test_a_version_whose_commit_is_here_is_released_with_that_commits_source(
-    project: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: Patch
 ) -> None:
     commit = git.run(current().root, "rev-list", "-1", "HEAD", "--", "src").stdout.strip()
     if not commit:
@@ -507,7 +503,7 @@ def test_a_version_whose_commit_is_here_is_released_with_that_commits_source(
 
 
 def test_a_refitted_model_serves_and_the_judged_one_says_how_good(
-    write: Write, trained: Trained, monkeypatch: pytest.MonkeyPatch
+    write: Write, trained: Trained, monkeypatch: Patch
 ) -> None:
     rows = refit.all_rows(trained.train, trained.test)
     monkeypatch.setattr(make, "since_change", lambda _, times: times.sort()[-500])

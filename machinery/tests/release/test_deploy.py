@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from machinery.tests.conftest import RunVerb, private_key
+from machinery.tests.conftest import Capture, Patch, RunVerb, private_key
 from machinery.tests.release.conftest import FIRST, SECOND, copy_as
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
@@ -26,7 +26,7 @@ BY = "Ada"
 
 
 @pytest.fixture(autouse=True)
-def apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+def apart(monkeypatch: Patch, tmp_path: Path) -> list[str]:
     """Keep the registry and this project's own verdict out of it; the list tells what follows."""
     followed: list[str] = []
 
@@ -193,11 +193,7 @@ def gone(release: Path) -> None:
 )
 @pytest.mark.parametrize("environment", release_folders.ENVIRONMENTS)
 def test_what_the_service_would_refuse_is_not_deployed(
-    releases: Path,
-    run_verb: RunVerb,
-    environment: str,
-    harm: Any,
-    reason: str,
+    releases: Path, run_verb: RunVerb, environment: str, harm: Any, reason: str
 ) -> None:
     judged(releases / "candidates" / FIRST)
     harm(releases / "candidates" / FIRST)
@@ -212,7 +208,7 @@ def test_what_the_service_would_refuse_is_not_deployed(
 
 
 def test_a_copy_that_a_full_disk_ends_takes_no_room(
-    releases: Path, monkeypatch: pytest.MonkeyPatch, run_verb: RunVerb
+    releases: Path, monkeypatch: Patch, run_verb: RunVerb
 ) -> None:
     def full(source: Path, target: Path, symlinks: bool) -> None:
         target.mkdir(parents=True)
@@ -227,7 +223,7 @@ def test_a_copy_that_a_full_disk_ends_takes_no_room(
 
 
 def test_without_the_public_key_nothing_is_deployed(
-    releases: Path, run_verb: RunVerb, monkeypatch: pytest.MonkeyPatch
+    releases: Path, run_verb: RunVerb, monkeypatch: Patch
 ) -> None:
     monkeypatch.setenv("RELEASE_KEY", str(releases / "nowhere.pub"))
 
@@ -245,7 +241,7 @@ def test_the_next_release_is_tried_before_it_answers(
     first_serves: Path,
     apart: list[str],
     run_verb: RunVerb,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
     share: float | None,
     expected: float | None,
 ) -> None:
@@ -265,7 +261,7 @@ def test_the_next_release_is_tried_before_it_answers(
 
 
 def test_how_long_it_takes_is_reported_without_deploying(
-    production: Path, run_verb: RunVerb, monkeypatch: pytest.MonkeyPatch
+    production: Path, run_verb: RunVerb, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(deploy, "read_policy", lambda: rules(0.25))
     monkeypatch.setattr(rollout, "logged_traffic", lambda *_: rollout.Traffic(24.0, 24.0))
@@ -279,11 +275,7 @@ def test_how_long_it_takes_is_reported_without_deploying(
 
 @pytest.mark.parametrize("passed", [True, False])
 def test_the_state_says_how_the_trial_goes_and_whether_the_gate_passed_the_release(
-    releases: Path,
-    first_serves: Path,
-    run_verb: RunVerb,
-    monkeypatch: pytest.MonkeyPatch,
-    passed: bool,
+    releases: Path, first_serves: Path, run_verb: RunVerb, monkeypatch: Patch, passed: bool
 ) -> None:
     steps = structs.replace(rules(1.0).canary, steps=[0.01, 0.25, 1.0])
     monkeypatch.setattr(deploy, "read_policy", lambda: structs.replace(rules(1.0), canary=steps))
@@ -298,7 +290,7 @@ def test_the_state_says_how_the_trial_goes_and_whether_the_gate_passed_the_relea
 
 
 def test_a_log_that_cannot_be_read_stops_no_deployment(
-    first_serves: Path, run_verb: RunVerb, monkeypatch: pytest.MonkeyPatch
+    first_serves: Path, run_verb: RunVerb, monkeypatch: Patch
 ) -> None:
     def unreadable(*_: Any) -> None:
         raise PermissionError("not yours")
@@ -326,7 +318,7 @@ def test_deploying_again_lets_the_release_on_trial_answer(
 
 
 def test_what_was_rolled_back_comes_again_only_by_its_name(
-    first_serves: Path, run_verb: RunVerb, monkeypatch: pytest.MonkeyPatch
+    first_serves: Path, run_verb: RunVerb, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(deploy, "newest_candidate", lambda: SECOND)
     state.serve(first_serves, SECOND, BY)
@@ -342,7 +334,7 @@ def test_what_was_rolled_back_comes_again_only_by_its_name(
 
 
 def test_of_two_deployments_at_once_one_wins_and_the_other_is_reported(
-    production: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    production: Path, capsys: Capture, monkeypatch: Patch
 ) -> None:
     both_have_looked = threading.Barrier(2)
     installed = deploy.install
@@ -441,9 +433,7 @@ def test_bundles_that_nothing_refers_to_are_deleted(production: Path) -> None:
     assert [path.name for path in (production / "bundles").glob("[!.]*")] == [SECOND]
 
 
-def test_a_registry_that_is_down_is_reported_and_delays_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_registry_that_is_down_is_reported_and_delays_nothing(monkeypatch: Patch) -> None:
     monkeypatch.undo()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from machinery.tests.conftest import Patch
 from rung_ops.project import release_folders
 from rung_ops.release import deploy, rollback, state
 from rung_ops.release.rollout import CanaryPolicy, Policy, ShadowPolicy
@@ -88,7 +89,7 @@ def written(now: State) -> str:
     return " ".join(text)
 
 
-def act(folder: Path, verb: str, monkeypatch: pytest.MonkeyPatch) -> bool:
+def act(folder: Path, verb: str, monkeypatch: Patch) -> bool:
     """Do what an operator's command does; tell whether it was done, not refused."""
     monkeypatch.setattr(
         deploy, "read_policy", lambda: policy(0.0 if verb == "deploy-canary" else 1.0)
@@ -124,12 +125,7 @@ def folder(untouched: Path) -> Path:
 @pytest.mark.parametrize("is_stopped", [False, True], ids=["running", "stopped"])
 @pytest.mark.parametrize(("before", "verb", "after"), CASES)
 def test_a_verb_leads_to_the_state_of_the_table_and_leaves_the_kill_switch_alone(
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    before: str,
-    verb: str,
-    after: str,
-    is_stopped: bool,
+    folder: Path, monkeypatch: Patch, before: str, verb: str, after: str, is_stopped: bool
 ) -> None:
     reach(folder, before)
     if is_stopped:
@@ -146,7 +142,7 @@ def test_a_verb_leads_to_the_state_of_the_table_and_leaves_the_kill_switch_alone
 
 @pytest.mark.parametrize("before", TABLE)
 def test_stop_and_resume_change_nothing_but_the_kill_switch(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, before: str
+    folder: Path, monkeypatch: Patch, before: str
 ) -> None:
     reach(folder, before)
 

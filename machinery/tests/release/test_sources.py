@@ -1,6 +1,5 @@
 """The source of a release is its own: apart from other releases, and from the project."""
 
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,10 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from machinery.tests.in_project import printed
 from rung_ops import contract
 from rung_ops.model import source_import
 from rung_ops.model.bundle import BundleError, read_manifest
-from rung_ops.project import current
 
 PACKAGE = "sample_package"
 ROWS = pl.DataFrame({"number": [1, 2, 3]})
@@ -166,8 +165,5 @@ def test_what_a_service_imports_of_a_release_is_its_features_alone(release_folde
         "print(len(features), [name for name in ('pandera', 'sklearn', 'mlflow', 'model_signing')"
         " if name in sys.modules])\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=current().root, check=True, capture_output=True, text=True
-    )
 
-    assert done.stdout.split() == [str(len(contract.FEATURES)), "[]"]
+    assert printed(code).split() == [str(len(contract.FEATURES)), "[]"]

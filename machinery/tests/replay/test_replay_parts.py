@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
+from machinery.tests.conftest import Patch
 from rung_ops import contract
 from rung_ops.errors import OpsError
 from rung_ops.gate import rules
@@ -20,7 +21,7 @@ ROWS = 240
 
 
 @pytest.fixture
-def timed(monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
+def timed(monkeypatch: Patch) -> pl.DataFrame:
     """Rows of six months, out of order."""
     monkeypatch.setattr(contract, "TIME", "at")
     months = [datetime(2025, 10 + n, 1) if n < 3 else datetime(2026, n - 2, 1) for n in range(6)]
@@ -28,9 +29,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
     return pl.DataFrame({"at": at, "x": range(ROWS)}).sample(fraction=1.0, shuffle=True, seed=1)
 
 
-def test_the_impact_metric_is_read_from_the_use_case(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_impact_metric_is_read_from_the_use_case(tmp_path: Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(simulation, "current", lambda: SimpleNamespace(root=tmp_path))
     assert simulation.impact_metric() == ""
 
@@ -66,9 +65,7 @@ def test_rows_of_few_months_are_cut_into_tenths_by_time(timed: pl.DataFrame) -> 
     assert result[0].rows["at"].max() <= result[1].rows["at"].min()  # type: ignore[operator]
 
 
-def test_rows_without_a_time_are_cut_into_tenths_in_their_order(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_rows_without_a_time_are_cut_into_tenths_in_their_order(monkeypatch: Patch) -> None:
     monkeypatch.setattr(contract, "TIME", None)
 
     unit, result = periods.cut(pl.DataFrame({"x": range(95)}))
@@ -80,7 +77,7 @@ def test_rows_without_a_time_are_cut_into_tenths_in_their_order(
         assert each.rows[WHEN].is_between(each.start, each.end, closed="left").all()
 
 
-def test_a_handful_of_rows_cannot_be_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_handful_of_rows_cannot_be_replayed(monkeypatch: Patch) -> None:
     monkeypatch.setattr(contract, "TIME", None)
 
     with pytest.raises(OpsError, match="12 rows"):
@@ -89,7 +86,7 @@ def test_a_handful_of_rows_cannot_be_replayed(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize(("min_rows", "begins"), [(10, 2), (60, 3), (90, 5)])
 def test_the_first_release_is_made_of_as_many_rows_as_the_gate_asks_for(
-    monkeypatch: pytest.MonkeyPatch, timed: pl.DataFrame, min_rows: int, begins: int
+    monkeypatch: Patch, timed: pl.DataFrame, min_rows: int, begins: int
 ) -> None:
     monkeypatch.setattr(rules, "read", lambda: rules.Rules(min_rows=min_rows))
     monkeypatch.setattr(periods, "params", lambda: {"split": {"test_share": 0.5}})
@@ -97,9 +94,7 @@ def test_the_first_release_is_made_of_as_many_rows_as_the_gate_asks_for(
     assert begins == periods.beginning(periods.cut(timed)[1])
 
 
-def test_a_replay_begins_at_the_given_period(
-    monkeypatch: pytest.MonkeyPatch, timed: pl.DataFrame
-) -> None:
+def test_a_replay_begins_at_the_given_period(monkeypatch: Patch, timed: pl.DataFrame) -> None:
     monkeypatch.setattr(rules, "read", lambda: rules.Rules(min_rows=60))
     monkeypatch.setattr(periods, "params", lambda: {"split": {"test_share": 0.5}})
     result = periods.cut(timed)[1]
@@ -113,7 +108,7 @@ def test_a_replay_begins_at_the_given_period(
             periods.beginning(result, refused)
 
 
-def test_of_many_months_the_newest_are_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_months_the_newest_are_replayed(monkeypatch: Patch) -> None:
     monkeypatch.setattr(rules, "read", lambda: rules.Rules(min_rows=1))
     monkeypatch.setattr(contract, "TIME", "at")
     days = pl.datetime_range(datetime(2023, 1, 1), datetime(2025, 12, 31), "7d", eager=True)
@@ -128,7 +123,7 @@ def test_of_many_months_the_newest_are_replayed(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_first_release_that_leaves_no_period_is_refused(
-    monkeypatch: pytest.MonkeyPatch, timed: pl.DataFrame
+    monkeypatch: Patch, timed: pl.DataFrame
 ) -> None:
     monkeypatch.setattr(rules, "read", lambda: rules.Rules(min_rows=ROWS))
 
@@ -152,7 +147,7 @@ def test_values_are_changed_where_they_stand(tmp_path: Path) -> None:
     assert "# why\n[one] # a table\na = 1 # kept\n" in path.read_text()
 
 
-def test_programs_of_the_copy_cannot_reach_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_of_the_copy_cannot_reach_outside(monkeypatch: Patch) -> None:
     for name in project_copy.OUTSIDE:
         monkeypatch.setenv(name, "elsewhere")
     monkeypatch.setenv("PYTHONPATH", "elsewhere")
@@ -166,9 +161,7 @@ def test_programs_of_the_copy_cannot_reach_outside(monkeypatch: pytest.MonkeyPat
     ]
 
 
-def test_where_python_may_write_no_bytecode_the_copy_keeps_its_own(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_where_python_may_write_no_bytecode_the_copy_keeps_its_own(monkeypatch: Patch) -> None:
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
 
     made = project_copy.environment()
@@ -178,7 +171,7 @@ def test_where_python_may_write_no_bytecode_the_copy_keeps_its_own(
 
 
 def test_the_copy_of_an_ejected_project_runs_its_own_library(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: Patch, tmp_path: Path
 ) -> None:
     for package in ("machinery/rung_ops", "machinery/governance/rung_governance"):
         (tmp_path / package).mkdir(parents=True)

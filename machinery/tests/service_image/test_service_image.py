@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from machinery.tests.conftest import Capture, Patch
 from rung_ops.errors import OpsError
 from rung_ops.kubernetes import manifests
 from rung_ops.kubernetes.manifests import KubernetesError
@@ -30,7 +31,7 @@ Docker = Callable[..., Path]
 
 
 @pytest.fixture
-def docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Docker:
+def docker(monkeypatch: Patch, tmp_path: Path) -> Docker:
     """Put a scripted docker on PATH; `fails` is a pattern of calls that do."""
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
@@ -44,7 +45,7 @@ def docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Docker:
 
 
 @pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def elsewhere(monkeypatch: Patch, tmp_path: Path) -> None:
     """Promote in a repository without Kubernetes."""
     monkeypatch.setattr(promote, "current", lambda: type("Project", (), {"repository": tmp_path}))
 
@@ -78,7 +79,7 @@ def test_the_bill_has_what_is_inside_and_nothing_else_of_the_lock() -> None:
 
 
 def test_a_password_is_for_its_registry_alone_and_is_gone_after_a_failure(
-    docker: Docker, elsewhere: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    docker: Docker, elsewhere: None, monkeypatch: Patch, tmp_path: Path
 ) -> None:
     own = tmp_path / "config.json"
     own.write_text('{"auths": {"other": {}}, "credsStore": "pass", "proxies": {}}')
@@ -121,7 +122,7 @@ def test_a_password_is_for_its_registry_alone_and_is_gone_after_a_failure(
 def test_what_is_not_promoted_is_explained(
     docker: Docker,
     elsewhere: None,
-    capsys: pytest.CaptureFixture[str],
+    capsys: Capture,
     settings: dict[str, str],
     image: str,
     message: str,
@@ -136,7 +137,7 @@ def test_what_is_not_promoted_is_explained(
 
 
 @pytest.fixture
-def committed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def committed(monkeypatch: Patch, tmp_path: Path) -> Path:
     """Push from a repository with one commit; the image that it builds is empty."""
     root = tmp_path / "project"
     root.mkdir()
@@ -156,11 +157,7 @@ def committed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("is_there", [True, False])
 def test_the_reference_is_the_digest_that_was_pushed(
-    docker: Docker,
-    committed: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    is_there: bool,
+    docker: Docker, committed: Path, monkeypatch: Patch, tmp_path: Path, is_there: bool
 ) -> None:
     folder = docker()
     login = tmp_path / "netrc"
@@ -185,8 +182,8 @@ def test_the_reference_is_the_digest_that_was_pushed(
 def test_what_is_not_built_is_explained(
     docker: Docker,
     committed: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    monkeypatch: Patch,
+    capsys: Capture,
     repository: str,
     options: str,
     untracked: bool,
@@ -224,7 +221,7 @@ def test_an_overlay_takes_a_digest_in_place_of_its_tag_or_digest() -> None:
 
 
 def test_a_cluster_that_is_away_leaves_the_overlay_as_it_was(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: Patch, tmp_path: Path
 ) -> None:
     if not (current().root / "deploy/kubernetes").is_dir():
         pytest.skip("a project without Kubernetes")

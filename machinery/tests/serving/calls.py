@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from starlette.routing import BaseRoute
 
+from rung_ops import prediction_log
 from rung_ops.model.bundle import ReleaseFiles
 from rung_ops.model.released import Release
 from rung_ops.project.service_settings import WHERE_ASKED, Limits, ReasonSettings
@@ -113,9 +114,18 @@ class Caller:
 
     def install(self, name: str = "v1", **held: Any) -> None:
         """Let a release answer."""
-        served = LoadedRelease(release(name), "serving", self.service.limits.strict)
-        standing = HeldReleases(State(1, name), served)
+        self.serve(LoadedRelease(release(name), "serving", self.service.limits.strict), **held)
+
+    def serve(self, served: LoadedRelease, **held: Any) -> None:
+        """Let a release that a test has made answer."""
+        standing = HeldReleases(State(1, served.release.id), served)
         self.service.install(replace(standing, **held))
+
+    def logged(self, folder: Path) -> pl.DataFrame:
+        """Close the log of a service in a folder, and read it."""
+        assert self.service.log is not None
+        self.service.log.close()
+        return prediction_log.read(folder / "log").sort("id").collect()
 
     def post(self, path: str, body: Any, kind: str = JSON, **headers: str) -> Answer:
         """Send one body, as it is or as JSON."""

@@ -11,7 +11,6 @@ import pytest
 from starlette.requests import ClientDisconnect
 
 from machinery.tests.serving.calls import CONTRACT, ROW, Caller, calling, release
-from rung_ops import prediction_log
 from rung_ops.model.rows import Refusal
 from rung_ops.project.service_settings import Limits
 from rung_ops.release.state_content import Canary, State, Stopped
@@ -66,10 +65,8 @@ def test_many_rows_are_answered_in_their_order(caller: Caller) -> None:
 def test_what_was_answered_is_logged(caller: Caller, tmp_path: Path) -> None:
     caller.post("/predict", ROW, x_request_id="alone")
     caller.post("/predict", [ROW | {"weight": 3.0}] * 2, x_request_id="both")
-    assert caller.service.log is not None
-    caller.service.log.close()
 
-    result = prediction_log.read(tmp_path / "log").sort("id").collect()
+    result = caller.logged(tmp_path)
     assert result["id"].to_list() == ["alone", "both-1", "both-2"]
     assert result["prediction"].to_list() == [14.0, 21.0, 21.0]
     assert result["defaults_used"].to_list() == [["weight", "note"], ["note"], ["note"]]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from machinery.tests.conftest import RunVerb
+from machinery.tests.conftest import LogCapture, Patch, RunVerb
 from machinery.tests.data.object_store.fake import FakeStore
 from machinery.tests.release.conftest import FIRST, SECOND, copy_as
 from machinery.tests.serving.test_watch import Watched
@@ -32,9 +32,7 @@ GOOGLE = ("client_email", "private_key", "private_key_id")
 BACKOFF = {name: timedelta(milliseconds=1) for name in ("init_backoff", "max_backoff")}
 
 
-def store_of(
-    variable: str, cache: Path, patch: pytest.MonkeyPatch, scheme: str = "s3"
-) -> FakeStore:
+def store_of(variable: str, cache: Path, patch: Patch, scheme: str = "s3") -> FakeStore:
     """Start a store with an empty bucket, which a variable names, for this machine's cache."""
     made = FakeStore()
     for name, value in {
@@ -59,7 +57,7 @@ def store(
     release_private_key: bytes,
     release_key: bytes,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
     request: pytest.FixtureRequest,
 ) -> Iterator[FakeStore]:
     """A store whose bucket is empty, an operator with two candidates, and one who takes part."""
@@ -76,7 +74,7 @@ def store(
 class Machine(Watched):
     """A service on another machine than the operator's, kept in step by looks of the test's own."""
 
-    def __init__(self, runner: asyncio.Runner, patch: pytest.MonkeyPatch, cache: Path) -> None:
+    def __init__(self, runner: asyncio.Runner, patch: Patch, cache: Path) -> None:
         self.patch, self.cache = patch, cache
         with patch.context() as other:
             other.setenv("RELEASES_CACHE", str(cache))
@@ -89,7 +87,7 @@ class Machine(Watched):
 
 
 @pytest.fixture
-def machine(store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+def machine(store: FakeStore, tmp_path: Path, monkeypatch: Patch) -> Iterator[Machine]:
     with asyncio.Runner() as runner:
         made = Machine(runner, monkeypatch, tmp_path / "service")
         yield made
@@ -187,7 +185,7 @@ def test_a_change_that_was_made_and_answered_with_an_error_is_made_once(
 
 
 def test_a_change_that_was_not_answered_may_still_be_made(
-    store: FakeStore, monkeypatch: pytest.MonkeyPatch
+    store: FakeStore, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(buckets, "TIMEOUT", "500ms")
     waited, made = threading.Event(), threading.Event()
@@ -202,7 +200,7 @@ def test_a_change_that_was_not_answered_may_still_be_made(
 
 
 def test_a_step_of_a_rollout_asks_a_store_once(
-    staging: Path, store: FakeStore, caplog: pytest.LogCaptureFixture
+    staging: Path, store: FakeStore, caplog: LogCapture
 ) -> None:
     deploy.install(staging, SECOND)
     now = state.canary(staging, SECOND, "Ada", plan=state.Plan((1.0,)))
@@ -250,7 +248,7 @@ def test_a_release_that_is_in_the_bucket_is_deployed_from_there(
     store: FakeStore,
     run_verb: RunVerb,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
 ) -> None:
     deploy.install(staging, SECOND)
     there = {key: store.objects[key] for key in store.objects if "/bundles/" in key}
@@ -284,7 +282,7 @@ def test_a_damaged_copy_of_a_release_is_replaced(
 
 
 def test_a_copy_of_the_state_is_never_torn(
-    staging: Path, machine: Machine, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+    staging: Path, machine: Machine, store: FakeStore, monkeypatch: Patch
 ) -> None:
     machine.poll()
     state.stop(staging, "Ada", "wrong prices")
@@ -325,7 +323,7 @@ def test_a_download_is_given_up_for_a_rollback(
 
 
 def test_an_earlier_release_that_cannot_be_kept_stops_nothing(
-    staging: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    staging: Path, machine: Machine, monkeypatch: Patch
 ) -> None:
     deploy.install(staging, SECOND)
     state.serve(staging, SECOND, "Ada")
@@ -342,9 +340,7 @@ def test_an_earlier_release_that_cannot_be_kept_stops_nothing(
     assert (machine.serving, machine.problems) == (SECOND, "")
 
 
-def test_only_stores_that_are_shared_are_taken(
-    store: FakeStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_stores_that_are_shared_are_taken(store: FakeStore, monkeypatch: Patch) -> None:
     store.is_dead = True
     assert observation.deployed("staging"), "it cannot be seen from here"
 

@@ -21,9 +21,8 @@ from rung_ops.model.bundle import BundleError
 from rung_ops.model.entity_feature import View, views_of
 from rung_ops.monitoring import inputs
 from rung_ops.project.service_settings import Limits
-from rung_ops.release.state_content import State
 from rung_ops.serving.entity_lookup import online_store
-from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
+from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.log_writer import PredictionLog
 from rung_ops.serving.shadow import Shadow
 from rung_ops.serving.watch import _completed
@@ -87,7 +86,7 @@ def contract_of(views: Sequence[View]) -> dict[str, Any]:
 def install(caller: Caller, *views: View, **contract: Any) -> None:
     """Let a release with entity features answer."""
     made = release(contract=contract_of(views) | contract)
-    caller.service.install(HeldReleases(State(1, "v1"), LoadedRelease(made, "serving", False)))
+    caller.serve(LoadedRelease(made, "serving", False))
 
 
 @pytest.fixture
@@ -136,13 +135,11 @@ def test_the_log_names_what_the_caller_sent(caller: Caller, tmp_path: Path) -> N
     caller.post("/predict", [ROW | {"weight": 4.0}, ROW])
     answer = caller.post("/predict/batch", {"columns": large}).json
     caller.post("/predict", ROW)
-    assert caller.service.log is not None
-    caller.service.log.close()
+    log = caller.logged(tmp_path)
 
     assert answer["predictions"] == [28.0 if at % 5 == 0 else 21.0 for at in range(number)]
     files = list((tmp_path / "log").rglob("*.parquet"))
     assert all("sent" in pl.read_parquet_schema(file) for file in files)  # also of the last alone
-    log = prediction_log.read(tmp_path / "log").collect()
     own = pl.col("row").struct.field("weight") == 4.0
     named = pl.col("sent").list.contains("weight").fill_null(False)
     assert log.height == number + 3
@@ -194,10 +191,8 @@ def test_what_was_served_and_logged_equals_what_is_computed_offline(
     caller: Caller, tmp_path: Path
 ) -> None:
     caller.post("/predict", [ROW | {"code": code} for code in ("AB", "CD", "EF", "XX")])
-    assert caller.service.log is not None
-    caller.service.log.close()
 
-    log = prediction_log.read(tmp_path / "log").collect()
+    log = caller.logged(tmp_path)
     rows = log.unnest("row").with_columns(pl.lit(NOW).alias("predicted"))
     again = point_in_time.joined(rows.drop("weight"), [declared()], "predicted", Path("/"))
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
+from machinery.tests.conftest import Capture, LogCapture, Patch
 from machinery.tests.serving.calls import ROW, Caller, calling, release, soon
 from rung_ops.errors import StageError
 from rung_ops.project import Project, ProjectSettings
@@ -79,7 +80,7 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
 
 
 @pytest.fixture
-def name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def name(tmp_path: Path, monkeypatch: Patch) -> Callable[..., None]:
     """Name hooks of a module in pyproject.toml."""
     (tmp_path / "hooks_of_a_team.py").write_text(MODULE, encoding="utf-8")
     (tmp_path / "broken_hooks.py").write_text("def half(:\n", encoding="utf-8")
@@ -189,7 +190,7 @@ def test_routes_and_middleware_that_cannot_be_used_are_refused(
 
 
 def test_a_middleware_that_fails_is_answered_with_500_and_logged(
-    serving: Serving, caplog: pytest.LogCaptureFixture
+    serving: Serving, caplog: LogCapture
 ) -> None:
     def failing(app: Any) -> Any:
         async def wrapped(scope: Any, receive: Any, send: Any) -> None:
@@ -249,7 +250,7 @@ def _exits(rows: pl.DataFrame, *_: Any) -> Any:
     ],
 )
 def test_a_hook_that_fails_is_answered_with_500_and_logged(
-    serving: Serving, caplog: pytest.LogCaptureFixture, functions: dict[str, Any], message: str
+    serving: Serving, caplog: LogCapture, functions: dict[str, Any], message: str
 ) -> None:
     caller = serving(**functions)
     with caplog.at_level(logging.ERROR):
@@ -288,10 +289,7 @@ def test_a_row_on_which_a_hook_fails_takes_no_other_with_it(serving: Serving) ->
     ],
 )
 def test_a_service_does_not_start_with_a_hook_that_cannot_be_used(
-    name: Callable[..., None],
-    targets: dict[str, str],
-    message: str,
-    capsys: pytest.CaptureFixture[str],
+    name: Callable[..., None], targets: dict[str, str], message: str, capsys: Capture
 ) -> None:
     name(**targets)
 

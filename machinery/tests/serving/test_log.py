@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from machinery.tests.conftest import LogCapture, Patch
 from machinery.tests.serving.calls import soon
 from rung_ops import prediction_log
 from rung_ops.prediction_log import log_parts
@@ -60,7 +61,7 @@ class Disk:
     """Lets files fail to be written: all until `is_full` is unset, or as many as `deaths`."""
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, error: BaseException = FULL, deaths: int = 1 << 60
+        self, monkeypatch: Patch, error: BaseException = FULL, deaths: int = 1 << 60
     ) -> None:
         self.is_full = True
         left, complete = iter(range(deaths)), LogFiles.write
@@ -103,7 +104,7 @@ def test_closing_writes_what_waits(folder: Path) -> None:
 
 
 def test_rows_are_put_together_in_pieces_as_requests_wait_for_each(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: Patch
 ) -> None:
     pieces, assemble = [], prediction_log.assemble
 
@@ -146,7 +147,7 @@ def test_a_full_queue_drops_and_counts(folder: Path) -> None:
 
 
 def test_a_full_disk_fails_no_prediction_and_loses_nothing_once_there_is_room(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    folder: Path, monkeypatch: Patch, caplog: LogCapture
 ) -> None:
     disk = Disk(monkeypatch)
     logs = PredictionLog(folder, seconds=OFTEN)
@@ -163,9 +164,7 @@ def test_a_full_disk_fails_no_prediction_and_loses_nothing_once_there_is_room(
     assert len(warnings) == 1
 
 
-def test_a_disk_that_stays_full_costs_a_bounded_memory(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_stays_full_costs_a_bounded_memory(folder: Path, monkeypatch: Patch) -> None:
     Disk(monkeypatch)
     logs = PredictionLog(folder, seconds=OFTEN, rows=10 * (1 + log_writer.BATCH_WEIGHT))
     for number in range(100):
@@ -188,7 +187,7 @@ def test_a_folder_that_was_removed_is_made_again(logs: PredictionLog, folder: Pa
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_writer_that_died_is_replaced_and_nothing_is_lost_or_twice(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    folder: Path, monkeypatch: Patch, caplog: LogCapture
 ) -> None:
     caplog.set_level(logging.WARNING)
     Disk(monkeypatch, MemoryErrorOfTheInterpreter(), deaths=1)
@@ -206,9 +205,7 @@ def test_a_writer_that_died_is_replaced_and_nothing_is_lost_or_twice(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_closing_writes_what_a_writer_that_died_left(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_closing_writes_what_a_writer_that_died_left(folder: Path, monkeypatch: Patch) -> None:
     Disk(monkeypatch, MemoryErrorOfTheInterpreter(), deaths=2)
     logs = PredictionLog(folder, seconds=OFTEN)
     add(logs, "a")
@@ -234,7 +231,7 @@ def test_a_malformed_batch_is_dropped_and_the_others_are_written(
     assert logs.failures == 0
 
 
-def test_closing_does_not_wait_for_ever(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_does_not_wait_for_ever(folder: Path, monkeypatch: Patch) -> None:
     released = threading.Event()
     monkeypatch.setattr(LogFiles, "write", lambda files, frame: released.wait(30))
     stuck = PredictionLog(folder, seconds=OFTEN)
@@ -264,7 +261,7 @@ def frame(name: str, count: int = 1) -> pl.DataFrame:
     return prediction_log.assemble([made])
 
 
-def test_many_small_files_become_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_small_files_become_one(folder: Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(log_writer, "MAX_FILES", 5)
     files = LogFiles(folder)
     names = []
@@ -283,7 +280,7 @@ def test_many_small_files_become_one(folder: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("small", [1, 3])
 def test_a_full_file_among_small_ones_is_not_taken_for_merged(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, small: int
+    folder: Path, monkeypatch: Patch, small: int
 ) -> None:
     monkeypatch.setattr(log_writer, "FULL_ROWS", 10)
     monkeypatch.setattr(log_parts, "KEEP_SECONDS", -1.0)
@@ -302,9 +299,7 @@ def test_a_full_file_among_small_ones_is_not_taken_for_merged(
     assert len(logged(folder)) == 10 + 2 * small
 
 
-def test_the_reader_of_a_merged_file_has_time_to_finish(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_reader_of_a_merged_file_has_time_to_finish(folder: Path, monkeypatch: Patch) -> None:
     files = LogFiles(folder)
     for name in "abc":
         files.write(frame(name))
@@ -322,7 +317,7 @@ def test_the_reader_of_a_merged_file_has_time_to_finish(
 
 
 def test_what_a_killed_writer_left_is_removed_after_a_while(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: Patch
 ) -> None:
     LogFiles(folder).write(frame("a"))
     day = next(folder.glob("date=*"))
@@ -338,7 +333,7 @@ def test_what_a_killed_writer_left_is_removed_after_a_while(
 
 
 def test_a_merge_that_fails_loses_nothing(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    folder: Path, monkeypatch: Patch, caplog: LogCapture
 ) -> None:
     def broken(files: LogFiles, everything: bool = False) -> None:
         raise OSError(28, "No space left on device")

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
+from machinery.tests.conftest import Patch
 from machinery.tests.data.object_store.fake import FakeStore
 from machinery.tests.serving.calls import soon
 from machinery.tests.serving.test_bucket import store_of
@@ -35,7 +36,7 @@ STAGING = "team/staging/"
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStore]:
+def store(tmp_path: Path, monkeypatch: Patch) -> Iterator[FakeStore]:
     """A store whose bucket is empty."""
     made = store_of("LOGS", tmp_path / "service", monkeypatch)
     monkeypatch.setattr(log_upload, "SECONDS", 0.02)
@@ -52,14 +53,14 @@ def log(store: FakeStore) -> Path:
 
 
 @pytest.fixture
-def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Reader":
+def reader(tmp_path: Path, monkeypatch: Patch) -> "Reader":
     return Reader(tmp_path / "reader", monkeypatch)
 
 
 class Reader:
     """Another machine, which reads what the bucket has."""
 
-    def __init__(self, cache: Path, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, cache: Path, patch: Patch) -> None:
         self._cache, self._patch = cache, patch
 
     def ids(self) -> list[str]:
@@ -108,7 +109,7 @@ def test_what_a_service_logged_is_read_elsewhere_once_it_has_ended(
 
 
 def test_a_larger_part_takes_the_place_of_those_that_it_covers(
-    store: FakeStore, log: Path, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: FakeStore, log: Path, reader: Reader, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     files = LogFiles(log)
     own = uploads(log, files)
@@ -144,9 +145,7 @@ def test_a_part_that_is_replaced_during_a_download_is_read_from_the_larger_one(
     assert len(parts(store)) == 1
 
 
-def test_a_small_part_waits_to_be_merged(
-    store: FakeStore, log: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_small_part_waits_to_be_merged(store: FakeStore, log: Path, monkeypatch: Patch) -> None:
     files = LogFiles(log)
     own = uploads(log, files)
     files.write(frame("a"))
@@ -301,9 +300,7 @@ def test_a_service_deletes_what_was_uploaded_once_its_day_is_merged(
     assert logged(log) == ["b-0"] and reader.ids() == ["a-0", "b-0"]
 
 
-def test_files_are_merged_when_their_day_is_over(
-    log: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_are_merged_when_their_day_is_over(log: Path, monkeypatch: Patch) -> None:
     """Else one that was uploaded and deleted here would be missing from what covers it."""
     files = LogFiles(log)
     for name in "ab":
@@ -331,7 +328,7 @@ def test_a_merged_part_of_one_day_covers_none_of_another(
 
 
 def test_what_a_reader_downloaded_replaces_nothing_newer_in_the_bucket(
-    store: FakeStore, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: FakeStore, log: Path, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     files = LogFiles(log)
     own = uploads(log, files)
@@ -352,7 +349,7 @@ def test_what_a_reader_downloaded_replaces_nothing_newer_in_the_bucket(
 
 
 def test_counts_and_figures_reach_the_other_side(
-    store: FakeStore, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: FakeStore, log: Path, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     own = LogFiles(log)
     sent = uploads(log, own)
@@ -382,7 +379,7 @@ def test_other_objects_are_not_downloaded(store: FakeStore, log: Path, reader: R
 
 
 def test_who_reads_the_log_downloads_it_or_fails(
-    store: FakeStore, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: FakeStore, log: Path, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     files, now = LogFiles(log), datetime.now(UTC)
     files.write(frame("a"))
@@ -401,7 +398,7 @@ def test_who_reads_the_log_downloads_it_or_fails(
 
 
 def test_of_a_pass_of_the_autopilot_the_first_reader_alone_lists_the_bucket(
-    store: FakeStore, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: FakeStore, log: Path, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     monkeypatch.setenv(log_sync.DOWNLOADED, "")  # so that it is taken back
     now = datetime.now(UTC)
@@ -432,7 +429,7 @@ def test_the_monitor_downloads_the_days_that_it_reads_and_the_newest(
     log: Path,
     reader: Reader,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
     ages: tuple[int, ...],
     downloaded: set[int],
 ) -> None:
@@ -463,12 +460,7 @@ def test_the_monitor_downloads_the_days_that_it_reads_and_the_newest(
     ],
 )
 def test_an_address_that_the_client_panics_at_is_a_problem(
-    store: FakeStore,
-    log: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    scheme: str,
-    name: str,
-    endpoint: str,
+    store: FakeStore, log: Path, monkeypatch: Patch, scheme: str, name: str, endpoint: str
 ) -> None:
     monkeypatch.setenv(name, endpoint)
     monkeypatch.setenv("LOGS", f"{scheme}://no-client-yet/team")
@@ -481,14 +473,14 @@ def test_an_address_that_the_client_panics_at_is_a_problem(
         logged_traffic("staging", datetime.now(UTC))
 
 
-def test_an_empty_address_of_the_store_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_address_of_the_store_counts_as_none(monkeypatch: Patch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "")
     buckets.client("s3://another/team")
     assert "AWS_ENDPOINT_URL" not in os.environ, "the client reads it, and panics"
 
 
 def test_no_error_of_the_client_ends_the_upload(
-    store: FakeStore, log: Path, monkeypatch: pytest.MonkeyPatch
+    store: FakeStore, log: Path, monkeypatch: Patch
 ) -> None:
     class PanicError(BaseException):
         pass
@@ -507,9 +499,7 @@ def test_no_error_of_the_client_ends_the_upload(
     assert len(parts(store)) == 1
 
 
-def test_only_stores_that_are_shared_are_taken(
-    store: FakeStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_stores_that_are_shared_are_taken(store: FakeStore, monkeypatch: Patch) -> None:
     monkeypatch.setenv("LOGS", "ftp://team")
     with pytest.raises(SettingsError, match="LOGS=ftp://team: expected a folder, or one of s3://"):
         prediction_log.folder("staging")

@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 
 from machinery.tests.serving.calls import CONTRACT, ROW, Caller, calling, release
-from rung_ops import prediction_log
 from rung_ops.features import store
 from rung_ops.monitoring import inputs
 from rung_ops.prediction_log import other_times
 from rung_ops.project.service_settings import Limits
-from rung_ops.release.state_content import State
 from rung_ops.serving.entity_lookup import online_store
-from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
+from rung_ops.serving.loaded_release import LoadedRelease
 
 HOUR = timedelta(hours=1)
 AS_OF = datetime(2024, 12, 20)  # of the clock in New York
@@ -64,8 +62,7 @@ def install(caller: Caller, policy: Any = "refuse", **changed: Any) -> None:
 
 
 def serve(caller: Caller, contract: dict[str, Any], policy: Any = "refuse") -> None:
-    served = LoadedRelease(release(contract=contract), "serving", False, policy)
-    caller.service.install(HeldReleases(State(1, "v1"), served))
+    caller.serve(LoadedRelease(release(contract=contract), "serving", False, policy))
 
 
 def test_the_published_example_is_a_row_that_is_answered(caller: Caller) -> None:
@@ -102,8 +99,7 @@ def test_a_row_that_needs_another_time_is_refused_and_visible(caller: Caller, ho
 
 def test_the_monitor_learns_of_refused_rows(caller: Caller, tmp_path: Path) -> None:
     caller.post("/predict", [row(), row(3)])
-    assert caller.service.log is not None
-    caller.service.log.close()
+    caller.logged(tmp_path)
 
     today = datetime.now(UTC)
     counts = other_times.read(tmp_path / "log", today - LEAD, today)
@@ -163,9 +159,7 @@ def test_a_large_request_is_refused_as_a_whole(caller: Caller, path: str, tmp_pa
     answer = caller.post(path, rows if path == "/predict" else columns)
 
     assert (answer.status, answer.json["row"]) == (422, 3_000)
-    assert caller.service.log is not None
-    caller.service.log.close()
-    assert prediction_log.read(tmp_path / "log").collect().is_empty()
+    assert caller.logged(tmp_path).is_empty()
 
 
 def test_an_earlier_release_is_answered_as_before_and_readiness_says_so(caller: Caller) -> None:

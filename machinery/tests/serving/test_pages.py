@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -18,7 +19,7 @@ from rung_ops.project.service_settings import Limits
 from rung_ops.serving import log_writer, pages, serve
 from rung_ops.serving.access import Access, Asgi
 from rung_ops.serving.app import App
-from rung_ops.serving.hooks import ServiceHooks
+from rung_ops.serving.hooks import NO_HOOKS, ServiceHooks
 from rung_ops.serving.state_reader import StateReader
 
 FURTHER = """
@@ -204,6 +205,19 @@ def test_a_last_slash_is_corrected_without_the_host_that_the_caller_names(
     assert (answer.status, answer.headers["location"]) == (307, address)
 
 
+@contextmanager
+def guarded(folder: Path, hooks: ServiceHooks = NO_HOOKS) -> Iterator[Caller]:
+    """Start the application that a platform gets, whose callers need a token."""
+    keys = Access(predict={b"a token": "Ada"})
+    with calling(folder, Limits(), hooks=hooks, access=keys) as made:
+        made.install()
+        made.app = serve.application(made.service, [], StateReader(folder))
+        yield made
+
+
+KNOWN = {"authorization": "Bearer a token"}
+
+
 def test_a_route_or_mount_of_the_project_goes_before_one_of_a_platform(tmp_path: Path) -> None:
     """It had the name first, and is guarded as before."""
     own = PlainTextResponse("the project's")
@@ -211,17 +225,13 @@ def test_a_route_or_mount_of_the_project_goes_before_one_of_a_platform(tmp_path:
     def routes() -> list[BaseRoute]:
         return [Mount("/ping", own), Route("/invocations", own, methods=["POST"])]
 
-    keys = Access(predict={b"a token": "Ada"})
-    with calling(tmp_path, Limits(), hooks=ServiceHooks(routes=routes), access=keys) as made:
-        made.install()
-        made.app = serve.application(made.service, [], StateReader(tmp_path))
+    with guarded(tmp_path, ServiceHooks(routes=routes)) as made:
         refused = [made.get("/ping/").status, made.post("/invocations", ROW).status]
-        known = {"authorization": "Bearer a token"}
 
         assert refused == [401, 401]
-        assert made.get("/ping", **known).status == 307
-        assert made.get("/ping/", **known).body == b"the project's"
-        assert made.post("/invocations", ROW, **known).body == b"the project's"
+        assert made.get("/ping", **KNOWN).status == 307
+        assert made.get("/ping/", **KNOWN).body == b"the project's"
+        assert made.post("/invocations", ROW, **KNOWN).body == b"the project's"
         assert made.get("/healthz").status == 200
 
 
@@ -233,15 +243,10 @@ def test_health_without_a_token_is_the_library_s_own_under_a_middleware(tmp_path
 
         return outer
 
-    hooks, keys = ServiceHooks(asgi_middleware=middleware), Access(predict={b"a token": "Ada"})
-    with calling(tmp_path, Limits(), hooks=hooks, access=keys) as made:
-        made.install()
-        made.app = serve.application(made.service, [], StateReader(tmp_path))
-
+    with guarded(tmp_path, ServiceHooks(asgi_middleware=middleware)) as made:
         assert b"the project's" not in [made.get(path).body for path in ("/ping", "/healthz")]
         assert made.get("/ping").status == made.get("/healthz").status == 200
-        known = made.get("/ping", authorization="Bearer a token")
-        assert known.body == b"the project's"
+        assert made.get("/ping", **KNOWN).body == b"the project's"
 
 
 def test_metrics_wait_for_no_thread_of_a_project_s_routes(tmp_path: Path) -> None:
@@ -262,11 +267,7 @@ def test_metrics_wait_for_no_thread_of_a_project_s_routes(tmp_path: Path) -> Non
 
 
 def test_what_is_open_of_a_platform_is_its_health(tmp_path: Path) -> None:
-    keys = Access(predict={b"a token": "Ada"})
-    with calling(tmp_path, Limits(), access=keys) as made:
-        made.install()
-        made.app = serve.application(made.service, [], StateReader(tmp_path))
-
+    with guarded(tmp_path) as made:
         assert made.get("/ping").status == made.get("/healthz").status == 200
         assert made.post("/invocations", ROW).status == 401
-        assert made.post("/invocations", ROW, authorization="Bearer a token").status == 200
+        assert made.post("/invocations", ROW, **KNOWN).status == 200

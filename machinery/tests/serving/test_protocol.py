@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from machinery.tests.conftest import Patch
 from machinery.tests.serving.calls import soon
 from rung_ops.errors import OpsError
 from rung_ops.project.service_settings import Limits
@@ -313,9 +314,7 @@ def test_where_all_are_being_answered_a_new_one_is_refused() -> None:
         assert [status(each.recv(65_536)) for each in working] == [200] * 3
 
 
-def test_so_many_connections_are_taken_as_there_are_descriptors(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_so_many_connections_are_taken_as_there_are_descriptors(monkeypatch: Patch) -> None:
     import resource
 
     set_to: list[tuple[int, int]] = []
@@ -333,9 +332,7 @@ def test_so_many_connections_are_taken_as_there_are_descriptors(
     assert (1000 + reserved, 4096) in set_to
 
 
-def test_a_uvicorn_with_another_interface_is_refused_at_the_start(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_uvicorn_with_another_interface_is_refused_at_the_start(monkeypatch: Patch) -> None:
     service: Any = SimpleNamespace(limits=Limits(), metrics=Metrics())
     made = server.Server(service, sizes, "127.0.0.1", 0)
     made.config.load()

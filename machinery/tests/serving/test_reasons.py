@@ -10,12 +10,10 @@ import polars as pl
 import pytest
 
 from machinery.tests.serving.calls import CONTRACT, ROW, Answer, Caller, calling, release
-from rung_ops import prediction_log
 from rung_ops.model.reasons import Reasons
 from rung_ops.project.service_settings import Limits, ReasonSettings
-from rung_ops.release.state_content import State
 from rung_ops.serving.hooks import ServiceHooks
-from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
+from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.pages import document
 
 MEAN = 10.0
@@ -33,8 +31,7 @@ def serve(caller: Caller) -> None:
     """Let a release answer that gives reasons."""
     made = release()
     reasons = Reasons(DESCRIBED, CONTRACT | {"task": "regression"}, effects, made.predictor)
-    served = LoadedRelease(replace(made, reasons=reasons), "serving", strict=False)
-    caller.service.install(HeldReleases(State(1, "v1"), served))
+    caller.serve(LoadedRelease(replace(made, reasons=reasons), "serving", strict=False))
 
 
 @pytest.fixture
@@ -45,12 +42,6 @@ def caller(tmp_path: Path) -> Iterator[Caller]:
         yield made
 
 
-def logged(caller: Caller, folder: Path) -> pl.DataFrame:
-    assert caller.service.log is not None
-    caller.service.log.close()
-    return prediction_log.read(folder / "log").sort("id").collect()
-
-
 def test_reasons_are_returned_on_request_and_logged_and_a_favourable_factor_is_none(
     caller: Caller, tmp_path: Path
 ) -> None:
@@ -59,7 +50,7 @@ def test_reasons_are_returned_on_request_and_logged_and_a_favourable_factor_is_n
     many = caller.post("/predict?explain=true", rows, x_request_id="many").json
     paths = ("/predict", "/predict?explain=false")
     not_asked = [caller.post(path, ROW, x_request_id="not").json for path in paths]
-    log = logged(caller, tmp_path)
+    log = caller.logged(tmp_path)
 
     assert alone["reasons"] == [REASON | {"effect": 4.0}]
     assert many["predictions"] == [14.0, 4.0, 10.0]
@@ -107,7 +98,7 @@ def test_a_row_that_cannot_be_explained_is_an_error_and_is_logged(
 
     assert answer.status == 500
     assert "v1 cannot explain this: row 2: the effects" in answer.json["error"]
-    assert logged(caller, tmp_path)["prediction"].to_list() == [14.0, 77.0]
+    assert caller.logged(tmp_path)["prediction"].to_list() == [14.0, 77.0]
 
 
 @pytest.mark.parametrize(

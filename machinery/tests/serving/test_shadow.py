@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from machinery.tests.conftest import Trained
+from machinery.tests.conftest import LogCapture, Patch, Trained
 from machinery.tests.serving.calls import soon
 from rung_ops import prediction_log
 from rung_ops.model import bundle
@@ -48,7 +48,7 @@ class Broken(Doubling):
 
 
 @pytest.fixture(autouse=True)
-def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+def brief(monkeypatch: Patch) -> None:
     monkeypatch.setattr(shadow, "GATHER", 0.01)
 
 
@@ -90,9 +90,7 @@ def test_a_fault_of_single_rows_does_not_pass_the_shadow() -> None:
     assert comparison.failed < 60  # among others, the rows are scored
 
 
-def test_a_share_of_the_traffic_is_checked(
-    release: Doubling, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_share_of_the_traffic_is_checked(release: Doubling, monkeypatch: Patch) -> None:
     monkeypatch.setattr(shadow, "LIMIT", 10_000)
     quarter = Shadow(release, 0.25)
     for _ in range(2_000):
@@ -134,7 +132,7 @@ class Panicking(Doubling):
 
 @pytest.mark.parametrize("release", [Broken(), Panicking()])
 def test_a_release_that_cannot_score_is_counted_and_reported_once(
-    caplog: pytest.LogCaptureFixture, release: Doubling
+    caplog: LogCapture, release: Doubling
 ) -> None:
     broken = Shadow(release, 1.0)
     offer(broken)
@@ -147,7 +145,7 @@ def test_a_release_that_cannot_score_is_counted_and_reported_once(
     assert sum("The shadow v2 cannot score" in each for each in caplog.messages) == 1
 
 
-def test_a_slow_release_piles_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_release_piles_nothing_up(monkeypatch: Patch) -> None:
     monkeypatch.setattr(shadow, "LIMIT", 10)
     going_on = threading.Event()
 
@@ -171,7 +169,7 @@ def test_a_slow_release_piles_nothing_up(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture
 def separate(
-    release_folder: Path, release_key: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    release_folder: Path, release_key: bytes, tmp_path: Path, monkeypatch: Patch
 ) -> Iterator[SeparateRelease]:
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))

@@ -24,6 +24,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from starlette.routing import Mount, Route
 
+from machinery.tests.conftest import LogCapture, Patch
 from machinery.tests.serving.calls import PATIENCE, calling, soon
 from machinery.tests.serving.conftest import Environment
 from machinery.tests.serving.test_serve import Process, start, with_workers
@@ -76,7 +77,7 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+def collector(monkeypatch: Patch) -> Iterator[Collector]:
     with Collector() as made:
         threading.Thread(target=made.serve_forever, daemon=True).start()
         monkeypatch.setenv(serve.COLLECTOR, f"http://127.0.0.1:{made.server_port}")
@@ -98,7 +99,7 @@ def test_a_request_is_one_line_one_trace_and_counted_by_each_worker(
     collector: Collector,
     row: bytes,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
 ) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=pod-1")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "Bearer a-collectors")
@@ -176,10 +177,7 @@ def counted(collector: Collector) -> tuple[float, int]:
 
 
 def test_a_collector_that_never_answers_or_is_down_holds_up_neither_a_request_nor_the_end(
-    production: Environment,
-    start: Callable[..., Process],
-    row: bytes,
-    monkeypatch: pytest.MonkeyPatch,
+    production: Environment, start: Callable[..., Process], row: bytes, monkeypatch: Patch
 ) -> None:
     exporter = f"{serve.COLLECTOR.removesuffix('_ENDPOINT')}_"
     monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "10")
@@ -208,7 +206,7 @@ def test_a_collector_that_never_answers_or_is_down_holds_up_neither_a_request_no
     "missing", ["opentelemetry.sdk.resources", "opentelemetry.exporter.otlp.proto.http"]
 )
 def test_without_the_extra_the_service_starts_and_says_how_to_add_it(
-    missing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    missing: str, monkeypatch: Patch, caplog: LogCapture, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(serve.COLLECTOR, "http://127.0.0.1:9")
     monkeypatch.setitem(sys.modules, missing, None)
@@ -236,12 +234,7 @@ def test_without_the_extra_the_service_starts_and_says_how_to_add_it(
     ],
 )
 def test_nothing_is_sent_where_a_variable_is_wrong_or_says_so(
-    name: str,
-    value: str,
-    said: str,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    tmp_path: Path,
+    name: str, value: str, said: str, monkeypatch: Patch, caplog: LogCapture, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(serve.COLLECTOR, "http://127.0.0.1:9")
     monkeypatch.setenv(name, value)
@@ -259,7 +252,7 @@ def test_traces_and_metrics_are_sent_one_without_the_other(
     other: str,
     is_by_endpoint: bool,
     collector: Collector,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
     tmp_path: Path,
 ) -> None:
     for name in ("BSP_SCHEDULE_DELAY", "METRIC_EXPORT_INTERVAL"):
@@ -282,10 +275,7 @@ def test_traces_and_metrics_are_sent_one_without_the_other(
 
 
 def test_metrics_that_cannot_be_read_are_reported_seldom_and_sent_later(
-    collector: Collector,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    tmp_path: Path,
+    collector: Collector, monkeypatch: Patch, caplog: LogCapture, tmp_path: Path
 ) -> None:
     from rung_ops.serving.telemetry import Telemetry
 
@@ -307,7 +297,7 @@ def test_metrics_that_cannot_be_read_are_reported_seldom_and_sent_later(
 
 
 def test_what_fails_while_it_reports_a_request_hides_no_error_of_the_service(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: LogCapture
 ) -> None:
     heard: list[Request] = []
 
@@ -357,9 +347,7 @@ def asked(path: str, **headers: str) -> dict[str, Any]:
     return {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": given}
 
 
-def test_a_request_that_fails_is_an_error_with_its_id(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_request_that_fails_is_an_error_with_its_id(tmp_path: Path, caplog: LogCapture) -> None:
     caplog.set_level("INFO")
     with calling(tmp_path, Limits()) as made:
         made.app = request_log.reported(made.app, made.service, [request_log.log_line])
@@ -392,7 +380,7 @@ def test_mlflow_takes_the_traces(
     start: Callable[..., Process],
     row: bytes,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
 ) -> None:
     address = f"http://127.0.0.1:{(port := free_port())}"
     monkeypatch.setenv(serve.COLLECTOR, address)
@@ -453,7 +441,7 @@ def test_traces_and_metrics_pass_a_collector_that_is_killed_and_started_again(
     run_tool: Callable[..., "subprocess.Popen[bytes]"],
     row: bytes,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
 ) -> None:
     """The collector is Rotel; the stand-in takes what that passes on."""
     port, other = free_port(), free_port()

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from machinery.tests.conftest import LogCapture, Patch
 from machinery.tests.serving.calls import PATIENCE
 from machinery.tests.serving.conftest import Environment
 from rung_ops.model import bundle
@@ -197,7 +198,7 @@ def test_a_bad_release_is_kept_out_and_reported(
 def test_a_release_that_answers_nothing_or_slowly_is_kept_out(
     watched: Watched,
     production: Environment,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
     predictions: list[float] | None,
     seconds: float,
     reason: str,
@@ -225,7 +226,7 @@ def test_a_release_that_answers_nothing_or_slowly_is_kept_out(
 
 
 def test_what_takes_too_long_to_load_is_given_up(
-    watched: Watched, production: Environment, monkeypatch: pytest.MonkeyPatch
+    watched: Watched, production: Environment, monkeypatch: Patch
 ) -> None:
     load, may_go_on = releases.predictor_of, threading.Event()
 
@@ -408,9 +409,7 @@ def test_at_a_cold_start_with_a_damaged_state_a_stop_still_holds(watched: Watche
     assert not watched.service.ready
 
 
-def test_a_stop_during_a_look_is_not_undone(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stop_during_a_look_is_not_undone(watched: Watched, monkeypatch: Patch) -> None:
     watched.serve("v1")
     state.stop(watched.folder, "Ada", "first")
     watched.poll()
@@ -457,7 +456,7 @@ def test_canary_and_shadow_are_loaded_beside_the_serving_release(
 
 
 def test_it_continues_after_any_failure(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    watched: Watched, monkeypatch: Patch, caplog: LogCapture
 ) -> None:
     state.serve(watched.folder, "v1", "Ada")
     inspected: list[int] = []
@@ -501,9 +500,7 @@ def test_a_release_on_trial_that_cannot_be_loaded_answers_nobody_and_is_sent_bac
     )
 
 
-def test_nothing_is_judged_before_the_state_is_read(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_judged_before_the_state_is_read(watched: Watched, monkeypatch: Patch) -> None:
     """A first step without it would remove what was seen before the service started again."""
     evidence = watched.folder / "evidence/of a canary"
     evidence.mkdir(parents=True)

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from machinery.tests.conftest import RunVerb
+from machinery.tests.conftest import LogCapture, Patch, RunVerb
 from machinery.tests.in_project import fit
 from machinery.tests.projects import moved
 from rung_ops import contract, reports
@@ -81,7 +81,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     ],
 )
 def test_a_column_of_any_type_is_recorded_without_a_warning(
-    caplog: pytest.LogCaptureFixture, value: object, dtype: pl.DataType, known_as: str
+    caplog: LogCapture, value: object, dtype: pl.DataType, known_as: str
 ) -> None:
     rows = pl.DataFrame({contract.TARGET: [1.0, 0.0], "column": [value, None]})
 
@@ -151,7 +151,7 @@ def test_lineage_of_an_unknown_version_names_those_there_are(
 
 
 def test_an_empty_registry_says_where_the_runs_of_others_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_verb: RunVerb
+    tmp_path: Path, monkeypatch: Patch, run_verb: RunVerb
 ) -> None:
     """A colleague's clone has the commits of a version, and none of its runs."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
@@ -173,7 +173,7 @@ def champion(made: dict[str, str]) -> Iterator[None]:
 
 
 @pytest.fixture
-def production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def production(tmp_path: Path, monkeypatch: Patch) -> Path:
     """Production, which serves version 1 again after a rollback of version 2."""
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
     folder = release_folders.environment(release_folders.PRODUCTION)
@@ -201,7 +201,7 @@ def test_the_champion_is_what_production_serves_after_a_rollback(
 
 
 def test_a_champion_without_an_environment_at_hand_is_that_of_the_alias(
-    champion: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_verb: RunVerb
+    champion: None, tmp_path: Path, monkeypatch: Patch, run_verb: RunVerb
 ) -> None:
     monkeypatch.setenv("RELEASES", str(tmp_path / "none"))
     code, output = run_verb(lineage.main, "champion")
@@ -211,7 +211,7 @@ def test_a_champion_without_an_environment_at_hand_is_that_of_the_alias(
 
 
 def test_report_html_has_version_and_champion_of_the_evaluation_that_is_here(
-    champion: None, made: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    champion: None, made: dict[str, str], tmp_path: Path, monkeypatch: Patch
 ) -> None:
     kept, metric = tmp_path / "evaluation.html", params()["score"]["metric"]
     kept.write_text(
@@ -321,9 +321,7 @@ def test_the_page_of_reports_leads_to_all_that_is_on_file(
     assert "Refused" not in (page := reports.render()) and "state.json" in page
 
 
-def test_the_page_of_reports_asks_no_server(
-    made: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_page_of_reports_asks_no_server(made: dict[str, str], monkeypatch: Patch) -> None:
     address = "https://ada:secret@tracking.example"  # pragma: allowlist secret
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
 
@@ -344,7 +342,7 @@ def test_the_registered_model_answers_as_the_saved_one(made: dict[str, str]) -> 
 
 
 def test_a_store_that_was_moved_still_finds_its_models(
-    made: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: dict[str, str], tmp_path: Path, monkeypatch: Patch
 ) -> None:
     """As the registry of one CI job does, that another one downloads."""
     folder = shutil.move(current().rows.parent, tmp_path / "elsewhere")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from machinery.tests.conftest import RunVerb
+from machinery.tests.conftest import Patch, RunVerb
 from machinery.tests.projects import moved
 from rung_ops.data import dvc
 from rung_ops.errors import StageError
@@ -27,7 +27,7 @@ STATUS = {
 
 
 @pytest.fixture
-def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+def asked(tmp_path: Path, monkeypatch: Patch) -> list[tuple[str, ...]]:
     """A project whose lock names the stages that wrote model and figures; what DVC is asked."""
     stages = {
         "split": {"outs": [{"path": "data/test.parquet"}]},
@@ -39,9 +39,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ..
     return []
 
 
-def answer(
-    monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, ...]], code: int, text: str
-) -> None:
+def answer(monkeypatch: Patch, asked: list[tuple[str, ...]], code: int, text: str) -> None:
     def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         asked.append(arguments)
         return subprocess.CompletedProcess(arguments, code, text, "dvc is locked")
@@ -54,7 +52,7 @@ def answer(
     "`rung-ops track` refuses: DVC's lock says what the model was trained from",
 )
 def test_nothing_is_recorded_of_a_model_that_was_trained_from_something_else(
-    asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, run_verb: RunVerb
+    asked: list[tuple[str, ...]], monkeypatch: Patch, run_verb: RunVerb
 ) -> None:
     answer(monkeypatch, asked, 0, json.dumps(STATUS))
     monkeypatch.setattr(record_run, "origin", dict)
@@ -68,9 +66,7 @@ def test_nothing_is_recorded_of_a_model_that_was_trained_from_something_else(
     assert asked == [("status", "--json", "judge", "train")]
 
 
-def test_what_differs_from_a_version_is_named_with_the_command(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_differs_from_a_version_is_named_with_the_command(monkeypatch: Patch) -> None:
     monkeypatch.setattr(source_state, "params_hash", lambda: "a0")
     monkeypatch.setattr(source_state.source_hash, "of_folder", lambda *_: "b0")
     version = {"version": "1", "params_hash": "a0", "source_hash": "b0"}
@@ -82,7 +78,7 @@ def test_what_differs_from_a_version_is_named_with_the_command(
 
 
 def test_what_dvc_does_not_tell_is_an_error(
-    asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+    asked: list[tuple[str, ...]], monkeypatch: Patch
 ) -> None:
     answer(monkeypatch, asked, 1, "")
 
@@ -91,7 +87,7 @@ def test_what_dvc_does_not_tell_is_an_error(
 
 
 def test_without_dvc_lock_dvc_is_not_run(
-    asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    asked: list[tuple[str, ...]], monkeypatch: Patch, tmp_path: Path
 ) -> None:
     answer(monkeypatch, asked, 0, json.dumps(STATUS))
     (tmp_path / "dvc.lock").unlink()
@@ -100,7 +96,7 @@ def test_without_dvc_lock_dvc_is_not_run(
 
 
 def test_gits_index_is_not_written_anew_for_which_a_full_disk_has_no_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: Patch
 ) -> None:
     moved(monkeypatch, source_state, root=tmp_path, rows=tmp_path / "rows")
     for name in ("params.toml", "dvc.yaml", "rows"):
@@ -140,7 +136,7 @@ def test_a_change_of_any_parameter_is_recorded_as_another_version(tmp_path: Path
 
 @pytest.mark.parametrize("before", [{}, {"run_id": "a0", "model": "late", "version": "2"}])
 def test_what_dvc_refuses_is_reported_with_its_reason_and_rolled_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: dict[str, str]
+    tmp_path: Path, monkeypatch: Patch, before: dict[str, str]
 ) -> None:
     for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
         subprocess.run(command, cwd=tmp_path, check=True)

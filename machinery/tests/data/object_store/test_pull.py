@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from machinery.tests.conftest import Patch, RunVerb
 from machinery.tests.data.object_store.fake import FakeStore
 from machinery.tests.projects import moved
 from rung_ops.data.object_store import client, pull
@@ -17,7 +18,7 @@ CONTENT = bytes(range(256)) * 40
 
 
 @pytest.fixture
-def incoming(store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def incoming(store: FakeStore, tmp_path: Path, monkeypatch: Patch) -> Path:
     folder = tmp_path / "incoming"
     moved(monkeypatch, incoming=folder)
     monkeypatch.setattr(pull, "record_file", lambda: tmp_path / "store.lock")
@@ -31,7 +32,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_pull_fetches_what_is_new_and_then_nothing(
-    store: FakeStore, incoming: Path, capsys: pytest.CaptureFixture[str]
+    store: FakeStore, incoming: Path, run_verb: RunVerb
 ) -> None:
     store.objects = {"raw/2026/a.csv": CONTENT, "raw/b.csv": b"b"}
 
@@ -41,8 +42,7 @@ def test_a_pull_fetches_what_is_new_and_then_nothing(
     store.asked.clear()
     assert pull.main(["pull"]) == 0
     assert store.asked == []
-    assert pull.main([]) == 0
-    assert "nothing to fetch" in capsys.readouterr().out
+    assert "nothing to fetch" in run_verb(pull.main)[1]
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,14 @@ def test_a_cut_line_is_taken_up_where_it_broke(
 
 
 def test_a_line_that_stays_cut_leaves_no_file_and_keeps_what_came(
-    store: FakeStore, incoming: Path, capsys: pytest.CaptureFixture[str]
+    store: FakeStore, incoming: Path, run_verb: RunVerb
 ) -> None:
     store.objects = {"raw/a.csv": CONTENT}
     store.cuts = [1000] + [0] * client.TRIES
 
-    assert pull.main(["pull"]) == 1
+    code, output = run_verb(pull.main, "pull")
 
-    output = capsys.readouterr().err
+    assert code == 1
     assert "s3://data/raw/a.csv" in output and "broke off" in output and "goes on" in output
     assert not (incoming / "a.csv").exists()
     store.asked.clear()
@@ -83,14 +83,14 @@ def test_a_line_that_stays_cut_leaves_no_file_and_keeps_what_came(
 
 
 def test_what_arrives_otherwise_than_listed_is_refused(
-    store: FakeStore, incoming: Path, capsys: pytest.CaptureFixture[str]
+    store: FakeStore, incoming: Path, run_verb: RunVerb
 ) -> None:
     store.objects = {"raw/a.csv": CONTENT}
     store.etags = {"raw/a.csv": "0" * 32}
 
-    assert pull.main(["pull"]) == 1
+    code, output = run_verb(pull.main, "pull")
 
-    assert "is not what the store lists" in capsys.readouterr().err
+    assert (code, "is not what the store lists" in output) == (1, True)
     assert names(incoming) == []
 
 
@@ -106,25 +106,22 @@ def test_an_object_of_several_parts_has_an_etag_of_its_own(
 
 
 def test_a_file_of_the_user_is_not_overwritten(
-    store: FakeStore, incoming: Path, capsys: pytest.CaptureFixture[str]
+    store: FakeStore, incoming: Path, run_verb: RunVerb
 ) -> None:
     store.objects = {"raw/a.csv": b"theirs", "raw/same.csv": b"same"}
     incoming.mkdir()
     (incoming / "a.csv").write_bytes(b"mine, and mine")
     (incoming / "same.csv").write_bytes(b"same")
 
-    assert pull.main(["pull"]) == 1
+    code, output = run_verb(pull.main, "pull")
 
-    assert "a.csv: not fetched" in capsys.readouterr().err
+    assert (code, "a.csv: not fetched" in output) == (1, True)
     assert (incoming / "a.csv").read_bytes() == b"mine, and mine"
     assert list(pull.read_record()) == ["same.csv"]
 
 
 def test_a_full_disk_is_named_and_leaves_nothing(
-    store: FakeStore,
-    incoming: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    store: FakeStore, incoming: Path, run_verb: RunVerb, monkeypatch: Patch
 ) -> None:
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -132,9 +129,9 @@ def test_a_full_disk_is_named_and_leaves_nothing(
     store.objects = {"raw/a.csv": CONTENT}
     monkeypatch.setattr("rung_ops.system.atomic.os.fsync", full)
 
-    assert pull.main(["pull"]) == 1
+    code, output = run_verb(pull.main, "pull")
 
-    output = capsys.readouterr().err
+    assert code == 1
     assert "the disk is full" in output and "Make room" in output
     assert names(incoming) == []
 
@@ -157,13 +154,13 @@ def test_a_kill_between_record_and_file_is_made_good(store: FakeStore, incoming:
 
 
 def test_two_pulls_at_once_are_one_too_many(
-    store: FakeStore, incoming: Path, capsys: pytest.CaptureFixture[str]
+    store: FakeStore, incoming: Path, run_verb: RunVerb
 ) -> None:
     store.objects = {"raw/a.csv": CONTENT}
     with pull.alone():
-        assert pull.main(["pull"]) == 1
+        code, output = run_verb(pull.main, "pull")
 
-    assert "another `poe data pull`" in capsys.readouterr().err
+    assert (code, "another `poe data pull`" in output) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +174,7 @@ def test_a_key_cannot_lead_elsewhere(name: str) -> None:
 
 
 def test_of_a_table_the_columns_and_rows_that_are_wanted_arrive(
-    store: FakeStore, incoming: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: FakeStore, incoming: Path, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     table = tmp_path / "table.csv"
     pl.DataFrame({"a": [1, 2, 3], "b": [4, 5, 6], "c": [7, 8, 9]}).write_csv(table)
@@ -198,19 +195,15 @@ def test_of_a_table_the_columns_and_rows_that_are_wanted_arrive(
 
 
 def test_a_column_that_is_not_there_is_named(
-    store: FakeStore,
-    incoming: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    store: FakeStore, incoming: Path, tmp_path: Path, run_verb: RunVerb, monkeypatch: Patch
 ) -> None:
     table = pl.LazyFrame({"a": [1]})
     monkeypatch.setattr(client, "_scanned", lambda *_: table)
     store.objects = {"raw/a.csv": b"a\n1\n"}
     store.write_settings(tmp_path, 'columns = ["b"]')
 
-    assert pull.main(["pull"]) == 1
+    code, output = run_verb(pull.main, "pull")
 
-    output = capsys.readouterr().err
+    assert code == 1
     assert '"b"' in output and "store.toml" in output
     assert names(incoming) == []

@@ -5,6 +5,7 @@ from pathlib import Path
 import botocore.exceptions as raised
 import pytest
 
+from machinery.tests.conftest import Capture, Patch
 from machinery.tests.data.object_store.fake import FakeStore
 from rung_ops.data.object_store import client, pull, settings
 from rung_ops.data.object_store.client import store_error
@@ -29,11 +30,7 @@ UNSAID = "never-to-be-printed"
     ],
 )
 def test_what_the_store_refuses_is_put_into_words(
-    store: FakeStore,
-    capsys: pytest.CaptureFixture[str],
-    status: int,
-    code: str,
-    arguments: tuple[str, ...],
+    store: FakeStore, capsys: Capture, status: int, code: str, arguments: tuple[str, ...]
 ) -> None:
     store.says = status, code
 
@@ -81,7 +78,7 @@ def test_invalid_settings_are_named(tmp_path: Path, text: str, word: str) -> Non
 
 
 def test_of_the_remote_of_dvc_the_reason_is_reported(
-    store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: FakeStore, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     config = tmp_path / "config"
     config.write_text(

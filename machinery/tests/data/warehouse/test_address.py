@@ -3,6 +3,7 @@
 import pytest
 from adbc_driver_manager import AdbcStatusCode, ProgrammingError
 
+from machinery.tests.conftest import Patch
 from rung_ops.data.warehouse import postgresql, pull
 from rung_ops.data.warehouse import settings as address
 from rung_ops.data.warehouse.settings import Address, WarehouseError
@@ -13,12 +14,12 @@ URL = f"postgresql://ada:{PASSWORD}@db.example.org:5433/sales?sslmode=require"
 
 
 @pytest.fixture
-def variables(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def variables(monkeypatch: Patch) -> Patch:
     monkeypatch.delenv("PGPASSWORD", raising=False)
     return monkeypatch
 
 
-def test_an_address_is_shown_without_its_password(variables: pytest.MonkeyPatch) -> None:
+def test_an_address_is_shown_without_its_password(variables: Patch) -> None:
     variables.setenv("WAREHOUSE_URL", URL)
     result = address.read_address()
 
@@ -28,7 +29,7 @@ def test_an_address_is_shown_without_its_password(variables: pytest.MonkeyPatch)
     assert "connect_timeout=10" in result.url
 
 
-def test_what_the_driver_says_is_shown_without_the_password(variables: pytest.MonkeyPatch) -> None:
+def test_what_the_driver_says_is_shown_without_the_password(variables: Patch) -> None:
     variables.setenv("WAREHOUSE_URL", URL.replace(PASSWORD, f"%40{PASSWORD}"))
     variables.setenv("PGPASSWORD", "another")  # pragma: allowlist secret
     scrubbed = address.read_address().scrub(
@@ -50,7 +51,7 @@ def test_what_the_driver_says_is_shown_without_the_password(variables: pytest.Mo
     ],
 )
 def test_an_address_that_cannot_be_read_is_refused_without_repeating_it(
-    variables: pytest.MonkeyPatch, url: str
+    variables: Patch, url: str
 ) -> None:
     variables.setenv("WAREHOUSE_URL", url)
 
@@ -62,17 +63,13 @@ def test_an_address_that_cannot_be_read_is_refused_without_repeating_it(
 
 
 @pytest.mark.parametrize("nothing", ["", "  ", "$(WAREHOUSE_URL)"])
-def test_no_address_means_the_warehouse_of_the_sample(
-    variables: pytest.MonkeyPatch, nothing: str
-) -> None:
+def test_no_address_means_the_warehouse_of_the_sample(variables: Patch, nothing: str) -> None:
     variables.setenv("WAREHOUSE_URL", nothing)
 
     assert address.read_address().is_sample
 
 
-def test_a_file_of_duckdb_is_named_from_the_root_of_the_project(
-    variables: pytest.MonkeyPatch,
-) -> None:
+def test_a_file_of_duckdb_is_named_from_the_root_of_the_project(variables: Patch) -> None:
     variables.setenv("WAREHOUSE_URL", "duckdb:data/own.duckdb")
     result = address.read_address()
 
@@ -83,9 +80,7 @@ def test_a_file_of_duckdb_is_named_from_the_root_of_the_project(
             pass
 
 
-def test_a_server_that_does_not_answer_is_reported_with_what_to_do(
-    variables: pytest.MonkeyPatch,
-) -> None:
+def test_a_server_that_does_not_answer_is_reported_with_what_to_do(variables: Patch) -> None:
     variables.setenv("WAREHOUSE_URL", f"postgresql://ada:{PASSWORD}@127.0.0.1:1/sales")
 
     with pytest.raises(WarehouseError, match="Nothing answers there") as refused:

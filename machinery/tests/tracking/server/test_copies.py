@@ -11,6 +11,7 @@ import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 
+from machinery.tests.conftest import Patch
 from machinery.tests.tracking.server.conftest import recorded
 from rung_ops.tracking import registry, sync
 from rung_ops.tracking.sync import COMPLETE, ORIGINAL, Copying
@@ -114,11 +115,7 @@ def test_a_second_time_copies_nothing(here: MlflowClient, there: MlflowClient) -
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("write", WRITES)
 def test_killed_at_any_write_it_goes_on_from_there(
-    here: MlflowClient,
-    there: MlflowClient,
-    monkeypatch: pytest.MonkeyPatch,
-    write: str,
-    after: bool,
+    here: MlflowClient, there: MlflowClient, monkeypatch: Patch, write: str, after: bool
 ) -> None:
     real: Callable[..., Any] = getattr(there, write)
 
@@ -158,7 +155,7 @@ def test_only_waiting_runs_are_copied_and_become_the_challenger(
 
 
 def test_killed_before_it_was_noted_it_is_not_copied_twice(
-    here: MlflowClient, there: MlflowClient, monkeypatch: pytest.MonkeyPatch
+    here: MlflowClient, there: MlflowClient, monkeypatch: Patch
 ) -> None:
     recorded(here, "meanwhile", waiting=True)
 
