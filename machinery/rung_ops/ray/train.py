@@ -209,7 +209,10 @@ def _trained(
     try:
         fitted, begun = trainer.fit().return_value
     except train.WorkerGroupError as error:
-        cause = next(iter(error.worker_failures.values()), error)
+        failures = list(error.worker_failures.values())
+        # What a lost worker's peers say follows from its loss.
+        lost = [getattr(failure, "health_check_failure", None) for failure in failures]
+        cause = next(filter(None, [*lost, *failures]), error)
         raise StageError(connect.explain(cause)) from error
     except (ray.exceptions.RayError, train.TrainingFailedError) as error:
         raise StageError(connect.explain(error)) from error
