@@ -21,6 +21,7 @@ pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 from xgboost import XGBClassifier, XGBRegressor
 
 from rung_ops import contract
+from rung_ops.errors import StageError
 from rung_ops.project.parameters import checked
 from rung_ops.project.paths import params
 from rung_ops.ray import connect, train
@@ -123,3 +124,15 @@ def test_training_continues_from_a_checkpoint_where_a_worker_is_killed(
     assert "a worker was lost: training continued after round " in capsys.readouterr().out
     expected = XGBRegressor(**TREES).fit(features(trained.train), truth(trained.train))
     assert fitted.get_booster().get_dump() == expected.get_booster().get_dump()
+
+
+def test_a_worker_that_is_killed_more_often_than_retries_allow_is_named(
+    rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "settings", lambda: Settings(retries=0))
+
+    with (
+        killed_after_checkpoints(rows.parent),
+        pytest.raises(StageError, match="Workers ended before they finished, more often than"),
+    ):
+        fit_on_ray(XGBRegressor(**TREES), read_parts(rows), 2, checkpoint_rounds=1)
