@@ -24,6 +24,8 @@ from rung_ops.system import key_names
 # With a developer's agent or a CI's token, code of the project would run out of the tests' reach.
 for name in (*key_names.HOSTS, key_names.AGENT):
     os.environ.pop(name, None)
+# As rung_ops.ray.connect: pytest imports Ray when it looks for the folder `ray`, and Ray reads it once.
+os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
 
 # Folders of tests, and what they need of the project.
 NEEDS = {"kubernetes": "deploy/kubernetes/overlays/scheduled", "ray": "ops/ray.toml"}

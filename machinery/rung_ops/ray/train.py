@@ -1,11 +1,12 @@
 """Fit a model on several workers of Ray, each of which learns from a share of the rows."""
 
 import contextlib
+import importlib
 import os
 import secrets
 import tempfile
 from collections.abc import Iterator
-from copy import deepcopy
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -25,18 +26,17 @@ from rung_ops.training.parts import Parts
 from rung_ops.training.window import weight_arguments
 
 OUTCOME, WEIGHT = "outcome of the row", "weight of the row"  # no names of columns in Row
-# LightGBM's other names of n_estimators, which would overrule it.
-ROUNDS = (
-    "max_iter n_iter nrounds num_boost_round num_iteration num_iterations num_round num_rounds "
-    "num_tree num_trees"
-).split()
-ALONE = {"num_machines": 1, "machines": "", "local_listen_port": 12400, "pre_partition": False}
+# Models that a module of this folder fits to a share, by library.
+ESTIMATORS = {
+    "lightgbm": ("LGBMClassifier", "LGBMRegressor"),
+    "xgboost": ("XGBClassifier", "XGBRegressor"),
+}
 
 os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
 
 
 def fit_on_ray(model: Any, parts: Parts, workers: int, checkpoint_rounds: int = 20) -> Any:
-    """Fit LightGBM's LGBMClassifier or LGBMRegressor on several workers of Ray at the same time.
+    """Fit a model of LightGBM or XGBoost on several workers of Ray at the same time.
 
     Each worker learns from every n-th row, with its weight where params.toml weighs rows. The number
     of workers changes the trees a little; the same number makes the same trees. What is lost with a
@@ -57,46 +57,46 @@ def fit_on_ray(model: Any, parts: Parts, workers: int, checkpoint_rounds: int = 
     """
     chosen = msgspec.structs.replace(settings(), workers=workers)
     outcomes = truth(parts.rows)
-    _refuse(model, outcomes, workers)
+    library = _library(model)
+    values = library.settings_of(model, outcomes, workers)
+    if len(outcomes) < workers:
+        raise StageError(f"There are too few rows for {workers} workers.")
+    _check_features(parts)
     # Rows pass through Ray's store on their way to a worker.
     store = connect.STORE + 2 * blocks.block_bytes()
     with _storage(chosen) as (system, folder), connect.connected(chosen, store) as ray:
         _check_room(ray, chosen)
         weights = weight_arguments(model, parts.rows).get("sample_weight")
         _write(parts, outcomes, weights, workers, system, folder)
-        return _trained(model, chosen, checkpoint_rounds, system, folder)
+        task = {"model": model, "settings": values, "checkpoint_rounds": checkpoint_rounds}
+        return _trained(task, chosen, library, system, folder)
 
 
-def _refuse(model: Any, outcomes: np.ndarray, workers: int) -> None:
-    """Refuse what several workers cannot fit, or not continue from a checkpoint."""
-    try:
-        from lightgbm import LGBMClassifier, LGBMRegressor
-    except ImportError as error:
-        raise StageError("fit_on_ray() needs LightGBM: `uv add lightgbm`.") from error
+def _library(model: Any) -> ModuleType:
+    """Return the module that fits such a model on Ray."""
+    for kind in type(model).__mro__:
+        package = kind.__module__.partition(".")[0]
+        if kind.__name__ in ESTIMATORS.get(package, ()):
+            return importlib.import_module(f"rung_ops.ray.train_{package}")
+    raise StageError(
+        f"{type(model).__name__} cannot be fitted on Ray: build() in model.py must return LightGBM's "
+        "LGBMClassifier or LGBMRegressor, or XGBoost's XGBClassifier or XGBRegressor. Preprocessing "
+        "that is fitted to all rows, such as steps of a Pipeline, is not distributed: write it as "
+        "expressions in FEATURES."
+    )
 
-    name = type(model).__name__
-    if not isinstance(model, LGBMClassifier | LGBMRegressor):
-        raise StageError(
-            f"{name} cannot be fitted on Ray: build() in model.py must return LightGBM's "
-            "LGBMClassifier or LGBMRegressor. Preprocessing that is fitted to all rows, such as "
-            "steps of a Pipeline, is not distributed: write it as expressions in FEATURES."
-        )
-    values = model.get_params()
-    if names := [name for name in ROUNDS if name in values]:
-        raise StageError(f"[model] in params.toml: write `n_estimators` in place of {names[0]}.")
-    kinds = {values.get(name, "gbdt") for name in ("boosting_type", "boosting", "boost")}
-    if kinds != {"gbdt"}:
-        raise StageError(
-            f"{name} cannot be fitted on Ray with boosting {', '.join(sorted(kinds - {'gbdt'}))}: "
-            "only gbdt continues from a checkpoint."
-        )
-    learned = np.unique(outcomes) if isinstance(model, LGBMClassifier) else None
-    for number in range(workers):
-        share = outcomes[number::workers]
-        if not len(share) or (learned is not None and len(np.unique(share)) < len(learned)):
+
+def _check_features(parts: Parts) -> None:
+    """Refuse features that are not numbers.
+
+    They would end a worker of LightGBM without a message, and XGBoost's workers would number categories
+    as they occur in their share.
+    """
+    for name, dtype in parts[:0].schema.items():
+        if not (dtype.is_numeric() or dtype == pl.Boolean):
             raise StageError(
-                f"There are too few rows for {workers} workers: each needs rows of every class. "
-                "Lower `workers` of fit_on_ray() in pipeline/train.py."
+                f"The feature `{name}` is of type {dtype}, and workers of Ray learn from numbers: write "
+                "it as a number in FEATURES, for example with replace_strict()."
             )
 
 
@@ -175,16 +175,19 @@ def _share(ray: Any, system: fs.FileSystem, folder: str) -> Any:
 
 
 def _trained(
-    model: Any, chosen: Settings, checkpoint_rounds: int, system: fs.FileSystem, folder: str
+    task: dict[str, Any],
+    chosen: Settings,
+    library: ModuleType,
+    system: fs.FileSystem,
+    folder: str,
 ) -> Any:
     import ray
     from ray import train
-    from ray.train.lightgbm import LightGBMTrainer
 
     execution = ray.data.ExecutionOptions(preserve_order=True)
-    trainer = LightGBMTrainer(
+    trainer = library.trainer()(
         work,
-        train_loop_config={"model": model, "rounds": checkpoint_rounds, "cpus": chosen.cpus},
+        train_loop_config=task | {"threads": max(1, int(chosen.cpus))},
         datasets={
             str(number): _share(ray, system, f"{folder}/rows/{number}")
             for number in range(chosen.workers)
@@ -206,7 +209,10 @@ def _trained(
     try:
         fitted, begun = trainer.fit().return_value
     except train.WorkerGroupError as error:
-        cause = next(iter(error.worker_failures.values()), error)
+        failures = list(error.worker_failures.values())
+        # What a lost worker's peers say follows from its loss.
+        lost = [getattr(failure, "health_check_failure", None) for failure in failures]
+        cause = next(filter(None, [*lost, *failures]), error)
         raise StageError(connect.explain(cause)) from error
     except (ray.exceptions.RayError, train.TrainingFailedError) as error:
         raise StageError(connect.explain(error)) from error
@@ -219,41 +225,22 @@ def work(config: dict[str, Any]) -> tuple[Any, int] | None:
     """Learn from a share of the rows, on a worker.
 
     The first worker returns the fitted model, and the round of the checkpoint that it began with.
-    LightGBM's workers exchange histograms, so all of them have the same trees.
+    Workers exchange histograms, so all of them have the same trees.
     """
-    from lightgbm import Booster
     from ray import train
-    from ray.train.lightgbm import RayTrainReportCallback, get_network_params
 
     rank = train.get_context().get_world_rank()
-    read = train.get_dataset_shard(str(rank)).iter_batches(batch_size=None, batch_format="pyarrow")
-    rows = pl.concat([pl.DataFrame(batch) for batch in read])
-    outcomes = rows[OUTCOME].to_numpy()
-    weights = rows[WEIGHT].to_numpy() if WEIGHT in rows.columns else None
-    rows = rows.drop(OUTCOME, WEIGHT, strict=False)
+    shard = train.get_dataset_shard(str(rank))
 
-    model, known, begun = config["model"], None, 0
-    settings = {name: model.get_params()[name] for name in ("n_estimators", "n_jobs")}
-    if checkpoint := train.get_checkpoint():
-        known = RayTrainReportCallback.get_model(checkpoint)
-        # The last round is always made here, as it makes the fitted model.
-        begun = min(known.current_iteration(), settings["n_estimators"] - 1)
-        known = Booster(model_str=known.model_to_string(num_iteration=begun))
-    model.set_params(
-        n_estimators=settings["n_estimators"] - begun,
-        n_jobs=max(1, int(config["cpus"])),
-        tree_learner="data",
-        pre_partition=True,
-        **get_network_params(),
-    )
-    report = RayTrainReportCallback(frequency=1)
+    def read() -> Iterator[dict[str, Any]]:
+        for batch in shard.iter_batches(batch_size=None, batch_format="pyarrow"):
+            rows = pl.DataFrame(batch)
+            columns = {"label": OUTCOME, "weight": WEIGHT}
+            yield {"data": rows.drop(columns.values(), strict=False)} | {
+                name: rows[column].to_numpy()
+                for name, column in columns.items()
+                if column in rows.columns
+            }
 
-    def saved(state: Any) -> None:
-        # A report waits until Ray has read the one before, which it does every other second.
-        if (state.iteration + 1) % config["rounds"] == 0:
-            report(state)
-
-    model.fit(rows, outcomes, sample_weight=weights, init_model=known, callbacks=[saved])
-    model.set_params(**settings, tree_learner="serial", **ALONE)
-    # A copy of LightGBM's is its trees alone, without the checkpoint that it began with.
-    return None if rank else (deepcopy(model), begun)
+    fitted = _library(config["model"]).fit(read=read, **config)
+    return None if rank else fitted

@@ -1,6 +1,6 @@
 """Fit XGBoost to rows of which a block at a time is in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,81 +11,105 @@ from rung_ops.training.estimator import truth
 from rung_ops.training.parts import Parts
 from rung_ops.training.window import weight_arguments
 
+# Parameters, and their values with which rows can be read in parts.
+KNOWN: dict[str, tuple[str, ...]] = {
+    "booster": ("gbtree", "dart"),
+    "early_stopping_rounds": (),
+    "feature_types": (),
+    "feature_weights": (),
+    "tree_method": ("auto", "hist"),
+}
+
 
 class Blocks(xgboost.DataIter):
-    """Features of parts, a block at a time, with an outcome and perhaps a weight of each row."""
+    """Blocks of rows, which XGBoost reads several times.
 
-    def __init__(self, parts: Parts, columns: dict[str, np.ndarray]) -> None:
+    Args:
+        read: starts again with the first block, as arguments of XGBoost: data, label, perhaps weight.
+    """
+
+    def __init__(self, read: Callable[[], Iterator[dict[str, Any]]]) -> None:
         super().__init__()
-        self._parts, self._columns, self._first = parts, columns, 0
+        self._read, self._blocks = read, read()
 
     def reset(self) -> None:
-        self._first = 0
+        self._blocks = self._read()
 
     def next(self, input_data: Callable[..., Any]) -> bool:
-        if self._first >= len(self._parts):
-            return False
-        block = slice(self._first, self._first + self._parts.size)
-        columns = {name: values[block] for name, values in self._columns.items()}
-        input_data(data=self._parts[block], **columns)
-        self._first = block.stop
-        return True
+        block = next(self._blocks, None)
+        if block is not None:
+            input_data(**block)
+        return block is not None
 
 
 def fit(model: Any, parts: Parts) -> Any:
     """Fit as fit_xgboost() of rung_ops.stages says."""
-    _refuse(model)
+    refuse(model, "to parts")
     outcomes = truth(parts.rows)
-    settings = model.get_xgb_params() | _classes(model, outcomes)
+    settings = settings_of(model, outcomes)
     columns = {"label": outcomes}
     if (weights := weight_arguments(model, parts.rows).get("sample_weight")) is not None:
         columns["weight"] = weights
-    # What the estimator's own fit() makes of a frame: bins, of a byte a value up to 256 of them.
-    rows = xgboost.QuantileDMatrix(
-        Blocks(parts, columns),
-        missing=model.missing,
-        nthread=model.n_jobs,
-        max_bin=model.max_bin,
-        enable_categorical=model.enable_categorical,
-    )
+
+    def read() -> Iterator[dict[str, Any]]:
+        for first in range(0, len(parts), parts.size):
+            block = slice(first, first + parts.size)
+            yield {"data": parts[block]} | {name: all_[block] for name, all_ in columns.items()}
+
     trees = xgboost.train(
-        settings, rows, model.get_num_boosting_rounds(), callbacks=model.callbacks
+        settings,
+        bins(model, read, model.n_jobs),
+        model.get_num_boosting_rounds(),
+        callbacks=model.callbacks,
     )
     model.load_model(trees.save_raw())
     return model
 
 
-def _refuse(model: Any) -> None:
+def refuse(model: Any, where: str, known: dict[str, tuple[str, ...]] = KNOWN) -> None:
+    """Refuse what cannot be fitted there: another estimator, or settings that need all rows.
+
+    Args:
+        where: "to parts", for the message.
+        known: the values of some parameters that are possible, besides None.
+    """
     name = type(model).__name__
     if not isinstance(model, xgboost.XGBClassifier | xgboost.XGBRegressor):
         raise StageError(
-            f"{name} cannot be fitted to parts: build() in model.py must return XGBoost's "
+            f"{name} cannot be fitted {where}: build() in model.py must return XGBoost's "
             "XGBClassifier or XGBRegressor. Preprocessing that is fitted to all rows, such as "
             "steps of a Pipeline, has no parts: write it as expressions in FEATURES."
         )
-    given = model.get_params()
-    unread = ("early_stopping_rounds", "feature_types", "feature_weights")
-    refused = [key for key in unread if given.get(key) is not None]
-    refused += ["objective"] if callable(given["objective"]) else []
-    if given["tree_method"] not in {None, "auto", "hist"}:
-        refused.append("tree_method")
-    if given["booster"] == "gblinear":
-        refused.append("booster")
+    values = model.get_params()
+    refused = [
+        key for key, possible in known.items() if str(values[key]) not in ("None", *possible)
+    ]
+    refused += ["objective"] if callable(values["objective"]) else []
     if refused:
-        raise StageError(f"{name} cannot be fitted to parts with its `{refused[0]}`.")
+        raise StageError(f"{name} cannot be fitted {where} with its `{refused[0]}`.")
 
 
-def _classes(model: Any, outcomes: np.ndarray) -> dict[str, Any]:
-    """Return what XGBClassifier adds to its parameters."""
+def settings_of(model: Any, outcomes: np.ndarray) -> dict[str, Any]:
+    """Return parameters of xgboost.train(), with what XGBClassifier adds for its classes."""
+    settings = dict(model.get_xgb_params())
     if not isinstance(model, xgboost.XGBClassifier):
-        return {}
+        return settings
     learned = np.unique(outcomes)
     if len(learned) < 2 or not np.array_equal(learned, np.arange(len(learned))):
         raise StageError("XGBoost needs training rows of every class.")
-    if len(learned) <= 2:
-        return {}
-    kept = model.objective == "multi:softmax"
-    return {
-        "objective": "multi:softmax" if kept else "multi:softprob",
-        "num_class": len(learned),
-    }
+    if len(learned) > 2:
+        kept = model.objective == "multi:softmax"
+        settings["objective"] = "multi:softmax" if kept else "multi:softprob"
+        settings["num_class"] = len(learned)
+    return settings
+
+
+def bins(model: Any, read: Callable[[], Iterator[dict[str, Any]]], threads: int | None) -> Any:
+    """Make what the estimator's own fit() makes of a frame: up to 256 bins take a byte a value."""
+    return xgboost.QuantileDMatrix(
+        Blocks(read),
+        missing=model.missing,
+        nthread=threads,
+        max_bin=model.max_bin,
+        enable_categorical=model.enable_categorical,
+    )

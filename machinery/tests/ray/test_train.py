@@ -21,7 +21,8 @@ from sklearn.preprocessing import StandardScaler
 from rung_ops import contract
 from rung_ops.data import blocks
 from rung_ops.errors import StageError
-from rung_ops.ray import train
+from rung_ops.project import current
+from rung_ops.ray import train, train_lightgbm
 from rung_ops.ray.settings import Settings
 from rung_ops.stages import features, fit_on_ray, read_parts, truth
 from rung_ops.training.parts import Parts
@@ -58,12 +59,41 @@ def test_what_cannot_be_fitted_on_ray_is_refused_before_it_starts(
         fit_on_ray(model, parts, workers)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"booster": "dart"}, "with its `booster`"),
+        ({"callbacks": [1]}, "with its `callbacks`"),
+        ({"device": "cuda"}, "with its `device`"),
+        ({"early_stopping_rounds": 3}, "with its `early_stopping_rounds`"),
+    ],
+)
+def test_what_xgboost_cannot_fit_on_ray_is_refused(
+    settings: dict[str, object], message: str, parts: Parts
+) -> None:
+    xgboost = pytest.importorskip("xgboost", reason="an ejected project does not install it")
+
+    with pytest.raises(StageError, match=f"XGBRegressor cannot be fitted on Ray {message}"):
+        fit_on_ray(xgboost.XGBRegressor(**settings), parts, 2)
+
+
+@pytest.mark.parametrize("type_", [pl.String, pl.Categorical])
+def test_a_feature_that_is_no_number_is_refused(
+    type_: pl.DataType, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = pl.first().cast(pl.String).cast(type_).alias("kind")
+    monkeypatch.setattr(contract, "FEATURES", [kind])
+
+    with pytest.raises(StageError, match="feature `kind` is of type .*learn from numbers"):
+        fit_on_ray(LGBMRegressor(), read_parts(current().train), 2)
+
+
 def test_a_worker_without_rows_of_a_class_is_refused(parts: Parts) -> None:
     outcomes = truth(parts.rows) * 0
     outcomes[0] = 1  # all of them in the share of the first worker
 
     with pytest.raises(StageError, match="each needs rows of every class"):
-        train._refuse(LGBMClassifier(), outcomes, 2)
+        train_lightgbm.settings_of(LGBMClassifier(), outcomes, 2)
 
 
 @pytest.mark.parametrize("storage", ["", "relative/folder", "nothing://bucket"])
