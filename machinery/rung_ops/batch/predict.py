@@ -20,8 +20,9 @@ from rung_ops import contract
 from rung_ops.command import verb
 from rung_ops.contract import raw_file
 from rung_ops.contract.row_checks import Problem
-from rung_ops.data.blocks import Inspection, in_blocks, scan, streamed
+from rung_ops.data.blocks import in_blocks, scan, streamed
 from rung_ops.data.blocks import write as write_blocks
+from rung_ops.data.inspection import Inspection
 from rung_ops.errors import StageError
 from rung_ops.features.point_in_time import beyond_events, fill_defaults, join, moment_columns
 from rung_ops.features.sources import Events
@@ -94,6 +95,7 @@ class Scoring:
             self.missing.update(missing_counts(scored))
             self.moments.append(scored.select(cs.by_name(*moment_columns(), require_all=False)))
             yield scored
+            del rows, typed, scored  # before the next block is read
 
 
 def score(rows: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Problem]]:
@@ -341,7 +343,9 @@ def _until_all_are_scored(scoring: Scoring, scratch: Path) -> Iterable[pl.DataFr
     first, second = next(blocks), next(blocks, None)
     if second is None:
         return [first]
-    write_blocks(chain([first, second], blocks), scratch)
+    all_blocks = chain([first, second], blocks)
+    del first, second  # which would be in memory until the last block is written
+    write_blocks(all_blocks, scratch)
     return in_blocks(scan(scratch))
 
 

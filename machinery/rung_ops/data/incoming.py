@@ -78,18 +78,19 @@ def problems_of(files: list[Path]) -> list[str]:
     from rung_ops.contract import raw_file
     from rung_ops.data import blocks
     from rung_ops.data.ingest import keys_in_two_files
+    from rung_ops.data.inspection import Inspection, is_by_row
 
     schema, errors, keys = contract.Row.to_schema(), list[str](), dict[str, pl.LazyFrame]()
     place = current().incoming.parent
     with tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=place) as folder:
 
-        def inspected(path: Path) -> blocks.Inspection:
+        def inspected(path: Path) -> Inspection:
             rows = raw_file.read_lazily(path, Path(folder) / "rows.parquet")
-            if not blocks.is_by_row(rows, schema):
+            if not is_by_row(rows, schema):
                 raw_file.refuse_large_frame(rows, path)
-            return blocks.Inspection(rows, schema, shown(path))
+            return Inspection(rows, schema, shown(path))
 
-        def keep_keys(inspection: blocks.Inspection) -> None:
+        def keep_keys(inspection: Inspection) -> None:
             kept = Path(folder) / f"{len(keys)}.parquet"
             inspection.keys(schema.unique).sink_parquet(kept)
             keys[inspection.source] = blocks.scan(kept)

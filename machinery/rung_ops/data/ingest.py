@@ -9,6 +9,7 @@ from rung_ops import contract
 from rung_ops.contract.raw_file import read, refuse_large_frame
 from rung_ops.contract.row_checks import Problem, inspect_labelled, labelled
 from rung_ops.data import blocks
+from rung_ops.data.inspection import Inspection, is_by_row, repeated
 from rung_ops.errors import StageError
 from rung_ops.features.point_in_time import join
 from rung_ops.project import current
@@ -67,9 +68,9 @@ class CheckedRows:
         for path in sorted(current().ingested.rglob("*.parquet")):
             raw = path.relative_to(current().ingested).with_suffix("")
             source, rows = shown(current().root / "data" / raw), blocks.scan(path)
-            if not blocks.is_by_row(rows, schema):
+            if not is_by_row(rows, schema):
                 refuse_large_frame(rows, path)
-            inspection = blocks.Inspection(rows, schema, source)
+            inspection = Inspection(rows, schema, source)
             self.counts[source] = without = 0
             for block in inspection.blocks():
                 self.counts[source] += block.typed.height
@@ -90,7 +91,7 @@ def keys_in_two_files(files: Files, key: list[str]) -> list[Problem]:
     if not key or len(files) < 2:
         return []
     named = (keys.with_columns(pl.lit(source).alias(SOURCE)) for source, keys in files.items())
-    twice = blocks.repeated(pl.concat(named), key)
+    twice = repeated(pl.concat(named), key)
     return [
         Problem(
             str(source),

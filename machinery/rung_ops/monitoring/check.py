@@ -1,9 +1,10 @@
 """Check a window of predictions and say what is wrong: the whole monitor, as a function."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import numpy as np
 import polars as pl
 
 from rung_ops import prediction_log
-from rung_ops.model.target import kind_in
+from rung_ops.data import blocks
+from rung_ops.model.target import kind_in, packed
 from rung_ops.monitoring import inputs, outcomes, quality
 from rung_ops.monitoring.inputs import Newest, moment
 from rung_ops.monitoring.limits import Limits
@@ -19,15 +21,58 @@ from rung_ops.monitoring.monitor_result import MonitorResult, problems
 from rung_ops.monitoring.outcomes import Outcomes
 from rung_ops.monitoring.quality import QualityMetric
 from rung_ops.monitoring.release_info import Released
+from rung_ops.prediction_log import sealed
 from rung_ops.statistics import drift
 
 SHADOW = "shadow"  # predictions that no caller received
 
 
-def logged_rows(folder: Path, release: str, since: datetime, until: datetime) -> pl.DataFrame:
-    """Read what a release answered since a moment and before another, in the order of their times."""
-    wanted = (pl.col("release") == release) & (pl.col("arm") != SHADOW)
-    return prediction_log.read(folder, since, until).filter(wanted).sort("time").collect()
+@dataclass(frozen=True)
+class LoggedRows:
+    """Rows of the prediction log, which are read for each figure anew, as all need not fit into memory.
+
+    Attributes:
+        read: scans whole files, whose parts can be read without what is before.
+        wanted: which of their rows count.
+    """
+
+    read: Callable[[], pl.LazyFrame]
+    wanted: pl.Expr
+
+    def lazy(self) -> pl.LazyFrame:
+        """Scan the rows that count."""
+        return self.read().filter(self.wanted)
+
+    def since(self, begin: datetime) -> "LoggedRows":
+        """Leave out what is before a moment."""
+        return LoggedRows(self.read, self.wanted & prediction_log.within(begin, None))
+
+    def in_blocks(self, *columns: pl.Expr) -> Iterator[pl.DataFrame]:
+        """Read columns of the rows block by block; at least one block, if empty."""
+        rows = self.read()
+        for part in blocks.parts(rows, blocks.block_rows(rows.select(columns))):
+            yield part.filter(self.wanted).select(columns).collect()
+
+
+def in_memory(frame: pl.DataFrame) -> LoggedRows:
+    """Return rows that are in memory as those that are read."""
+    return LoggedRows(frame.lazy, pl.lit(True))
+
+
+def logged_rows(folder: Path, release: str, since: datetime, until: datetime) -> LoggedRows:
+    """Find what a release answered since a moment and before another.
+
+    If they fit into a block, and so all rows of an encrypted log, they are in memory, in the order of
+    their times; else they are read in the order of the files.
+    """
+    answered = (pl.col("release") == release) & (pl.col("arm") != SHADOW)
+    rows = LoggedRows(
+        lambda: prediction_log.read_days(folder, since, until),
+        prediction_log.within(since, until) & answered,
+    )
+    if sealed.keys() or blocks.is_one(rows.lazy()):
+        return in_memory(rows.lazy().sort("time").collect())
+    return rows
 
 
 def newest_moments(log: pl.LazyFrame, time: str | None) -> Newest:
@@ -38,7 +83,7 @@ def newest_moments(log: pl.LazyFrame, time: str | None) -> Newest:
     asked: list[pl.Expr] = [pl.col("time").max()]
     if time in names:
         asked.append(pl.col("row").struct.field(str(time)).max().alias("row"))
-    ends: dict[str, Any] = answered.select(asked).collect().row(0, named=True)
+    ends: dict[str, Any] = answered.select(asked).collect(engine="streaming").row(0, named=True)
     return Newest(moment(ends["time"]), moment(ends.get("row")))
 
 
@@ -46,8 +91,9 @@ def newest_moments(log: pl.LazyFrame, time: str | None) -> Newest:
 class MonitorInput:
     """What is known of a release's predictions at the moment of a check."""
 
-    log: pl.DataFrame
-    earlier: pl.DataFrame  # the same, as far back as outcomes are followed; may be the same rows
+    log: pl.DataFrame | LoggedRows
+    # The same, as far back as outcomes are followed; may be the same rows.
+    earlier: pl.DataFrame | LoggedRows
     known: Outcomes
     newest: Newest
     since: datetime  # where the window begins; it ends at `now`
@@ -62,22 +108,26 @@ def check_release(
     release: Released, given: MonitorInput, limits: Limits, settings: Mapping[str, Any]
 ) -> MonitorResult:
     """Check what a release predicted, by `limits` of ops/monitor.toml and `settings` of params.toml."""
-    log, now = given.log, given.now
+    log, earlier = (
+        in_memory(rows) if isinstance(rows, pl.DataFrame) else rows
+        for rows in (given.log, given.earlier)
+    )
+    now, rows = given.now, blocks.height(log.lazy())
     views = release.contract.get("entity_features", [])
-    judged = log.height >= limits.drift.min_rows
-    features, columns, error = _compared(release, log, views, limits)
+    judged = rows >= limits.drift.min_rows
+    features, columns, error = _compared(release, log.lazy(), views, limits)
     rose = pl.col("share") - pl.col("expected") > limits.missing.most_rise
     result = MonitorResult(
         release,
         now,
         given.since,
         now,
-        log.height,
+        rows,
         error,
         judged,
         features.with_columns(*_drifted(error, judged, limits)),
         columns.with_columns(_if(judged, rose & (pl.col("p_value") <= error)).alias("rose")),
-        inputs.violations(_unnested(log, "row"), release.contract["columns"]),
+        inputs.violations(_rows_in_blocks(log), release.contract["columns"]),
         inputs.check_freshness(
             now,
             limits.freshness,
@@ -86,8 +136,8 @@ def check_release(
             release.contract["time"] is not None,
         )
         | inputs.store_ages(views, given.stored or {}, now),
-        inputs.entity_features(log, views),
-        _quality_of(outcomes.join(given.earlier, given.known), release, limits, settings),
+        inputs.entity_features(log.lazy(), views),
+        _quality_of(earlier, given.known, release, limits, settings),
         settings["score"]["metric"],
         limits,
         [
@@ -96,23 +146,18 @@ def check_release(
         ],
     )
     result.problems.extend(problems(result))
-    result.problems.extend(_unit_changes(result, given.earlier))
+    result.problems.extend(_unit_changes(result, earlier))
     return result
 
 
-def _unit_changes(result: MonitorResult, log: pl.DataFrame) -> Iterator[str]:
+def _unit_changes(result: MonitorResult, log: LoggedRows) -> Iterator[str]:
     """Name drifted columns whose unit has changed, and how training leaves out the rows before."""
     drifted = result.drift.filter(pl.col("drifted") & (pl.col("kind") == "number"))["feature"]
-    features = features_of(log) if len(drifted) else log
     for name in drifted.to_list():
         if name == drift.PREDICTION:
             continue
-        rows = features.select(
-            pl.col(name).cast(pl.Float64, strict=False).alias("value"), log["time"].alias("time")
-        )
-        rows = rows.drop_nulls("value").filter(pl.col("value").is_finite()).sort("time")
         known = result.release.reference[name].cast(pl.Float64).drop_nulls().drop_nans().to_numpy()
-        found = find_unit_change(known, rows["value"].to_numpy(), rows["time"].dt.date())
+        found = find_unit_change(known, *_by_day(log, name))
         if found:
             yield (
                 f"`{name}` is {found}: if its unit changed, convert the rows in load(), or leave out "
@@ -120,47 +165,109 @@ def _unit_changes(result: MonitorResult, log: pl.DataFrame) -> Iterator[str]:
             )
 
 
+def _by_day(log: LoggedRows, feature: str) -> tuple[np.ndarray, Iterator[tuple[date, float]]]:
+    """Read the newest fifth of the values of a feature, and the median of each day, newest first."""
+    value = pl.col("features").struct.field(feature).cast(pl.Float64, strict=False)
+    values = log.lazy().select("time", value.alias("value")).filter(pl.col("value").is_finite())
+    counts = values.group_by(day=pl.col("time").dt.date()).len().collect(engine="streaming")
+    days = counts.sort("day", descending=True)["day"].to_list()
+
+    def of_day(day: date) -> pl.Series:
+        begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        rows = values.filter(prediction_log.within(begin, begin + timedelta(days=1)))
+        return rows.collect(engine="streaming").sort("time")["value"]
+
+    number, newest = max(LEAST, int(counts["len"].sum()) // 5), pl.Series(dtype=pl.Float64)
+    for day in days:
+        if len(newest) < number:
+            newest = pl.concat([of_day(day), newest])
+    medians = ((day, float(np.median(of_day(day).to_numpy()))) for day in days)
+    return newest.tail(number).to_numpy(), medians
+
+
+# The values of so many features are in memory at the same time, as floats; at least those of one, as all
+# of them are sorted. Each pass over the log decodes the values of all.
+COMPARED_BLOCKS = 2
+
+
 def _compared(
-    release: Released, log: pl.DataFrame, views: Sequence[Mapping[str, Any]], limits: Limits
+    release: Released, log: pl.LazyFrame, views: Sequence[Mapping[str, Any]], limits: Limits
 ) -> tuple[pl.DataFrame, pl.DataFrame, float]:
     """Compare features and defaulted columns with training; return also the error left to each test."""
-    features = drift.compare(release.reference, features_of(log))
+    features, names = features_of(log), release.reference.columns
+    present = features.collect_schema().names()
+    rows = max(1, blocks.height(log))
+    at_once = max(1, COMPARED_BLOCKS * blocks.block_bytes() // (8 * rows))
+    compared = []
+    for some in (names[first : first + at_once] for first in range(0, len(names), at_once)):
+        window = features.select(name for name in some if name in present)
+        compared.append(
+            drift.compare(release.reference.select(some), window.collect(engine="streaming"))
+        )
     contract, shares = release.contract["columns"], inputs.trained_shares(views)
     columns = inputs.defaulted(log, contract, release.reference, shares)
-    p_values = [features["p_value"], features["missing_p_value"], columns["p_value"]]
+    drifts = pl.concat(compared)
+    p_values = [drifts["p_value"], drifts["missing_p_value"], columns["p_value"]]
     tests = sum(each.count() for each in p_values)
-    return features, columns, limits.drift.false_alarms / max(1, tests)
+    return drifts, columns, limits.drift.false_alarms / max(1, tests)
 
 
-def features_of(log: pl.DataFrame) -> pl.DataFrame:
+def features_of(log: pl.LazyFrame) -> pl.LazyFrame:
     """Take features and predictions out of the log, as the reference has them."""
-    return _unnested(log, "features").with_columns(log[drift.PREDICTION])
-
-
-def _unnested(log: pl.DataFrame, name: str) -> pl.DataFrame:
-    kind = log.schema[name]
-    return (
-        log[name].struct.unnest() if isinstance(kind, pl.Struct) and kind.fields else log.select()
+    features = _fields(log, "features")
+    return log.select(
+        *(features[name] for name in features if name != drift.PREDICTION), drift.PREDICTION
     )
 
 
+def _fields(log: pl.LazyFrame, column: str) -> dict[str, pl.Expr]:
+    """Return the fields of `row` or `features` by name."""
+    kind = log.collect_schema()[column]
+    fields = kind.fields if isinstance(kind, pl.Struct) else []
+    return {each.name: pl.col(column).struct.field(each.name) for each in fields}
+
+
+def _rows_in_blocks(log: LoggedRows) -> Iterable[pl.DataFrame]:
+    fields = _fields(log.lazy(), "row").values()
+    return log.in_blocks(*fields) if fields else ()
+
+
 def _quality_of(
-    joined: pl.DataFrame, release: Released, limits: Limits, settings: Mapping[str, Any]
+    log: LoggedRows,
+    known: Outcomes,
+    release: Released,
+    limits: Limits,
+    settings: Mapping[str, Any],
 ) -> pl.DataFrame:
-    if not joined[outcomes.TRUTH].count():
-        return pl.DataFrame(schema=quality.SCHEMA)
+    nothing = pl.DataFrame(schema=quality.SCHEMA)
+    if not blocks.height(log.lazy()):
+        return nothing
+    score = cache(release.score)  # imported once there is something to score
+    slices, kind = settings.get("report", {}).get("slices", []), kind_in(release.contract)
     measured = QualityMetric(
-        release.score(),
+        lambda truth, predicted: score()(truth, predicted),
         settings["score"]["metric"],
         settings["score"]["higher_is_better"],
         release.metrics,
         release.slices,
-        settings.get("report", {}).get("slices", []),
+        slices,
         release.manifest["task"] == "classification",
         settings["seed"],
-        kind_in(release.contract),
+        kind,
     )
-    return quality.judge(joined, measured, limits)
+    needed = ("id", "time", *packed(kind).meta.root_names())
+    parts = (
+        _part(log.lazy(), name, {*release.contract["key"], *slices}) for name in ("row", "features")
+    )
+    joined = (outcomes.join(block, known) for block in log.in_blocks(*map(pl.col, needed), *parts))
+    table = quality.judge(joined, measured, limits)
+    return table if table["outcomes"].sum() else nothing
+
+
+def _part(log: pl.LazyFrame, column: str, names: Collection[str]) -> pl.Expr:
+    """Take some of the fields of `row` or `features`."""
+    fields = [field for name, field in _fields(log, column).items() if name in names]
+    return (pl.struct(fields) if fields else pl.lit(None)).alias(column)
 
 
 def _drifted(error: float, judged: bool, limits: Limits) -> Iterator[pl.Expr]:
@@ -210,10 +317,13 @@ class UnitChange:
 
 
 def find_unit_change(
-    reference: np.ndarray, values: np.ndarray, days: pl.Series
+    reference: np.ndarray, newest: np.ndarray, medians: Iterable[tuple[date, float]]
 ) -> UnitChange | None:
-    """Compare the values at the end with training; None if no known factor fits all quantiles."""
-    newest = values[-max(LEAST, len(values) // 5) :]
+    """Compare the newest values with training; None if no known factor fits all quantiles.
+
+    Args:
+        medians: of each day, the newest first.
+    """
     if min(len(newest), len(reference)) < LEAST:
         return None
     then, now = np.quantile(reference, QUANTILES), np.quantile(newest, QUANTILES)
@@ -224,22 +334,18 @@ def find_unit_change(
     for size, units in FACTORS.items():
         for factor in (size, 1 / size):
             if np.abs(ratios - math.log(factor)).max() < math.log1p(TOLERANCE):
-                return UnitChange(factor, units, _since(reference, values, days, factor))
+                return UnitChange(factor, units, _since(reference, medians, factor))
     return None
 
 
-def _since(reference: np.ndarray, values: np.ndarray, days: pl.Series, factor: float) -> date:
+def _since(reference: np.ndarray, medians: Iterable[tuple[date, float]], factor: float) -> date:
     """Find the first day from which on each day's median lies nearer to what it is now."""
     middle = float(np.median(reference))
-    by_day = (
-        pl.DataFrame({"day": days, "value": values})
-        .group_by("day")
-        .agg(pl.col("value").median())
-        .sort("day", descending=True)
-    )
-    since: date = by_day["day"][0]
-    for day, median in by_day.iter_rows():
+    since = None
+    for day, median in medians:
+        since = since or day
         if abs(median - middle) < abs(median - factor * middle):
             break
         since = day
+    assert since
     return since

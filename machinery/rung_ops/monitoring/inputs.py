@@ -1,13 +1,13 @@
 """What reached the model: replaced by a default, out of bounds, from the feature store or not, too old."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import polars as pl
 
+from rung_ops.data import blocks
 from rung_ops.features import stores
 from rung_ops.features.point_in_time import CADENCES
 from rung_ops.features.store import FeatureStoreError
@@ -103,13 +103,17 @@ DEFAULTS_SCHEMA: dict[str, Any] = {
 
 
 def defaulted(
-    log: pl.DataFrame,
+    log: pl.DataFrame | pl.LazyFrame,
     columns: list[Mapping[str, Any]],
     reference: pl.DataFrame,
     trained: dict[str, float] | None = None,
 ) -> pl.DataFrame:
     """Count the rows in which a default was used, by column: more than usual, a source is silent."""
-    used = Counter(log["defaults_used"].explode().drop_nulls().to_list())
+    column = "defaults_used"
+    listed = log.lazy().select(column).filter(pl.col(column).list.len() > 0)
+    counts = listed.explode(column).group_by(column).len()
+    used = dict(counts.collect(engine="streaming").drop_nulls().iter_rows())
+    height = blocks.height(log.lazy())
     shares = {column["name"]: column.get("default_share") for column in columns} | (trained or {})
     optional = [column["name"] for column in columns if not column["required"]]
     rows_of_columns = []
@@ -119,12 +123,12 @@ def defaulted(
             absent = round(known * reference.height)
         row = {
             "column": name,
-            "defaulted": used[name],
+            "defaulted": used.get(name, 0),
             "expected": absent / max(1, reference.height),
         }
-        if log.height and reference.height:
-            row["share"] = used[name] / log.height
-            row["p_value"] = drift.fisher(used[name], log.height, absent, reference.height)
+        if height and reference.height:
+            row["share"] = row["defaulted"] / height
+            row["p_value"] = drift.fisher(row["defaulted"], height, absent, reference.height)
         rows_of_columns.append(row)
     return pl.DataFrame(rows_of_columns, schema=DEFAULTS_SCHEMA)
 
@@ -138,18 +142,27 @@ RANGES_SCHEMA: dict[str, Any] = {
 }
 
 
-def violations(rows: pl.DataFrame, columns: list[Mapping[str, Any]]) -> pl.DataFrame:
-    """Count the rows that break a rule of the contract, for each rule that is broken."""
-    breaches = []
-    for column in columns_of({"columns": columns}):
-        if column.name not in rows.columns:
-            continue
-        values = rows.get_column(column.name)
-        for rule, breaks in broken(column, values):
-            bad = values.filter(breaks)
-            if len(bad):
-                example = "nothing" if bad[0] is None else str(bad[0])
-                breaches.append((column.name, rule, len(bad), len(bad) / rows.height, example))
+def violations(
+    rows: pl.DataFrame | Iterable[pl.DataFrame], columns: list[Mapping[str, Any]]
+) -> pl.DataFrame:
+    """Count the rows, or blocks of rows, that break a rule of the contract, if any do."""
+    counts, examples, height = dict[tuple[str, str], int](), dict[tuple[str, str], str](), 0
+    for block in [rows] if isinstance(rows, pl.DataFrame) else rows:
+        height += block.height
+        for column in columns_of({"columns": columns}):
+            if column.name not in block.columns:
+                continue
+            values = block.get_column(column.name)
+            for words, breaks in broken(column, values):
+                rule, bad = (column.name, words), values.filter(breaks)
+                counts[rule] = counts.get(rule, 0) + len(bad)
+                if len(bad):
+                    examples.setdefault(rule, "nothing" if bad[0] is None else str(bad[0]))
+    breaches = [
+        (*rule, number, number / height, examples[rule])
+        for rule, number in counts.items()
+        if number
+    ]
     return pl.DataFrame(breaches, schema=RANGES_SCHEMA, orient="row")
 
 
@@ -206,50 +219,52 @@ def of_another_time(counts: Mapping[str, Mapping[str, int]], most: float) -> Ite
             )
 
 
-def entity_features(log: pl.DataFrame, views: Views) -> pl.DataFrame:
+def entity_features(log: pl.DataFrame | pl.LazyFrame, views: Views) -> pl.DataFrame:
     """Measure how often each entity feature had no value, as shares of the rows without scored
     batches. `request`, `store` and `default`, where the value came from, are 1 together;
     `missing` is the share of rows whose entity has no value of its view, `null` of those
     without a value for the model.
     """
-    asked = log.filter(pl.col("arm") != BATCH)
-    rows = asked["row"].struct.unnest() if views and asked.height else pl.DataFrame()
+    asked = log.lazy().filter(pl.col("arm") != BATCH)
+    height = blocks.height(asked) if views else 0
+    schema, row = asked.collect_schema(), pl.col("row").struct
+    logged = {each.name for each in schema["row"].fields} if height else set()  # type: ignore[attr-defined]
     figures: list[dict[str, Any]] = []
     for view in views:
         names = [feature["name"] for feature in view["features"]]
-        if not asked.height or not {*names, *view["entity"]} <= {*rows.columns}:
+        if not height or not {*names, *view["entity"]} <= logged:
             figures += [{"feature": name, "entity": _entity(view), "rows": 0} for name in names]
             continue
-        absent, sent = _named(asked, "defaults_used", names), _named(asked, "sent", names)
-        missing = absent.select(pl.all_horizontal(pl.all())).to_series()
-        entities = rows.select(view["entity"])
-        counted = {
-            "entity": _entity(view),
-            "rows": asked.height,
-            "missing": missing.mean(),
-            "entities": entities.n_unique(),
-            "missing_entities": entities.filter(missing).n_unique(),
-        }
-        figures += [
-            counted
-            | {
-                "feature": name,
-                "request": sent[name].mean(),
-                "store": (~(absent[name] | sent[name])).mean(),
-                "default": absent[name].mean(),
-                "null": rows[name].is_null().mean(),
-            }
-            for name in names
-        ]
+        absent = {name: _names("defaults_used", name, schema) for name in names}
+        missing = pl.all_horizontal(*absent.values())
+        entities = pl.struct(row.field(name) for name in view["entity"])
+        counts = asked.select(
+            missing=missing.mean(),
+            entities=entities.n_unique(),
+            missing_entities=entities.filter(missing).n_unique(),
+        )
+        common = {"entity": _entity(view), "rows": height, **_single(counts)}
+        for name in names:
+            sent = _names("sent", name, schema)
+            shares = asked.select(
+                request=sent.mean(),
+                store=(~(absent[name] | sent)).mean(),
+                default=absent[name].mean(),
+                null=row.field(name).is_null().mean(),
+            )
+            figures.append(common | {"feature": name, **_single(shares)})
     return pl.DataFrame(figures, schema=ENTITY_FEATURES_SCHEMA)
 
 
-def _named(log: pl.DataFrame, column: str, names: Sequence[str]) -> pl.DataFrame:
-    """Tell of each row which names a column of lists holds; none if the log lacks the column."""
-    if column not in log.columns:
-        return log.select(pl.repeat(False, pl.len()).alias(name) for name in names)
-    listed = pl.col(column).list
-    return log.select(listed.contains(name).fill_null(False).alias(name) for name in names)
+def _single(figures: pl.LazyFrame) -> dict[str, Any]:
+    return figures.collect(engine="streaming").row(0, named=True)
+
+
+def _names(column: str, name: str, schema: pl.Schema) -> pl.Expr:
+    """Tell of each row whether a column of lists holds a name; no row, if the log lacks the column."""
+    if column not in schema:
+        return pl.col("arm").is_null()  # which it never is
+    return pl.col(column).list.contains(name).fill_null(False)
 
 
 def trained_shares(views: Views) -> dict[str, float]:

@@ -250,14 +250,21 @@ def _span(age: Age) -> str:
 CHECK = "monitor_check"
 
 
-def hook_problems(predictions: pl.DataFrame) -> list[str]:
+def hook_problems(predictions: pl.DataFrame | check.LoggedRows) -> list[str]:
     """Return what the monitor_check of the project and of add-ons find; one that fails is a problem."""
-    found = []
+    functions = {
+        f"{CHECK} of the add-on {name}": function for name, function in active_addons.targets(CHECK)
+    }
     if own := hooks.load(CHECK):
-        found += _checked(f"the hook {CHECK}", own, predictions)
-    for name, function in active_addons.targets(CHECK):
-        found += _checked(f"{CHECK} of the add-on {name}", function, predictions)
-    return found
+        functions = {f"the hook {CHECK}": own} | functions
+    if not functions:
+        return []
+    frame = predictions.lazy().collect()
+    return [
+        problem
+        for what, function in functions.items()
+        for problem in _checked(what, function, frame)
+    ]
 
 
 def _checked(what: str, function: Callable[..., Any], predictions: pl.DataFrame) -> list[str]:
@@ -299,11 +306,11 @@ def observe(
             "The service (`uv run poe serve`) logs each of its answers there."
         )
     earlier = check.logged_rows(log, release.id, follow, now)
-    predictions = earlier.filter(pl.col("time") >= begin)
+    predictions = earlier.since(begin)
     given = check.MonitorInput(
         predictions,
         earlier,
-        outcomes.read(release.contract),
+        outcomes.scan(release.contract),
         check.newest_moments(prediction_log.read(log, until=now), release.contract["time"]),
         begin,
         now,

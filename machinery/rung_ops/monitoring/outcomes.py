@@ -7,11 +7,13 @@ comes last by its name counts. The variable OUTCOMES names another folder than d
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from rung_ops.data import blocks
 from rung_ops.errors import OpsError
 from rung_ops.model.columns import dtype_of, time_zone
 from rung_ops.model.target import kind_in
@@ -26,22 +28,29 @@ def outcomes_folder() -> Path:
 TRUTH = "truth"
 ID = "id"
 READERS = {
-    ".parquet": pl.read_parquet,
-    ".csv": lambda path: pl.read_csv(path, try_parse_dates=True, infer_schema_length=None),
+    ".parquet": blocks.scan,
+    ".csv": lambda path: pl.read_csv(path, try_parse_dates=True, infer_schema_length=None).lazy(),
 }
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Known outcomes, each once."""
+    """Known outcomes, each once, or files of which the last counts."""
 
-    by_id: pl.DataFrame  # columns `id` and `truth`
-    by_key: pl.DataFrame  # the key columns and `truth`
+    by_id: pl.DataFrame | pl.LazyFrame  # columns `id` and `truth`
+    by_key: pl.DataFrame | pl.LazyFrame  # the key columns and `truth`
     problems: list[str] = field(default_factory=list)  # what could not be used, each a sentence
 
 
 def read(contract: Mapping[str, Any], folder: Path | None = None) -> Outcomes:
     """Read all files of outcomes."""
+    files = scan(contract, folder)
+    by_id, by_key = (_last(side.lazy().collect()) for side in (files.by_id, files.by_key))
+    return Outcomes(by_id, by_key, files.problems)
+
+
+def scan(contract: Mapping[str, Any], folder: Path | None = None) -> Outcomes:
+    """Check all files of outcomes; join() reads those of the answers that it gets."""
     folder = outcomes_folder() if folder is None else folder
     key = {
         column["name"]: dtype_of(column["polars"])
@@ -50,37 +59,54 @@ def read(contract: Mapping[str, Any], folder: Path | None = None) -> Outcomes:
     }
     classes = kind_in(contract).classes
     kind = pl.Enum(classes) if classes else pl.Float64()
-    by_id = [pl.DataFrame(schema={ID: pl.String(), TRUTH: kind})]
-    by_key = [pl.DataFrame(schema={**key, TRUTH: kind})]
+    by_id = [pl.LazyFrame(schema={ID: pl.String(), TRUTH: kind})]
+    by_key = [pl.LazyFrame(schema={**key, TRUTH: kind})]
     problems = []
     for path in sorted(path for path in folder.rglob("*") if path.suffix in READERS):
         try:
-            frame = _read(path, contract["target"], key, kind)
+            file = _scan(path, contract["target"], key, kind)
         except OpsError as error:
             problems.append(str(error))
         else:
-            (by_key if key and set(key) <= set(frame.columns) else by_id).append(frame)
-    return Outcomes(
-        pl.concat(by_id).unique(ID, keep="last", maintain_order=True),
-        pl.concat(by_key).unique(list(key) or None, keep="last", maintain_order=True),
-        problems,
-    )
+            (by_key if key and set(key) <= {*file.collect_schema()} else by_id).append(file)
+    return Outcomes(pl.concat(by_id), pl.concat(by_key), problems)
+
+
+def _last(outcomes: pl.DataFrame) -> pl.DataFrame:
+    names = [name for name in outcomes.columns if name != TRUTH]
+    return outcomes.unique(names or None, keep="last", maintain_order=True)
+
+
+def _known(outcomes: pl.DataFrame | pl.LazyFrame, of_answers: pl.DataFrame) -> pl.DataFrame:
+    """Return the outcomes, once read; of files those of some answers."""
+    if isinstance(outcomes, pl.DataFrame):
+        return outcomes
+    names = of_answers.columns
+    found = outcomes.join(of_answers.lazy(), on=names, how="semi", maintain_order="left")
+    return _last(found.collect(engine="streaming"))
 
 
 def join(log: pl.DataFrame, outcomes: Outcomes) -> pl.DataFrame:
     """Join outcomes to their predictions as `truth`: 0 and 1, a value, or a class; null if unknown."""
-    joined = log.join(outcomes.by_id, on=ID, how="left", maintain_order="left")
-    key = {n: t for n, t in outcomes.by_key.schema.items() if n != TRUTH}
+    joined = log.join(
+        _known(outcomes.by_id, log.select(ID)), on=ID, how="left", maintain_order="left"
+    )
+    key = {n: t for n, t in outcomes.by_key.lazy().collect_schema().items() if n != TRUTH}
     row = log.schema["row"]
     logged = {each.name for each in row.fields} if isinstance(row, pl.Struct) else set()
-    if outcomes.by_key.is_empty() or not set(key) <= logged:
+    if not key or not set(key) <= logged:
         return joined
     of_the_row = [
         pl.col("row").struct.field(name).cast(dtype, strict=False).alias(f"row {name}")
         for name, dtype in key.items()
     ]
-    joined = joined.with_columns(of_the_row).join(
-        outcomes.by_key.rename({TRUTH: "row truth"}),
+    joined = joined.with_columns(of_the_row)
+    keys = joined.select(pl.col(f"row {name}").alias(name) for name in key)
+    by_key = _known(outcomes.by_key, keys)
+    if by_key.is_empty():
+        return joined.select(*log.columns, TRUTH)
+    joined = joined.join(
+        by_key.rename({TRUTH: "row truth"}),
         left_on=[f"row {name}" for name in key],
         right_on=list(key),
         how="left",
@@ -91,36 +117,47 @@ def join(log: pl.DataFrame, outcomes: Outcomes) -> pl.DataFrame:
     )
 
 
-def _read(
+def _scan(
     path: Path, target: str, key: Mapping[str, pl.DataType], kind: pl.DataType
-) -> pl.DataFrame:
-    """Read one file as `id` or the key columns, and `truth`; without outcomes not known yet."""
+) -> pl.LazyFrame:
+    """Check one file, and read it as `id` or the key columns, and `truth`, if that is known."""
     try:
-        frame = READERS[path.suffix](path)
+        rows = READERS[path.suffix](path)
+        held = rows.collect_schema()
+        if target not in held:
+            raise OpsError(f"{shown(path)} lacks the column `{target}`: what happened")
+        if ID in held and ID not in key:
+            named: Mapping[str, pl.DataType] = {ID: pl.String()}
+        elif key and set(key) <= {*held}:
+            named = key
+        else:
+            also = f", or all of {', '.join(f'`{name}`' for name in key)}" if key else ""
+            raise OpsError(f"{shown(path)} lacks the column `{ID}`{also}: whose outcome it is")
+        types = [*named.items(), (target, kind)]
+        rows = rows.select(name for name, _ in types).filter(pl.col(target).is_not_null())
+        typed = {
+            name: pl.col(name).map_batches(
+                partial(_cast, dtype=dtype),
+                return_dtype=dtype,
+                # How times are written is inferred from all of them.
+                is_elementwise=not (held[name] == pl.String and dtype.is_temporal()),
+            )
+            for name, dtype in types
+        }
+        for name, dtype in types:
+            is_strange = typed[name].is_null() & pl.col(name).is_not_null()
+            strange = rows.filter(is_strange).select(name).head(1).collect(engine="streaming")
+            if strange.height:
+                wanted = dtype if name in named else "outcome"
+                if isinstance(dtype, pl.Enum) and name not in named:
+                    wanted = f"class of {', '.join(dtype.categories)}"
+                raise OpsError(
+                    f"{shown(path)}: column `{name}` holds {strange[name][0]!r}, no {wanted}"
+                )
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = str(error).strip().splitlines()[0]
         raise OpsError(f"{shown(path)} cannot be read: {reason}") from error
-    if target not in frame.columns:
-        raise OpsError(f"{shown(path)} lacks the column `{target}`: what happened")
-    if ID in frame.columns and ID not in key:
-        named: Mapping[str, pl.DataType] = {ID: pl.String()}
-    elif key and set(key) <= set(frame.columns):
-        named = key
-    else:
-        also = f", or all of {', '.join(f'`{name}`' for name in key)}" if key else ""
-        raise OpsError(f"{shown(path)} lacks the column `{ID}`{also}: whose outcome it is")
-    known = frame.filter(pl.col(target).is_not_null())
-    read = []
-    for name, dtype in [*named.items(), (target, kind)]:
-        column = _cast(known[name], dtype)
-        strange = known[name].filter(column.is_null() & known[name].is_not_null())
-        if len(strange):
-            wanted = dtype if name in named else "outcome"
-            if isinstance(dtype, pl.Enum) and name not in named:
-                wanted = f"class of {', '.join(dtype.categories)}"
-            raise OpsError(f"{shown(path)}: column `{name}` holds {strange[0]!r}, no {wanted}")
-        read.append(column.alias(name if name in named else TRUTH))
-    return pl.DataFrame(read)
+    return rows.select(typed[name].alias(name if name in named else TRUTH) for name, _ in types)
 
 
 def _cast(values: pl.Series, dtype: pl.DataType) -> pl.Series:

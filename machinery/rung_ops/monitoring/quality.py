@@ -6,7 +6,7 @@ QUANTILES promise.
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,11 +86,16 @@ SCHEMA: dict[str, Any] = {
     **dict.fromkeys(INTERVAL, pl.Float64),
     "missed": pl.Boolean,
 }
-PREDICTED = "predicted"
+PREDICTED, DRAW = "predicted", "drawn"
 
 
-def judge(joined: pl.DataFrame, quality_metric: QualityMetric, limits: Limits) -> pl.DataFrame:
+def judge(
+    joined: pl.DataFrame | Iterable[pl.DataFrame], quality_metric: QualityMetric, limits: Limits
+) -> pl.DataFrame:
     """Score each day, the newest days together, and their slices, of rows from outcomes.join().
+
+    Args:
+        joined: all rows, or one block at least after the other.
 
     Returns:
         One row each, of SCHEMA. First `recent`: all predictions of the newest days of which enough
@@ -101,25 +106,66 @@ def judge(joined: pl.DataFrame, quality_metric: QualityMetric, limits: Limits) -
         and its slices with an error that they share, null if it is not known. held to missed:
         where the release predicts intervals.
     """
-    rows = joined.select(
-        pl.col("time").dt.date().cast(pl.String).alias(DAY),
-        packed(quality_metric.kind).alias(PREDICTED),
-        TRUTH,
-        *(_slice(joined, name) for name in quality_metric.columns),
-    )
-    days = rows.group_by(DAY).agg(pl.len().alias("rows"), pl.col(TRUTH).count().alias("known"))
+    counts, known = _counted(joined, quality_metric)
+    days = counts[DAY].group_by(DAY).agg(SUMS)
     enough = days.filter(pl.col("known") >= limits.outcomes.min_coverage * pl.col("rows"))
     newest = enough.sort(DAY, descending=True).head(math.ceil(limits.window.days))[DAY]
-    recent = rows.filter(pl.col(DAY).is_in(newest.implode()))
-    figures = [_row(RECENT, "all", recent, quality_metric, limits)]
-    figures += [
-        _row(name, value, part, quality_metric, limits)
-        for name in quality_metric.columns
-        for value, part in _parts(recent, name)
-    ]
+    is_recent = pl.col(DAY).is_in(newest.implode())
+    recent = known.filter(is_recent)
+
+    def figures_of(column: str, name: str, rows: pl.DataFrame) -> list[dict[str, Any]]:
+        """Score the rows by the values of a column."""
+        of_values = counts[name].filter(is_recent) if rows is recent else counts[name]
+        return [
+            _row(column, value, number, rows.filter(pl.col(name) == value), quality_metric, limits)
+            for value, *number in of_values.group_by(name).agg(SUMS).sort(name).iter_rows()
+        ]
+
+    of_all = days.filter(is_recent).select(SUMS).row(0)
+    figures = [_row(RECENT, "all", of_all, recent, quality_metric, limits)]
+    for name in quality_metric.columns:
+        figures += figures_of(name, name, recent)
     _compare_with_the_test(figures, quality_metric, limits)
-    figures += [_row(DAY, day, part, quality_metric, limits) for day, part in _parts(rows, DAY)]
+    figures += figures_of(DAY, DAY, known)
     return pl.DataFrame(figures, schema=SCHEMA)
+
+
+SUMS = pl.col("rows", "known").sum()
+
+
+def _counted(
+    joined: pl.DataFrame | Iterable[pl.DataFrame], quality_metric: QualityMetric
+) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
+    """Count rows and outcomes by day, and by day and slice; keep the rows that are scored.
+
+    Returns:
+        The counts by DAY or the column of slices; and of the rows with an outcome those of which a
+        day, or a slice of a day, has the MAX_ROWS first ones in an order that is drawn.
+    """
+    groups = {name: list(dict.fromkeys((DAY, name))) for name in (DAY, *quality_metric.columns)}
+    counts: dict[str, list[pl.DataFrame]] = {name: [] for name in groups}
+    known, draws = list[pl.DataFrame](), np.random.default_rng(quality_metric.seed)
+    for block in [joined] if isinstance(joined, pl.DataFrame) else joined:
+        rows = block.select(
+            pl.col("time").dt.date().cast(pl.String).alias(DAY),
+            packed(quality_metric.kind).alias(PREDICTED),
+            TRUTH,
+            *(_slice(block, name) for name in quality_metric.columns),
+        )
+        for name, columns in groups.items():
+            number = rows.group_by(columns).agg(rows=pl.len(), known=pl.col(TRUTH).count())
+            counts[name].append(number)
+        with_outcome = rows.filter(pl.col(TRUTH).is_not_null())
+        drawn = with_outcome.with_columns(pl.Series(DRAW, draws.random(with_outcome.height)))
+        known = [_first_drawn(pl.concat([*known, drawn]), groups.values())]
+    return {name: pl.concat(tables) for name, tables in counts.items()}, known[0]
+
+
+def _first_drawn(rows: pl.DataFrame, groups: Iterable[list[str]]) -> pl.DataFrame:
+    if rows.height <= MAX_ROWS:
+        return rows
+    rank = pl.col(DRAW).rank("ordinal")
+    return rows.filter(pl.any_horizontal(rank.over(columns) <= MAX_ROWS for columns in groups))
 
 
 def _slice(joined: pl.DataFrame, name: str) -> pl.Expr:
@@ -132,29 +178,29 @@ def _slice(joined: pl.DataFrame, name: str) -> pl.Expr:
     return pl.lit(MISSING).alias(name)
 
 
-def _parts(rows: pl.DataFrame, name: str) -> Iterator[tuple[str, pl.DataFrame]]:
-    for value in rows[name].unique().sort():
-        yield value, rows.filter(pl.col(name) == value)
-
-
 def _row(
-    column: str, value: str, rows: pl.DataFrame, quality_metric: QualityMetric, limits: Limits
+    column: str,
+    value: str,
+    number: Sequence[int],
+    known: pl.DataFrame,
+    quality_metric: QualityMetric,
+    limits: Limits,
 ) -> dict[str, Any]:
-    known = rows.filter(pl.col(TRUTH).is_not_null())
-    coverage = known.height / max(1, rows.height)
+    """Score rows, of which `number` tells how many there are, and how many with an outcome."""
+    predictions, outcomes = number
+    coverage = outcomes / max(1, predictions)
     row: dict[str, Any] = {
         "column": column,
         "value": value,
-        "predictions": rows.height,
-        "outcomes": known.height,
+        "predictions": predictions,
+        "outcomes": outcomes,
         "coverage": coverage,
     }
-    if known.height < limits.outcomes.min_rows or coverage < limits.outcomes.min_coverage:
+    if outcomes < limits.outcomes.min_rows or coverage < limits.outcomes.min_coverage:
         return row
     if column == DAY and not limits.outcomes.score_days:
         return row
-    if known.height > MAX_ROWS:
-        known = known.sample(MAX_ROWS, seed=quality_metric.seed)
+    known = known.filter(pl.col(DRAW).rank("ordinal") <= MAX_ROWS)
     kind = quality_metric.kind
     predicted = unpacked(known[PREDICTED], kind)
     if kind.classes:

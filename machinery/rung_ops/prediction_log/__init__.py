@@ -213,7 +213,24 @@ def publish(drafts: Path, folder: Path) -> None:
 def read(
     folder: Path, since: datetime | None = None, until: datetime | None = None
 ) -> pl.LazyFrame:
-    """Read the log from `since` until before `until`, with a time zone.
+    """Read the log from `since` until before `until`, with a time zone; as read_days() returns it."""
+    return read_days(folder, since, until).filter(within(since, until))
+
+
+def within(since: datetime | None, until: datetime | None) -> pl.Expr:
+    """Tell which rows of the log are from `since` on and before `until`, with a time zone."""
+    chosen = pl.lit(True)
+    if since is not None:
+        chosen &= pl.col("time") >= since.astimezone(UTC)
+    if until is not None:
+        chosen &= pl.col("time") < until.astimezone(UTC)
+    return chosen
+
+
+def read_days(
+    folder: Path, since: datetime | None = None, until: datetime | None = None
+) -> pl.LazyFrame:
+    """Read the whole days of the log that hold rows of within().
 
     Returns:
         The columns of SCHEMA. If releases differ in their columns, `row` and `features` have the
@@ -232,9 +249,4 @@ def read(
     if not by_columns:
         return pl.LazyFrame(schema=SCHEMA)
     scans = [sealed.scan(files) for files in by_columns.values()]
-    log = scans[0] if len(scans) == 1 else pl.concat(scans, how="diagonal_relaxed")
-    if since is not None:
-        log = log.filter(pl.col("time") >= since.astimezone(UTC))
-    if until is not None:
-        log = log.filter(pl.col("time") < until.astimezone(UTC))
-    return log
+    return scans[0] if len(scans) == 1 else pl.concat(scans, how="diagonal_relaxed")

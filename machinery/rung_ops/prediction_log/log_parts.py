@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-KEEP_SECONDS = 120.0  # merged files are kept for processes that are reading them
+# Merged files are kept for processes that are reading them: the monitor, for minutes if rows are many.
+KEEP_SECONDS = 600.0
 STALE_SECONDS = 3600.0  # an unfinished file older than this is from a killed writer
 
 NAME = re.compile(r"(?P<writer>\w+)\.(?P<columns>\w+)\.(?P<first>\d+)-(?P<last>\d+)\.parquet")

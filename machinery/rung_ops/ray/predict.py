@@ -27,7 +27,7 @@ from rung_ops.batch import predict
 from rung_ops.batch.predict import BeforeWriting, PredictionError, Result, unchanged
 from rung_ops.contract import raw_file
 from rung_ops.contract.row_checks import SHOWN, Problem, inspect
-from rung_ops.data.blocks import keys_of, repeated, without_keys
+from rung_ops.data.inspection import keys_of, repeated, without_keys
 from rung_ops.model.added_columns import PROBLEM
 from rung_ops.project.paths import raw_files_in, shown
 from rung_ops.ray import connect

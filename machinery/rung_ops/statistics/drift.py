@@ -176,7 +176,7 @@ MOVED = 3  # levels that are named
 
 def numbers(reference: pl.Series, window: pl.Series) -> dict[str, Any]:
     """Compare two samples of numbers, not empty: from change to bars, as SCHEMA has them."""
-    then, now = np.sort(reference.to_numpy()), np.sort(window.to_numpy())
+    then, now = reference.sort().to_numpy(), window.sort().to_numpy()  # the copy is sorted
     gap = largest_gap(then, now)
     edges = quantile_edges(then)
     inside = np.searchsorted(now, then[-1], side="right") - np.searchsorted(now, then[0])
@@ -227,7 +227,7 @@ def _drawn(then: np.ndarray, now: np.ndarray) -> tuple[list[str], list[list[floa
 
     A bar for each value where there are few.
     """
-    values = np.union1d(np.unique(then)[: BARS + 1], np.unique(now)[: BARS + 1])
+    values = np.union1d(_lowest(then), _lowest(now))
     if len(values) <= BARS:
         names, cuts = [*map(four_digits, values)], values[:-1]
     else:
@@ -238,6 +238,15 @@ def _drawn(then: np.ndarray, now: np.ndarray) -> tuple[list[str], list[list[floa
         cuts = ends[1:-1]
     counted = [counts_between(side, cuts) / len(side) for side in (then, now)]
     return names, [shares.tolist() for shares in counted]
+
+
+def _lowest(values: np.ndarray) -> np.ndarray:
+    """Return the BARS + 1 lowest distinct values, without a copy of all; `values` are sorted."""
+    lowest, place = list[float](), 0
+    while place < len(values) and len(lowest) <= BARS:
+        lowest.append(values[place])
+        place = int(np.searchsorted(values, values[place], side="right"))
+    return np.array(lowest)
 
 
 PREDICTION = "prediction"

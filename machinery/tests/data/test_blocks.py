@@ -16,7 +16,7 @@ from machinery.tests.projects import moved
 from rung_ops import contract, prediction_log
 from rung_ops.batch import predict, predict_logged
 from rung_ops.contract.raw_file import read
-from rung_ops.data import blocks
+from rung_ops.data import blocks, inspection
 from rung_ops.errors import SettingsError, StageError
 from rung_ops.features import point_in_time as entity_features
 from rung_ops.model.added_columns import DEFAULTS_USED, PREDICTION_ID
@@ -148,12 +148,12 @@ def test_an_error_in_a_later_block_is_raised_as_it_is(
 
 @pytest.mark.skipif(not SCHEMA.unique, reason="rows of this project have no key")
 @pytest.mark.parametrize("size", [SMALL, blocks.BYTES])
-@pytest.mark.parametrize("most", [blocks.MAX_HASHES, 300])
+@pytest.mark.parametrize("most", [inspection.MAX_HASHES, 300])
 def test_a_key_in_two_files_is_named_in_both(
     ingested: Path, monkeypatch: Patch, size: int, most: int
 ) -> None:
     monkeypatch.setattr(blocks, "BYTES", size)
-    monkeypatch.setattr(blocks, "MAX_HASHES", most)
+    monkeypatch.setattr(inspection, "MAX_HASHES", most)
     put(contract.TARGET, None, 5)(sample()).write_parquet(ingested / "a.csv.parquet")
     again = pl.concat([sample(ROWS), sample()[[4, 5, 300]]])
     again.write_parquet(ingested / "b.csv.parquet")
@@ -173,7 +173,7 @@ def test_a_failure_in_the_middle_leaves_the_rows_of_before(
     sample().write_parquet(ingested / "a.csv.parquet")
     validate_rows()
     before = (ingested.parent / "rows.parquet").read_bytes()
-    read_block, seen = blocks.inspect_labelled, []
+    read_block, seen = inspection.inspect_labelled, []
 
     def failing(*words: object) -> object:
         seen.append(words)
@@ -181,7 +181,7 @@ def test_a_failure_in_the_middle_leaves_the_rows_of_before(
             raise OSError("the disk is gone")
         return read_block(*words)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(blocks, "inspect_labelled", failing)
+    monkeypatch.setattr(inspection, "inspect_labelled", failing)
 
     with pytest.raises(OSError, match="the disk is gone"):
         validate_rows()

@@ -13,8 +13,8 @@ from machinery.tests.conftest import Capture, Patch
 from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.contract.raw_file import read
-from rung_ops.data import blocks, dvc, incoming
-from rung_ops.data.blocks import without_keys
+from rung_ops.data import blocks, dvc, incoming, inspection
+from rung_ops.data.inspection import without_keys
 from rung_ops.project import current
 from rung_ops.project.paths import raw_files, shown
 
@@ -193,9 +193,11 @@ def test_a_file_is_judged_in_blocks_as_at_once(folder: Path, monkeypatch: Patch)
     rows.write_parquet(folder / "new.parquet")
     monkeypatch.setattr(contract, "load", pl.scan_parquet)
     at_once = incoming.problems_of([folder / "new.parquet"])
-    judge, heights = blocks.inspect_labelled, []
+    judge, heights = inspection.inspect_labelled, []
     monkeypatch.setattr(
-        blocks, "inspect_labelled", lambda rows, *a: heights.append(rows.height) or judge(rows, *a)
+        inspection,
+        "inspect_labelled",
+        lambda rows, *a: heights.append(rows.height) or judge(rows, *a),
     )
 
     monkeypatch.setattr(blocks, "BYTES", int(rows.estimated_size()) // 4)

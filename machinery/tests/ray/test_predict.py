@@ -18,7 +18,7 @@ pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 
 from rung_ops import contract
 from rung_ops.batch import predict
-from rung_ops.data import blocks
+from rung_ops.data import inspection
 from rung_ops.data.ingest import sample_rows
 from rung_ops.model.added_columns import DEFAULTS_USED
 from rung_ops.ray import predict as on_ray
@@ -97,7 +97,7 @@ def test_a_key_is_found_twice_however_far_apart_and_in_several_passes(
     expected = rows[name].is_duplicated().arg_true().to_list()
 
     for at_once in (1_000, 60):
-        monkeypatch.setattr(blocks, "MAX_HASHES", at_once)
+        monkeypatch.setattr(inspection, "MAX_HASHES", at_once)
         marked = on_ray.mark_repeated(result, schema)
         assert sorted(row for b in marked for row in b.repeated.get(name, [])) == expected
 
