@@ -31,7 +31,7 @@ from rung_ops.model.rows import Rows, frame_of
 from rung_ops.model.target import ONE_NUMBER, Kind, columns
 from rung_ops.prediction_log import sealed
 from rung_ops.prediction_log.log_parts import Part, parts
-from rung_ops.project import shares
+from rung_ops.project import release_folders
 from rung_ops.system import atomic
 
 TIME = pl.Datetime("us", "UTC")
@@ -78,8 +78,8 @@ class Batch(NamedTuple):
 
 
 def logs() -> Path:
-    """Return the folder of the logs of all environments: $LOGS, or logs/; see shares.share()."""
-    return shares.share("LOGS", "logs")
+    """Return the folder of the logs of all environments: $LOGS, or logs/; see release_folders.share()."""
+    return release_folders.share("LOGS", "logs")
 
 
 def folder(environment: str) -> Path:
@@ -89,7 +89,7 @@ def folder(environment: str) -> Path:
 
 def address(environment: str) -> str:
     """Return the address of an environment's logs in the bucket of $LOGS; empty where it is a folder."""
-    return shares.address("LOGS", environment)
+    return release_folders.bucket_address("LOGS", environment)
 
 
 def now() -> int:
