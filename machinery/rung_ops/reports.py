@@ -18,7 +18,7 @@ from rung_ops.command import verb
 from rung_ops.data import pipeline_graph
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.verdict import name_of
-from rung_ops.project import active_addons, current, model_folders, release_folders
+from rung_ops.project import active_addons, current, paths, release_folders
 from rung_ops.project.paths import params, project_description, project_name, shown
 from rung_ops.release import report_page, state, status
 from rung_ops.statistics.intervals import finite
@@ -74,7 +74,7 @@ def pages() -> Iterator[dict[str, str]]:
         own.pop(name, None)
     for name in [*filter(own.__contains__, TITLES), *(name for name in own if name not in TITLES)]:
         yield _page(TITLES.get(name) or _title(own[name]), own[name])
-    for home in model_folders.folders().values():
+    for home in paths.model_folders().values():
         other = home / "reports" / index_file().name
         if home != current().root and other.is_file():
             yield _page(f"Reports of {project_name(home)}", other)
