@@ -40,7 +40,7 @@ from rung_ops.monitoring.monitor_result import MonitorResult
 from rung_ops.project import paths
 from rung_ops.project import release_folders as release_paths
 from rung_ops.project.service_settings import ANY_SPEED, Limits
-from rung_ops.release.state_content import State
+from rung_ops.release.history import State
 from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
 from rung_ops.training import baseline, estimator, evaluate, model_card, slice_scores
 

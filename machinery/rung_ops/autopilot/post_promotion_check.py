@@ -31,8 +31,8 @@ from rung_ops.model.target import unpacked
 from rung_ops.project import release_folders
 from rung_ops.project.paths import params
 from rung_ops.project.service_settings import ANY_SPEED
+from rung_ops.release.history import State
 from rung_ops.release.state import events
-from rung_ops.release.state_content import State
 from rung_ops.serving import access
 from rung_ops.statistics import time_blocks
 from rung_ops.statistics.intervals import wilson_interval

@@ -41,8 +41,8 @@ from rung_ops.project import active_addons, current, hooks, keyless, release_fol
 from rung_ops.project.paths import params, shown
 from rung_ops.release import rollout, state
 from rung_ops.release.deploy import rollback_event
+from rung_ops.release.history import Canary, Shadow, State
 from rung_ops.release.state import concerns, events
-from rung_ops.release.state_content import Canary, Shadow, State
 from rung_ops.system import key_names
 from rung_ops.tracking import last_run
 

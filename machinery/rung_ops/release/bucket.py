@@ -21,7 +21,7 @@ from rung_ops.model import verification
 from rung_ops.model.bundle import MANIFEST, MAX_BYTES, MAX_FILES, SIGNATURE, BundleError
 from rung_ops.project import release_folders
 from rung_ops.release import history
-from rung_ops.release.state_content import (
+from rung_ops.release.history import (
     Changed,
     Make,
     State,

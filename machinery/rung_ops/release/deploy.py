@@ -28,8 +28,8 @@ from rung_ops.project.paths import project_name, shown
 from rung_ops.project.service_settings import limits
 from rung_ops.release import rollout, state
 from rung_ops.release.contract_file import refuse_without_values
+from rung_ops.release.history import State, UncertainChangeError, is_release_id
 from rung_ops.release.rollout import read_policy
-from rung_ops.release.state_content import State, UncertainChangeError, is_release_id
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import printable
 

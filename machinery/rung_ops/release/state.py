@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, Any
 from rung_ops.model.bundle import BundleError
 from rung_ops.project import release_folders
 from rung_ops.release import history
-from rung_ops.release.history import now
-from rung_ops.release.state_content import (
+from rung_ops.release.history import (
     Canary,
     Changed,
     ChangeRefusedError,
@@ -36,6 +35,7 @@ from rung_ops.release.state_content import (
     StateError,
     Stopped,
     changed_meanwhile,
+    now,
     parse,
     state_of,
 )

@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 
 from rung_ops.prediction_log import AUTOPILOT_PROM
 from rung_ops.project.service_settings import SLO
-from rung_ops.release.state_content import State
+from rung_ops.release.history import State
 from rung_ops.serving.log_writer import PredictionLog
 from rung_ops.serving.shadow import Shadow
 from rung_ops.serving.workers import Worker

@@ -23,6 +23,7 @@ from rung_ops import prediction_log
 from rung_ops.prediction_log import sealed
 from rung_ops.project import hooks, release_folders
 from rung_ops.release import state as states
+from rung_ops.release.history import Canary, ChangeRefusedError, Shadow, State, StateError
 from rung_ops.release.rollout import (
     Comparison,
     Policy,
@@ -32,7 +33,6 @@ from rung_ops.release.rollout import (
     of_trial,
     shadow_verdict,
 )
-from rung_ops.release.state_content import Canary, ChangeRefusedError, Shadow, State, StateError
 from rung_ops.system import atomic
 from rung_ops.system.files import UnusableFileError, read_regular, stamp
 from rung_ops.system.locks import LockTimeoutError

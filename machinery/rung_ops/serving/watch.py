@@ -19,8 +19,8 @@ from rung_ops.model.bundle import BundleError
 from rung_ops.project import release_folders
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import state as states
+from rung_ops.release.history import State
 from rung_ops.release.rollout import Comparison
-from rung_ops.release.state_content import State
 from rung_ops.serving import loaded_release
 from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
 from rung_ops.serving.service import Service

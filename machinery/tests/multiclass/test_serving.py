@@ -18,8 +18,8 @@ from rung_ops.batch import predict
 from rung_ops.contract import row_checks
 from rung_ops.model.target import Kind, numbers
 from rung_ops.project.service_settings import Limits
+from rung_ops.release.history import State
 from rung_ops.release.rollout import Comparison, Trial
-from rung_ops.release.state_content import State
 from rung_ops.serving import answers
 from rung_ops.serving.hooks import ServiceHooks
 from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease

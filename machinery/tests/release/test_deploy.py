@@ -18,8 +18,8 @@ from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
 from rung_ops.release import deploy, history, rollout, signing, state
+from rung_ops.release.history import Plan, State
 from rung_ops.release.rollout import CanaryPolicy, Policy, ShadowPolicy
-from rung_ops.release.state_content import Plan, State
 from rung_ops.system import atomic
 
 BY = "Ada"

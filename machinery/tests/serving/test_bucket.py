@@ -20,8 +20,8 @@ from rung_ops.monitoring import observation
 from rung_ops.project import release_folders
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import bucket, deploy, rollback, state, status
+from rung_ops.release.history import ChangeRefusedError, UncertainChangeError
 from rung_ops.release.rollout import read_policy
-from rung_ops.release.state_content import ChangeRefusedError, UncertainChangeError
 from rung_ops.serving.rollout import Rollout
 from rung_ops.system import atomic, buckets
 

@@ -21,7 +21,7 @@ from rung_ops.model.bundle import BundleError
 from rung_ops.model.entity_feature import View, views_of
 from rung_ops.monitoring import inputs
 from rung_ops.project.service_settings import Limits
-from rung_ops.release.state_content import State
+from rung_ops.release.history import State
 from rung_ops.serving.entity_lookup import online_store
 from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
 from rung_ops.serving.log_writer import PredictionLog

@@ -14,7 +14,7 @@ from rung_ops.features import store
 from rung_ops.monitoring import inputs
 from rung_ops.prediction_log import other_times
 from rung_ops.project.service_settings import Limits
-from rung_ops.release.state_content import State
+from rung_ops.release.history import State
 from rung_ops.serving.entity_lookup import online_store
 from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
 

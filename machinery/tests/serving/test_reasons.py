@@ -13,7 +13,7 @@ from machinery.tests.serving.calls import CONTRACT, ROW, Answer, Caller, calling
 from rung_ops import prediction_log
 from rung_ops.model.reasons import Reasons
 from rung_ops.project.service_settings import Limits, ReasonSettings
-from rung_ops.release.state_content import State
+from rung_ops.release.history import State
 from rung_ops.serving.hooks import ServiceHooks
 from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
 from rung_ops.serving.pages import document
