@@ -22,7 +22,8 @@ from rung_ops.project import active_addons, current, paths, release_folders
 from rung_ops.project.paths import params, project_description, project_name, shown
 from rung_ops.release import report_page, state, status
 from rung_ops.statistics.intervals import finite
-from rung_ops.system import atomic, html
+from rung_ops.system import html
+from rung_ops.system.files import write
 from rung_ops.tracking import last_run, store_address
 from rung_ops.training import baseline, evaluation_page
 
@@ -276,6 +277,6 @@ def main() -> int:
     """Write reports/index.html: versions, gate, releases, monitor, add-ons, and links to their pages."""
     index_file().parent.mkdir(exist_ok=True)
     report_page.refresh()
-    atomic.write(index_file(), render().encode())
+    write(index_file(), render().encode())
     print(f"Open {shown(index_file())} in a browser.")
     return 0

@@ -13,7 +13,7 @@ from typing import Any
 from rung_ops.errors import OpsError
 from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
-from rung_ops.system import atomic
+from rung_ops.system import files
 
 SCHEMA = 1
 Record = dict[str, Any]
@@ -55,7 +55,7 @@ def save(record: Record) -> None:
     passes = folder() / "passes"
     passes.mkdir(parents=True, exist_ok=True)
     content = json.dumps(record, indent=2, allow_nan=False, default=str) + "\n"
-    atomic.write(passes / f"{record['pass']}.json", content.encode())
+    files.write(passes / f"{record['pass']}.json", content.encode())
 
 
 def passes() -> list[Record]:

@@ -12,7 +12,7 @@ from rung_ops.command import verb
 from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.release_folders import person
-from rung_ops.system import locks
+from rung_ops.system import files
 from rung_ops.tracking import last_run
 
 
@@ -38,7 +38,7 @@ def main(look: bool, abandon: bool, now: datetime | None) -> int:
     rules = policy.read()
     if look:
         return _look(now, rules)
-    with locks.single_instance(journal.folder(), who, _say, "The autopilot") as lock:
+    with files.single_instance(journal.folder(), who, _say, "The autopilot") as lock:
         return _abandon() if abandon else _run(now, rules, lock)
 
 

@@ -12,7 +12,7 @@ from rung_ops import contract
 from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
-from rung_ops.system import atomic, memory
+from rung_ops.system import files, memory
 from rung_ops.system.files import is_full
 from rung_ops.system.printable import printable
 
@@ -57,7 +57,7 @@ def write(path: Path, target: Path, row_group_size: int | None = None) -> int:
         DiskFullError: there is no room for the target.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.opened(target) as draft, _named(path):
+    with files.opened(target) as draft, _named(path):
         refuse_too_large(path)
         frame = load_rows(path)
         if isinstance(frame, pl.LazyFrame):

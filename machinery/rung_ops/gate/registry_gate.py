@@ -26,7 +26,7 @@ from rung_ops.gate.judge import Champion, judge
 from rung_ops.gate.verdict import GAINS, Verdict, name_of, rows_in_words
 from rung_ops.project import current
 from rung_ops.project.paths import shown
-from rung_ops.system import atomic
+from rung_ops.system import files
 from rung_ops.system.printable import in_column, printable
 from rung_ops.tracking import registry, server_check, source_state, store_address, versions
 from rung_ops.tracking.model_bytes import VersionError
@@ -165,10 +165,10 @@ def publish(verdict: Verdict) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = asdict(verdict) | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
         text = (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
-        atomic.write(path, text)
+        files.write(path, text)
         if version := challenger.get("version"):
             gate_rules.verdict_folder().mkdir(exist_ok=True)
-            atomic.write(gate_rules.verdict_folder() / f"version-{version}.json", text)
+            files.write(gate_rules.verdict_folder() / f"version-{version}.json", text)
     for line in [*table(verdict), *needs(verdict)]:
         print(line)
     for note in verdict.notes:

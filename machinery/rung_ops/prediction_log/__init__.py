@@ -32,7 +32,7 @@ from rung_ops.model.target import ONE_NUMBER, Kind, columns
 from rung_ops.prediction_log import sealed
 from rung_ops.prediction_log.log_parts import Part, parts
 from rung_ops.project import release_folders
-from rung_ops.system import atomic
+from rung_ops.system.files import private_folder, sync, writing
 
 TIME = pl.Datetime("us", "UTC")
 # Figures for Prometheus, beside the folder of a log: the service passes them on.
@@ -176,9 +176,9 @@ def write(frame: pl.DataFrame, folder: Path, writer: str, first: int, last: int)
     day = datetime.fromtimestamp(frame["time"][0].timestamp(), UTC).date()
     columns = columns_of(frame)
     path = folder / f"date={day}" / f"{writer}.{columns}.{first:08}-{last:08}.parquet"
-    atomic.private_folder(folder)
-    atomic.private_folder(path.parent)
-    with atomic.writing(path, private=True) as draft:
+    private_folder(folder)
+    private_folder(path.parent)
+    with writing(path, private=True) as draft:
         sealed.write(frame, draft)
     return Part(path, writer, columns, first, last)
 
@@ -199,11 +199,11 @@ def publish(drafts: Path, folder: Path) -> None:
     try:
         for draft in sorted(drafts.glob("date=*/*.parquet")):
             path = folder / draft.relative_to(drafts)
-            atomic.private_folder(path.parent)
+            private_folder(path.parent)
             os.replace(draft, path)
             published.append(path)
         for day in {path.parent for path in published}:
-            atomic.sync(day)
+            sync(day)
     except BaseException:  # Ctrl-C, too
         for path in published:
             path.unlink(missing_ok=True)

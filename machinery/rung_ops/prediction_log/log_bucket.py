@@ -20,7 +20,7 @@ from obstore import exceptions
 from rung_ops import prediction_log
 from rung_ops.prediction_log import AUTOPILOT_PROM, MONITOR_PROM, log_parts, other_times, sealed
 from rung_ops.prediction_log.log_parts import Part
-from rung_ops.system import atomic, buckets
+from rung_ops.system import buckets, files
 
 PART = re.compile(rf"predictions/date=\d{{4}}-\d\d-\d\d/{log_parts.NAME.pattern}")
 COUNTS = re.compile(r"other_times/\w+\.json")
@@ -89,10 +89,10 @@ def _uncovered(keys: list[str], log: Path) -> list[str]:
 
 
 def _download(store: Any, path: Path, stored: dict[str, Any]) -> None:
-    atomic.private_folder(path.parent.parent)
-    atomic.private_folder(path.parent)
+    files.private_folder(path.parent.parent)
+    files.private_folder(path.parent)
     key, size = stored["path"], stored["size"]
-    with atomic.writing(path, writer=prediction_log.writer_name(), private=True) as draft:
+    with files.writing(path, writer=prediction_log.writer_name(), private=True) as draft:
         with draft.open("wb") as written:
             for part in buckets.parts(store, key, size):
                 written.write(part)
@@ -220,8 +220,8 @@ class Uploads:
         with suppress(exceptions.NotModifiedError, FileNotFoundError):
             found = obstore.get(store, name, options=options)
             content = bytes(found.bytes())
-            atomic.private_folder(self._log.parent)
-            atomic.write(self._log.with_name(name), content)
+            files.private_folder(self._log.parent)
+            files.write(self._log.with_name(name), content)
             if tag := found.meta["e_tag"]:
                 self._tags[name] = tag
 

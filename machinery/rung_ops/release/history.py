@@ -20,7 +20,7 @@ from typing import Annotated, Any, TypeGuard
 import msgspec
 
 from rung_ops.errors import OpsError
-from rung_ops.system import atomic
+from rung_ops.system import files
 from rung_ops.system.files import UnusableFileError, open_regular, read_regular, stamp
 
 # One component of a path, not hidden: an id becomes the name of a folder.
@@ -139,7 +139,7 @@ def is_release_id(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and RELEASE_ID.fullmatch(value) is not None
 
 
-def parse(content: bytes) -> tuple[State, dict[str, Any]]:
+def parse(text: bytes) -> tuple[State, dict[str, Any]]:
     """Parse a state and the history line of its last change; StateError says what is wrong."""
     try:
         data = json.loads(text)
@@ -277,7 +277,7 @@ class Checked:
 
 def write(path: Path, made: dict[str, Any]) -> None:
     """Append an event that new_event() created; the caller holds the lock."""
-    atomic.append(path, line_of(made))
+    files.append(path, line_of(made))
     if (written := WRITTEN.get()) is not None:
         written.append(made["hash"])
 
@@ -304,7 +304,7 @@ def repair(path: Path, pending: dict[str, Any] | None = None) -> str:
     # Where it is missing, nothing was written since: the last line is the one that it follows.
     if event["hash"] != pending["previous_hash"] and _has(path, pending):
         return str(event["hash"])
-    atomic.append(path, line_of(pending))
+    files.append(path, line_of(pending))
     return str(pending["hash"])
 
 
@@ -321,11 +321,11 @@ def _repair_all(path: Path, pending: dict[str, Any] | None) -> str:
     last = str(events[-1]["hash"]) if events else START
     if not torn:
         if missing:
-            atomic.append(path, missing)
+            files.append(path, missing)
         return last
     detail = {"bytes": len(torn), "kept": finished, "text": torn[:500].decode(errors="replace")}
     repaired = new_event(last, REPAIRED, "rung_ops.release.history", detail)
-    atomic.write(path, kept + missing + line_of(repaired))
+    files.write(path, kept + missing + line_of(repaired))
     return str(repaired["hash"])
 
 

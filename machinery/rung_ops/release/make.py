@@ -54,7 +54,7 @@ from rung_ops.release import (
 from rung_ops.release.contract_file import refuse_without_values
 from rung_ops.release.export import sample_rows, write_json
 from rung_ops.statistics import drift
-from rung_ops.system import atomic, locks
+from rung_ops.system import files
 from rung_ops.system.printable import printable
 from rung_ops.training import estimator, refit, window
 
@@ -454,7 +454,7 @@ def write(
     key = private_key or signing.new_key()
     public_key = signing.public_key_of(key)
     name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
-    with atomic.draft_folder(folder) as draft:
+    with files.draft_folder(folder) as draft:
         staged = draft / name
         used = Path(importlib.import_module(contract.Row.__module__).__file__ or "").parent
         shutil.copytree(
@@ -477,7 +477,7 @@ def write(
 def put(staged: Path, folder: Path) -> Path:
     """Move a release from a draft folder to the folder of releases, replacing one of its name."""
     final = folder / staged.name
-    with locks.locked(folder):
+    with files.locked(folder):
         if final.exists():
             final.rename(staged.with_name("replaced"))
         staged.rename(final)
@@ -537,7 +537,7 @@ def main(version: str, unsigned: Path | None) -> int:
                 *(folder, fitted, train, test, facts, private_key, documents, source),
                 refitted=refitted,
             )
-    except (BundleError, ReleaseError, CustomModelRefusedError, locks.LockTimeoutError) as error:
+    except (BundleError, ReleaseError, CustomModelRefusedError, files.LockTimeoutError) as error:
         raise OpsError(f"Nothing was released. {error}") from error
     for line in summary(made):
         print(line)

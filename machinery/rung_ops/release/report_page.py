@@ -12,7 +12,7 @@ from markupsafe import Markup
 from rung_ops.command import verb
 from rung_ops.data import dvc, pipeline_graph
 from rung_ops.project import current
-from rung_ops.system import atomic
+from rung_ops.system import files
 from rung_ops.training import evaluation_page
 from rung_ops.training.evaluation_page import ChampionFigures
 
@@ -51,7 +51,7 @@ def refresh() -> None:
         r'<section id="pipeline">.*?</section>', lambda _: section, page, flags=re.DOTALL
     )
     if timed != page:
-        atomic.write(current().report, timed.encode())
+        files.write(current().report, timed.encode())
 
 
 def write() -> None:
@@ -69,7 +69,7 @@ def write() -> None:
         champion = _champion()
     page = evaluation_page.kept().read_text(encoding="utf-8")
     page = evaluation_page.stamped(page, origin or evaluation_page.unversioned(), champion)
-    atomic.write(current().report, page.encode())
+    files.write(current().report, page.encode())
 
 
 def _is_kept() -> bool:

@@ -14,7 +14,7 @@ from rung_ops import prediction_log
 from rung_ops.model.rows import schema_text
 from rung_ops.prediction_log import Batch, log_parts, other_times, sealed
 from rung_ops.prediction_log.log_parts import Part
-from rung_ops.system import locks
+from rung_ops.system.files import locked
 
 LOG = logging.getLogger("service")
 
@@ -299,6 +299,6 @@ class LogFiles:
         first, last = small[0][0], small[-1][0]
         files = [part.path for part, _ in small]
         # Rows that somebody erases from the small files meanwhile must not come back in this one.
-        with locks.locked(self.folder):
+        with locked(self.folder):
             frame = pl.concat([sealed.read(path) for path in files])
             return prediction_log.write(frame, self.folder, self.writer, first.first, last.last)

@@ -7,7 +7,7 @@ from rung_ops.data import dvc
 from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
-from rung_ops.system import atomic
+from rung_ops.system import files
 from rung_ops.system.printable import printable
 
 
@@ -46,7 +46,7 @@ def write_and_commit(run_id: str, model: str, version: str) -> None:
         if before is None:
             run_file().unlink()
         else:
-            atomic.write(run_file(), before)
+            files.write(run_file(), before)
         raise StageError(
             f"DVC could not commit {shown(run_file())} with version {version}, so the file was put back: "
             f"{printable(done.stderr.strip())}"

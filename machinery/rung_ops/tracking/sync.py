@@ -33,7 +33,7 @@ from mlflow.tracking import MlflowClient
 
 from rung_ops.command import verb
 from rung_ops.errors import StageError
-from rung_ops.system import locks
+from rung_ops.system.files import try_lock
 from rung_ops.tracking import last_run, registry, server_check, store_address
 from rung_ops.tracking.registry import CHALLENGER, WAITING
 
@@ -252,7 +252,7 @@ def open_stores() -> Iterator[Copying]:
         )
     target, local = registry.client(), store_address.local_uri()
     registry.fix_paths(store_address.local_store())
-    descriptor = locks.try_lock(Path(f"{store_address.local_store()}.copying"))
+    descriptor = try_lock(Path(f"{store_address.local_store()}.copying"))
     if descriptor is None:
         raise StageError("Another process is copying these runs: wait until it ends.")
     again = "Run the command again when it is back: it continues from there."

@@ -39,7 +39,7 @@ from rung_ops.release import (
     registry_artifacts,
     signing,
 )
-from rung_ops.system import atomic, git
+from rung_ops.system import files, git
 from rung_ops.tracking import record_run, registry, source_state, versions
 from rung_ops.training import estimator, model_card, refit
 
@@ -291,7 +291,7 @@ def test_a_release_that_fails_leaves_nothing(write: Write, tmp_path: Path) -> No
         write(Silent())
 
     assert list(tmp_path.glob("[!.]*")) == []
-    assert not list(tmp_path.glob(f"{atomic.DRAFT_FOLDER}*"))
+    assert not list(tmp_path.glob(f"{files.DRAFT_FOLDER}*"))
 
 
 @pytest.mark.parametrize("is_signed", [True, False])
