@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import click
 
-from rung_ops.autopilot import commits, journal, policy, step_runner
+from rung_ops.autopilot import commits, decide, journal, step_runner
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.step_runner import TaskRunner, Tools
 from rung_ops.command import verb
@@ -35,14 +35,14 @@ def main(look: bool, abandon: bool, now: datetime | None) -> int:
     """Make one pass: observe, decide, train, gate, release, promote or roll back."""
     now = now or datetime.now(UTC).replace(microsecond=0)
     who = {"by": person(), "started": journal.clock()}
-    rules = policy.read()
+    rules = decide.read_rules()
     if look:
         return _look(now, rules)
     with files.single_instance(journal.folder(), who, _say, "The autopilot") as lock:
         return _abandon() if abandon else _run(now, rules, lock)
 
 
-def _run(now: datetime, rules: policy.Policy, lock: int) -> int:
+def _run(now: datetime, rules: decide.Policy, lock: int) -> int:
     # Imported here because it imports polars, which a refused run need not wait for.
     from rung_ops.autopilot import steps
 
@@ -62,7 +62,7 @@ def _run(now: datetime, rules: policy.Policy, lock: int) -> int:
     return 0
 
 
-def _look(now: datetime, rules: policy.Policy) -> int:
+def _look(now: datetime, rules: decide.Policy) -> int:
     """Decide without writing or changing anything."""
     from rung_ops.autopilot import steps
 

@@ -19,9 +19,8 @@ import polars as pl
 from prometheus_client.parser import text_string_to_metric_families
 
 from rung_ops import contract
-from rung_ops.autopilot.decide import OutcomeVerdict, Trial
+from rung_ops.autopilot.decide import OutcomeVerdict, Rollback, Trial
 from rung_ops.autopilot.labelled_rows import ARM, PREDICTION, RELEASE
-from rung_ops.autopilot.policy import Rollback
 from rung_ops.contract import forecast
 from rung_ops.gate import rules
 from rung_ops.model import released as serving_release

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from rung_ops.autopilot import journal
+from rung_ops.autopilot.decide import Policy
 from rung_ops.autopilot.journal import Record
-from rung_ops.autopilot.policy import Policy
 from rung_ops.errors import StageError
 from rung_ops.project import current, keyless, release_folders
 from rung_ops.release import state

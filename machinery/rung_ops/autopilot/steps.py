@@ -27,10 +27,8 @@ from rung_ops.autopilot import (
     training_rows,
 )
 from rung_ops.autopilot import decide as rules
-from rung_ops.autopilot import policy as autopilot_policy
-from rung_ops.autopilot.decide import Facts, Quality, Trial
+from rung_ops.autopilot.decide import Facts, Policy, Quality, Trial
 from rung_ops.autopilot.journal import Record
-from rung_ops.autopilot.policy import Policy
 from rung_ops.autopilot.step_runner import Done, Step, Tools, production, tries
 from rung_ops.errors import StageError
 from rung_ops.gate import rules as gate_rules
@@ -226,7 +224,7 @@ def decide(tools: Tools, record: Record) -> Done:
 
 def decided(record: Record) -> dict[str, Any]:
     """Gather the facts, apply the rules, and ask for the project's veto; return the step's detail."""
-    policy = autopilot_policy.read()
+    policy = rules.read_rules()
     passes = journal.passes()
     gathered = gather(record, production(), passes, policy)
     decision = rules.decide(gathered, policy)

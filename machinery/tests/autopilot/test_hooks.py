@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rung_ops.autopilot import decide, passes, step_runner, steps
-from rung_ops.autopilot import policy as rules
+from rung_ops.autopilot import decide as rules
 from rung_ops.autopilot.decide import Decision, Facts
 from rung_ops.autopilot.step_runner import Done, Tools
 from rung_ops.errors import StageError
@@ -40,7 +40,7 @@ def step(name: str, detail: dict[str, Any], outcome: str | None = None) -> dict[
 
 
 def tools() -> Tools:
-    return Tools(rules.read(), None, print)  # type: ignore[arg-type]
+    return Tools(rules.read_rules(), None, print)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from machinery.tests.projects import moved
 from machinery.tests.small_project import RELEASE, looked
 from rung_ops import contract
 from rung_ops.autopilot import labelled_rows, post_promotion_check
-from rung_ops.autopilot.policy import Rollback
+from rung_ops.autopilot.decide import Rollback
 from rung_ops.gate.verdict import Verdict
 from rung_ops.monitoring import outcomes, release_info
 from rung_ops.monitoring.monitor_result import MonitorResult, status
