@@ -18,7 +18,7 @@ from machinery.governance.tests.probing import make_curious, observations, probe
 from rung_governance.approval import deploy, keys, promote, rejudge
 from rung_ops import contract
 from rung_ops.autopilot import decide, steps
-from rung_ops.autopilot.step_runner import Tools
+from rung_ops.autopilot.journal import Tools
 from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.project import current, keyless, release_folders

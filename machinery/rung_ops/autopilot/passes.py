@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 
 import click
 
-from rung_ops.autopilot import commits, decide, journal, step_runner
-from rung_ops.autopilot.journal import Record
-from rung_ops.autopilot.step_runner import TaskRunner, Tools
+from rung_ops.autopilot import commits, decide, journal
+from rung_ops.autopilot.journal import Record, TaskRunner, Tools
 from rung_ops.command import verb
 from rung_ops.errors import StageError
 from rung_ops.project import current
@@ -49,7 +48,7 @@ def _run(now: datetime, rules: decide.Policy, lock: int) -> int:
     record = _resumed(journal.unfinished(journal.passes())) or journal.begin(now, person())
     try:
         work = steps.all_steps(Tools(rules, TaskRunner(lock), _say))
-        step_runner.run(record, steps.FIRST, work, steps.notify_of_step)
+        journal.run(record, steps.FIRST, work, steps.notify_of_step)
     except StageError as error:
         steps.notify("The autopilot failed", str(error))
         print(

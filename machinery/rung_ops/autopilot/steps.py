@@ -28,8 +28,7 @@ from rung_ops.autopilot import (
 )
 from rung_ops.autopilot import decide as rules
 from rung_ops.autopilot.decide import Facts, Policy, Quality, Trial
-from rung_ops.autopilot.journal import Record
-from rung_ops.autopilot.step_runner import Done, Step, Tools, production, tries
+from rung_ops.autopilot.journal import Done, Record, Step, Tools, production, tries
 from rung_ops.errors import StageError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle

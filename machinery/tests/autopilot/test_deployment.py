@@ -8,8 +8,7 @@ import pytest
 
 from rung_ops.autopilot import steps
 from rung_ops.autopilot.decide import read_rules
-from rung_ops.autopilot.journal import Record
-from rung_ops.autopilot.step_runner import Tools, production
+from rung_ops.autopilot.journal import Record, Tools, production
 from rung_ops.errors import StageError
 from rung_ops.project import release_folders
 from rung_ops.release import state

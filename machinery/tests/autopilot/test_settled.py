@@ -11,7 +11,7 @@ import pytest
 
 from rung_ops.autopilot import post_promotion_check, steps
 from rung_ops.autopilot.decide import OutcomeVerdict, Trial, read_rules
-from rung_ops.autopilot.step_runner import Done, Tools
+from rung_ops.autopilot.journal import Done, Tools
 from rung_ops.project import release_folders
 from rung_ops.release import deploy, rollout, state
 
