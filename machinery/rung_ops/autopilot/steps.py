@@ -431,7 +431,7 @@ def _adopt() -> str | None:
     """Adopt a version that a killed pipeline registered and did not record: it would do so twice."""
     # Imported here because they import MLflow, and most passes do not train.
     from rung_ops.tracking import registry
-    from rung_ops.tracking.source_state import origin
+    from rung_ops.tracking.last_run import origin
 
     here = origin()
     for version in registry.versions():

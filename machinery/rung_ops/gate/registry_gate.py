@@ -28,7 +28,7 @@ from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import files
 from rung_ops.system.printable import in_column, printable
-from rung_ops.tracking import registry, server_check, source_state, store_address, versions
+from rung_ops.tracking import last_run, registry, server_check, store_address, versions
 from rung_ops.tracking.model_bytes import VersionError
 from rung_ops.tracking.registry import CHALLENGER, CHAMPION
 from rung_ops.training import judged_rows
@@ -87,7 +87,7 @@ def mismatches(version: ModelVersion) -> Iterator[str]:
             yield f"{shown(path)} is missing; {REMEDY}"
             return
     name = f"version {version.version}"
-    if version.tags.get("data_hash") != source_state.data_hash():
+    if version.tags.get("data_hash") != last_run.data_hash():
         yield f"{name} was made from other rows than those in data/; {REMEDY}"
     for key, was, here in versions.other_split(version):
         yield (
@@ -124,7 +124,7 @@ def _version(wanted: str) -> ModelVersion:
 
 
 def _notes(challenger: dict[str, str], champion: Champion | None) -> Iterator[str]:
-    yield from source_state.newer(challenger)
+    yield from last_run.newer(challenger)
     if champion is None or champion.facts.get("run_id") == challenger["run_id"]:
         return
     yield from champion.notes

@@ -513,7 +513,7 @@ def main(version: str, unsigned: Path | None) -> int:
     VERSION is its number or alias; the challenger by default.
     """
     from rung_ops.release import lineage, registry_artifacts
-    from rung_ops.tracking import model_bytes, source_state, versions
+    from rung_ops.tracking import last_run, model_bytes, versions
 
     try:
         private_key = None if unsigned else signing.private_key()
@@ -522,7 +522,7 @@ def main(version: str, unsigned: Path | None) -> int:
         folder = unsigned or release_folders.candidates()
         name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
         if private_key and was_released(folder / name, signing.public_key_of(private_key)):
-            for sentence in source_state.newer(versions.origin_of(found)):
+            for sentence in last_run.newer(versions.origin_of(found)):
                 print(f"note: {sentence}")
             return 0
         train, test = registry_artifacts.rows(found)

@@ -20,7 +20,7 @@ from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.release import FACTS, LATER_FACTS, ReleaseError
 from rung_ops.system import git
-from rung_ops.tracking import last_run, model_bytes, registry, source_state, versions
+from rung_ops.tracking import last_run, model_bytes, registry, versions
 from rung_ops.tracking.versions import CODE
 from rung_ops.training import estimator, model_card
 
@@ -58,7 +58,7 @@ def rows(version: ModelVersion) -> tuple[pl.DataFrame, pl.DataFrame]:
         raise ReleaseError(
             f"{shown(current().train)} and {shown(current().test)} are missing; {restore}."
         )
-    if source_state.data_hash() != version.tags["data_hash"]:
+    if last_run.data_hash() != version.tags["data_hash"]:
         raise ReleaseError(
             f"Version {version.version} was made from other rows than those in data/; {restore}."
         )

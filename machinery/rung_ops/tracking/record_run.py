@@ -29,16 +29,8 @@ from rung_ops.model import bundle, predictors, source_hash
 from rung_ops.model.predictors import trusted_types
 from rung_ops.project import current
 from rung_ops.project.paths import params, shown
-from rung_ops.tracking import (
-    last_run,
-    model_bytes,
-    registry,
-    server_check,
-    source_state,
-    store_address,
-    versions,
-)
-from rung_ops.tracking.source_state import origin
+from rung_ops.tracking import last_run, model_bytes, registry, server_check, store_address, versions
+from rung_ops.tracking.last_run import origin
 from rung_ops.training import estimator, evaluation_page, refit
 
 EXAMPLE_ROWS = 5
@@ -236,7 +228,7 @@ def _figures() -> dict[str, float]:
 def main() -> int:
     """Record the run in MLflow and register its model as the challenger."""
     tags = origin()
-    if changed := source_state.changes_since_training():
+    if changed := last_run.changes_since_training():
         raise StageError(
             f"Nothing was recorded: since the model was trained, {', '.join(changed)} changed. "
             "`uv run poe pipeline` trains one from what is here."

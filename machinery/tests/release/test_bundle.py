@@ -40,7 +40,7 @@ from rung_ops.release import (
     signing,
 )
 from rung_ops.system import files, git
-from rung_ops.tracking import record_run, registry, source_state, versions
+from rung_ops.tracking import last_run, record_run, registry, versions
 from rung_ops.training import estimator, model_card, refit
 
 SCHEMA = contract.Row.to_schema()
@@ -361,7 +361,7 @@ def project(
             report=folder / "report",
         )
         shutil.copy(current().root / "params.toml", folder)
-        moved(patch, source_state, root=folder)
+        moved(patch, last_run, root=folder)
         patch.setattr(signing, "private_key_file", lambda: folder / ".keys/release.pem")
         patch.setattr(model_card, "prose_file", lambda: folder / "model_card.md")
         rows.write_parquet(here.rows)
@@ -374,7 +374,7 @@ def project(
         (folder / "slices.json").write_text("[]")
         (folder / "comparison.json").write_text('{"better": true}')
         model_card.prose_file().write_text("# What it is for\n")
-        tags = FACTS | {"data_hash": source_state.data_hash(), "git_dirty": "true"}
+        tags = FACTS | {"data_hash": last_run.data_hash(), "git_dirty": "true"}
         made = record_run.record(
             {name: tags[name] for name in tags if name not in ("model", "version", "run_id")}
         )
@@ -477,7 +477,7 @@ def test_poe_release_says_what_is_missing_and_writes_nothing(
     if broken == "TRAIN":
         moved(monkeypatch, train=folder / "nowhere.parquet")
     elif broken == "data_hash":
-        monkeypatch.setattr(source_state, "data_hash", lambda: "0" * 32)
+        monkeypatch.setattr(last_run, "data_hash", lambda: "0" * 32)
     elif broken == "seed":
         monkeypatch.setattr(versions, "params", lambda: params() | {"seed": -1})
     elif broken == "PROSE":

@@ -19,7 +19,7 @@ from rung_ops.gate.verdict import Verdict
 from rung_ops.project import current, keyless
 from rung_ops.project.paths import shown
 from rung_ops.system.files import md5
-from rung_ops.tracking import model_bytes, registry, server_check, source_state, store_address
+from rung_ops.tracking import last_run, model_bytes, registry, server_check, store_address
 
 
 def uncommitted(*further: Path, root: Path | None = None) -> Iterator[str]:
@@ -63,7 +63,7 @@ def verdict(version: str, signing: bool = False) -> Verdict:
 def other_rows() -> Iterator[str]:
     """Say that rows which judge a version are not those that the pipeline made."""
     for path in filter(Path.is_file, (current().train, current().test)):
-        if source_state.recorded_hash(path) not in ("", md5(path)):
+        if last_run.recorded_hash(path) not in ("", md5(path)):
             yield (
                 f"{shown(path)} is not what dvc.lock says the pipeline made: `uv run dvc repro split` "
                 "makes it again"

@@ -32,7 +32,7 @@ class ReleasedVersion:
 
     name: str
     version: str
-    tags: Mapping[str, str]  # what it was made from, as rung_ops.tracking.source_state names it
+    tags: Mapping[str, str]  # what it was made from, as rung_ops.tracking.last_run names it
 
 
 # Of the registry, which brings MLflow, or of a release.
