@@ -29,8 +29,8 @@ from rung_ops.project.paths import shown
 from rung_ops.system import files
 from rung_ops.system.printable import in_column, printable
 from rung_ops.tracking import last_run, registry, server_check, store_address, versions
-from rung_ops.tracking.model_bytes import VersionError
 from rung_ops.tracking.registry import CHALLENGER, CHAMPION
+from rung_ops.tracking.versions import VersionError
 from rung_ops.training import judged_rows
 from rung_ops.training.baseline import best, in_words
 

@@ -513,7 +513,8 @@ def main(version: str, unsigned: Path | None) -> int:
     VERSION is its number or alias; the challenger by default.
     """
     from rung_ops.release import lineage, registry_artifacts
-    from rung_ops.tracking import last_run, model_bytes, versions
+    from rung_ops.tracking import last_run, versions
+    from rung_ops.tracking.versions import fetch_refitted, model_digest
 
     try:
         private_key = None if unsigned else signing.private_key()
@@ -530,8 +531,8 @@ def main(version: str, unsigned: Path | None) -> int:
             downloads = Path(temporary)
             source = registry_artifacts.source(found, downloads)
             fitted = registry_artifacts.estimator_of(found, downloads)
-            refitted = registry_artifacts.estimator_of(found, downloads, model_bytes.fetch_refitted)
-            facts["model_hash"] = model_bytes.digest(found, downloads)
+            refitted = registry_artifacts.estimator_of(found, downloads, fetch_refitted)
+            facts["model_hash"] = model_digest(found, downloads)
             documents = registry_artifacts.documents(found, downloads)
             made = write(
                 *(folder, fitted, train, test, facts, private_key, documents, source),

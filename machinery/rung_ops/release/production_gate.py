@@ -24,7 +24,7 @@ from rung_ops.project import current, release_folders
 from rung_ops.project.service_settings import ANY_SPEED
 from rung_ops.release import lineage, state
 from rung_ops.tracking import registry, versions
-from rung_ops.tracking.model_bytes import VersionError
+from rung_ops.tracking.versions import VersionError
 
 JUDGED = "the model that judged its settings is compared"
 

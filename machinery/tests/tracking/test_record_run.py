@@ -23,7 +23,7 @@ from rung_ops.model import bundle, source_hash
 from rung_ops.project import current, release_folders
 from rung_ops.project.paths import params
 from rung_ops.release import lineage, report_page, rollback, state
-from rung_ops.tracking import last_run, model_bytes, record_run, registry, versions
+from rung_ops.tracking import last_run, record_run, registry, versions
 from rung_ops.training import estimator, evaluation_page
 
 TAGS = {
@@ -94,11 +94,11 @@ def test_a_version_and_its_run_say_what_they_were_made_from(made: dict[str, str]
     run = registry.client().get_run(made["run_id"])
 
     tags = registry.version("1").tags
-    model_hash = model_bytes.digest(registry.version("1"))
+    model_hash = versions.model_digest(registry.version("1"))
     hashes = {"model_hash": model_hash, "model_file": bundle.digest(current().model_file)}
     hashes["source_hash"] = source_hash.of_folder(current().root, contract.package())
     assert tags == TAGS | hashes and len(model_hash) == 64
-    assert run.data.tags["model_hash"] == model_bytes.digest(registry.version("2"))
+    assert run.data.tags["model_hash"] == versions.model_digest(registry.version("2"))
     assert run.data.tags["git_commit"] == "d" * 40
     (rows,) = (json.loads(each.dataset.profile) for each in run.inputs.dataset_inputs)
     assert rows == {"num_rows": 500, "num_elements": 500 * len(contract.Row.to_schema().columns)}
