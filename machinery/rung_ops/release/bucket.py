@@ -17,8 +17,15 @@ from obstore import exceptions
 from obstore.store import ObjectStore
 
 from rung_ops.errors import OpsError
-from rung_ops.model import verification
-from rung_ops.model.bundle import MANIFEST, MAX_BYTES, MAX_FILES, SIGNATURE, BundleError
+from rung_ops.model.bundle import (
+    MANIFEST,
+    MAX_BYTES,
+    MAX_FILES,
+    SIGNATURE,
+    BundleError,
+    public_key,
+    verify,
+)
 from rung_ops.project import release_folders
 from rung_ops.release import history
 from rung_ops.release.history import (
@@ -255,7 +262,7 @@ class BucketState:
         with files.draft_folder(bundle.parent) as draft:
             made = draft / bundle.name
             self._download(release, made, version)
-            verification.verify(made, verification.public_key())
+            verify(made, public_key())
             files.sync_tree(made)
             with files.locked(bundle.parent):
                 if _is_sound(bundle):  # another process was faster
@@ -307,13 +314,13 @@ def _end(text: bytes) -> dict[str, Any] | None:
 def _is_sound(bundle: Path) -> bool:
     """Return whether a release is there and verified; files that did not change are not read again."""
     listed = sorted(path for path in bundle.rglob("*") if path.is_file())
-    return bool(listed) and _verifies(bundle, tuple(map(stamp, listed)), verification.public_key())
+    return bool(listed) and _verifies(bundle, tuple(map(stamp, listed)), public_key())
 
 
 @functools.lru_cache(maxsize=64)
 def _verifies(bundle: Path, stamps: tuple[tuple[int, int, int], ...], key: bytes) -> bool:
     try:
-        verification.verify(bundle, key)
+        verify(bundle, key)
     except BundleError:
         return False
     return True

@@ -21,7 +21,7 @@ import polars as pl
 from rung_ops.command import verb
 from rung_ops.errors import OpsError
 from rung_ops.gate import rules as gate_rules
-from rung_ops.model import bundle, released, verification
+from rung_ops.model import bundle, released
 from rung_ops.model.bundle import BundleError
 from rung_ops.project import release_folders
 from rung_ops.project.paths import project_name, shown
@@ -171,7 +171,7 @@ def delete_unused(folder: Path, used: Iterable[str]) -> list[str]:
 def check_bundle(path: Path | str) -> None:
     """Load a bundle as the service does, and see that it is of this model; raises as install()."""
     path = Path(path)
-    loaded = released.load(path, verification.public_key(), limits())
+    loaded = released.load(path, bundle.public_key(), limits())
     # One key signs all models of a repository, so the signature does not identify the model.
     if (model := loaded.manifest["model"]) != project_name():
         raise BundleError(

@@ -21,7 +21,7 @@ from rung_ops.command import Verb, verb
 from rung_ops.contract import synthetic
 from rung_ops.errors import OpsError, SettingsError
 from rung_ops.model import bundle, reasons, released, row_path, source_hash, source_import
-from rung_ops.model.bundle import BundleError
+from rung_ops.model.bundle import BundleError, verify
 from rung_ops.model.columns import dtype_of
 from rung_ops.model.predictors import (
     CustomModelRefusedError,
@@ -39,7 +39,6 @@ from rung_ops.model.reasons import (
 from rung_ops.model.row_path import UntranslatedError
 from rung_ops.model.rows import Refusal
 from rung_ops.model.target import MULTICLASS, columns, finite_rows, kind_in
-from rung_ops.model.verification import verify
 from rung_ops.project import release_folders
 from rung_ops.project.paths import params, shown
 from rung_ops.release import (

@@ -85,7 +85,7 @@ def fetch_refitted(version: ModelVersion, folder: Path) -> Path | None:
 
 
 def model_digest(version: ModelVersion, folder: Path | None = None) -> str:
-    """Hash a version's model that fetch_model() downloads: SHA-256; empty if the registry does not have it."""
+    """Hash the model that fetch_model() downloads: SHA-256; empty if the registry does not have it."""
     with tempfile.TemporaryDirectory() as temporary:
         try:
             path = fetch_model(version, folder or Path(temporary))

@@ -25,9 +25,8 @@ from rung_ops import contract
 from rung_ops.contract.row_checks import inspect
 from rung_ops.gate import judge
 from rung_ops.model import bundle
-from rung_ops.model.bundle import BundleError
+from rung_ops.model.bundle import BundleError, verify
 from rung_ops.model.columns import PLAIN, dtype_of, family_of, text_of
-from rung_ops.model.verification import verify
 from rung_ops.project import current
 from rung_ops.project.paths import params
 from rung_ops.release import (
