@@ -17,7 +17,7 @@ from machinery.tests.conftest import FACTS, Trained
 from rung_governance.approval import served_model
 from rung_ops.model import bundle
 from rung_ops.release import ReleaseError, export, make, registry_artifacts, signing
-from rung_ops.release.to_lightgbm import to_lightgbm
+from rung_ops.release.export import to_lightgbm
 from rung_ops.training import estimator
 
 

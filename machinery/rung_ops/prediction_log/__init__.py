@@ -79,7 +79,10 @@ def delete_merged(day: Path) -> None:
     old = []
     for part, merged in _with_covering(all_parts(day)):
         with suppress(FileNotFoundError):  # another process was faster
-            if merged and present - min(other.path.stat().st_mtime for other in merged) > KEEP_SECONDS:
+            if (
+                merged
+                and present - min(other.path.stat().st_mtime for other in merged) > KEEP_SECONDS
+            ):
                 old.append(part.path)
     for path in old:
         path.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from rung_ops.model import bundle, source_import
 from rung_ops.model.bundle import BundleError, ReleaseFiles
 from rung_ops.model.predictors import predictor_of
 from rung_ops.release import ReleaseError, export, registry_artifacts
-from rung_ops.release.to_lightgbm import NotLightGBMError
+from rung_ops.release.export import NotLightGBMError
 from rung_ops.training import estimator
 
 AGAIN = "delete it in releases/candidates, and `uv run poe release` writes it again"
