@@ -39,6 +39,8 @@ def declare(
 @pytest.fixture
 def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of the model without reports, for the files that the registry reads and writes."""
+    package = paths.package_name()
+    monkeypatch.setattr(paths, "package_name", lambda: package)
     monkeypatch.setattr(paths, "model_folders", lambda: {".": tmp_path})
     moved(monkeypatch, registry, paths, repository=tmp_path)
     monkeypatch.setattr(registry, "project_name", lambda home: OWN)
