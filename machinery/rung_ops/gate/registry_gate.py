@@ -28,7 +28,7 @@ from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import files
 from rung_ops.system.printable import in_column, printable
-from rung_ops.tracking import last_run, registry, server_check, store_address, versions
+from rung_ops.tracking import last_run, registry, store_address, versions
 from rung_ops.tracking.registry import CHALLENGER, CHAMPION
 from rung_ops.tracking.versions import VersionError
 from rung_ops.training import judged_rows
@@ -119,7 +119,7 @@ def registered(rows: pl.LazyFrame) -> Champion | None:
 
 def _version(wanted: str) -> ModelVersion:
     # A failing server must not count as a verdict against the version.
-    with server_check.server_errors(store_address.tracking_uri, RETRY):
+    with registry.server_errors(store_address.tracking_uri, RETRY):
         return registry.version(wanted)
 
 
@@ -144,7 +144,7 @@ def gate_verb(judge: Callable[[str], Verdict]) -> Verb:
 
         VERSION is its number or alias; by default the challenger, which is the newest.
         """
-        with server_check.server_errors(store_address.tracking_uri, RETRY):
+        with registry.server_errors(store_address.tracking_uri, RETRY):
             result = judge(version)
         return publish(result)
 

@@ -29,7 +29,7 @@ from rung_ops.model import bundle, predictors, source_hash
 from rung_ops.model.predictors import trusted_types
 from rung_ops.project import current
 from rung_ops.project.paths import params, shown
-from rung_ops.tracking import last_run, registry, server_check, store_address, versions
+from rung_ops.tracking import last_run, registry, store_address, versions
 from rung_ops.tracking.last_run import origin
 from rung_ops.training import estimator, evaluation_page, refit
 
@@ -234,7 +234,7 @@ def main() -> int:
             "`uv run poe pipeline` trains one from what is here."
         )
     try:
-        with server_check.server_errors(store_address.tracking_uri, RETRY):
+        with registry.server_errors(store_address.tracking_uri, RETRY):
             recorded = record(tags)
     except registry.ServerDownError as down:
         registry.record_locally(down)

@@ -19,7 +19,7 @@ from rung_ops.gate.verdict import Verdict
 from rung_ops.project import current, keyless
 from rung_ops.project.paths import shown
 from rung_ops.system.files import md5
-from rung_ops.tracking import last_run, registry, server_check, store_address, versions
+from rung_ops.tracking import last_run, registry, store_address, versions
 
 
 def uncommitted(*further: Path, root: Path | None = None) -> Iterator[str]:
@@ -50,7 +50,7 @@ def verdict(version: str, signing: bool = False) -> Verdict:
         registry.ServerDownError: the registry does not answer.
     """
     raises = (SettingsError, registry.ServerDownError)
-    with server_check.server_errors(store_address.tracking_uri, registry_gate.RETRY):
+    with registry.server_errors(store_address.tracking_uri, registry_gate.RETRY):
         judge = "rung_governance.approval.rejudge:judged"
         again = Verdict(**keyless.call(judge, version, raises=raises))
         if not again.challenger:
