@@ -22,7 +22,7 @@ from page import publish
 from recovery.simulation import settings
 
 from rung_ops.autopilot import post_promotion_check
-from rung_ops.autopilot.policy import Rollback
+from rung_ops.autopilot.decide import Rollback
 from rung_ops.gate import judge_predictions
 from rung_ops.gate import rules as gate_rules
 from rung_ops.release import rollout

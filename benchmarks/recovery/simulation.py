@@ -20,7 +20,7 @@ from rung_ops import settings as files
 from rung_ops.autopilot import decide as rules
 from rung_ops.autopilot import post_promotion_check
 from rung_ops.autopilot.decide import Facts, Quality
-from rung_ops.autopilot.policy import Policy as Autopilot
+from rung_ops.autopilot.decide import Policy as Autopilot
 from rung_ops.autopilot.training_rows import judging_rows
 from rung_ops.gate import judge_predictions, paired_test
 from rung_ops.gate.rules import Rules, allowed_loss

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from rung_ops.addons import Verb
 from rung_ops.errors import OpsError
 from rung_ops.project import active_addons
-from rung_ops.system import memory, uncaught  # noqa: F401
-from rung_ops.system.processes import quietly
+from rung_ops.system import uncaught  # noqa: F401
+from rung_ops.system.processes import importing, quietly
 from rung_ops.verbs import VERBS
 
 OK, USAGE = 0, 2  # exit codes
@@ -95,7 +95,7 @@ def _run_verb(owner: str, name: str, verb: Verb, words: list[str]) -> int:
             if code is not None:
                 return code
         module, _, function = verb.target.partition(":")
-        with memory.importing():
+        with importing():
             if verb.first:
                 importlib.import_module(verb.first)
             run = getattr(importlib.import_module(module), function or "main")

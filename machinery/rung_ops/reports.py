@@ -18,11 +18,12 @@ from rung_ops.command import verb
 from rung_ops.data import pipeline_graph
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.verdict import name_of
-from rung_ops.project import active_addons, current, model_folders, release_folders
+from rung_ops.project import active_addons, current, paths, release_folders
 from rung_ops.project.paths import params, project_description, project_name, shown
 from rung_ops.release import report_page, state, status
 from rung_ops.statistics.intervals import finite
-from rung_ops.system import atomic, html
+from rung_ops.system import html
+from rung_ops.system.files import write
 from rung_ops.tracking import last_run, store_address
 from rung_ops.training import baseline, evaluation_page
 
@@ -74,7 +75,7 @@ def pages() -> Iterator[dict[str, str]]:
         own.pop(name, None)
     for name in [*filter(own.__contains__, TITLES), *(name for name in own if name not in TITLES)]:
         yield _page(TITLES.get(name) or _title(own[name]), own[name])
-    for home in model_folders.folders().values():
+    for home in paths.model_folders().values():
         other = home / "reports" / index_file().name
         if home != current().root and other.is_file():
             yield _page(f"Reports of {project_name(home)}", other)
@@ -276,6 +277,6 @@ def main() -> int:
     """Write reports/index.html: versions, gate, releases, monitor, add-ons, and links to their pages."""
     index_file().parent.mkdir(exist_ok=True)
     report_page.refresh()
-    atomic.write(index_file(), render().encode())
+    write(index_file(), render().encode())
     print(f"Open {shown(index_file())} in a browser.")
     return 0

@@ -28,7 +28,7 @@ from rung_ops.gate import rules
 from rung_ops.gate.verdict import Verdict
 from rung_ops.model import bundle, source_hash
 from rung_ops.release import make, signing
-from rung_ops.tracking import model_bytes, registry
+from rung_ops.tracking import registry, versions
 
 ADA, VERA = "Ada Lovelace <ada@example.org>", "Vera Valid <vera@example.org>"
 OTTO = "Otto Other <otto@example.org>"
@@ -153,9 +153,9 @@ class Desk:
         client, name = registry.client(), registry.model_name()
         run = client.create_run("0", tags=tags).info.run_id
         made = client.create_model_version(name, model.as_uri(), run, tags=tags)
-        digest = model_bytes.digest(made)
-        client.set_tag(run, model_bytes.HASH, digest)
-        client.set_model_version_tag(name, made.version, model_bytes.HASH, digest)
+        digest = versions.model_digest(made)
+        client.set_tag(run, versions.MODEL_HASH, digest)
+        client.set_model_version_tag(name, made.version, versions.MODEL_HASH, digest)
         return registry.version(str(made.version))
 
     def record(self, version: Any, validator: str = VERA, **changes: Any) -> None:

@@ -17,8 +17,8 @@ from machinery.governance.tests.conftest import Patch, Releases
 from machinery.governance.tests.probing import make_curious, observations, probe
 from rung_governance.approval import deploy, keys, promote, rejudge
 from rung_ops import contract
-from rung_ops.autopilot import policy, steps
-from rung_ops.autopilot.step_runner import Tools
+from rung_ops.autopilot import decide, steps
+from rung_ops.autopilot.journal import Tools
 from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.project import current, keyless, release_folders
@@ -134,7 +134,7 @@ def test_the_autopilot_asks_code_of_the_project_where_no_key_is(
 ) -> None:
     record = {"at": "2026-01-31T00:00:00+00:00", "steps": []}
 
-    done = steps.decide(Tools(policy.read(), None, print), record)  # type: ignore[arg-type]
+    done = steps.decide(Tools(decide.read_rules(), None, print), record)  # type: ignore[arg-type]
     steps.notify("v2 was promoted", "it answers")
 
     assert done.outcome == "nothing"

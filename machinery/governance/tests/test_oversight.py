@@ -25,7 +25,7 @@ from rung_ops.errors import SettingsError
 from rung_ops.project import current
 from rung_ops.release import history, state
 from rung_ops.serving import access
-from rung_ops.system import atomic, key_names
+from rung_ops.system import files, key_names
 
 OLGA = {"by": "Olga Officer", "reason": "it refuses everybody"}
 TWICE = b'{"id": "1", "decision": "grant", "by": "Otto", "by": "Olga"}'
@@ -143,7 +143,7 @@ def test_a_stop_by_the_command_line_reaches_the_service_and_so_does_its_end(
 def test_a_stop_that_cannot_be_written_holds_for_the_process_and_says_so(
     service: Running, environment: Path, log: Log, row: Any
 ) -> None:
-    blocked = atomic.draft_of(environment / state.STATE)  # no file can be written where a folder is
+    blocked = files.draft_of(environment / state.STATE)  # no file can be written where a folder is
     blocked.mkdir()
     try:
         status, answer = service.ask("/stop", OLGA)

@@ -18,7 +18,7 @@ from machinery.tests.projects import moved
 from rung_governance.approval import deploy, gate, plan, rejudge, release
 from rung_ops.gate import registry_gate
 from rung_ops.gate import rules as gate_rules
-from rung_ops.model import bundle, verification
+from rung_ops.model import bundle
 from rung_ops.project import keyless, release_folders
 from rung_ops.release import make, registry_artifacts
 from rung_ops.tracking import registry
@@ -130,7 +130,7 @@ def test_what_another_process_wrote_is_signed_here(
 
     (made,) = release_folders.candidates().glob("[!.]*")
     assert made.name == release_folder.name
-    assert verification.verify(made, release_key) == bundle.read_manifest(release_folder)
+    assert bundle.verify(made, release_key) == bundle.read_manifest(release_folder)
 
 
 def test_a_release_of_another_model_than_the_recorded_one_is_found(version: Any) -> None:

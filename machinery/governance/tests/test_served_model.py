@@ -15,9 +15,9 @@ from machinery.governance.tests.conftest import Patch
 from machinery.governance.tests.signing import swap_model
 from machinery.tests.conftest import FACTS, Trained
 from rung_governance.approval import served_model
-from rung_ops.model import bundle, verification
+from rung_ops.model import bundle
 from rung_ops.release import ReleaseError, export, make, registry_artifacts, signing
-from rung_ops.release.to_lightgbm import to_lightgbm
+from rung_ops.release.export import to_lightgbm
 from rung_ops.training import estimator
 
 
@@ -83,7 +83,7 @@ def test_other_trees_that_only_give_reasons_are_found(
 
     def found(of: Any = model) -> list[str]:
         key = signing.public_key_of(release_private_key)
-        manifest, files = verification.open_verified(folder, key)
+        manifest, files = bundle.open_verified(folder, key)
         return list(served_model.compare(manifest, files, of, trained.test))
 
     assert found() == []
@@ -138,5 +138,5 @@ def test_a_release_of_another_key_is_not_read(
     release: Path, differences: Any, tmp_path: Path
 ) -> None:
     (release / bundle.CONTRACT).write_text("{}")
-    with pytest.raises(verification.BundleError, match="was changed after it was signed"):
+    with pytest.raises(bundle.BundleError, match="was changed after it was signed"):
         differences(release)

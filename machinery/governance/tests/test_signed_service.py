@@ -33,7 +33,7 @@ from rung_ops.model import bundle
 from rung_ops.project import active_addons
 from rung_ops.release import signing, state
 from rung_ops.serving import serve
-from rung_ops.system import atomic
+from rung_ops.system import files
 
 Key = ec.EllipticCurvePrivateKey
 
@@ -210,7 +210,7 @@ def test_a_release_with_another_exported_model_is_refused(
 
 def edit(folder: Path, **changes: object) -> None:
     path = folder / state.STATE
-    atomic.write(path, json.dumps(json.loads(path.read_text()) | changes).encode())
+    files.write(path, json.dumps(json.loads(path.read_text()) | changes).encode())
 
 
 def unready_because(service: Running, reason: str) -> None:
@@ -230,7 +230,7 @@ def test_an_edited_state_and_a_release_served_past_promote_are_not_followed(
     unready_because(service, "state.json is damaged")
     assert service.ask("/predict", row_of(folder))[1]["release"] == first
 
-    atomic.write(folder / state.STATE, signed)
+    files.write(folder / state.STATE, signed)
     wait_until(service.ready)
     state.serve(folder, second, "Eve")  # which is approved, but this change is not signed
     unready_because(service, "serve by Eve")

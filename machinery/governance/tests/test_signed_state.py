@@ -27,7 +27,7 @@ from rung_governance.approval.audit import UnsignedLogError
 from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import state
-from rung_ops.release.state_content import State
+from rung_ops.release.history import State
 from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.rollout import Rollout
 from rung_ops.serving.service import Service

@@ -11,7 +11,7 @@ from rung_ops.data import dvc
 from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import others, shown
-from rung_ops.system import atomic
+from rung_ops.system import files
 from rung_ops.system.git import run as run_git
 
 # Environment variables, because they override git's options, and CI may set them.
@@ -135,7 +135,7 @@ def mark_refused(file: str, version: str, reasons: Sequence[str]) -> Path:
     verdict = {"refused": f"version {version}", "reasons": list(reasons)}
     record["meta"] = (record.get("meta") or {}) | {"gate": verdict}
     text = yaml.safe_dump(record, sort_keys=False, allow_unicode=True)
-    atomic.write(path, text.encode())
+    files.write(path, text.encode())
     commit(f"data: mark {shown(path)}, as the gate refused version {version}")
     return path
 

@@ -25,7 +25,7 @@ from rung_ops.prediction_log import log_sync
 from rung_ops.project import current, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import state
-from rung_ops.system import atomic
+from rung_ops.system import files
 
 RELEASE, ARM, PREDICTION = "answered by", "answered as", "the answer"  # no names of columns in Row
 
@@ -109,7 +109,7 @@ def write(rows: pl.DataFrame) -> Path:
         number += 1
         path = current().incoming / f"{stem}.{number}.parquet"
     current().incoming.mkdir(parents=True, exist_ok=True)
-    with atomic.writing(path, private=True) as draft:
+    with files.writing(path, private=True) as draft:
         raw_file.write_rows(rows.drop(PREDICTION_TIME), draft)
     return path
 

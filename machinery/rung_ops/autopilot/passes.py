@@ -5,14 +5,13 @@ from datetime import UTC, datetime
 
 import click
 
-from rung_ops.autopilot import commits, journal, policy, step_runner
-from rung_ops.autopilot.journal import Record
-from rung_ops.autopilot.step_runner import TaskRunner, Tools
+from rung_ops.autopilot import commits, decide, journal
+from rung_ops.autopilot.journal import Record, TaskRunner, Tools
 from rung_ops.command import verb
 from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.release_folders import person
-from rung_ops.system import locks
+from rung_ops.system import files
 from rung_ops.tracking import last_run
 
 
@@ -35,21 +34,21 @@ def main(look: bool, abandon: bool, now: datetime | None) -> int:
     """Make one pass: observe, decide, train, gate, release, promote or roll back."""
     now = now or datetime.now(UTC).replace(microsecond=0)
     who = {"by": person(), "started": journal.clock()}
-    rules = policy.read()
+    rules = decide.read_rules()
     if look:
         return _look(now, rules)
-    with locks.single_instance(journal.folder(), who, _say, "The autopilot") as lock:
+    with files.single_instance(journal.folder(), who, _say, "The autopilot") as lock:
         return _abandon() if abandon else _run(now, rules, lock)
 
 
-def _run(now: datetime, rules: policy.Policy, lock: int) -> int:
+def _run(now: datetime, rules: decide.Policy, lock: int) -> int:
     # Imported here because it imports polars, which a refused run need not wait for.
     from rung_ops.autopilot import steps
 
     record = _resumed(journal.unfinished(journal.passes())) or journal.begin(now, person())
     try:
         work = steps.all_steps(Tools(rules, TaskRunner(lock), _say))
-        step_runner.run(record, steps.FIRST, work, steps.notify_of_step)
+        journal.run(record, steps.FIRST, work, steps.notify_of_step)
     except StageError as error:
         steps.notify("The autopilot failed", str(error))
         print(
@@ -62,7 +61,7 @@ def _run(now: datetime, rules: policy.Policy, lock: int) -> int:
     return 0
 
 
-def _look(now: datetime, rules: policy.Policy) -> int:
+def _look(now: datetime, rules: decide.Policy) -> int:
     """Decide without writing or changing anything."""
     from rung_ops.autopilot import steps
 

@@ -19,9 +19,8 @@ import polars as pl
 from prometheus_client.parser import text_string_to_metric_families
 
 from rung_ops import contract
-from rung_ops.autopilot.decide import OutcomeVerdict, Trial
+from rung_ops.autopilot.decide import OutcomeVerdict, Rollback, Trial
 from rung_ops.autopilot.labelled_rows import ARM, PREDICTION, RELEASE
-from rung_ops.autopilot.policy import Rollback
 from rung_ops.contract import forecast
 from rung_ops.gate import rules
 from rung_ops.model import released as serving_release
@@ -31,8 +30,8 @@ from rung_ops.model.target import unpacked
 from rung_ops.project import release_folders
 from rung_ops.project.paths import params
 from rung_ops.project.service_settings import ANY_SPEED
+from rung_ops.release.history import State
 from rung_ops.release.state import events
-from rung_ops.release.state_content import State
 from rung_ops.serving import access
 from rung_ops.statistics import time_blocks
 from rung_ops.statistics.intervals import wilson_interval

@@ -27,11 +27,8 @@ from rung_ops.autopilot import (
     training_rows,
 )
 from rung_ops.autopilot import decide as rules
-from rung_ops.autopilot import policy as autopilot_policy
-from rung_ops.autopilot.decide import Facts, Quality, Trial
-from rung_ops.autopilot.journal import Record
-from rung_ops.autopilot.policy import Policy
-from rung_ops.autopilot.step_runner import Done, Step, Tools, production, tries
+from rung_ops.autopilot.decide import Facts, Policy, Quality, Trial
+from rung_ops.autopilot.journal import Done, Record, Step, Tools, production, tries
 from rung_ops.errors import StageError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
@@ -41,8 +38,8 @@ from rung_ops.project import active_addons, current, hooks, keyless, release_fol
 from rung_ops.project.paths import params, shown
 from rung_ops.release import rollout, state
 from rung_ops.release.deploy import rollback_event
+from rung_ops.release.history import Canary, Shadow, State
 from rung_ops.release.state import concerns, events
-from rung_ops.release.state_content import Canary, Shadow, State
 from rung_ops.system import key_names
 from rung_ops.tracking import last_run
 
@@ -226,7 +223,7 @@ def decide(tools: Tools, record: Record) -> Done:
 
 def decided(record: Record) -> dict[str, Any]:
     """Gather the facts, apply the rules, and ask for the project's veto; return the step's detail."""
-    policy = autopilot_policy.read()
+    policy = rules.read_rules()
     passes = journal.passes()
     gathered = gather(record, production(), passes, policy)
     decision = rules.decide(gathered, policy)
@@ -434,7 +431,7 @@ def _adopt() -> str | None:
     """Adopt a version that a killed pipeline registered and did not record: it would do so twice."""
     # Imported here because they import MLflow, and most passes do not train.
     from rung_ops.tracking import registry
-    from rung_ops.tracking.source_state import origin
+    from rung_ops.tracking.last_run import origin
 
     here = origin()
     for version in registry.versions():

@@ -31,7 +31,7 @@ from rung_ops.model.rules import missing as missing_values
 from rung_ops.model.target import HIGH, INTERVAL, LOW, Kind, columns, shape
 from rung_ops.project import active_addons, current
 from rung_ops.project.paths import parameters, shown
-from rung_ops.system import atomic
+from rung_ops.system import files
 from rung_ops.system.files import is_full
 from rung_ops.system.printable import counted, printable
 from rung_ops.training import estimator, refit
@@ -277,7 +277,7 @@ def write(
     """Write scored rows atomically, in the format of the file's suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
-        atomic.opened(path) as draft,
+        files.opened(path) as draft,
         before_writing() as changed,
         streamed(map(changed, blocks)) as scored,
     ):

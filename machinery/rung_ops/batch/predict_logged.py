@@ -17,8 +17,7 @@ from rung_ops.model.added_columns import DEFAULTS_USED, PREDICTION, PREDICTION_I
 from rung_ops.prediction_log import sealed
 from rung_ops.project import current, service_settings
 from rung_ops.project.paths import shown
-from rung_ops.system import atomic
-from rung_ops.system.files import md5
+from rung_ops.system.files import draft_folder, md5, private_folder
 from rung_ops.system.printable import counted
 from rung_ops.training import estimator, refit
 
@@ -82,8 +81,8 @@ def log_predictions() -> Iterator[Callable[[pl.DataFrame], pl.DataFrame]]:
 
     with ExitStack() as stack:
         with _refused(folder):
-            atomic.private_folder(folder)
-            drafts = stack.enter_context(atomic.draft_folder(folder))
+            private_folder(folder)
+            drafts = stack.enter_context(draft_folder(folder))
         yield log
         with _refused(folder):
             prediction_log.publish(drafts, folder)

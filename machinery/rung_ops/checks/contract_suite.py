@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from rung_ops.project import current
-from rung_ops.system import memory
+from rung_ops.system import processes
 
-with memory.importing():
+with processes.importing():
     # First: it looks for each of a thousand functions in all modules that are loaded.
     import skops.io  # noqa: F401
 

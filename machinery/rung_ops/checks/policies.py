@@ -10,7 +10,7 @@ from rung_ops.project.paths import policy_file, shown
 
 # By file: the functions that read it. Add-ons have readers of their own files.
 READERS = {
-    "autopilot.toml": ("rung_ops.autopilot.policy:read",),
+    "autopilot.toml": ("rung_ops.autopilot.decide:read_rules",),
     "features.toml": ("rung_ops.features.stores:timeout",),
     "gate.toml": ("rung_ops.gate.rules:read",),
     "monitor.toml": ("rung_ops.monitoring.limits:read",),

@@ -15,7 +15,7 @@ from typing import Any
 
 from rung_ops.errors import StageError
 from rung_ops.model.added_columns import RESERVED
-from rung_ops.project import current, model_folders
+from rung_ops.project import current, paths
 from rung_ops.project.paths import shown
 from rung_ops.system.printable import printable
 
@@ -95,7 +95,7 @@ def __getattr__(name: str) -> Any:
 
 def _module(name: str) -> ModuleType:
     try:
-        (module,) = model_folders.modules(current().root, name)
+        (module,) = paths.modules_of(current().root, name)
         return module
     except StageError:
         raise
@@ -105,7 +105,7 @@ def _module(name: str) -> ModuleType:
 
 def package() -> str:
     """Name the package that the three modules are in, without importing it."""
-    return model_folders.package(current().root)
+    return paths.package_of(current().root)
 
 
 def explain(what: str, error: BaseException) -> str:

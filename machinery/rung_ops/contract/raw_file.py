@@ -12,7 +12,7 @@ from rung_ops import contract
 from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
-from rung_ops.system import atomic, memory
+from rung_ops.system import files, processes
 from rung_ops.system.files import is_full
 from rung_ops.system.printable import printable
 
@@ -57,7 +57,7 @@ def write(path: Path, target: Path, row_group_size: int | None = None) -> int:
         DiskFullError: there is no room for the target.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.opened(target) as draft, _named(path):
+    with files.opened(target) as draft, _named(path):
         refuse_too_large(path)
         frame = load_rows(path)
         if isinstance(frame, pl.LazyFrame):
@@ -222,7 +222,7 @@ def _unpacked_bytes(path: Path, schema: pl.Schema) -> int:
 
 
 def _fits(size: tuple[int, int]) -> bool:
-    free = memory.available()
+    free = processes.available_memory()
     return free is None or COPIES * size[1] <= free
 
 
@@ -240,6 +240,6 @@ def _message(path: Path, size: tuple[int, int]) -> str:
     rows, bytes_ = size
     return (
         f"{shown(path)}: holds {rows:,} rows, which take {COPIES * bytes_ / 1e9:,.1f} GB of memory "
-        f"or more; {(memory.available() or 0) / 1e9:,.1f} GB are free. Split the file, take a larger "
-        "machine, or let load() return a LazyFrame that selects what you need."
+        f"or more; {(processes.available_memory() or 0) / 1e9:,.1f} GB are free. Split the file, "
+        "take a larger machine, or let load() return a LazyFrame that selects what you need."
     )

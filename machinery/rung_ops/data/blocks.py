@@ -14,7 +14,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from rung_ops.errors import SettingsError
-from rung_ops.system import atomic
+from rung_ops.system import files
 from rung_ops.system.printable import printable
 
 # Of a block in memory, unless the environment variable says how many megabytes; a stage holds several
@@ -119,7 +119,7 @@ def joined(blocks: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 def write(blocks: Iterable[pl.DataFrame], path: Path) -> None:
     """Write blocks as a Parquet file, whole or not at all."""
-    with atomic.opened(path) as draft, streamed(blocks) as rows:
+    with files.opened(path) as draft, streamed(blocks) as rows:
         rows.sink_parquet(draft)
 
 

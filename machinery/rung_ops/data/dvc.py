@@ -16,7 +16,8 @@ import yaml
 
 from rung_ops.project import current, stage_process
 from rung_ops.project.paths import others
-from rung_ops.system import atomic, git
+from rung_ops.system import git
+from rung_ops.system.files import write
 
 KINDS = ("outs", "metrics", "plots")  # what stages write
 # A run of the pipeline reads dvc.lock a dozen times, and libyaml takes a quarter of PyYAML's time for it.
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         with suppress(OSError):  # the stages are done, whether their times can be kept or not
             Path(SECONDS).parent.mkdir(exist_ok=True)
             known = stage_seconds(Path()) | seconds
-            atomic.write(Path(SECONDS), json.dumps(known, indent=2).encode())
+            write(Path(SECONDS), json.dumps(known, indent=2).encode())
     return code
 
 

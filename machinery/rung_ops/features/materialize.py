@@ -20,7 +20,7 @@ from rung_ops.features import point_in_time, store, stores
 from rung_ops.features.point_in_time import AS_OF
 from rung_ops.features.sources import EntityFeatureError, Events
 from rung_ops.features.store import FeatureStore, FeatureStoreError, StoredView
-from rung_ops.model import bundle, source_import, verification
+from rung_ops.model import bundle, source_import
 from rung_ops.model.bundle import BundleError
 from rung_ops.model.columns import dtype_of
 from rung_ops.model.entity_feature import MICROSECOND, View, ticks, views_of
@@ -80,7 +80,7 @@ def released(folder: Path) -> Iterator[tuple[str, list[View], Schema]]:
         p for p in (folder / "bundles").glob("*") if (p / bundle.MANIFEST).exists()
     ):
         try:
-            manifest, files = verification.open_verified(place, verification.public_key())
+            manifest, files = bundle.open_verified(place, bundle.public_key())
             described = files.json(bundle.CONTRACT)
             if not described.get("entity_features"):
                 continue

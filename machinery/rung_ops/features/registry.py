@@ -16,7 +16,7 @@ import polars as pl
 from rung_ops.command import verb
 from rung_ops.features.sources import source_name
 from rung_ops.model.entity_feature import EntityFeature
-from rung_ops.project import current, model_folders
+from rung_ops.project import current, paths
 from rung_ops.project.paths import project_name, shown
 from rung_ops.system import html
 from rung_ops.system.printable import four_digits
@@ -43,7 +43,7 @@ def features() -> list[dict[str, Any]]:
     each definition has its own.
     """
     entries: dict[tuple[str, str], dict[str, Any]] = {}
-    for home in model_folders.folders().values():
+    for home in paths.model_folders().values():
         name = project_name(home)
         importance, drift = _importance(home), _drift(home)
         for entry in _of_model(home):
@@ -57,7 +57,7 @@ def features() -> list[dict[str, Any]]:
 
 
 def _of_model(home: Path) -> Iterator[dict[str, Any]]:
-    dataset, module = model_folders.modules(home, "dataset", "features")
+    dataset, module = paths.modules_of(home, "dataset", "features")
     columns = dataset.Row.to_schema().columns
     declared = {each.name: each for each in getattr(module, "ENTITY_FEATURES", [])}
     unread = dict(declared)

@@ -17,7 +17,7 @@ import numpy as np
 from rung_ops.errors import OpsError
 from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
-from rung_ops.system import atomic
+from rung_ops.system import files
 from rung_ops.system.files import stamp
 
 NUMBERS = np.dtype("<f8")  # NaN where there is no value
@@ -162,7 +162,7 @@ class SqliteStore:
         """Replace the file by one with these views, atomically."""
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            with atomic.writing(self._file) as draft, closing(sqlite3.connect(draft)) as database:
+            with files.writing(self._file) as draft, closing(sqlite3.connect(draft)) as database:
                 _fill_database(database, views)
         except (OSError, sqlite3.Error) as error:
             raise FeatureStoreError(f"it cannot be written: {error}") from error

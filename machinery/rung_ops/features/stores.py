@@ -9,7 +9,7 @@ import msgspec
 from rung_ops import settings
 from rung_ops.errors import SettingsError
 from rung_ops.features.store import FeatureStore, FeatureStoreError, SqliteStore, store_file
-from rung_ops.project import current, model_folders
+from rung_ops.project import current, paths
 from rung_ops.project.paths import policy_file, shown
 
 ADDRESS = "REDIS_URL"
@@ -49,4 +49,4 @@ def project_store() -> FeatureStore:
         seconds = timeout() / 1000
     except SettingsError as error:
         raise FeatureStoreError(str(error)) from error
-    return RedisStore(address, model_folders.package(current().root), seconds)
+    return RedisStore(address, paths.package_of(current().root), seconds)

@@ -26,11 +26,11 @@ from rung_ops.gate.judge import Champion, judge
 from rung_ops.gate.verdict import GAINS, Verdict, name_of, rows_in_words
 from rung_ops.project import current
 from rung_ops.project.paths import shown
-from rung_ops.system import atomic
+from rung_ops.system import files
 from rung_ops.system.printable import in_column, printable
-from rung_ops.tracking import registry, server_check, source_state, store_address, versions
-from rung_ops.tracking.model_bytes import VersionError
+from rung_ops.tracking import last_run, registry, store_address, versions
 from rung_ops.tracking.registry import CHALLENGER, CHAMPION
+from rung_ops.tracking.versions import VersionError
 from rung_ops.training import judged_rows
 from rung_ops.training.baseline import best, in_words
 
@@ -87,7 +87,7 @@ def mismatches(version: ModelVersion) -> Iterator[str]:
             yield f"{shown(path)} is missing; {REMEDY}"
             return
     name = f"version {version.version}"
-    if version.tags.get("data_hash") != source_state.data_hash():
+    if version.tags.get("data_hash") != last_run.data_hash():
         yield f"{name} was made from other rows than those in data/; {REMEDY}"
     for key, was, here in versions.other_split(version):
         yield (
@@ -119,12 +119,12 @@ def registered(rows: pl.LazyFrame) -> Champion | None:
 
 def _version(wanted: str) -> ModelVersion:
     # A failing server must not count as a verdict against the version.
-    with server_check.server_errors(store_address.tracking_uri, RETRY):
+    with registry.server_errors(store_address.tracking_uri, RETRY):
         return registry.version(wanted)
 
 
 def _notes(challenger: dict[str, str], champion: Champion | None) -> Iterator[str]:
-    yield from source_state.newer(challenger)
+    yield from last_run.newer(challenger)
     if champion is None or champion.facts.get("run_id") == challenger["run_id"]:
         return
     yield from champion.notes
@@ -144,7 +144,7 @@ def gate_verb(judge: Callable[[str], Verdict]) -> Verb:
 
         VERSION is its number or alias; by default the challenger, which is the newest.
         """
-        with server_check.server_errors(store_address.tracking_uri, RETRY):
+        with registry.server_errors(store_address.tracking_uri, RETRY):
             result = judge(version)
         return publish(result)
 
@@ -165,10 +165,10 @@ def publish(verdict: Verdict) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = asdict(verdict) | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
         text = (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
-        atomic.write(path, text)
+        files.write(path, text)
         if version := challenger.get("version"):
             gate_rules.verdict_folder().mkdir(exist_ok=True)
-            atomic.write(gate_rules.verdict_folder() / f"version-{version}.json", text)
+            files.write(gate_rules.verdict_folder() / f"version-{version}.json", text)
     for line in [*table(verdict), *needs(verdict)]:
         print(line)
     for note in verdict.notes:

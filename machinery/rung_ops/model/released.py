@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops.model import bundle, source_import
-from rung_ops.model.bundle import BundleError, ReleaseFiles
+from rung_ops.model.bundle import BundleError, ReleaseFiles, open_verified
 from rung_ops.model.columns import dtype_of
 from rung_ops.model.entity_feature import EntityFeature
 from rung_ops.model.predictors import Predictor, RowPredictor, predictor_of, row_predictor
@@ -23,7 +23,6 @@ from rung_ops.model.reasons import CannotExplainError, Reasons, reasons_of
 from rung_ops.model.row_path import RowFeatures, UntranslatedError, contract_features
 from rung_ops.model.rows import RowValues
 from rung_ops.model.target import ONE_NUMBER, Kind, finite_rows, kind_in, shape
-from rung_ops.model.verification import open_verified
 from rung_ops.project.service_settings import Limits
 
 LOG = logging.getLogger("service")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops.model import bundle, source_import, verification
+from rung_ops.model import bundle, source_import
 from rung_ops.model.bundle import BundleError, ReleaseFiles
 
 Score = Callable[[np.ndarray, np.ndarray], dict[str, float]]
@@ -40,7 +40,7 @@ class Released:
 
 def load(folder: Path, public_key: bytes) -> Released:
     """Verify a release with a public key, in PEM, and read what it says of itself."""
-    manifest, files = verification.open_verified(folder, public_key)
+    manifest, files = bundle.open_verified(folder, public_key)
     try:
         reference = pl.read_parquet(io.BytesIO(files.read(bundle.REFERENCE)))
     except (OSError, pl.exceptions.PolarsError) as error:

@@ -9,16 +9,22 @@ answered; null, or no column, if not asked for), and `sent` (entity features tha
 caller sent, so that they were not looked up; no column for a release without such features).
 
 Files and folders are for the user alone that writes them, as they hold rows of people; with LOG_KEYS
-they are encrypted (`sealed`). `log_parts` says how they are named and merged, `log_sync` and
-`log_bucket` share them between machines without a common folder.
+they are encrypted (`sealed`). `log_sync` and `log_bucket` share them between machines without
+a common folder.
+
+A folder holds `date=2026-01-31/WRITER.COLUMNS.FIRST-LAST.parquet`. A writer numbers its files. Merging them
+gives one file with the range of their numbers; the small files are kept for a while for processes that are
+reading them. So `read` skips a file whose numbers another one covers.
 """
 
 import hashlib
 import os
+import re
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,9 +36,80 @@ from rung_ops.model.added_columns import DEFAULTS_USED, PREDICTION
 from rung_ops.model.rows import Rows, frame_of
 from rung_ops.model.target import ONE_NUMBER, Kind, columns
 from rung_ops.prediction_log import sealed
-from rung_ops.prediction_log.log_parts import Part, parts
-from rung_ops.project import shares
-from rung_ops.system import atomic
+from rung_ops.project import release_folders
+from rung_ops.system.files import private_folder, sync, writing
+
+# Merged files are kept for processes that are reading them: the monitor, for minutes if rows are many.
+KEEP_SECONDS = 600.0
+STALE_SECONDS = 3600.0  # an unfinished file older than this is from a killed writer
+
+PART_NAME = re.compile(r"(?P<writer>\w+)\.(?P<columns>\w+)\.(?P<first>\d+)-(?P<last>\d+)\.parquet")
+
+
+class Part(NamedTuple):
+    """A file of the log: numbers `first` to `last` of a writer, all with the same columns."""
+
+    path: Path
+    writer: str
+    columns: str
+    first: int
+    last: int
+
+
+def parts(day: Path) -> list[Part]:
+    """List the files of a day's folder, without those that another one covers."""
+    return uncovered(all_parts(day))
+
+
+def all_parts(day: Path) -> list[Part]:
+    """List all files of a day's folder; a file with another kind of name counts as a writer."""
+    paths = sorted(day.glob("*.parquet"))
+    return [part_of(path) or Part(path, path.name, path.name, 0, 0) for path in paths]
+
+
+def part_of(path: Path) -> Part | None:
+    """Read the name of a file; None for another kind of name."""
+    if (name := PART_NAME.fullmatch(path.name)) is None:
+        return None
+    return Part(path, name["writer"], name["columns"], int(name["first"]), int(name["last"]))
+
+
+def delete_merged(day: Path) -> None:
+    """Delete files that were merged a while ago, and unfinished files of killed writers."""
+    present = time.time()
+    old = []
+    for part, merged in _with_covering(all_parts(day)):
+        with suppress(FileNotFoundError):  # another process was faster
+            if (
+                merged
+                and present - min(other.path.stat().st_mtime for other in merged) > KEEP_SECONDS
+            ):
+                old.append(part.path)
+    for path in old:
+        path.unlink(missing_ok=True)
+    for path in day.glob(".*.tmp"):
+        with suppress(FileNotFoundError):
+            if present - path.stat().st_mtime > STALE_SECONDS:
+                path.unlink()
+
+
+def uncovered(listed: Iterable[Part]) -> list[Part]:
+    """Remove each file whose numbers another one of the same day, writer and columns covers."""
+    return [part for part, merged in _with_covering(listed) if not merged]
+
+
+def _with_covering(listed: Iterable[Part]) -> Iterator[tuple[Part, list[Part]]]:
+    """Yield each file with those of the same day, writer and columns that cover its numbers."""
+    by_writer: dict[tuple[Path, str, str], list[Part]] = defaultdict(list)
+    for part in listed:
+        by_writer[part.path.parent, part.writer, part.columns].append(part)
+    for of_writer in by_writer.values():
+        earlier: list[Part] = []  # that may cover what comes
+        for part in sorted(of_writer, key=lambda part: (part.first, -part.last)):
+            earlier = [other for other in earlier if other.last >= part.first]
+            yield part, [other for other in earlier if other.last >= part.last]
+            earlier.append(part)
+
 
 TIME = pl.Datetime("us", "UTC")
 # Figures for Prometheus, beside the folder of a log: the service passes them on.
@@ -78,8 +155,8 @@ class Batch(NamedTuple):
 
 
 def logs() -> Path:
-    """Return the folder of the logs of all environments: $LOGS, or logs/; see shares.share()."""
-    return shares.share("LOGS", "logs")
+    """Return the folder of the logs of all environments: $LOGS, or logs/; see release_folders.share()."""
+    return release_folders.share("LOGS", "logs")
 
 
 def folder(environment: str) -> Path:
@@ -89,7 +166,7 @@ def folder(environment: str) -> Path:
 
 def address(environment: str) -> str:
     """Return the address of an environment's logs in the bucket of $LOGS; empty where it is a folder."""
-    return shares.address("LOGS", environment)
+    return release_folders.bucket_address("LOGS", environment)
 
 
 def now() -> int:
@@ -176,9 +253,9 @@ def write(frame: pl.DataFrame, folder: Path, writer: str, first: int, last: int)
     day = datetime.fromtimestamp(frame["time"][0].timestamp(), UTC).date()
     columns = columns_of(frame)
     path = folder / f"date={day}" / f"{writer}.{columns}.{first:08}-{last:08}.parquet"
-    atomic.private_folder(folder)
-    atomic.private_folder(path.parent)
-    with atomic.writing(path, private=True) as draft:
+    private_folder(folder)
+    private_folder(path.parent)
+    with writing(path, private=True) as draft:
         sealed.write(frame, draft)
     return Part(path, writer, columns, first, last)
 
@@ -199,11 +276,11 @@ def publish(drafts: Path, folder: Path) -> None:
     try:
         for draft in sorted(drafts.glob("date=*/*.parquet")):
             path = folder / draft.relative_to(drafts)
-            atomic.private_folder(path.parent)
+            private_folder(path.parent)
             os.replace(draft, path)
             published.append(path)
         for day in {path.parent for path in published}:
-            atomic.sync(day)
+            sync(day)
     except BaseException:  # Ctrl-C, too
         for path in published:
             path.unlink(missing_ok=True)

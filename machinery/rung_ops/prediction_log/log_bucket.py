@@ -18,11 +18,10 @@ import polars as pl
 from obstore import exceptions
 
 from rung_ops import prediction_log
-from rung_ops.prediction_log import AUTOPILOT_PROM, MONITOR_PROM, log_parts, other_times, sealed
-from rung_ops.prediction_log.log_parts import Part
-from rung_ops.system import atomic, buckets
+from rung_ops.prediction_log import AUTOPILOT_PROM, MONITOR_PROM, Part, other_times, sealed
+from rung_ops.system import buckets, files
 
-PART = re.compile(rf"predictions/date=\d{{4}}-\d\d-\d\d/{log_parts.NAME.pattern}")
+PART = re.compile(rf"predictions/date=\d{{4}}-\d\d-\d\d/{prediction_log.PART_NAME.pattern}")
 COUNTS = re.compile(r"other_times/\w+\.json")
 SINGLE_SECONDS = 60.0  # by then a file of a busy service was merged into a larger one
 KEEP = timedelta(hours=1)  # after its day, when all of that is merged, a service keeps a part
@@ -52,7 +51,7 @@ def download(
                 if not left:
                     raise
     for day in log.glob("date=*"):
-        log_parts.delete_merged(day)
+        prediction_log.delete_merged(day)
 
 
 def _lacking(
@@ -78,21 +77,21 @@ def _folder(moment: datetime) -> str:
 
 
 def _uncovered(keys: list[str], log: Path) -> list[str]:
-    in_bucket = {part for key in keys if (part := log_parts.part_of(log.parent / key))}
+    in_bucket = {part for key in keys if (part := prediction_log.part_of(log.parent / key))}
     days = {part.path.parent for part in in_bucket}
-    here = [part for day in days for part in log_parts.all_parts(day)]
+    here = [part for day in days for part in prediction_log.all_parts(day)]
     return [
         part.path.relative_to(log.parent).as_posix()
-        for part in log_parts.uncovered({*here, *in_bucket})
+        for part in prediction_log.uncovered({*here, *in_bucket})
         if part in in_bucket
     ]
 
 
 def _download(store: Any, path: Path, stored: dict[str, Any]) -> None:
-    atomic.private_folder(path.parent.parent)
-    atomic.private_folder(path.parent)
+    files.private_folder(path.parent.parent)
+    files.private_folder(path.parent)
     key, size = stored["path"], stored["size"]
-    with atomic.writing(path, writer=prediction_log.writer_name(), private=True) as draft:
+    with files.writing(path, writer=prediction_log.writer_name(), private=True) as draft:
         with draft.open("wb") as written:
             for part in buckets.parts(store, key, size):
                 written.write(part)
@@ -172,16 +171,18 @@ class Uploads:
 
     def _own(self) -> list[Part]:
         """List the parts here that this process has to bring to the bucket, and count what it lacks."""
-        parts = [part for day in self._log.glob("date=*") for part in log_parts.parts(day)]
+        parts = [part for day in self._log.glob("date=*") for part in prediction_log.parts(day)]
         own = [part for part in parts if part.writer == self._writer or part.path in self._left]
         self.waiting = sum(self._key(part.path) not in (self._stored or {}) for part in own)
         return own
 
     def _pass_over(self, listed: dict[str, Any]) -> None:
         """Leave out what a reader downloaded to this folder: the bucket has it, or what replaced it."""
-        in_bucket = [part for key in listed if (part := log_parts.part_of(self._log.parent / key))]
-        here = [part for path in self._left if (part := log_parts.part_of(path))]
-        kept = {part.path for part in log_parts.uncovered({*here, *in_bucket})}
+        in_bucket = [
+            part for key in listed if (part := prediction_log.part_of(self._log.parent / key))
+        ]
+        here = [part for path in self._left if (part := prediction_log.part_of(path))]
+        kept = {part.path for part in prediction_log.uncovered({*here, *in_bucket})}
         self._left -= {part.path for part in here if part.path not in kept}
         for path in other_times.folder(self._log).glob("*.json"):
             stored = listed.get(self._key(path))
@@ -220,17 +221,17 @@ class Uploads:
         with suppress(exceptions.NotModifiedError, FileNotFoundError):
             found = obstore.get(store, name, options=options)
             content = bytes(found.bytes())
-            atomic.private_folder(self._log.parent)
-            atomic.write(self._log.with_name(name), content)
+            files.private_folder(self._log.parent)
+            files.write(self._log.with_name(name), content)
             if tag := found.meta["e_tag"]:
                 self._tags[name] = tag
 
     def _delete_covered(self, store: Any) -> None:
         """Delete the parts in the bucket that larger ones there cover; where that is denied, they stay."""
         assert self._stored is not None
-        own = [part for key in self._stored if (part := log_parts.part_of(Path(key)))]
+        own = [part for key in self._stored if (part := prediction_log.part_of(Path(key)))]
         own = [part for part in own if part.writer == self._writer]
-        covered = [part.path.as_posix() for part in set(own) - set(log_parts.uncovered(own))]
+        covered = [part.path.as_posix() for part in set(own) - set(prediction_log.uncovered(own))]
         if covered:
             with suppress(exceptions.BaseError, FileNotFoundError):
                 obstore.delete(store, covered)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rung_ops import prediction_log
-from rung_ops.system import atomic, locks
+from rung_ops.system import files
 
 # The bucket, and the moment until which this process and its parent have read it: see download_for_pass().
 DOWNLOADED = "LOGS_DOWNLOADED"
@@ -48,8 +48,8 @@ def _as_of(address: str, moment: datetime) -> str:
 def write_figures(environment: str, name: str, content: bytes) -> None:
     """Write figures for Prometheus where the service passes them on: MONITOR_PROM or AUTOPILOT_PROM."""
     path = prediction_log.folder(environment).with_name(name)
-    with locks.locked(path.parent):
-        atomic.write(path, content)
+    with files.locked(path.parent):
+        files.write(path, content)
     if found := prediction_log.address(environment):
         from rung_ops.prediction_log import log_bucket
 

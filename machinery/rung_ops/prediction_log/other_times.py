@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from rung_ops.system import atomic
+from rung_ops.system import files
 
 Counts = Mapping[str, Mapping[str, Mapping[str, int]]]  # by day, view and what is counted
 KEEP_SECONDS = 90 * 86_400.0  # files of earlier processes
@@ -25,8 +25,8 @@ def folder(log: Path) -> Path:
 def write(log: Path, writer: str, counts: Counts) -> None:
     """Replace the counts of a process, and delete old files."""
     place = folder(log)
-    atomic.private_folder(place)
-    atomic.write(place / f"{writer}.json", json.dumps(counts).encode())
+    files.private_folder(place)
+    files.write(place / f"{writer}.json", json.dumps(counts).encode())
     for path in place.glob("*.json"):
         if time.time() - path.stat().st_mtime > KEEP_SECONDS:
             path.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from rung_ops.errors import StageError
 from rung_ops.project import active_addons, current
-from rung_ops.project.model_folders import make_importable
+from rung_ops.project.paths import make_importable
 
 
 class Hook(NamedTuple):

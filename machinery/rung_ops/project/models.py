@@ -20,9 +20,8 @@ import click
 
 from rung_ops.command import verb
 from rung_ops.errors import StageError
-from rung_ops.project import active_addons, current, model_folders
-from rung_ops.project.model_folders import package
-from rung_ops.project.paths import project_name, shown
+from rung_ops.project import active_addons, current, paths
+from rung_ops.project.paths import package_of, project_name, shown
 from rung_ops.system.processes import poe
 
 # What a new model begins with.
@@ -71,10 +70,10 @@ FIRST_PORT = 8000  # of the service of the repository's own model
 def add(name: str) -> Path:
     """Add a model that begins as a copy of the repository's own."""
     source = next((current().repository / "src").glob("*/__init__.py")).parent
-    taken = {source.name, *map(package, model_folders.all_of_them())}
+    taken = {source.name, *map(package_of, paths.other_models())}
     if not re.fullmatch("[a-z][a-z0-9_]{0,39}", name) or keyword.iskeyword(name):
         raise StageError(f"`{name}` cannot be imported: use 1 to 40 of a-z, 0-9 and _.")
-    new = model_folders.models_folder() / name
+    new = paths.models_folder() / name
     if name in taken or importlib.util.find_spec(name) or new.exists():
         raise StageError(f"`{name}` is taken by a model or a package: choose another name.")
     shutil.copytree(source, new / "src" / name, ignore=LEFT_OUT)
@@ -90,7 +89,7 @@ def add(name: str) -> Path:
 
 def listed(only: str = "") -> list[dict[str, str]]:
     """Give each model's name in the registry and its folder, for the CI; that of the first is `.`."""
-    known = {project_name(home): folder for folder, home in model_folders.folders().items()}
+    known = {project_name(home): folder for folder, home in paths.model_folders().items()}
     if only and only not in known:
         raise StageError(f"There is no model {only} here, but {', '.join(known)}.")
     return [
@@ -109,7 +108,7 @@ def matrix() -> dict[str, dict[str, str]]:
 def each(words: list[str]) -> int:
     """Run a verb for every model, even if it fails for some; return the exit code."""
     failed = []
-    for home in model_folders.folders().values():
+    for home in paths.model_folders().values():
         print(f"{project_name(home)}:", flush=True)
         if subprocess.run(poe(*words, directory=home), cwd=home, check=False).returncode != 0:
             failed.append(project_name(home))
@@ -122,7 +121,7 @@ def check_all() -> int:
     """Run every other model's tests; return the exit code."""
     for path in outdated():  # after a climb, which leaves what is in models/ alone
         print(f"{shown(path)} is not of this rung: `uv run poe models` writes it.", file=sys.stderr)
-    failed = [home for home in model_folders.all_of_them() if not _holds(home)]
+    failed = [home for home in paths.other_models() if not _holds(home)]
     for home in failed:
         print(f"{shown(home)} does not hold; what is wrong is above.", file=sys.stderr)
     return 1 if failed else 0
@@ -173,14 +172,14 @@ def _list_for_gitlab() -> dict[Path, str]:
     path = gitlab_file()
     if not path.is_file():
         return {}
-    named, text = ", ".join(model_folders.folders()), path.read_text(encoding="utf-8")
+    named, text = ", ".join(paths.model_folders()), path.read_text(encoding="utf-8")
     return {path: re.sub(r"(?m)^( +- MODEL: )\[.*\]$", rf"\g<1>[{named}]", text)}
 
 
 def _port(home: Path) -> int:
     """Find the port of a model's service: the one it has, or else the next that none has."""
     ports = {}
-    for each in (*model_folders.all_of_them(), home):
+    for each in (*paths.other_models(), home):
         text = (each / TASKS_FILE).read_text("utf-8") if (each / TASKS_FILE).is_file() else ""
         if found := re.search(r'(?m)^default = "(\d+)"$', text):
             ports[each] = int(found[1])
@@ -189,7 +188,7 @@ def _port(home: Path) -> int:
 
 def outdated() -> list[Path]:
     """List the kept files that are missing, or say something else than they should."""
-    wanted = {p: text for home in model_folders.all_of_them() for p, text in kept(home).items()}
+    wanted = {p: text for home in paths.other_models() for p, text in kept(home).items()}
     wanted |= _list_for_gitlab()
     return [
         path
@@ -268,9 +267,9 @@ def main(
         print(f"{shown(add(words[0]))} is a copy of the first model: make it your own.")
     write_list()
     print(f"{project_name(current().repository)}: src/, `uv run poe ...` typed here")
-    for home in model_folders.all_of_them():
+    for home in paths.other_models():
         brought = write_kept(home)
-        print(f"{project_name(home)}: {shown(home)}/, typed there ({package(home)})")
+        print(f"{project_name(home)}: {shown(home)}/, typed there ({package_of(home)})")
         for path in brought:
             print(f"  {shown(path)} is a copy of the first model's: make it true of this one")
     return 0

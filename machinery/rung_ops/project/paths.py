@@ -1,9 +1,17 @@
-"""Files of the project in use, its name, and its parameters."""
+"""Where the files of the project in use are, and of its other models; its name, and its parameters.
 
+The models of a repository beside its first one are in folders of models/. They share ops/, the packages and
+the CI; code, data, parameters, reports and releases are their own. Commands typed in such a folder mean its
+model: `cd models/NAME && uv run poe train`.
+"""
+
+import importlib
 import os
 import re
+import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from rung_ops import __version__
@@ -195,3 +203,42 @@ def refuse_other_version() -> None:
         f"{what} {__version__} is installed: run `uv sync`, or bring vendor/ and files to one version "
         "with `rung update`."
     )
+
+
+def models_folder() -> Path:
+    """Return the folder of the other models."""
+    return current().repository / "models"
+
+
+def other_models() -> list[Path]:
+    """List the folders of the other models, in the order of their names."""
+    return sorted(path.parent for path in models_folder().glob("*/src") if path.is_dir())
+
+
+def model_folders() -> dict[str, Path]:
+    """Give each model's folder by its name in the repository, where the first one's is `.`."""
+    return {".": current().repository} | {f"models/{home.name}": home for home in other_models()}
+
+
+def package_of(home: Path) -> str:
+    """Name a model's package: as `[tool.rung]` does, or of another than the first its src/'s."""
+    if home == current().repository:
+        return package_name()
+    packages = sorted(path.parent.name for path in (home / "src").glob("*/__init__.py"))
+    if len(packages) != 1:
+        named = ", ".join(packages) or "none"
+        raise StageError(f"{shown(home)}/src holds {named}; keep one package with an __init__.py.")
+    return packages[0]
+
+
+def make_importable(home: Path) -> None:
+    """Let this process import a model's package."""
+    # At the end: a process that scores an older version has put that one's source first.
+    if str(home / "src") not in sys.path:
+        sys.path.append(str(home / "src"))
+
+
+def modules_of(home: Path, *names: str) -> list[ModuleType]:
+    """Import modules of a model's package."""
+    make_importable(home)
+    return [importlib.import_module(f"{package_of(home)}.{name}") for name in names]

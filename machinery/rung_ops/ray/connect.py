@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rung_ops.errors import StageError
-from rung_ops.project import current, model_folders
+from rung_ops.project import current, paths
 from rung_ops.project.paths import project_name
 from rung_ops.ray.settings import Settings
 from rung_ops.training import refit
@@ -77,7 +77,7 @@ def sent(folder: Path) -> dict[str, Any]:
     if current().model_file.exists():
         (code / "model").mkdir()
         shutil.copy(refit.served_model(), code / "model" / current().model_file.name)
-    name = model_folders.package(current().root)
+    name = paths.package_of(current().root)
     if (
         current().root != current().repository
     ):  # one of several models: on the worker it is the only one

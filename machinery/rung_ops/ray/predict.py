@@ -32,7 +32,8 @@ from rung_ops.model.added_columns import PROBLEM
 from rung_ops.project.paths import raw_files_in, shown
 from rung_ops.ray import connect
 from rung_ops.ray.settings import Settings, settings
-from rung_ops.system import atomic, locks
+from rung_ops.system.files import put as put_file
+from rung_ops.system.files import try_lock, writing
 from rung_ops.training import estimator, refit
 
 PART = "part-*.parquet"
@@ -91,7 +92,7 @@ class Scorer:
             problems += self._repeated(block, first, piece.height)
             scored = predict.score_rows(piece, typed, problems, self.model)
             part = self.output / f"part-{block.number:06}-{number:04}.parquet"
-            with atomic.writing(part, writer=str(os.getpid())) as draft:
+            with writing(part, writer=str(os.getpid())) as draft:
                 scored.write_parquet(draft)
             bad += scored.height - scored[PROBLEM].null_count()
             missing.update(predict.missing_counts(scored))
@@ -259,7 +260,7 @@ def unfinished(output: Path) -> Iterator[Path]:
         )
     predict.refuse_other_rows(output)
     output.parent.mkdir(parents=True, exist_ok=True)
-    lock = locks.try_lock(output.parent / f".{output.name}.lock")
+    lock = try_lock(output.parent / f".{output.name}.lock")
     if lock is None:
         raise PredictionError(f"{shown(output)}: another run is writing it; wait until it ends")
     try:
@@ -307,7 +308,7 @@ def joined(folder: Path, output: Path) -> Path:
 def put(done: Path, output: Path) -> None:
     """Replace the output by what joined() returned."""
     if done.is_file():
-        atomic.put(done, output)
+        put_file(done, output)
         return
     if output.exists():
         output.rename(done.with_name("before"))

@@ -1,8 +1,8 @@
 """Releases: signed bundles, the environments that serve them, and the verbs that change those.
 
 - Making one, `poe release`: `make`, from what `registry_artifacts` downloads. `contract_file` says
-  what it reads and answers; `export` tries `to_onnx`, `to_lightgbm` and skops and selects one.
-- Trust: `signing` (`poe keys`, `rung-ops sign`); rung_ops.model.verification checks a signature and
+  what it reads and answers; `export` tries ONNX (`to_onnx`), LightGBM and skops, and selects one.
+- Trust: `signing` (`poe keys`, `rung-ops sign`); rung_ops.model.bundle checks a signature and
   needs no signing library.
 - Environments: `state` (state.json, and every change), `history` (a hash chain of events), `rollout`
   (how a release takes over).

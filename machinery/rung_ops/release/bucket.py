@@ -17,11 +17,18 @@ from obstore import exceptions
 from obstore.store import ObjectStore
 
 from rung_ops.errors import OpsError
-from rung_ops.model import verification
-from rung_ops.model.bundle import MANIFEST, MAX_BYTES, MAX_FILES, SIGNATURE, BundleError
+from rung_ops.model.bundle import (
+    MANIFEST,
+    MAX_BYTES,
+    MAX_FILES,
+    SIGNATURE,
+    BundleError,
+    public_key,
+    verify,
+)
 from rung_ops.project import release_folders
 from rung_ops.release import history
-from rung_ops.release.state_content import (
+from rung_ops.release.history import (
     Changed,
     Make,
     State,
@@ -30,7 +37,7 @@ from rung_ops.release.state_content import (
     changed_meanwhile,
     state_of,
 )
-from rung_ops.system import atomic, buckets, locks
+from rung_ops.system import buckets, files
 from rung_ops.system.files import md5, stamp
 
 HISTORY = "history.jsonl"
@@ -97,7 +104,7 @@ class BucketState:
             return
         state = _last_change(text)[0]
         self._take_up_releases(state, version)
-        with locks.locked(self.folder):
+        with files.locked(self.folder):
             held = history.content(path)
             if len(held) > len(text) and held.startswith(text):
                 if len(held) > len(self._history()[0]):  # else another process was faster
@@ -107,8 +114,8 @@ class BucketState:
                     )
                 return
             before = _last_change(held)[0]
-            atomic.write(path, text)
-            atomic.write(tag, version.get("e_tag", "").encode())
+            files.write(path, text)
+            files.write(tag, version.get("e_tag", "").encode())
             for release in before.releases() - state.releases():
                 shutil.rmtree(release_folders.bundle(self.folder, release), ignore_errors=True)
 
@@ -252,12 +259,12 @@ class BucketState:
         bundle = release_folders.bundle(self.folder, release)
         if _is_sound(bundle):
             return
-        with atomic.draft_folder(bundle.parent) as draft:
+        with files.draft_folder(bundle.parent) as draft:
             made = draft / bundle.name
             self._download(release, made, version)
-            verification.verify(made, verification.public_key())
-            atomic.sync_tree(made)
-            with locks.locked(bundle.parent):
+            verify(made, public_key())
+            files.sync_tree(made)
+            with files.locked(bundle.parent):
                 if _is_sound(bundle):  # another process was faster
                     return
                 if bundle.exists():
@@ -306,14 +313,14 @@ def _end(text: bytes) -> dict[str, Any] | None:
 
 def _is_sound(bundle: Path) -> bool:
     """Return whether a release is there and verified; files that did not change are not read again."""
-    files = sorted(path for path in bundle.rglob("*") if path.is_file())
-    return bool(files) and _verifies(bundle, tuple(map(stamp, files)), verification.public_key())
+    listed = sorted(path for path in bundle.rglob("*") if path.is_file())
+    return bool(listed) and _verifies(bundle, tuple(map(stamp, listed)), public_key())
 
 
 @functools.lru_cache(maxsize=64)
 def _verifies(bundle: Path, stamps: tuple[tuple[int, int, int], ...], key: bytes) -> bool:
     try:
-        verification.verify(bundle, key)
+        verify(bundle, key)
     except BundleError:
         return False
     return True

@@ -21,16 +21,16 @@ import polars as pl
 from rung_ops.command import verb
 from rung_ops.errors import OpsError
 from rung_ops.gate import rules as gate_rules
-from rung_ops.model import bundle, released, verification
+from rung_ops.model import bundle, released
 from rung_ops.model.bundle import BundleError
 from rung_ops.project import release_folders
 from rung_ops.project.paths import project_name, shown
 from rung_ops.project.service_settings import limits
 from rung_ops.release import rollout, state
 from rung_ops.release.contract_file import refuse_without_values
+from rung_ops.release.history import State, UncertainChangeError, is_release_id
 from rung_ops.release.rollout import read_policy
-from rung_ops.release.state_content import State, UncertainChangeError, is_release_id
-from rung_ops.system import atomic, locks
+from rung_ops.system import files
 from rung_ops.system.printable import printable
 
 IDENTITY = ("version", "run_id", "git_commit", "data_hash")
@@ -71,8 +71,8 @@ def keep_verdict(folder: Path, release: str) -> None:
     """Copy the gate's verdict on a release to its environment: in CI reports/ ends with the run."""
     kept = release_folders.verdicts(folder) / f"{release}.json"
     try:
-        with locks.locked(kept.parent):
-            atomic.write(kept, gate_rules.verdict_file().read_bytes())
+        with files.locked(kept.parent):
+            files.write(kept, gate_rules.verdict_file().read_bytes())
     except OSError as error:
         print(f"`poe reports` will lack the verdict on {release}: {error}", file=sys.stderr)
 
@@ -136,7 +136,7 @@ def _copy(folder: Path, release: str, load: Callable[[Path], object]) -> Path:
     source, final = release_folders.candidates() / release, release_folders.bundle(folder, release)
     bundles = final.parent
     draft = bundles / DRAFT
-    with locks.locked(bundles):
+    with files.locked(bundles):
         shutil.rmtree(draft, ignore_errors=True)  # left by a deployment that was killed
         if final.exists():
             with suppress(BundleError):
@@ -148,11 +148,11 @@ def _copy(folder: Path, release: str, load: Callable[[Path], object]) -> Path:
         try:
             shutil.copytree(source, copied, symlinks=True)
             load(copied)
-            atomic.sync_tree(copied)
+            files.sync_tree(copied)
             if final.exists():
                 final.rename(draft / "replaced")
             copied.rename(final)
-            atomic.sync(bundles)
+            files.sync(bundles)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     return final
@@ -161,7 +161,7 @@ def _copy(folder: Path, release: str, load: Callable[[Path], object]) -> Path:
 def delete_unused(folder: Path, used: Iterable[str]) -> list[str]:
     """Delete the unused bundles of an environment; return their ids."""
     bundles = release_folders.bundle(folder, "x").parent
-    with locks.locked(bundles):
+    with files.locked(bundles):
         old = {path.name for path in bundles.glob("[!.]*")} - set(used)
         for name in old:
             shutil.rmtree(bundles / name)
@@ -171,7 +171,7 @@ def delete_unused(folder: Path, used: Iterable[str]) -> list[str]:
 def check_bundle(path: Path | str) -> None:
     """Load a bundle as the service does, and see that it is of this model; raises as install()."""
     path = Path(path)
-    loaded = released.load(path, verification.public_key(), limits())
+    loaded = released.load(path, bundle.public_key(), limits())
     # One key signs all models of a repository, so the signature does not identify the model.
     if (model := loaded.manifest["model"]) != project_name():
         raise BundleError(

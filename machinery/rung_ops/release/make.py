@@ -21,7 +21,7 @@ from rung_ops.command import Verb, verb
 from rung_ops.contract import synthetic
 from rung_ops.errors import OpsError, SettingsError
 from rung_ops.model import bundle, reasons, released, row_path, source_hash, source_import
-from rung_ops.model.bundle import BundleError
+from rung_ops.model.bundle import BundleError, verify
 from rung_ops.model.columns import dtype_of
 from rung_ops.model.predictors import (
     CustomModelRefusedError,
@@ -39,7 +39,6 @@ from rung_ops.model.reasons import (
 from rung_ops.model.row_path import UntranslatedError
 from rung_ops.model.rows import Refusal
 from rung_ops.model.target import MULTICLASS, columns, finite_rows, kind_in
-from rung_ops.model.verification import verify
 from rung_ops.project import release_folders
 from rung_ops.project.paths import params, shown
 from rung_ops.release import (
@@ -54,7 +53,7 @@ from rung_ops.release import (
 from rung_ops.release.contract_file import refuse_without_values
 from rung_ops.release.export import sample_rows, write_json
 from rung_ops.statistics import drift
-from rung_ops.system import atomic, locks
+from rung_ops.system import files
 from rung_ops.system.printable import printable
 from rung_ops.training import estimator, refit, window
 
@@ -454,7 +453,7 @@ def write(
     key = private_key or signing.new_key()
     public_key = signing.public_key_of(key)
     name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
-    with atomic.draft_folder(folder) as draft:
+    with files.draft_folder(folder) as draft:
         staged = draft / name
         used = Path(importlib.import_module(contract.Row.__module__).__file__ or "").parent
         shutil.copytree(
@@ -477,7 +476,7 @@ def write(
 def put(staged: Path, folder: Path) -> Path:
     """Move a release from a draft folder to the folder of releases, replacing one of its name."""
     final = folder / staged.name
-    with locks.locked(folder):
+    with files.locked(folder):
         if final.exists():
             final.rename(staged.with_name("replaced"))
         staged.rename(final)
@@ -513,7 +512,8 @@ def main(version: str, unsigned: Path | None) -> int:
     VERSION is its number or alias; the challenger by default.
     """
     from rung_ops.release import lineage, registry_artifacts
-    from rung_ops.tracking import model_bytes, source_state, versions
+    from rung_ops.tracking import last_run, versions
+    from rung_ops.tracking.versions import fetch_refitted, model_digest
 
     try:
         private_key = None if unsigned else signing.private_key()
@@ -522,7 +522,7 @@ def main(version: str, unsigned: Path | None) -> int:
         folder = unsigned or release_folders.candidates()
         name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
         if private_key and was_released(folder / name, signing.public_key_of(private_key)):
-            for sentence in source_state.newer(versions.origin_of(found)):
+            for sentence in last_run.newer(versions.origin_of(found)):
                 print(f"note: {sentence}")
             return 0
         train, test = registry_artifacts.rows(found)
@@ -530,14 +530,14 @@ def main(version: str, unsigned: Path | None) -> int:
             downloads = Path(temporary)
             source = registry_artifacts.source(found, downloads)
             fitted = registry_artifacts.estimator_of(found, downloads)
-            refitted = registry_artifacts.estimator_of(found, downloads, model_bytes.fetch_refitted)
-            facts["model_hash"] = model_bytes.digest(found, downloads)
+            refitted = registry_artifacts.estimator_of(found, downloads, fetch_refitted)
+            facts["model_hash"] = model_digest(found, downloads)
             documents = registry_artifacts.documents(found, downloads)
             made = write(
                 *(folder, fitted, train, test, facts, private_key, documents, source),
                 refitted=refitted,
             )
-    except (BundleError, ReleaseError, CustomModelRefusedError, locks.LockTimeoutError) as error:
+    except (BundleError, ReleaseError, CustomModelRefusedError, files.LockTimeoutError) as error:
         raise OpsError(f"Nothing was released. {error}") from error
     for line in summary(made):
         print(line)

@@ -19,12 +19,12 @@ from rung_ops.gate import registry_gate
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.judge import Champion, unseen_rows
 from rung_ops.gate.verdict import Verdict
-from rung_ops.model import bundle, released, source_import, verification
+from rung_ops.model import bundle, released, source_import
 from rung_ops.project import current, release_folders
 from rung_ops.project.service_settings import ANY_SPEED
 from rung_ops.release import lineage, state
 from rung_ops.tracking import registry, versions
-from rung_ops.tracking.model_bytes import VersionError
+from rung_ops.tracking.versions import VersionError
 
 JUDGED = "the model that judged its settings is compared"
 
@@ -46,7 +46,7 @@ def champion(rows: pl.LazyFrame) -> Champion | None:
         if served is None:
             return registry_gate.registered(rows)
         path = release_folders.bundle(folder, served)
-        loaded = released.load(path, verification.public_key(), ANY_SPEED)
+        loaded = released.load(path, bundle.public_key(), ANY_SPEED)
         files = loaded.files
         slices = json.loads(files.read(bundle.SLICES)) if bundle.SLICES in files else []
     except (state.StateError, bundle.BundleError, OSError) as error:

@@ -20,7 +20,7 @@ from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.release import FACTS, LATER_FACTS, ReleaseError
 from rung_ops.system import git
-from rung_ops.tracking import last_run, model_bytes, registry, source_state, versions
+from rung_ops.tracking import last_run, registry, versions
 from rung_ops.tracking.versions import CODE
 from rung_ops.training import estimator, model_card
 
@@ -58,7 +58,7 @@ def rows(version: ModelVersion) -> tuple[pl.DataFrame, pl.DataFrame]:
         raise ReleaseError(
             f"{shown(current().train)} and {shown(current().test)} are missing; {restore}."
         )
-    if source_state.data_hash() != version.tags["data_hash"]:
+    if last_run.data_hash() != version.tags["data_hash"]:
         raise ReleaseError(
             f"Version {version.version} was made from other rows than those in data/; {restore}."
         )
@@ -73,7 +73,7 @@ def rows(version: ModelVersion) -> tuple[pl.DataFrame, pl.DataFrame]:
 def estimator_of(
     version: ModelVersion,
     folder: Path,
-    fetch: Callable[[ModelVersion, Path], Path | None] = model_bytes.fetch,
+    fetch: Callable[[ModelVersion, Path], Path | None] = versions.fetch_model,
 ) -> Any:
     """Load what `fetch` downloads of a version, trusting the types that TRUSTED in model.py lists.
 
@@ -82,7 +82,7 @@ def estimator_of(
     try:
         path = fetch(version, folder)
         return None if path is None else estimator.load(path)
-    except (model_bytes.VersionError, estimator.UntrustedModelError) as error:
+    except (versions.VersionError, estimator.UntrustedModelError) as error:
         raise ReleaseError(str(error)) from error
 
 
@@ -99,7 +99,7 @@ def source(version: ModelVersion, folder: Path) -> Path:
             with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
                 opened.extractall(folder, filter="data")
             return folder / "src" / contract.package()
-    copy = versions.fetch(folder / "run", run_id=version.run_id, artifact_path=CODE)
+    copy = versions.fetch_artifact(folder / "run", run_id=version.run_id, artifact_path=CODE)
     packages = sorted(path.parent for path in copy.rglob("features.py")) if copy else []
     if not packages:
         raise ReleaseError(
@@ -111,7 +111,9 @@ def source(version: ModelVersion, folder: Path) -> Path:
 
 def documents(version: ModelVersion, folder: Path) -> dict[str, str]:
     """Download the reports of the version's run, and fill the model card with them: text by file name."""
-    reports = versions.fetch(folder / "run", run_id=version.run_id, artifact_path="reports")
+    reports = versions.fetch_artifact(
+        folder / "run", run_id=version.run_id, artifact_path="reports"
+    )
     names = (bundle.METRICS, bundle.SLICES, bundle.COMPARISON)
     missing = [name for name in names if not reports or not (reports / name).is_file()]
     if reports is None or missing:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from rung_ops.command import verb
 from rung_ops.data import dvc, pipeline_graph
 from rung_ops.project import current
-from rung_ops.system import atomic
+from rung_ops.system import files
 from rung_ops.training import evaluation_page
 from rung_ops.training.evaluation_page import ChampionFigures
 
@@ -51,7 +51,7 @@ def refresh() -> None:
         r'<section id="pipeline">.*?</section>', lambda _: section, page, flags=re.DOTALL
     )
     if timed != page:
-        atomic.write(current().report, timed.encode())
+        files.write(current().report, timed.encode())
 
 
 def write() -> None:
@@ -69,7 +69,7 @@ def write() -> None:
         champion = _champion()
     page = evaluation_page.kept().read_text(encoding="utf-8")
     page = evaluation_page.stamped(page, origin or evaluation_page.unversioned(), champion)
-    atomic.write(current().report, page.encode())
+    files.write(current().report, page.encode())
 
 
 def _is_kept() -> bool:
@@ -79,17 +79,14 @@ def _is_kept() -> bool:
 
 def _recorded() -> Markup | None:
     """Say which version the evaluation that is here is of; None if it is of none."""
-    from rung_ops.tracking import last_run, registry, source_state
+    from rung_ops.tracking import last_run, registry
 
     number = last_run.read().get("version")
     if number is None:
         return None
     version = registry.version(number)
     tags = version.tags
-    if (
-        source_state.newer(tags | {"version": number})
-        or tags["data_hash"] != source_state.data_hash()
-    ):
+    if last_run.newer(tags | {"version": number}) or tags["data_hash"] != last_run.data_hash():
         return None
     return evaluation_page.origin_in_words(
         f"Version {number}, recorded",
@@ -103,7 +100,7 @@ def _recorded() -> Markup | None:
 def _champion() -> ChampionFigures | None:
     """Return what the run of the champion recorded: that of production, else the registry's; None if none."""
     from rung_ops.release import lineage
-    from rung_ops.tracking import registry, source_state, versions
+    from rung_ops.tracking import last_run, registry, versions
 
     manifest = lineage.served()
     wanted = registry.CHAMPION if manifest is None else str(manifest["version"])
@@ -114,7 +111,7 @@ def _champion() -> ChampionFigures | None:
     if manifest is not None and manifest.get("run_id") != version.run_id:
         return None  # it was released from another store, which counts versions on its own
     figures = registry.client().get_run(str(version.run_id)).data.metrics
-    same = version.tags.get("data_hash") == source_state.data_hash()
+    same = version.tags.get("data_hash") == last_run.data_hash()
     same = same and not [*versions.other_split(version)]
     name = f"Champion (version {version.version})"
     whose = "the same test rows" if same else "its own test rows; a gate compares both on the same"

@@ -19,7 +19,7 @@ from rung_ops.command import Verb, verb
 from rung_ops.errors import OpsError
 from rung_ops.project import keyless, release_folders
 from rung_ops.release import state
-from rung_ops.release.state_content import State, UncertainChangeError
+from rung_ops.release.history import State, UncertainChangeError
 
 NOTIFY = "rung_ops.project.hooks:notify"
 RECENT = 60.0  # seconds for which a rollback without --from counts as the same as the last one

@@ -25,7 +25,7 @@ from rung_ops.model.target import ONE_NUMBER, Kind, distances, finite_rows
 from rung_ops.prediction_log import log_sync
 from rung_ops.project.paths import policy_file
 from rung_ops.project.service_settings import Positive, Share, Whole, read_slo
-from rung_ops.release.state_content import PartOfRequests, Plan
+from rung_ops.release.history import PartOfRequests, Plan
 from rung_ops.settings import converted, toml
 from rung_ops.statistics.intervals import (
     FEW,

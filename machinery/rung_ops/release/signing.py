@@ -12,8 +12,7 @@ from model_signing import hashing, signing
 from rung_ops.command import verb
 from rung_ops.errors import OpsError
 from rung_ops.model import bundle
-from rung_ops.model.bundle import MANIFEST, SIGNATURE, BundleError
-from rung_ops.model.verification import verify
+from rung_ops.model.bundle import MANIFEST, SIGNATURE, BundleError, verify
 from rung_ops.project import current, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import ReleaseError

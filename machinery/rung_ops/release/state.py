@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, Any
 from rung_ops.model.bundle import BundleError
 from rung_ops.project import release_folders
 from rung_ops.release import history
-from rung_ops.release.history import now
-from rung_ops.release.state_content import (
+from rung_ops.release.history import (
     Canary,
     Changed,
     ChangeRefusedError,
@@ -36,10 +35,11 @@ from rung_ops.release.state_content import (
     StateError,
     Stopped,
     changed_meanwhile,
+    now,
     parse,
     state_of,
 )
-from rung_ops.system import atomic, locks
+from rung_ops.system import files
 from rung_ops.system.files import UnusableFileError, read_regular
 
 if TYPE_CHECKING:
@@ -96,11 +96,11 @@ class FolderState:
     def append(self, make: Make) -> Changed:
         """Append an event to the history, and replace the state if the event changes it."""
         path = self.folder / HISTORY
-        with locks.locked(self.folder):
+        with files.locked(self.folder):
             state, last = self.read()
             new, event = make(state, last, history.repair(path, last))
             if new is not state:
-                atomic.write(self.folder / STATE, _content_of(new, event))
+                files.write(self.folder / STATE, _content_of(new, event))
             history.write(path, event)
         return new, event
 
@@ -160,7 +160,7 @@ def change(
     Raises:
         ChangeRefusedError: `move` refuses it, or the generation is not the expected one.
         StateError: state.json is damaged.
-        locks.LockTimeoutError: another process holds the lock.
+        files.LockTimeoutError: another process holds the lock.
     """
 
     def make(state: State, last: dict[str, Any] | None, previous_hash: str) -> Changed:
@@ -203,8 +203,8 @@ def restore(folder: Path, entry: dict[str, Any]) -> State:
         state = state_of(entry["detail"].get("state") or {})
     except StateError as error:
         raise StateError(f"The last change in {HISTORY} holds no state: {error}.") from error
-    with locks.locked(folder):
-        atomic.write(folder / STATE, _content_of(state, entry))
+    with files.locked(folder):
+        files.write(folder / STATE, _content_of(state, entry))
     return state
 
 

@@ -16,7 +16,7 @@ from rung_ops.errors import OpsError
 from rung_ops.project import active_addons, current, stage_process
 from rung_ops.release import state
 from rung_ops.settings import override
-from rung_ops.system import atomic, git, key_names
+from rung_ops.system import files, git, key_names
 from rung_ops.system.processes import poe
 
 
@@ -132,7 +132,7 @@ def environment() -> dict[str, str]:
 
 def set_clock(now: datetime) -> None:
     """Set the time that trials in the copy count, to that of a row."""
-    atomic.write(copy_folder() / "clock", f"{now.timestamp()}".encode())
+    files.write(copy_folder() / "clock", f"{now.timestamp()}".encode())
 
 
 def _sources() -> list[Path]:

@@ -14,7 +14,7 @@ from rung_ops.model.released import Release
 from rung_ops.model.row_path import MAX_ROWS
 from rung_ops.model.rows import Reader
 from rung_ops.project.service_settings import Limits, OtherTime
-from rung_ops.release.state_content import State
+from rung_ops.release.history import State
 from rung_ops.serving.rollout import Arm
 from rung_ops.serving.shadow import Shadow
 

@@ -12,9 +12,8 @@ import polars as pl
 
 from rung_ops import prediction_log
 from rung_ops.model.rows import schema_text
-from rung_ops.prediction_log import Batch, log_parts, other_times, sealed
-from rung_ops.prediction_log.log_parts import Part
-from rung_ops.system import locks
+from rung_ops.prediction_log import Batch, Part, other_times, sealed
+from rung_ops.system.files import locked
 
 LOG = logging.getLogger("service")
 
@@ -283,7 +282,7 @@ class LogFiles:
         while self._ended:
             small = self._ended.pop()
             if len(small) > 1:
-                log_parts.delete_merged(self._merge(small).path.parent)
+                prediction_log.delete_merged(self._merge(small).path.parent)
         today = f"date={datetime.now(UTC):%Y-%m-%d}"
         for (day, columns), small in list(self._small.items()):
             rows = sum(height for _, height in small)
@@ -291,7 +290,7 @@ class LogFiles:
                 del self._small[day, columns]
                 if len(small) > 1:
                     merged = self._merge(small)
-                    log_parts.delete_merged(day)
+                    prediction_log.delete_merged(day)
                     if day.name == today and rows < FULL_ROWS:
                         self._small[day, columns] = [(merged, rows)]
 
@@ -299,6 +298,6 @@ class LogFiles:
         first, last = small[0][0], small[-1][0]
         files = [part.path for part, _ in small]
         # Rows that somebody erases from the small files meanwhile must not come back in this one.
-        with locks.locked(self.folder):
+        with locked(self.folder):
             frame = pl.concat([sealed.read(path) for path in files])
             return prediction_log.write(frame, self.folder, self.writer, first.first, last.last)

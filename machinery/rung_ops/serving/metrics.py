@@ -23,11 +23,11 @@ from prometheus_client.registry import Collector
 
 from rung_ops.prediction_log import AUTOPILOT_PROM
 from rung_ops.project.service_settings import SLO
-from rung_ops.release.state_content import State
+from rung_ops.release.history import State
 from rung_ops.serving.log_writer import PredictionLog
 from rung_ops.serving.shadow import Shadow
 from rung_ops.serving.workers import Worker
-from rung_ops.system import atomic
+from rung_ops.system import files
 from rung_ops.system.files import read_regular
 
 MAX_MONITOR_BYTES = 16_000_000  # of the monitor's figures, which are some kilobytes
@@ -202,7 +202,7 @@ class Metrics:
         """Write the figures of a worker for the others."""
         assert self._worker is not None
         path = self._worker.figures
-        draft = atomic.draft_of(path)
+        draft = files.draft_of(path)
         draft.write_bytes(generate_latest(self.registry))
         draft.replace(path)
 

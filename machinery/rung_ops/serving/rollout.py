@@ -23,6 +23,7 @@ from rung_ops import prediction_log
 from rung_ops.prediction_log import sealed
 from rung_ops.project import hooks, release_folders
 from rung_ops.release import state as states
+from rung_ops.release.history import Canary, ChangeRefusedError, Shadow, State, StateError
 from rung_ops.release.rollout import (
     Comparison,
     Policy,
@@ -32,10 +33,8 @@ from rung_ops.release.rollout import (
     of_trial,
     shadow_verdict,
 )
-from rung_ops.release.state_content import Canary, ChangeRefusedError, Shadow, State, StateError
-from rung_ops.system import atomic
-from rung_ops.system.files import UnusableFileError, read_regular, stamp
-from rung_ops.system.locks import LockTimeoutError
+from rung_ops.system import files
+from rung_ops.system.files import LockTimeoutError, UnusableFileError, read_regular, stamp
 from rung_ops.system.patience import without_retries
 
 LOG = logging.getLogger("service")
@@ -107,12 +106,12 @@ class Evidence:
         """
         content, path = msgspec.msgpack.encode(own), self._stage / self._writer
         if content != self._written or not path.exists():
-            atomic.private_folder(self._folder)
-            atomic.private_folder(self._stage)
+            files.private_folder(self._folder)
+            files.private_folder(self._stage)
             file = sealed.seal(content)
             if len(file) > MAX_BYTES:
                 raise UnusableFileError(f"{path} would be larger than {MAX_BYTES:,} bytes")
-            with atomic.writing(path, private=True) as draft:
+            with files.writing(path, private=True) as draft:
                 draft.write_bytes(file)
             self._written = content
         for other in sorted(self._stage.glob("w*")):

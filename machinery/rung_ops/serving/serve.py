@@ -39,7 +39,7 @@ from rung_ops.serving.service import Service
 from rung_ops.serving.state_reader import StateReader
 from rung_ops.serving.watch import Watch
 from rung_ops.serving.workers import Worker
-from rung_ops.system import memory
+from rung_ops.system import processes
 
 if TYPE_CHECKING:
     from rung_ops.serving.telemetry import Telemetry
@@ -81,7 +81,7 @@ PLATFORM_PORT = "PORT"  # set by platforms such as Cloud Run
 @click.argument("word", required=False, type=click.Choice(["serve"]), expose_value=False)
 def main(host: str, port: int, environment: str, modules: tuple[str, ...]) -> int:
     """Start the prediction service, and serve until a stop signal."""
-    memory.keep_one_arena()
+    processes.keep_one_arena()
     logging.basicConfig(
         format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
     )

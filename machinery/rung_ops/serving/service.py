@@ -14,7 +14,7 @@ from rung_ops.model.rows import Refusal, by_row
 from rung_ops.model.target import numbers
 from rung_ops.prediction_log import Batch, now
 from rung_ops.project.service_settings import WHERE_ASKED, Limits, ReasonSettings
-from rung_ops.release.state_content import Stopped
+from rung_ops.release.history import Stopped
 from rung_ops.serving.access import EVERYBODY, Access
 from rung_ops.serving.batching import Batcher, Scored
 from rung_ops.serving.explaining import Explainer

@@ -17,7 +17,7 @@ from typing import IO
 import numpy as np
 import polars as pl
 
-from rung_ops.model import source_import, verification
+from rung_ops.model import bundle, source_import
 from rung_ops.model.bundle import CONTRACT, BundleError
 from rung_ops.model.target import ONE_NUMBER, Kind, kind_in
 from rung_ops.project import keyless
@@ -144,7 +144,7 @@ def main(folder: str) -> None:
     os.dup2(2, 1)  # what the release's code prints must not reach the answer
     loaded: LoadedRelease | str
     try:
-        loaded = loaded_release.load(Path(folder), verification.public_key(), limits(), "serving")
+        loaded = loaded_release.load(Path(folder), bundle.public_key(), limits(), "serving")
     except source_import.FAULTS as error:
         loaded = str(error)
     while True:

@@ -8,8 +8,8 @@ from rung_ops.errors import OpsError
 from rung_ops.project import release_folders
 from rung_ops.release import history
 from rung_ops.release import state as states
+from rung_ops.release.history import State, StateError, Stopped, is_release_id
 from rung_ops.release.state import stopped_by
-from rung_ops.release.state_content import State, StateError, Stopped, is_release_id
 from rung_ops.system.files import UnusableFileError
 from rung_ops.system.patience import without_retries
 

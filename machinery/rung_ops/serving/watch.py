@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rung_ops.model import bundle, verification
+from rung_ops.model import bundle
 from rung_ops.model.bundle import BundleError
 from rung_ops.project import release_folders
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import state as states
+from rung_ops.release.history import State
 from rung_ops.release.rollout import Comparison
-from rung_ops.release.state_content import State
 from rung_ops.serving import loaded_release
 from rung_ops.serving.loaded_release import HeldReleases, LoadedRelease
 from rung_ops.serving.service import Service
@@ -320,7 +320,7 @@ class Loader:
         def load() -> None:
             try:
                 outcome: LoadedRelease | str = loaded_release.load(
-                    path, verification.public_key(), limits, "serving", self._admit
+                    path, bundle.public_key(), limits, "serving", self._admit
                 )
             except BundleError as error:
                 outcome = str(error)

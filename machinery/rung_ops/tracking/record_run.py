@@ -29,16 +29,8 @@ from rung_ops.model import bundle, predictors, source_hash
 from rung_ops.model.predictors import trusted_types
 from rung_ops.project import current
 from rung_ops.project.paths import params, shown
-from rung_ops.tracking import (
-    last_run,
-    model_bytes,
-    registry,
-    server_check,
-    source_state,
-    store_address,
-    versions,
-)
-from rung_ops.tracking.source_state import origin
+from rung_ops.tracking import last_run, registry, store_address, versions
+from rung_ops.tracking.last_run import origin
 from rung_ops.training import estimator, evaluation_page, refit
 
 EXAMPLE_ROWS = 5
@@ -84,7 +76,7 @@ def parameters(settings: dict[str, Any]) -> dict[str, str]:
 def record(tags: dict[str, str]) -> dict[str, str]:
     """Record a run and register its model; return run_id, model and version."""
     store = registry.recorder()
-    tags |= registry.run_tags() | {model_bytes.FILE: bundle.digest(current().model_file)}
+    tags |= registry.run_tags() | {versions.MODEL_FILE: bundle.digest(current().model_file)}
     tags |= {"source_hash": source_hash.of_folder(current().root, contract.package())}
     if current().predictions.exists():
         predicted = pl.read_parquet(current().predictions, columns=["predicted"])[
@@ -93,7 +85,7 @@ def record(tags: dict[str, str]) -> dict[str, str]:
         tags["predictions_hash"] = hashlib.sha256(predicted.tobytes()).hexdigest()
     served = refit.served_model()
     if served != current().model_file:
-        tags[model_bytes.REFIT] = bundle.digest(served)
+        tags[versions.REFIT] = bundle.digest(served)
     if sentence := refit.recorded(current().reports):
         tags[versions.ROWS] = sentence
     rows = blocks.scan(current().rows)
@@ -118,9 +110,9 @@ def record(tags: dict[str, str]) -> dict[str, str]:
             for path in filter(Path.exists, paths):
                 mlflow.log_artifact(str(path), folder)
     version = mlflow.register_model(logged.model_uri, registry.model_name(), tags=tags)
-    if digest := model_bytes.digest(version):
-        store.set_tag(run.info.run_id, model_bytes.HASH, digest)
-        store.set_model_version_tag(version.name, version.version, model_bytes.HASH, digest)
+    if digest := versions.model_digest(version):
+        store.set_tag(run.info.run_id, versions.MODEL_HASH, digest)
+        store.set_model_version_tag(version.name, version.version, versions.MODEL_HASH, digest)
     if evaluation_page.kept().exists():
         page = _with_origin(evaluation_page.kept().read_text(encoding="utf-8"), tags)
         store.log_text(run.info.run_id, page, versions.REPORT)
@@ -203,7 +195,7 @@ def _artifacts(served: Path) -> dict[str, list[Path]]:
             current().reports / "slices.json",
             current().reports / refit.ROWS,
         ],
-        model_bytes.REFIT_FOLDER: [served] if served != current().model_file else [],
+        versions.REFIT_FOLDER: [served] if served != current().model_file else [],
         # DVC restores the data from these, even if they were never committed.
         "data": [current().root / "dvc.lock", *versioned()],
         # The code that the model was made with: src/ may change later.
@@ -236,13 +228,13 @@ def _figures() -> dict[str, float]:
 def main() -> int:
     """Record the run in MLflow and register its model as the challenger."""
     tags = origin()
-    if changed := source_state.changes_since_training():
+    if changed := last_run.changes_since_training():
         raise StageError(
             f"Nothing was recorded: since the model was trained, {', '.join(changed)} changed. "
             "`uv run poe pipeline` trains one from what is here."
         )
     try:
-        with server_check.server_errors(store_address.tracking_uri, RETRY):
+        with registry.server_errors(store_address.tracking_uri, RETRY):
             recorded = record(tags)
     except registry.ServerDownError as down:
         registry.record_locally(down)

@@ -17,7 +17,7 @@ from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import processes
-from rung_ops.tracking import registry, server_check, store_address, sync
+from rung_ops.tracking import registry, store_address, sync
 
 ADDRESS = "http://127.0.0.1:5000"
 
@@ -40,7 +40,7 @@ def start_local(uri: str) -> str:
             f"tracking.toml names {uri}, which is not this machine. To try a local server, set "
             f"MLFLOW_TRACKING_URI={ADDRESS} and run the command again."
         )
-    if server_check.problem(uri, 2.0) is None:
+    if registry.server_problem(uri, 2.0) is None:
         return f"A tracking server runs at {uri} already."
     _folder().mkdir(exist_ok=True)
     log = _folder() / "server.log"
@@ -55,7 +55,7 @@ def start_local(uri: str) -> str:
                 f"The server ended with exit code {process.returncode}. See {shown(log)}; often "
                 f"another program uses port {port}. Last line: {_last_line(log)}"
             )
-        if server_check.problem(uri, 2.0) is None:
+        if registry.server_problem(uri, 2.0) is None:
             return (
                 f"The tracking server is ready: {uri} (process {process.pid}, data and log in "
                 f"{shown(_folder())}/). `uv run poe tracking-server --local --stop` stops it."
@@ -130,7 +130,7 @@ def main(local: bool, stop: bool) -> int:
 
 def _own_address() -> str:
     uri = store_address.tracking_uri()
-    if not server_check.is_server(uri):
+    if not registry.is_server(uri):
         uri = store_address.policy().uri or ADDRESS
     return str(uri)
 
@@ -158,7 +158,7 @@ def _compose(stop: bool) -> str:
         )
     if stop:
         return "The server is stopped; its data stay in the volumes."
-    reason = server_check.problem(_own_address())
+    reason = registry.server_problem(_own_address())
     if reason:
         raise StageError(f"The containers are healthy, but: {reason}")
     return f"The tracking server is ready: {_own_address()}"
@@ -168,10 +168,10 @@ def _compose(stop: bool) -> str:
 def open_runs() -> int:
     """Print the address of the training runs and open it in a browser."""
     uri = store_address.tracking_uri()
-    if not server_check.is_server(uri):
+    if not registry.is_server(uri):
         print(f"Runs are recorded in {uri}. Run `uv run mlflow ui --backend-store-uri {uri}`.")
         return 0
-    server_check.require(uri, store_address.policy().timeout_seconds)
+    registry.require_server(uri, store_address.policy().timeout_seconds)
     print(f"Training runs: {uri}/#/experiments")
     webbrowser.open(f"{uri}/#/experiments")
     return 0
@@ -186,9 +186,9 @@ def open_runs() -> int:
 def check_ready(say: bool) -> int:
     """Check that the tracking server is ready, before training starts; copy waiting runs to it."""
     uri = store_address.tracking_uri()
-    if not server_check.is_server(uri):
+    if not registry.is_server(uri):
         return 0
-    reason = server_check.problem(uri, store_address.policy().timeout_seconds)
+    reason = registry.server_problem(uri, store_address.policy().timeout_seconds)
     if reason is None:
         return sync.run_copy(sync.copy_waiting) if not say and sync.waiting() else 0
     print(reason, file=sys.stderr)

@@ -33,8 +33,8 @@ from mlflow.tracking import MlflowClient
 
 from rung_ops.command import verb
 from rung_ops.errors import StageError
-from rung_ops.system import locks
-from rung_ops.tracking import last_run, registry, server_check, store_address
+from rung_ops.system.files import try_lock
+from rung_ops.tracking import last_run, registry, store_address
 from rung_ops.tracking.registry import CHALLENGER, WAITING
 
 ORIGINAL = "copied_from_run"  # tag of a copied run: id of the original
@@ -245,19 +245,19 @@ def copy_aliases(copying: Copying, name: str, numbers: dict[str, str]) -> list[s
 def open_stores() -> Iterator[Copying]:
     """Open both stores, under a lock of this machine."""
     uri = store_address.tracking_uri()
-    if not server_check.is_server(uri):
+    if not registry.is_server(uri):
         raise StageError(
             f"Runs are recorded in {uri}, which is not a server. Set the server in "
             "ops/tracking.toml, or in MLFLOW_TRACKING_URI."
         )
     target, local = registry.client(), store_address.local_uri()
     registry.fix_paths(store_address.local_store())
-    descriptor = locks.try_lock(Path(f"{store_address.local_store()}.copying"))
+    descriptor = try_lock(Path(f"{store_address.local_store()}.copying"))
     if descriptor is None:
         raise StageError("Another process is copying these runs: wait until it ends.")
     again = "Run the command again when it is back: it continues from there."
     try:
-        with server_check.server_errors(lambda: uri, again):
+        with registry.server_errors(lambda: uri, again):
             yield Copying(MlflowClient(local, local), target)
     finally:
         os.close(descriptor)

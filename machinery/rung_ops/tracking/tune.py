@@ -21,7 +21,7 @@ from rung_ops.contract import forecast
 from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import parameters, params, shown
-from rung_ops.tracking import registry, server_check, store_address
+from rung_ops.tracking import registry, store_address
 from rung_ops.training import estimator, rolling_origin, window
 
 
@@ -152,7 +152,7 @@ def tune_verb(run_trials: Callable[[Search, pl.DataFrame], None], together: int)
         metric = settings["score"]["metric"]
         score_now = score_of(settings["model"], rows, metric, settings["seed"])
         print(f"params.toml now: {metric} {score_now:.4f}", flush=True)
-        with server_check.server_errors(store_address.tracking_uri, "Tune again when it is back."):
+        with registry.server_errors(store_address.tracking_uri, "Tune again when it is back."):
             search = Search(trials, together)
             # After an exception, the run ends as FAILED.
             with mlflow.start_run(run_name="tune", tags=registry.run_tags()):

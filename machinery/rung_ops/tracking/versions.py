@@ -1,9 +1,10 @@
-"""Score rows with a registered version and the code that it was made with.
+"""Registered versions: where one comes from, the bytes of its model, and how it scores rows.
 
-The features of a version may differ from those in src/ now. So each version is scored in its own
-process, which imports src/ as its run recorded it.
+The features of a version may differ from those in src/ now. So each version is scored in its own process,
+which imports src/ as its run recorded it.
 """
 
+import hashlib
 import json
 import os
 import subprocess
@@ -20,13 +21,84 @@ from mlflow.exceptions import MlflowException
 
 from rung_ops import contract
 from rung_ops.data import blocks
+from rung_ops.errors import StageError
 from rung_ops.features.point_in_time import join
 from rung_ops.features.sources import Events
+from rung_ops.model import bundle
 from rung_ops.project import current, keyless
 from rung_ops.project.paths import params
-from rung_ops.tracking import model_bytes, registry
-from rung_ops.tracking.model_bytes import VersionError
+from rung_ops.tracking import registry
 from rung_ops.training import estimator
+
+# Tags of a run and of its version: of the model in the registry, which MLflow rewrites, and of
+# the file in model/ that it was read from.
+MODEL_HASH = "model_hash"
+MODEL_FILE = "model_file"
+# The model with the same settings that was fitted again to all rows: its hash, a tag, and the folder
+# of the run's artifacts that it is in.
+REFIT = "refit_hash"
+REFIT_FOLDER = "refit"
+
+
+class VersionError(StageError):
+    """A version has no usable model, or cannot score rows; the message says which and why."""
+
+
+def fetch_model(version: ModelVersion, folder: Path) -> Path:
+    """Download a version's model, unless the folder has it; return its file or folder."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    target = folder / "model"
+    if not target.exists():
+        try:
+            mlflow.artifacts.download_artifacts(
+                f"models:/{version.name}/{version.version}", dst_path=str(target)
+            )
+        except (MlflowException, OSError) as error:
+            raise VersionError(
+                f"The model of version {version.version} could not be downloaded: {error}"
+            ) from error
+    paths = sorted(target.rglob("*.skops"))
+    if len(paths) != 1:
+        raise VersionError(f"Version {version.version} has {len(paths)} skops files; expected one.")
+    return paths[0]
+
+
+def fetch_refitted(version: ModelVersion, folder: Path) -> Path | None:
+    """Download the model that was fitted again to all rows; None if the version has none."""
+    if not (hash_ := version.tags.get(REFIT)):
+        return None
+    target = folder / REFIT_FOLDER
+    try:
+        mlflow.artifacts.download_artifacts(
+            run_id=version.run_id, artifact_path=REFIT_FOLDER, dst_path=str(folder)
+        )
+        (file,) = target.iterdir()
+        if bundle.digest(file) == hash_:
+            return file
+        reason = "it is not the one that was recorded"
+    except (MlflowException, OSError, ValueError) as error:
+        reason = str(error)
+    raise VersionError(
+        f"The refitted model of version {version.version} could not be downloaded: {reason}. "
+        "`uv run poe pipeline` registers a version with it."
+    )
+
+
+def model_digest(version: ModelVersion, folder: Path | None = None) -> str:
+    """Hash the model that fetch_model() downloads: SHA-256; empty if the registry does not have it."""
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            path = fetch_model(version, folder or Path(temporary))
+        except VersionError:
+            return ""
+        if path.is_file():
+            return bundle.digest(path)
+        files = [each.relative_to(path) for each in path.rglob("*") if each.is_file()]
+        # Windows orders paths without regard to case, and writes them with other separators.
+        files.sort(key=lambda each: each.parts)
+        named = "".join(f"{bundle.digest(path / each)} {each.as_posix()}\n" for each in files)
+        return hashlib.sha256(named.encode()).hexdigest()
+
 
 CODE = "code"  # artifact of a run: its copy of src/
 REPORT = "reports/report.html"  # artifact of a run: the report with its version and commit
@@ -91,8 +163,8 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
     name = f"version {version.version}"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        model = model_bytes.fetch(version, folder)
-        code = fetch(folder / "run", run_id=version.run_id, artifact_path=CODE)
+        model = fetch_model(version, folder)
+        code = fetch_artifact(folder / "run", run_id=version.run_id, artifact_path=CODE)
         if code is None:
             raise VersionError(
                 f"{name}: its run has no artifact `{CODE}`, so its features are unknown. "
@@ -126,11 +198,13 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
 def slices(version: ModelVersion) -> list[dict[str, Any]]:
     """Read the slices of a version's own evaluation; empty if none were recorded."""
     with tempfile.TemporaryDirectory() as folder:
-        file = fetch(Path(folder), run_id=version.run_id, artifact_path="reports/slices.json")
+        file = fetch_artifact(
+            Path(folder), run_id=version.run_id, artifact_path="reports/slices.json"
+        )
         return list(json.loads(file.read_text(encoding="utf-8"))) if file else []
 
 
-def fetch(folder: Path, **artifact: Any) -> Path | None:
+def fetch_artifact(folder: Path, **artifact: Any) -> Path | None:
     """Download what the arguments of MLflow's download_artifacts() name; None if that fails."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     folder.mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ from rung_ops.contract import raw_file
 from rung_ops.data.ingest import sample_rows
 from rung_ops.errors import StageError
 from rung_ops.model.added_columns import PREDICTION_ID, PREDICTION_TIME
-from rung_ops.system import atomic
+from rung_ops.system import files
 
 COUNT = 20
 KEY: list[str] = list(contract.Row.to_schema().unique or [])
@@ -138,7 +138,7 @@ def test_what_no_commit_names_is_collected_again(
 ) -> None:
     kept = labelled_rows.write(labelled_rows.new_rows(labelled[:5]))
     left = labelled_rows.write(labelled_rows.new_rows(labelled[5:]))
-    half_written = atomic.draft_of(left)
+    half_written = files.draft_of(left)
     half_written.touch()
     as_committed(kept)
     monkeypatch.setattr("rung_ops.autopilot.commits.is_committed", lambda path: path.exists())

@@ -8,15 +8,18 @@ import pytest
 from msgspec import structs
 
 from rung_ops.autopilot import decide
-from rung_ops.autopilot.decide import Facts, OutcomeVerdict, Quality, Trial
-from rung_ops.autopilot.policy import (
+from rung_ops.autopilot.decide import (
+    Facts,
     Limits,
+    OutcomeVerdict,
     Patience,
     PauseAfterRefusal,
     Policy,
+    Quality,
     Retrain,
     Rollback,
     Service,
+    Trial,
 )
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from rung_ops.autopilot import steps
-from rung_ops.autopilot.journal import Record
-from rung_ops.autopilot.policy import read
-from rung_ops.autopilot.step_runner import Tools, production
+from rung_ops.autopilot.decide import read_rules
+from rung_ops.autopilot.journal import Record, Tools, production
 from rung_ops.errors import StageError
 from rung_ops.project import release_folders
 from rung_ops.release import state
@@ -40,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def tools(verbs: Verbs) -> Tools:
-    return Tools(read(), verbs, print)  # type: ignore[arg-type]
+    return Tools(read_rules(), verbs, print)  # type: ignore[arg-type]
 
 
 def record(**steps: dict[str, Any]) -> Record:

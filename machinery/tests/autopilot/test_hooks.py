@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from rung_ops.autopilot import decide, passes, step_runner, steps
-from rung_ops.autopilot import policy as rules
+from rung_ops.autopilot import decide, journal, passes, steps
+from rung_ops.autopilot import decide as rules
 from rung_ops.autopilot.decide import Decision, Facts
-from rung_ops.autopilot.step_runner import Done, Tools
+from rung_ops.autopilot.journal import Done, Tools
 from rung_ops.errors import StageError
 
 AT = "2026-01-31T00:00:00+00:00"
@@ -40,7 +40,7 @@ def step(name: str, detail: dict[str, Any], outcome: str | None = None) -> dict[
 
 
 def tools() -> Tools:
-    return Tools(rules.read(), None, print)  # type: ignore[arg-type]
+    return Tools(rules.read_rules(), None, print)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_step_is_notified_of_after_it_was_saved_and_only_once() -> None:
     work = {"settle": lambda record: Done({"promoted": "v2", "says": "answers"})}
 
     for _ in range(2):
-        step_runner.run(
+        journal.run(
             record,
             ("settle",),
             work,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rung_ops.autopilot import policy
+from rung_ops.autopilot import decide
 from rung_ops.errors import SettingsError
 from rung_ops.release.rollout import read_policy
 
@@ -13,7 +13,7 @@ from rung_ops.release.rollout import read_policy
 def rules(tmp_path: Path) -> Path:
     """A copy of the project's rules."""
     path = tmp_path / "autopilot.toml"
-    path.write_text(policy.settings_file().read_text())
+    path.write_text(decide.settings_file().read_text())
     return path
 
 
@@ -36,12 +36,12 @@ def test_a_rule_that_means_nothing_is_named(
     rules: Path, before: str, after: str, says: str
 ) -> None:
     with pytest.raises(SettingsError, match=says):
-        policy.read(changed(rules, before, after))
+        decide.read_rules(changed(rules, before, after))
 
 
 def test_without_rules_nothing_is_done(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="is missing, so the autopilot has no rules"):
-        policy.read(tmp_path / "autopilot.toml")
+        decide.read_rules(tmp_path / "autopilot.toml")
 
 
 def test_a_canary_is_not_ended_before_its_stages_are_over(rules: Path) -> None:
@@ -50,5 +50,5 @@ def test_a_canary_is_not_ended_before_its_stages_are_over(rules: Path) -> None:
     shorter = changed(rules, "patience_days = 15", "patience_days = 10")
 
     with pytest.raises(SettingsError, match=r"patience_days is 10, .* may take 12 days"):
-        policy.read(shorter)
-    assert policy.read(changed(shorter, "patience_days = 10", "patience_days = 0"))
+        decide.read_rules(shorter)
+    assert decide.read_rules(changed(shorter, "patience_days = 10", "patience_days = 0"))

@@ -12,10 +12,9 @@ import polars as pl
 import pytest
 
 from rung_ops import contract
-from rung_ops.autopilot import policy, post_promotion_check, steps
-from rung_ops.autopilot.decide import Trial
+from rung_ops.autopilot import decide, post_promotion_check, steps
+from rung_ops.autopilot.decide import Rollback, Trial
 from rung_ops.autopilot.labelled_rows import ARM, PREDICTION, RELEASE
-from rung_ops.autopilot.policy import Rollback
 from rung_ops.autopilot.post_promotion_check import Rate
 from rung_ops.data.ingest import sample_rows
 from rung_ops.gate import rules
@@ -255,7 +254,7 @@ def test_a_pass_before_the_first_deployment_has_no_reading(
     earlier = {"at": "2026-02-01T00:00:00+00:00", "steps": [look]}
     record = {"at": NOW.isoformat(), "steps": []}
 
-    facts = steps.gather(record, state.read(production), [earlier], policy.read())
+    facts = steps.gather(record, state.read(production), [earlier], decide.read_rules())
 
     assert facts.serving == state.read(production).serving
 
@@ -284,7 +283,7 @@ def test_a_trial_that_a_person_began_counts_from_its_shadow(
     state.canary(production, "v3-c", "service")
     record = {"at": NOW.isoformat(), "steps": []}
 
-    trial = steps.gather(record, state.read(production), [], policy.read()).trial
+    trial = steps.gather(record, state.read(production), [], decide.read_rules()).trial
 
     (began,) = (each["at"] for each in state.events(production) if each["event"] == "shadow")
     assert trial == Trial("v3-c", "canary", datetime.fromisoformat(began))

@@ -11,9 +11,8 @@ import pytest
 
 from machinery.tests.conftest import Patch
 from rung_ops.autopilot import post_promotion_check, steps
-from rung_ops.autopilot.decide import OutcomeVerdict, Trial
-from rung_ops.autopilot.policy import read
-from rung_ops.autopilot.step_runner import Done, Tools
+from rung_ops.autopilot.decide import OutcomeVerdict, Trial, read_rules
+from rung_ops.autopilot.journal import Done, Tools
 from rung_ops.project import release_folders
 from rung_ops.release import deploy, rollout, state
 
@@ -108,7 +107,7 @@ def end_trial(verdict: dict[str, Any] | None) -> Done:
     """End the trial of v2, as a pass does that has decided it."""
     facts = {"trial": {"release": "v2", "verdict": verdict}}
     record = passed(decide={"facts": facts, "reasons": ["v2 is not v1"]})
-    return steps.end_trial(Tools(read(), None, print), record)  # type: ignore[arg-type]
+    return steps.end_trial(Tools(read_rules(), None, print), record)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("arm", ["canary", "shadow"])
@@ -159,7 +158,7 @@ def test_outcomes_judge_what_is_promoted_without_a_person(
     monkeypatch: Patch, waits_for_a_person: bool
 ) -> None:
     trial, verdict = Trial("v2", "shadow", AT), OutcomeVerdict(True, "v2 is worse than v1 was")
-    policy = read()
+    policy = read_rules()
     monkeypatch.setattr(rollout, "read_policy", lambda: None if waits_for_a_person else "rules")
     monkeypatch.setattr(post_promotion_check, "on_trial", lambda *_: verdict)
 

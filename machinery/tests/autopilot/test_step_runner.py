@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from machinery.tests.projects import moved
-from rung_ops.autopilot import journal, step_runner
-from rung_ops.autopilot.journal import Record
-from rung_ops.autopilot.step_runner import Done, Step
+from rung_ops.autopilot import journal
+from rung_ops.autopilot.journal import Done, Record, Step
 from rung_ops.errors import OpsError, StageError
 from rung_ops.system import key_names
 
@@ -58,7 +57,7 @@ def steps(directory: Path, before: str = "", after: str = "") -> dict[str, Step]
 def run(work: dict[str, Step]) -> Record:
     """Go on with the open pass, or begin one."""
     record = journal.unfinished(journal.passes()) or journal.begin(AT, "Ada")
-    step_runner.run(record, FIRST, work)
+    journal.run(record, FIRST, work)
     return record
 
 
@@ -149,7 +148,7 @@ SHOWS = "import os; print(*sorted(n for n in os.environ if n in {names}))"
 @pytest.mark.parametrize(
     ("task", "observed"),
     [
-        *((name, "") for name in step_runner.WITHOUT_KEYS),
+        *((name, "") for name in journal.WITHOUT_KEYS),
         ("release", f"{key_names.AUDIT} {key_names.RELEASE}"),
     ],
 )
@@ -162,6 +161,6 @@ def test_what_trains_sees_no_key_and_what_signs_does(
     (tmp_path / "shows.py").write_text(SHOWS.format(names=names))
     lines = f"[tool.poe.tasks.{task}]\ncmd = 'python shows.py'\n"
     (tmp_path / "pyproject.toml").write_text(lines)
-    moved(monkeypatch, step_runner, root=tmp_path)
+    moved(monkeypatch, journal, root=tmp_path)
 
-    assert step_runner.TaskRunner(None).last_line(task) == observed
+    assert journal.TaskRunner(None).last_line(task) == observed

@@ -10,8 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from rung_ops import prediction_log
-from rung_ops.prediction_log import Batch, assemble, read, write, write_predictions
-from rung_ops.prediction_log.log_parts import parts
+from rung_ops.prediction_log import Batch, assemble, parts, read, write, write_predictions
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

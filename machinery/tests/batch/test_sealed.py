@@ -14,7 +14,7 @@ from rung_ops import prediction_log
 from rung_ops.batch import predict_logged
 from rung_ops.batch.predict import PredictionError
 from rung_ops.errors import SettingsError
-from rung_ops.prediction_log import log_parts, sealed
+from rung_ops.prediction_log import sealed
 from rung_ops.project import service_settings
 from rung_ops.project.service_settings import Logging
 from rung_ops.serving import log_writer, serve
@@ -116,7 +116,7 @@ def test_files_are_merged_and_stay_encrypted(
     files.merge(everything=True)
 
     (day,) = tmp_path.glob("date=*")
-    (merged,) = log_parts.parts(day)
+    (merged,) = prediction_log.parts(day)
     assert ids(tmp_path) == {"a", "b", "c"} and sealed.is_sealed(merged.path)
 
 

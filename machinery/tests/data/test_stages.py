@@ -16,7 +16,7 @@ from rung_ops.contract.row_checks import inspect
 from rung_ops.errors import StageError
 from rung_ops.project.paths import params, raw_files
 from rung_ops.stages import check_rows, ingest_files, read_rows, stage
-from rung_ops.system import files, memory
+from rung_ops.system import files, processes
 from rung_ops.training import baseline
 
 
@@ -83,7 +83,7 @@ def test_a_full_disk_is_not_a_fault_of_the_file(tmp_path: Path, monkeypatch: Pat
 @pytest.fixture
 def many_rows(tmp_path: Path, monkeypatch: Patch) -> Path:
     """A file of a few kB whose rows need more than the 10 MB that are free."""
-    monkeypatch.setattr(memory, "available", lambda: 10_000_000)
+    monkeypatch.setattr(processes, "available_memory", lambda: 10_000_000)
     path = tmp_path / "many.parquet"
     pl.DataFrame({"a": pl.Series([1]).new_from_index(0, 5_000_000)}).write_parquet(path)
     assert path.stat().st_size < 100_000
@@ -105,7 +105,7 @@ def test_a_parquet_file_of_too_many_rows_is_refused_before_it_is_read(
 
 
 def test_texts_that_are_long_when_unpacked_are_refused(tmp_path: Path, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(memory, "available", lambda: 10_000_000)
+    monkeypatch.setattr(processes, "available_memory", lambda: 10_000_000)
     path = tmp_path / "texts.parquet"
     texts = [str(number) + "x" * 1_000_000 for number in range(20)]
     pl.DataFrame({"a": texts}).write_parquet(path)

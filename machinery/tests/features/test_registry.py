@@ -13,7 +13,7 @@ from machinery.tests.conftest import Capture, Patch
 from machinery.tests.projects import moved
 from rung_ops import contract
 from rung_ops.features import EntityFeature, raw_rows, registry
-from rung_ops.project import model_folders
+from rung_ops.project import paths
 from rung_ops.project.paths import project_name
 
 OWN = project_name()
@@ -38,8 +38,10 @@ def declare(monkeypatch: Patch, features: Sequence[pl.Expr], *entity: EntityFeat
 @pytest.fixture
 def reports(tmp_path: Path, monkeypatch: Patch) -> Path:
     """A home of the model without reports, for the files that the registry reads and writes."""
-    monkeypatch.setattr(model_folders, "folders", lambda: {".": tmp_path})
-    moved(monkeypatch, registry, model_folders, repository=tmp_path)
+    package = paths.package_name()
+    monkeypatch.setattr(paths, "package_name", lambda: package)
+    monkeypatch.setattr(paths, "model_folders", lambda: {".": tmp_path})
+    moved(monkeypatch, registry, paths, repository=tmp_path)
     monkeypatch.setattr(registry, "project_name", lambda home: OWN)
     monkeypatch.setattr(registry, "page_file", lambda: tmp_path / "reports/features.html")
     return tmp_path / "reports"
@@ -101,7 +103,7 @@ def test_models_share_an_entry_only_where_they_define_it_alike(
 ) -> None:
     homes = {".": tmp_path, "models/b": tmp_path / "b", "models/c": tmp_path / "c"}
     windows = dict(zip(homes.values(), (7, 7, 14), strict=True))
-    monkeypatch.setattr(model_folders, "folders", lambda: homes)
+    monkeypatch.setattr(paths, "model_folders", lambda: homes)
     monkeypatch.setattr(registry, "project_name", lambda home: home.name)
 
     dataset = contract.dataset
@@ -113,7 +115,7 @@ def test_models_share_an_entry_only_where_they_define_it_alike(
 
         return dataset, Features
 
-    monkeypatch.setattr(model_folders, "modules", modules)
+    monkeypatch.setattr(paths, "modules_of", modules)
 
     shared, other = registry.features()
 

@@ -13,7 +13,7 @@ from machinery.tests.serving.calls import Caller, release
 from machinery.tests.small_project import DAY, NOW, RELEASE
 from rung_ops import contract, prediction_log
 from rung_ops.autopilot import labelled_rows, post_promotion_check
-from rung_ops.autopilot.policy import Rollback
+from rung_ops.autopilot.decide import Rollback
 from rung_ops.load_test import load_test
 from rung_ops.model.rows import Refusal
 from rung_ops.model.target import Kind

@@ -11,8 +11,7 @@ from msgspec import structs
 from machinery.tests.autopilot.test_decide import CALM, RULES
 from rung_ops import contract
 from rung_ops.autopilot import decide
-from rung_ops.autopilot.decide import Quality
-from rung_ops.autopilot.policy import Retrain
+from rung_ops.autopilot.decide import Quality, Retrain
 from rung_ops.gate import judge
 from rung_ops.gate.judge import Champion
 from rung_ops.gate.rules import Rules, allowed_loss

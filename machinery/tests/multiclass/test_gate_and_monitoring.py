@@ -16,13 +16,13 @@ from machinery.tests.projects import moved
 from machinery.tests.small_project import RELEASE, looked
 from rung_ops import contract
 from rung_ops.autopilot import labelled_rows, post_promotion_check
-from rung_ops.autopilot.policy import Rollback
+from rung_ops.autopilot.decide import Rollback
 from rung_ops.gate.verdict import Verdict
 from rung_ops.monitoring import outcomes, release_info
 from rung_ops.monitoring.monitor_result import MonitorResult, status
 from rung_ops.project.paths import package_name
 from rung_ops.tracking import versions
-from rung_ops.tracking.model_bytes import VersionError
+from rung_ops.tracking.versions import VersionError
 from rung_ops.training import estimator
 
 Answered = Callable[..., pl.DataFrame]
@@ -157,7 +157,7 @@ def test_a_version_whose_row_had_its_classes_in_another_order_is_not_compared(
     dataset = older / "dataset.py"
     before = dataset.read_text(encoding="utf-8")
     dataset.write_text(before.replace('"on time", "late"', '"late", "on time"'), encoding="utf-8")
-    monkeypatch.setattr(versions.model_bytes, "fetch", lambda version, folder: saved)
+    monkeypatch.setattr(versions, "fetch_model", lambda version, folder: saved)
     monkeypatch.setattr(versions, "fetch", lambda folder, **artifact: tmp_path / "code")
     version: Any = SimpleNamespace(version="3", name="parcels", run_id="1")
 

@@ -193,7 +193,7 @@ def test_a_models_documents_are_checked_once_it_has_some(
     done = SimpleNamespace(returncode=0)
     monkeypatch.setattr(models.subprocess, "run", lambda words, **_: ran.append(words) or done)
     monkeypatch.setattr(models, "outdated", lambda: [])
-    monkeypatch.setattr(models.model_folders, "all_of_them", lambda: [tmp_path])
+    monkeypatch.setattr(models.paths, "other_models", lambda: [tmp_path])
     monkeypatch.setattr(models, "shown", str)
     (tmp_path / "src").mkdir()
     (tmp_path / "src/dvc.yaml").touch()

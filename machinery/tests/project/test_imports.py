@@ -33,9 +33,9 @@ def test_a_verb_imports_no_package_that_it_does_not_need(module: str, heavy: set
 
 def test_what_a_verb_imports_is_left_out_of_the_search_for_garbage() -> None:
     code = (
-        "import gc\nfrom rung_ops.__main__ import main\nfrom rung_ops.system import memory\n"
+        "import gc\nfrom rung_ops.__main__ import main\nfrom rung_ops.system import processes\n"
         "main(['gate', '--help'])\nkept = gc.get_freeze_count()\n"
-        "with memory.importing():\n    more = [[] for _ in range(1000)]\n"
+        "with processes.importing():\n    more = [[] for _ in range(1000)]\n"
         "print(gc.isenabled(), kept > 100_000, gc.get_freeze_count() <= kept)"
     )
     assert printed(code).splitlines()[-1] == "True True True"

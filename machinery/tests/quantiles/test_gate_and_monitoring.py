@@ -13,7 +13,7 @@ from machinery.tests.quantiles.conftest import SMALL, deliveries
 from machinery.tests.small_project import RELEASE, looked
 from rung_ops import contract
 from rung_ops.autopilot import labelled_rows, post_promotion_check
-from rung_ops.autopilot.policy import Rollback
+from rung_ops.autopilot.decide import Rollback
 from rung_ops.gate import registry_gate as gate_report
 from rung_ops.gate.verdict import Verdict
 from rung_ops.monitoring import monitor_result, observation, release_info

@@ -25,9 +25,8 @@ from rung_ops import contract
 from rung_ops.contract.row_checks import inspect
 from rung_ops.gate import judge
 from rung_ops.model import bundle
-from rung_ops.model.bundle import BundleError
+from rung_ops.model.bundle import BundleError, verify
 from rung_ops.model.columns import PLAIN, dtype_of, family_of, text_of
-from rung_ops.model.verification import verify
 from rung_ops.project import current
 from rung_ops.project.paths import params
 from rung_ops.release import (
@@ -39,8 +38,8 @@ from rung_ops.release import (
     registry_artifacts,
     signing,
 )
-from rung_ops.system import atomic, git
-from rung_ops.tracking import record_run, registry, source_state, versions
+from rung_ops.system import files, git
+from rung_ops.tracking import last_run, record_run, registry, versions
 from rung_ops.training import estimator, model_card, refit
 
 SCHEMA = contract.Row.to_schema()
@@ -291,7 +290,7 @@ def test_a_release_that_fails_leaves_nothing(write: Write, tmp_path: Path) -> No
         write(Silent())
 
     assert list(tmp_path.glob("[!.]*")) == []
-    assert not list(tmp_path.glob(f"{atomic.DRAFT_FOLDER}*"))
+    assert not list(tmp_path.glob(f"{files.DRAFT_FOLDER}*"))
 
 
 @pytest.mark.parametrize("is_signed", [True, False])
@@ -361,7 +360,7 @@ def project(
             report=folder / "report",
         )
         shutil.copy(current().root / "params.toml", folder)
-        moved(patch, source_state, root=folder)
+        moved(patch, last_run, root=folder)
         patch.setattr(signing, "private_key_file", lambda: folder / ".keys/release.pem")
         patch.setattr(model_card, "prose_file", lambda: folder / "model_card.md")
         rows.write_parquet(here.rows)
@@ -374,7 +373,7 @@ def project(
         (folder / "slices.json").write_text("[]")
         (folder / "comparison.json").write_text('{"better": true}')
         model_card.prose_file().write_text("# What it is for\n")
-        tags = FACTS | {"data_hash": source_state.data_hash(), "git_dirty": "true"}
+        tags = FACTS | {"data_hash": last_run.data_hash(), "git_dirty": "true"}
         made = record_run.record(
             {name: tags[name] for name in tags if name not in ("model", "version", "run_id")}
         )
@@ -473,7 +472,7 @@ def test_poe_release_says_what_is_missing_and_writes_nothing(
     if broken == "TRAIN":
         moved(monkeypatch, train=folder / "nowhere.parquet")
     elif broken == "data_hash":
-        monkeypatch.setattr(source_state, "data_hash", lambda: "0" * 32)
+        monkeypatch.setattr(last_run, "data_hash", lambda: "0" * 32)
     elif broken == "seed":
         monkeypatch.setattr(versions, "params", lambda: params() | {"seed": -1})
     elif broken == "PROSE":

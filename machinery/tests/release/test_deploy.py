@@ -18,9 +18,9 @@ from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
 from rung_ops.release import deploy, history, rollout, signing, state
+from rung_ops.release.history import Plan, State
 from rung_ops.release.rollout import CanaryPolicy, Policy, ShadowPolicy
-from rung_ops.release.state_content import Plan, State
-from rung_ops.system import atomic
+from rung_ops.system import files
 
 BY = "Ada"
 
@@ -366,9 +366,9 @@ def test_of_two_deployments_at_once_one_wins_and_the_other_is_reported(
 # What is called just when a copy has come so far.
 KILLS: dict[str, tuple[Any, str]] = {
     "the first file": (shutil, "copyfile"),
-    "copied": (atomic, "sync_tree"),
+    "copied": (files, "sync_tree"),
     "on the disk": (Path, "rename"),
-    "renamed": (atomic, "sync"),
+    "renamed": (files, "sync"),
 }
 
 
@@ -388,7 +388,7 @@ def test_a_kill_while_it_is_copied_leaves_a_whole_release_or_none(
                 deploy, "check_bundle", lambda path: None
             )  # needs threads, lost in a fork
             if at == "renamed":
-                patch.setattr(atomic, "sync_tree", lambda folder: None)
+                patch.setattr(files, "sync_tree", lambda folder: None)
             patch.setattr(*KILLS[at], kill)
             deploy.install(production, FIRST)
         finally:

@@ -30,7 +30,7 @@ from rung_ops.model.bundle import BundleError
 from rung_ops.model.predictors import OnnxOutput, predictor_of, row_predictor
 from rung_ops.project import current
 from rung_ops.release import ReleaseError, export
-from rung_ops.release.to_lightgbm import NotLightGBMError, to_lightgbm
+from rung_ops.release.export import NotLightGBMError, to_lightgbm
 from rung_ops.release.to_onnx import to_onnx
 from rung_ops.training import estimator
 

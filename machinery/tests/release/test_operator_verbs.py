@@ -12,8 +12,8 @@ import pytest
 from machinery.tests.conftest import Patch
 from rung_ops.project import release_folders
 from rung_ops.release import deploy, rollback, state
+from rung_ops.release.history import State
 from rung_ops.release.rollout import CanaryPolicy, Policy, ShadowPolicy
-from rung_ops.release.state_content import State
 
 BY = "Ada"
 REFUSED = "refused"

@@ -29,7 +29,7 @@ from rung_ops.model.reasons import (
 from rung_ops.model.target import positive
 from rung_ops.quantiles import PerQuantile
 from rung_ops.release import export, make
-from rung_ops.release.to_lightgbm import NotLightGBMError
+from rung_ops.release.export import NotLightGBMError
 
 DRAWS = np.random.default_rng(11)
 COUNT = 300

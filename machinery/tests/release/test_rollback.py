@@ -11,7 +11,7 @@ import pytest
 from machinery.tests.conftest import RunVerb
 from rung_ops.project import current, hooks, keyless, release_folders
 from rung_ops.release import history, rollback, state
-from rung_ops.release.state_content import State
+from rung_ops.release.history import State
 
 BY = "Ada"
 # What takes long to import, or would ask somebody who may not answer.

@@ -18,8 +18,7 @@ from model_signing import hashing, verifying
 
 from machinery.tests.conftest import RunVerb, private_key
 from rung_ops.model import bundle
-from rung_ops.model.bundle import BundleError
-from rung_ops.model.verification import verify
+from rung_ops.model.bundle import BundleError, verify
 from rung_ops.project import current, release_folders
 from rung_ops.release import ReleaseError, signing
 

@@ -159,7 +159,7 @@ def test_a_release_without_source_is_refused(tmp_path: Path) -> None:
 def test_what_a_service_imports_of_a_release_is_its_features_alone(release_folder: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from rung_ops.model import bundle, source_import, verification\n"
+        "from rung_ops.model import bundle, source_import\n"
         f"folder = Path({str(release_folder)!r})\n"
         "features = source_import.features_of(folder, bundle.read_manifest(folder)['package'])\n"
         "print(len(features), [name for name in ('pandera', 'sklearn', 'mlflow', 'model_signing')"

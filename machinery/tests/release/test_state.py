@@ -12,7 +12,7 @@ import pytest
 
 from machinery.tests.system.kills import in_a_process, killed_at
 from rung_ops.release import history, state
-from rung_ops.release.state_content import State
+from rung_ops.release.history import State
 
 BY = "Ada"
 

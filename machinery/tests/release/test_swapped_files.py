@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from machinery.tests.release.conftest import FIRST
-from rung_ops.model import bundle, source_import, verification
+from rung_ops.model import bundle, source_import
 from rung_ops.model import released as releases
 from rung_ops.model.bundle import BundleError, ReleaseFiles
 from rung_ops.project.service_settings import ANY_SPEED
@@ -36,7 +36,7 @@ def swap_after_verification(monkeypatch: pytest.MonkeyPatch, swap: Callable[[], 
     """Let an attacker act between the verification and the first use."""
 
     def verified_then_swapped(folder: Path, key: bytes) -> Any:
-        result = verification.open_verified(folder, key)
+        result = bundle.open_verified(folder, key)
         swap()
         return result
 
@@ -152,7 +152,7 @@ def signed_source(
 
 
 def verified(release: Path, key: bytes) -> ReleaseFiles:
-    return verification.open_verified(release, key)[1]
+    return bundle.open_verified(release, key)[1]
 
 
 def test_a_table_beside_the_source_is_the_signed_one_whenever_it_is_read(

@@ -17,7 +17,7 @@ from rung_ops import prediction_log
 from rung_ops.model.bundle import ReleaseFiles
 from rung_ops.model.released import Release
 from rung_ops.project.service_settings import WHERE_ASKED, Limits, ReasonSettings
-from rung_ops.release.state_content import State
+from rung_ops.release.history import State
 from rung_ops.serving import pages
 from rung_ops.serving.access import EVERYBODY, Access, guarded
 from rung_ops.serving.app import App

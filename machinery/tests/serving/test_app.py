@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from machinery.tests.serving.calls import CONTRACT, ROW, Caller, calling, release
 from rung_ops.model.rows import Refusal
 from rung_ops.project.service_settings import Limits
-from rung_ops.release.state_content import Canary, State, Stopped
+from rung_ops.release.history import Canary, State, Stopped
 from rung_ops.serving.app import BodyBudget, read_body
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.rollout import TrafficSplit

@@ -20,10 +20,10 @@ from rung_ops.monitoring import observation
 from rung_ops.project import release_folders
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import bucket, deploy, rollback, state, status
+from rung_ops.release.history import ChangeRefusedError, UncertainChangeError
 from rung_ops.release.rollout import read_policy
-from rung_ops.release.state_content import ChangeRefusedError, UncertainChangeError
 from rung_ops.serving.rollout import Rollout
-from rung_ops.system import atomic, buckets
+from rung_ops.system import buckets, files
 
 HISTORY = "team/staging/history.jsonl"
 # A stand-in: no emulator that a registry brings speaks Google's XML as obstore does.
@@ -287,7 +287,7 @@ def test_a_copy_of_the_state_is_never_torn(
     machine.poll()
     state.stop(staging, "Ada", "wrong prices")
     state.resume(staging, "Ada")
-    write, left = atomic.write, [1]
+    write, left = files.write, [1]
 
     def killed(path: Path, content: bytes) -> None:
         if not left:
@@ -296,7 +296,7 @@ def test_a_copy_of_the_state_is_never_torn(
         write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(atomic, "write", killed)
+        patch.setattr(files, "write", killed)
         machine.poll()
         store.is_dead = True
         machine.poll()

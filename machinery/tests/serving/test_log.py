@@ -16,8 +16,7 @@ import pytest
 from machinery.tests.conftest import LogCapture, Patch
 from machinery.tests.serving.calls import soon
 from rung_ops import prediction_log
-from rung_ops.prediction_log import log_parts
-from rung_ops.prediction_log.log_parts import delete_merged
+from rung_ops.prediction_log import delete_merged
 from rung_ops.serving import log_writer
 from rung_ops.serving.log_writer import FULL_ROWS, LogFiles, PredictionLog
 
@@ -272,9 +271,9 @@ def test_many_small_files_become_one(folder: Path, monkeypatch: Patch) -> None:
         assert logged(folder) == names
 
     day = next(folder.glob("date=*"))
-    assert len(log_parts.parts(day)) <= 5
+    assert len(prediction_log.parts(day)) <= 5
     files.merge(everything=True)
-    assert len(log_parts.parts(day)) == 1
+    assert len(prediction_log.parts(day)) == 1
     assert logged(folder) == names
 
 
@@ -283,7 +282,7 @@ def test_a_full_file_among_small_ones_is_not_taken_for_merged(
     folder: Path, monkeypatch: Patch, small: int
 ) -> None:
     monkeypatch.setattr(log_writer, "FULL_ROWS", 10)
-    monkeypatch.setattr(log_parts, "KEEP_SECONDS", -1.0)
+    monkeypatch.setattr(prediction_log, "KEEP_SECONDS", -1.0)
     files = LogFiles(folder)
     for number in range(small):
         files.write(frame(f"before{number}"))
@@ -309,7 +308,7 @@ def test_the_reader_of_a_merged_file_has_time_to_finish(folder: Path, monkeypatc
     files.merge(everything=True)
     assert sorted(reading.collect()["id"]) == ["a-0", "b-0", "c-0"]
 
-    monkeypatch.setattr(log_parts, "KEEP_SECONDS", -1.0)
+    monkeypatch.setattr(prediction_log, "KEEP_SECONDS", -1.0)
     day = next(folder.glob("date=*"))
     delete_merged(day)
     assert len(list(day.iterdir())) == 1
@@ -325,7 +324,7 @@ def test_what_a_killed_writer_left_is_removed_after_a_while(
     left.write_bytes(b"PAR1")
     delete_merged(day)
     assert left.exists()
-    monkeypatch.setattr(log_parts, "STALE_SECONDS", -1.0)
+    monkeypatch.setattr(prediction_log, "STALE_SECONDS", -1.0)
     delete_merged(day)
 
     assert not left.exists()

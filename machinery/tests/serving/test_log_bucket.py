@@ -23,7 +23,7 @@ from rung_ops import prediction_log
 from rung_ops.autopilot import labelled_rows
 from rung_ops.errors import SettingsError, UsageError
 from rung_ops.monitoring import check, limits, observation
-from rung_ops.prediction_log import log_bucket, log_parts, log_sync, other_times
+from rung_ops.prediction_log import log_bucket, log_sync, other_times
 from rung_ops.prediction_log.log_bucket import Uploads
 from rung_ops.release.rollout import DAYS, logged_traffic
 from rung_ops.serving import log_upload
@@ -309,7 +309,7 @@ def test_files_are_merged_when_their_day_is_over(log: Path, monkeypatch: Patch) 
     files.merge()
 
     (day,) = log.glob("date=*")
-    assert len(log_parts.parts(day)) == 1
+    assert len(prediction_log.parts(day)) == 1
 
 
 def test_a_merged_part_of_one_day_covers_none_of_another(

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from rung_ops.release.history import Canary, Shadow, State
 from rung_ops.release.rollout import Comparison
-from rung_ops.release.state_content import Canary, Shadow, State
 from rung_ops.serving.metrics import OUTCOMES, Metrics
 from rung_ops.serving.workers import Worker
 

@@ -17,6 +17,7 @@ from rung_ops.errors import SettingsError
 from rung_ops.model.target import Kind
 from rung_ops.prediction_log import sealed
 from rung_ops.release import history, state
+from rung_ops.release.history import Canary, State
 from rung_ops.release.rollout import (
     Comparison,
     Policy,
@@ -26,7 +27,6 @@ from rung_ops.release.rollout import (
     read_policy,
     shadow_verdict,
 )
-from rung_ops.release.state_content import Canary, State
 from rung_ops.serving.rollout import Evidence, Rollout, TrafficSplit
 from rung_ops.statistics.intervals import exceeds, ks_lower_bound, wilson_upper_bound
 from rung_ops.system import key_names

@@ -10,15 +10,15 @@ from unittest.mock import Mock
 import pytest
 
 from machinery.tests.system.kills import killed_at
-from rung_ops.system import atomic
+from rung_ops.system import files
 
 
 def by_path(path: Path) -> None:
-    with atomic.writing(path) as draft:
+    with files.writing(path) as draft:
         draft.write_bytes(b"new content")
 
 
-@pytest.mark.parametrize("write", [lambda path: atomic.write(path, b"new content"), by_path])
+@pytest.mark.parametrize("write", [lambda path: files.write(path, b"new content"), by_path])
 def test_a_kill_at_any_point_leaves_the_old_content_or_the_new_one(
     write: Callable[[Path], None], tmp_path: Path
 ) -> None:
@@ -43,7 +43,7 @@ def test_without_a_draft_or_after_an_error_the_file_is_as_it_was(
     path = tmp_path / "file"
     path.write_bytes(b"old content")
 
-    with suppress(NotADirectoryError), atomic.writing(path) as draft:
+    with suppress(NotADirectoryError), files.writing(path) as draft:
         draft.write_bytes(b"new content")
         ends(draft)
 
@@ -54,7 +54,7 @@ def test_without_a_draft_or_after_an_error_the_file_is_as_it_was(
 def test_writers_with_names_have_a_draft_each(tmp_path: Path) -> None:
     path = tmp_path / "file"
 
-    with atomic.writing(path, "one") as first, atomic.writing(path, "two") as second:
+    with files.writing(path, "one") as first, files.writing(path, "two") as second:
         assert first != second
         first.write_bytes(b"one")
         second.write_bytes(b"two")
@@ -63,18 +63,18 @@ def test_writers_with_names_have_a_draft_each(tmp_path: Path) -> None:
 
 
 def test_a_draft_folder_is_removed_once_no_process_writes_it(tmp_path: Path) -> None:
-    (tmp_path / f"{atomic.DRAFT_FOLDER}of-a-killed-process/v1").mkdir(parents=True)
+    (tmp_path / f"{files.DRAFT_FOLDER}of-a-killed-process/v1").mkdir(parents=True)
 
-    with atomic.draft_folder(tmp_path) as first, atomic.draft_folder(tmp_path) as second:
-        assert {first, second} == set(tmp_path.glob(f"{atomic.DRAFT_FOLDER}*"))
+    with files.draft_folder(tmp_path) as first, files.draft_folder(tmp_path) as second:
+        assert {first, second} == set(tmp_path.glob(f"{files.DRAFT_FOLDER}*"))
 
-    assert not list(tmp_path.glob(f"{atomic.DRAFT_FOLDER}*"))
+    assert not list(tmp_path.glob(f"{files.DRAFT_FOLDER}*"))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes are those of POSIX")
 def test_a_private_file_is_never_open_to_others(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    with atomic.writing(path, private=True) as draft:
+    with files.writing(path, private=True) as draft:
         drafted = draft.stat().st_mode & 0o777
         draft.write_bytes(b"rows")
 
@@ -84,9 +84,9 @@ def test_a_private_file_is_never_open_to_others(tmp_path: Path) -> None:
 def test_a_draft_that_cannot_be_removed_fails_nothing_and_the_next_removes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch, atomic.draft_folder(tmp_path) as left:
+    with monkeypatch.context() as patch, files.draft_folder(tmp_path) as left:
         patch.setattr(shutil, "rmtree", Mock(side_effect=OSError("busy")))
     assert left.is_dir()
 
-    with atomic.draft_folder(tmp_path):
+    with files.draft_folder(tmp_path):
         assert not left.exists()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from rung_ops.errors import OpsError
-from rung_ops.system import locks
-from rung_ops.system.locks import single_instance
+from rung_ops.system import files
+from rung_ops.system.files import single_instance
 
 WHO = {"by": "Ada", "started": "2026-01-31T08:00:00+00:00"}
 
@@ -20,7 +20,7 @@ def started(folder: Path, work: str) -> "subprocess.Popen[str]":
     code = (
         "import subprocess, sys, time\n"
         "from pathlib import Path\n"
-        "from rung_ops.system.locks import single_instance\n"
+        "from rung_ops.system.files import single_instance\n"
         f"with single_instance(Path({str(folder)!r}), {WHO!r}, print, 'The autopilot') as lock:\n"
         "    print('has it', flush=True)\n"
         f"    {work}\n"
@@ -78,34 +78,34 @@ def test_a_program_of_a_killed_instance_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_file_is_locked_by_one_descriptor_at_a_time(tmp_path: Path) -> None:
-    first = locks.try_lock(tmp_path / "lock")
+    first = files.try_lock(tmp_path / "lock")
     assert first is not None
 
-    assert locks.try_lock(tmp_path / "lock") is None
+    assert files.try_lock(tmp_path / "lock") is None
 
     os.close(first)
-    second = locks.try_lock(tmp_path / "lock")
+    second = files.try_lock(tmp_path / "lock")
     assert second is not None
     os.close(second)
 
 
 def test_a_writer_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "PATIENCE", 0.05)
+    monkeypatch.setattr(files, "PATIENCE", 0.05)
 
     with (
-        locks.locked(tmp_path),
-        pytest.raises(locks.LockTimeoutError, match=r"fuser .*\.lock"),
-        locks.locked(tmp_path),
+        files.locked(tmp_path),
+        pytest.raises(files.LockTimeoutError, match=r"fuser .*\.lock"),
+        files.locked(tmp_path),
     ):
         pass
 
 
 def test_no_module_imports_fcntl_before_it_locks() -> None:
     """It does not exist on Windows, where everything but the service's signals can work."""
-    folder = Path(locks.__file__).parents[1]
+    folder = Path(files.__file__).parents[1]
     modules = [path for path in folder.rglob("*.py") if "fcntl" in path.read_text("utf-8")]
 
-    assert modules == [Path(locks.__file__)]
+    assert modules == [Path(files.__file__)]
     lines = modules[0].read_text("utf-8").splitlines()
     assert [line for line in lines if line.startswith(("import fcntl", "from fcntl"))] == []
 
@@ -130,8 +130,8 @@ def test_windows_locks_a_byte_behind_the_content(
     descriptor = os.open(tmp_path / "lock", os.O_RDWR)
     with monkeypatch.context() as windows:
         windows.setattr(os, "name", "nt")
-        answers = (locks._try_lock(descriptor), locks._try_lock(descriptor))
+        answers = (files._try_lock(descriptor), files._try_lock(descriptor))
     os.close(descriptor)
 
     assert answers == (True, False)
-    assert calls == [(locks.WINDOWS_BYTE, 1)] * 2
+    assert calls == [(files.WINDOWS_BYTE, 1)] * 2

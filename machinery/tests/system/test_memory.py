@@ -9,9 +9,9 @@ import pytest
 # Four threads hold memory at the same time; malloc_info() lists the heaps of the process.
 HEAPS = """
 import ctypes, sys, threading
-from rung_ops.system import memory
+from rung_ops.system import processes
 if sys.argv[1] == "one":
-    memory.keep_one_arena()
+    processes.keep_one_arena()
 c = ctypes.CDLL(None)
 c.malloc.restype = c.fopen.restype = ctypes.c_void_p
 together = threading.Barrier(5)

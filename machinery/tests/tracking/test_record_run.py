@@ -23,14 +23,7 @@ from rung_ops.model import bundle, source_hash
 from rung_ops.project import current, release_folders
 from rung_ops.project.paths import params
 from rung_ops.release import lineage, report_page, rollback, state
-from rung_ops.tracking import (
-    last_run,
-    model_bytes,
-    record_run,
-    registry,
-    source_state,
-    versions,
-)
+from rung_ops.tracking import last_run, record_run, registry, versions
 from rung_ops.training import estimator, evaluation_page
 
 TAGS = {
@@ -101,11 +94,11 @@ def test_a_version_and_its_run_say_what_they_were_made_from(made: dict[str, str]
     run = registry.client().get_run(made["run_id"])
 
     tags = registry.version("1").tags
-    model_hash = model_bytes.digest(registry.version("1"))
+    model_hash = versions.model_digest(registry.version("1"))
     hashes = {"model_hash": model_hash, "model_file": bundle.digest(current().model_file)}
     hashes["source_hash"] = source_hash.of_folder(current().root, contract.package())
     assert tags == TAGS | hashes and len(model_hash) == 64
-    assert run.data.tags["model_hash"] == model_bytes.digest(registry.version("2"))
+    assert run.data.tags["model_hash"] == versions.model_digest(registry.version("2"))
     assert run.data.tags["git_commit"] == "d" * 40
     (rows,) = (json.loads(each.dataset.profile) for each in run.inputs.dataset_inputs)
     assert rows == {"num_rows": 500, "num_elements": 500 * len(contract.Row.to_schema().columns)}
@@ -219,8 +212,8 @@ def test_report_html_has_version_and_champion_of_the_evaluation_that_is_here(
         "|<!--champion other-->|<!--champion's rows-->"
     )
     monkeypatch.setattr(evaluation_page, "kept", lambda: kept)
-    monkeypatch.setattr(source_state, "newer", lambda facts: [])
-    monkeypatch.setattr(source_state, "data_hash", lambda: TAGS["data_hash"])
+    monkeypatch.setattr(last_run, "newer", lambda facts: [])
+    monkeypatch.setattr(last_run, "data_hash", lambda: TAGS["data_hash"])
     last_run.write(**made)
 
     def page() -> str:
@@ -236,7 +229,7 @@ def test_report_html_has_version_and_champion_of_the_evaluation_that_is_here(
     assert "on the same test rows" in first
 
     kept.write_text(kept.read_text() + "of other rows")
-    monkeypatch.setattr(source_state, "data_hash", lambda: "e" * 32)
+    monkeypatch.setattr(last_run, "data_hash", lambda: "e" * 32)
     released = {"version": "1", "run_id": registry.version("1").run_id}
     monkeypatch.setattr(lineage, "served", lambda: released)
     second = page()

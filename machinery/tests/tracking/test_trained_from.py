@@ -14,7 +14,7 @@ from rung_ops.data import dvc
 from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.system import git
-from rung_ops.tracking import last_run, record_run, source_state
+from rung_ops.tracking import last_run, record_run
 
 # As `dvc status --json` printed it.
 STATUS = {
@@ -35,7 +35,7 @@ def asked(tmp_path: Path, monkeypatch: Patch) -> list[tuple[str, ...]]:
         "judge": {"outs": [{"path": "reports/metrics.json"}]},
     }
     (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
-    moved(monkeypatch, source_state, root=tmp_path)
+    moved(monkeypatch, last_run, root=tmp_path)
     return []
 
 
@@ -67,14 +67,14 @@ def test_nothing_is_recorded_of_a_model_that_was_trained_from_something_else(
 
 
 def test_what_differs_from_a_version_is_named_with_the_command(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(source_state, "params_hash", lambda: "a0")
-    monkeypatch.setattr(source_state.source_hash, "of_folder", lambda *_: "b0")
+    monkeypatch.setattr(last_run, "params_hash", lambda: "a0")
+    monkeypatch.setattr(last_run.source_hash, "of_folder", lambda *_: "b0")
     version = {"version": "1", "params_hash": "a0", "source_hash": "b0"}
 
-    (sentence,) = source_state.newer(version | {"source_hash": "b1"})
+    (sentence,) = last_run.newer(version | {"source_hash": "b1"})
 
     assert sentence.startswith("src/ changed since version 1 was made: `uv run poe pipeline`")
-    assert source_state.newer(version) == source_state.newer({"version": "1"}) == []
+    assert last_run.newer(version) == last_run.newer({"version": "1"}) == []
 
 
 def test_what_dvc_does_not_tell_is_an_error(
@@ -83,7 +83,7 @@ def test_what_dvc_does_not_tell_is_an_error(
     answer(monkeypatch, asked, 1, "")
 
     with pytest.raises(StageError, match="dvc is locked"):
-        source_state.changes_since_training()
+        last_run.changes_since_training()
 
 
 def test_without_dvc_lock_dvc_is_not_run(
@@ -92,13 +92,13 @@ def test_without_dvc_lock_dvc_is_not_run(
     answer(monkeypatch, asked, 0, json.dumps(STATUS))
     (tmp_path / "dvc.lock").unlink()
 
-    assert source_state.changes_since_training() == [] == asked
+    assert last_run.changes_since_training() == [] == asked
 
 
 def test_gits_index_is_not_written_anew_for_which_a_full_disk_has_no_room(
     tmp_path: Path, monkeypatch: Patch
 ) -> None:
-    moved(monkeypatch, source_state, root=tmp_path, rows=tmp_path / "rows")
+    moved(monkeypatch, last_run, root=tmp_path, rows=tmp_path / "rows")
     for name in ("params.toml", "dvc.yaml", "rows"):
         (tmp_path / name).write_text("")
     ada = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
@@ -108,7 +108,7 @@ def test_gits_index_is_not_written_anew_for_which_a_full_disk_has_no_room(
     os.utime(tmp_path / "rows", (1, 1))  # git looks at it again, and would note that it is the same
     before = index.read_bytes()
 
-    assert source_state.origin()["git_dirty"] == "false"
+    assert last_run.origin()["git_dirty"] == "false"
     assert index.read_bytes() == before
 
 

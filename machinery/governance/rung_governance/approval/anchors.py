@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from rung_ops.errors import OpsError
 from rung_ops.release import history, state
-from rung_ops.system import atomic, locks
+from rung_ops.system import files
 from rung_ops.system.files import read_regular
 
 ANCHORS = history.ANCHORS
@@ -72,7 +72,7 @@ def sign(
         BrokenLogError: lines that were signed are missing or changed.
     """
     public = key.public_key()
-    with locks.locked(folder):
+    with files.locked(folder):
         signed, hashes = (only is not None and read_end(folder, public)) or _read_all(
             folder, public
         )
@@ -83,11 +83,11 @@ def sign(
         path = folder / ANCHORS
         content = history.content(path) if is_torn(folder) else b""
         if content:
-            atomic.write(path, content[: content.rfind(b"\n") + 1])
+            files.write(path, content[: content.rfind(b"\n") + 1])
         statement = Anchor(history.now(), folder.name, signed + len(hashes), hashes[-1], "")
         proof = base64.b64encode(key.sign(statement.payload(), ALGORITHM)).decode()
         line = msgspec.structs.asdict(statement) | {"signature": proof}
-        atomic.append(path, json.dumps(line).encode() + b"\n")
+        files.append(path, json.dumps(line).encode() + b"\n")
 
 
 def read_end(folder: Path, key: ec.EllipticCurvePublicKey) -> tuple[int, list[str]] | None:

@@ -35,7 +35,7 @@ from rung_ops.project import current, documents, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import state
 from rung_ops.system import git
-from rung_ops.tracking import registry, server_check, store_address
+from rung_ops.tracking import registry, store_address
 
 
 def approve(version: validation.Version, key_path: str | None) -> Path:
@@ -124,7 +124,7 @@ def _refuse(reasons: list[str]) -> None:
 
 def _version(wanted: str) -> ModelVersion:
     try:
-        with server_check.server_errors(store_address.tracking_uri, registry_gate.RETRY):
+        with registry.server_errors(store_address.tracking_uri, registry_gate.RETRY):
             return registry.version(wanted)
     except registry.ServerDownError:
         raise

@@ -23,7 +23,7 @@ from rung_ops.command import verb
 from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import history, state
-from rung_ops.system import locks
+from rung_ops.system import files
 from rung_ops.system.printable import counted
 
 # Of erasure, gate_record.note(), approval.approval_of() and changes of the state: pages, not printed.
@@ -32,7 +32,7 @@ WHOLE = (
     *("unreached", "versions"),
 )
 GUARD = ".audit"  # below an environment's folder; holds the lock of those who sign
-UNWRITABLE = (OSError, locks.LockTimeoutError, state.StateError)
+UNWRITABLE = (OSError, files.LockTimeoutError, state.StateError)
 
 
 class UnsignedLogError(state.ChangeRefusedError):
@@ -70,10 +70,10 @@ def signed(folder: Path, review: bool = False) -> Iterator[list[str]]:
         token = history.WRITTEN.set(written)
         guard.callback(history.WRITTEN.reset, token)
         try:
-            guard.enter_context(locks.locked(folder / GUARD))  # from the check to the signature
+            guard.enter_context(files.locked(folder / GUARD))  # from the check to the signature
             key = keys.private_key()
             before = "" if review else unsigned_end(folder, key.public_key())
-        except (AuditKeyError, locks.LockTimeoutError, OSError) as error:
+        except (AuditKeyError, files.LockTimeoutError, OSError) as error:
             before = str(error)
         try:
             yield problems
@@ -81,7 +81,7 @@ def signed(folder: Path, review: bool = False) -> Iterator[list[str]]:
             try:
                 if key is not None and not before:
                     anchors.sign(folder, key, None if review else written)
-            except (anchors.BrokenLogError, locks.LockTimeoutError, OSError) as error:
+            except (anchors.BrokenLogError, files.LockTimeoutError, OSError) as error:
                 before = str(error)
             if before:
                 problems.append(
@@ -212,7 +212,7 @@ def main(environment: str, sign: bool, restore: bool, witness: str) -> int:
     if restore:
         try:
             serving = signed_log.restore(folder).serving
-        except (state.StateError, locks.LockTimeoutError, OSError) as error:
+        except (state.StateError, files.LockTimeoutError, OSError) as error:
             print(error, file=sys.stderr)
             return 1
         print(f"{state.STATE} is restored: {folder.name} serves {serving or 'nothing'}.")
@@ -310,7 +310,7 @@ def verify(folder: Path, key: ec.EllipticCurvePublicKey) -> VerifiedLog:
     """Check the history of an environment, line by line, against the chain and the anchors."""
     with ExitStack() as lock:
         with suppress(OSError):  # of a read-only copy, as an auditor has: it has no writer
-            lock.enter_context(locks.locked(folder))
+            lock.enter_context(files.locked(folder))
         made, torn = anchors.read(history.content(folder / ANCHORS)), anchors.is_torn(folder)
         lines = anchors.hashes_of(folder)
         fault = history.verify(folder / state.HISTORY)

@@ -23,11 +23,11 @@ from rung_ops.project.paths import shown
 from rung_ops.release import deploy as release_deploy
 from rung_ops.release import rollback as release_rollback
 from rung_ops.release import state
-from rung_ops.system import locks
+from rung_ops.system import files
 
 REFUSALS = (
     *(BundleError, SettingsError, state.ChangeRefusedError, state.StateError),
-    *(locks.LockTimeoutError, AuditKeyError, keyless.CandidateError, OSError),
+    *(files.LockTimeoutError, AuditKeyError, keyless.CandidateError, OSError),
 )
 
 

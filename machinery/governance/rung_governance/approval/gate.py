@@ -38,8 +38,8 @@ from rung_ops.project import current
 from rung_ops.project.parameters import FairnessSettings
 from rung_ops.project.paths import params
 from rung_ops.release import ReleaseError, production_gate, registry_artifacts
-from rung_ops.tracking import model_bytes, record_run, registry, store_address, versions
-from rung_ops.tracking.model_bytes import VersionError
+from rung_ops.tracking import record_run, registry, store_address, versions
+from rung_ops.tracking.versions import VersionError
 from rung_ops.training import estimator
 
 TRIED_ROWS = 1_000
@@ -198,7 +198,7 @@ def verdict(named: str = registry.CHALLENGER) -> Verdict:
     version = registry.version(result.challenger["version"])
     if "scores" in result.figures:  # else it was refused before anything could be computed
         result = _compared_with_plan(result, version)
-    if version.tags.get(model_bytes.REFIT):
+    if version.tags.get(versions.REFIT):
         result = result.with_reasons([REFITTED.format(version.version)])
     facts = signed_approval.verdict_facts(dataclasses.asdict(result))
     # What is champion already was approved against the one before it.

@@ -14,7 +14,7 @@ from rung_governance.approval.plan import PlanError
 from rung_governance.approval.signed_log import WITHDRAWN, details
 from rung_ops.gate import rules
 from rung_ops.release import state
-from rung_ops.release.state_content import State
+from rung_ops.release.history import State
 
 JUDGED = "judged"
 

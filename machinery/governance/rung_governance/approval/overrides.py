@@ -15,7 +15,7 @@ import polars as pl
 from rung_governance.approval import audit
 from rung_ops import prediction_log
 from rung_ops.release import history, state
-from rung_ops.system import atomic
+from rung_ops.system import files
 from rung_ops.system.printable import printable
 
 OVERRIDE = "override"
@@ -108,7 +108,7 @@ def note_erased(folder: Path, ids: Iterable[str]) -> None:
     missing = not_logged(folder, overruled)
     if missing is None or not (logged := overruled.difference(missing)):
         return
-    with atomic.writing(_note(folder), writer="erase", private=True) as draft:
+    with files.writing(_note(folder), writer="erase", private=True) as draft:
         draft.write_text(json.dumps(sorted(logged | _erased(folder))), encoding="utf-8")
 
 

@@ -31,7 +31,7 @@ from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
 from rung_ops.release import deploy, state
-from rung_ops.release.state_content import State
+from rung_ops.release.history import State
 
 
 def promote(folder: Path, named: str, by: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from rung_ops.gate.verdict import Verdict
 from rung_ops.project import current, keyless
 from rung_ops.project.paths import shown
 from rung_ops.system.files import md5
-from rung_ops.tracking import model_bytes, registry, server_check, source_state, store_address
+from rung_ops.tracking import last_run, registry, store_address, versions
 
 
 def uncommitted(*further: Path, root: Path | None = None) -> Iterator[str]:
@@ -50,7 +50,7 @@ def verdict(version: str, signing: bool = False) -> Verdict:
         registry.ServerDownError: the registry does not answer.
     """
     raises = (SettingsError, registry.ServerDownError)
-    with server_check.server_errors(store_address.tracking_uri, registry_gate.RETRY):
+    with registry.server_errors(store_address.tracking_uri, registry_gate.RETRY):
         judge = "rung_governance.approval.rejudge:judged"
         again = Verdict(**keyless.call(judge, version, raises=raises))
         if not again.challenger:
@@ -63,7 +63,7 @@ def verdict(version: str, signing: bool = False) -> Verdict:
 def other_rows() -> Iterator[str]:
     """Say that rows which judge a version are not those that the pipeline made."""
     for path in filter(Path.is_file, (current().train, current().test)):
-        if source_state.recorded_hash(path) not in ("", md5(path)):
+        if last_run.recorded_hash(path) not in ("", md5(path)):
             yield (
                 f"{shown(path)} is not what dvc.lock says the pipeline made: `uv run dvc repro split` "
                 "makes it again"
@@ -90,7 +90,7 @@ def faults(version: str, released: Mapping[str, Any] | None = None) -> list[str]
 def _origin(version: ModelVersion, released: Mapping[str, Any] | None) -> Iterator[str]:
     """Compare a version, and its release, with what its run recorded; the model by its bytes."""
     recorded = registry.client().get_run(str(version.run_id)).data.tags
-    for name in (*ORIGIN, model_bytes.FILE):
+    for name in (*ORIGIN, versions.MODEL_FILE):
         was, is_ = recorded.get(name), version.tags.get(name)
         if was != is_:
             yield (
@@ -100,7 +100,7 @@ def _origin(version: ModelVersion, released: Mapping[str, Any] | None) -> Iterat
         if released and was and name in ORIGIN and released.get(name) != was:
             yield f"the release says {name} {released.get(name)}, and its run recorded {was}"
     if recorded.get("model_hash"):
-        if model_bytes.digest(version) != recorded["model_hash"]:
+        if versions.model_digest(version) != recorded["model_hash"]:
             yield f"the model of version {version.version} is not the one that its run recorded"
 
 

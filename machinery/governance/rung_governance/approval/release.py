@@ -17,12 +17,12 @@ from rung_ops.project import keyless, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import ReleaseError, make, registry_artifacts, signing
 from rung_ops.release.contract_file import refuse_without_values
-from rung_ops.system import atomic, locks
+from rung_ops.system import files
 from rung_ops.tracking import registry
 
 FAULTS = (
     *(BundleError, ReleaseError),
-    *(registry.MlflowException, SettingsError, locks.LockTimeoutError),
+    *(registry.MlflowException, SettingsError, files.LockTimeoutError),
 )
 
 
@@ -38,7 +38,7 @@ def write(version: ModelVersion, unsigned: Path | None) -> int:
     name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
     if make.was_released(folder / name, signing.public_key_of(private_key)):
         return 0
-    with atomic.draft_folder(folder) as draft:
+    with files.draft_folder(folder) as draft:
         built = draft / "unsigned"  # this process holds the lock of the draft, the other that one's
         if code := keyless.call("rung_ops.release.make:main", [number, "--unsigned", str(built)]):
             return int(code)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops.model import bundle, source_import, verification
+from rung_ops.model import bundle, source_import
 from rung_ops.model.bundle import BundleError, ReleaseFiles
 from rung_ops.model.predictors import predictor_of
 from rung_ops.release import ReleaseError, export, registry_artifacts
-from rung_ops.release.to_lightgbm import NotLightGBMError
+from rung_ops.release.export import NotLightGBMError
 from rung_ops.training import estimator
 
 AGAIN = "delete it in releases/candidates, and `uv run poe release` writes it again"
@@ -23,7 +23,7 @@ AGAIN = "delete it in releases/candidates, and `uv run poe release` writes it ag
 
 def differences(path: str) -> list[str]:
     """Compare the served model of a release with the model of its version, in the registry."""
-    manifest, files = verification.open_verified(Path(path), verification.public_key())
+    manifest, files = bundle.open_verified(Path(path), bundle.public_key())
     try:
         version = registry_artifacts.version(str(manifest["version"]))
         with tempfile.TemporaryDirectory() as temporary:

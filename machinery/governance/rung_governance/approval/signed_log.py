@@ -20,7 +20,7 @@ from rung_governance.approval.keys import AuditKeyError
 from rung_ops import prediction_log
 from rung_ops.project.paths import shown
 from rung_ops.release import history, state
-from rung_ops.system import atomic
+from rung_ops.system import files
 from rung_ops.system.files import read_regular, stamp
 
 APPROVED = "approved"  # event that `poe promote` writes
@@ -245,5 +245,5 @@ def read_seen(environment: str) -> Seen | None:
 def _note_seen(environment: str, seen: Seen) -> None:
     file = seen_path(environment)
     with contextlib.suppress(OSError):  # a second check; what answers goes on if it fails
-        atomic.private_folder(file.parent)
-        atomic.write(file, msgspec.json.encode(seen))
+        files.private_folder(file.parent)
+        files.write(file, msgspec.json.encode(seen))

@@ -19,7 +19,7 @@ from rung_ops import contract
 from rung_ops.model import source_hash
 from rung_ops.project import current
 from rung_ops.release import state as states
-from rung_ops.release.state_content import State, StateError, Stopped, state_of
+from rung_ops.release.history import State, StateError, Stopped, state_of
 from rung_ops.serving.state_reader import Objection, Reading, StateReader
 
 GRACE = 5.0  # seconds within which a line is signed that was just written

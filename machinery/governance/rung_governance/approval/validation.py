@@ -32,7 +32,7 @@ class ReleasedVersion:
 
     name: str
     version: str
-    tags: Mapping[str, str]  # what it was made from, as rung_ops.tracking.source_state names it
+    tags: Mapping[str, str]  # what it was made from, as rung_ops.tracking.last_run names it
 
 
 # Of the registry, which brings MLflow, or of a release.
@@ -157,9 +157,9 @@ def made_of(version: Version) -> dict[str, str]:
     tags = dict(version.tags)
     if not isinstance(version, ReleasedVersion):
         from rung_ops import contract  # neither is needed by a service
-        from rung_ops.tracking import model_bytes  # brings MLflow, which takes seconds
+        from rung_ops.tracking import versions  # brings MLflow, which takes seconds
 
-        tags["model_hash"] = model_bytes.digest(version)
+        tags["model_hash"] = versions.model_digest(version)
         commit = tags.get("git_commit", "")
         tags["source_hash"] = source_hash.of_commit(root(), commit, contract.package())
     return {name: tags.get(name, "") for name in bound_facts.MADE_OF}

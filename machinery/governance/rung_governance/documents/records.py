@@ -202,12 +202,12 @@ def champion_objections() -> tuple[list[str], str]:
     if uri.startswith("http") and (error := _connection_error(uri)):
         return [], _skipped(f"The MLflow server at {uri} does not answer: {error}.")
     from rung_governance.approval import registry_champion
-    from rung_ops.tracking import registry, server_check
+    from rung_ops.tracking import registry
 
-    if server_check.is_server(uri) and (wrong := server_check.problem(uri, PATIENCE)):
+    if registry.is_server(uri) and (wrong := registry.server_problem(uri, PATIENCE)):
         return [], _skipped(wrong)
     try:
-        with server_check.server_errors(lambda: uri, ""):
+        with registry.server_errors(lambda: uri, ""):
             number = registry_champion.champion()
             version = registry.version(number) if number else None
             return validation.objections(version, answered=True) if version else [], ""

@@ -37,7 +37,8 @@ from rung_ops.monitoring import outcomes
 from rung_ops.prediction_log import sealed
 from rung_ops.project import current, keyless, release_folders
 from rung_ops.project.paths import others, raw_files, shown
-from rung_ops.system import atomic, git, key_names, locks
+from rung_ops.system import git, key_names
+from rung_ops.system.files import LockTimeoutError, locked, writing
 from rung_ops.system.printable import counted
 
 # Columns that name a prediction: of log and outcomes, and of what `poe predict` writes.
@@ -188,7 +189,7 @@ def take_out(path: Path, subject: Subject) -> int:
     mode, was_sealed = stat.S_IMODE(path.stat().st_mode), sealed.is_sealed(path)
     of_rung = raw_file.is_row_file(path)
     kept = frame.filter(~mask)
-    with atomic.writing(path, writer="erase", private=True) as draft:
+    with writing(path, writer="erase", private=True) as draft:
         if path.suffix == ".csv":
             kept.write_csv(draft)
         elif was_sealed:
@@ -655,10 +656,10 @@ def _log(result: FoundRows) -> tuple[list[Path], list[str]]:
         for path in fresh:
             seen.add(path)
             try:
-                with locks.locked(path.parents[1]):
+                with locked(path.parents[1]):
                     if path.exists() and take_out(path, result.subject):
                         written.append(path)
-            except (OSError, UnreadableFileError, locks.LockTimeoutError) as error:
+            except (OSError, UnreadableFileError, LockTimeoutError) as error:
                 failed.append(f"{shown(path)}: {error}")
     return written, failed
 

@@ -22,7 +22,7 @@ from rung_ops.errors import SettingsError
 from rung_ops.monitoring import outcomes
 from rung_ops.project import documents, release_folders
 from rung_ops.project.paths import shared, shown
-from rung_ops.system import atomic
+from rung_ops.system import files
 
 RECORD = "governance/retention.yaml"
 DELETED = "retention"  # the event in the audit log
@@ -110,7 +110,7 @@ def _predictions() -> Iterator[tuple[Path, date]]:
     # What a killed `poe predict` left is in a draft of the log.
     for path in [
         *logs.glob("*/predictions/date=*"),
-        *logs.glob(f"*/predictions/{atomic.DRAFT_FOLDER}*/date=*"),
+        *logs.glob(f"*/predictions/{files.DRAFT_FOLDER}*/date=*"),
     ]:
         try:
             yield path, date.fromisoformat(path.name.removeprefix("date="))

@@ -24,7 +24,7 @@ from rung_ops.data.object_store.settings import Settings
 from rung_ops.errors import OpsError
 from rung_ops.project import current
 from rung_ops.project.paths import BESIDE
-from rung_ops.system import atomic, key_names
+from rung_ops.system import files, key_names
 from rung_ops.system.files import is_full, md5
 
 MD5 = re.compile(r"[0-9a-f]{32}")  # what an ETag is where it is the MD5 of the content
@@ -237,7 +237,7 @@ def fetch(client: Any, settings: Settings, stored: StoredObject, draft: Path) ->
         _room(stored.size, draft)
         with draft.open("ab") as written:
             digest_holds = _receive(client, settings, stored, written)
-            atomic.sync(draft)
+            files.sync(draft)
         complete = draft.stat().st_size == stored.size
         complete = complete and (not digest_holds or md5(draft) == stored.etag)
     except (*BROKEN_OFF, *RAISED, OSError) as error:
@@ -322,9 +322,9 @@ def narrow(settings: Settings, stored: StoredObject, draft: Path) -> None:
             table = table.filter(pl.sql_expr(settings.rows))
         if settings.columns:
             table = table.select(settings.columns)
-        with draft.open("wb") as opened:  # or an error may leave it: see atomic.opened()
+        with draft.open("wb") as opened:  # or an error may leave it: see files.opened()
             table.sink_parquet(opened)
-        atomic.sync(draft)
+        files.sync(draft)
     except (pl.exceptions.PolarsError, OSError) as error:
         draft.unlink(missing_ok=True)
         raise _table_error(error, where, settings) from error

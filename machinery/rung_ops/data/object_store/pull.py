@@ -22,7 +22,7 @@ from rung_ops.data.object_store.settings import Settings
 from rung_ops.errors import OpsError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
-from rung_ops.system import atomic, locks
+from rung_ops.system import files
 from rung_ops.system.files import md5
 from rung_ops.system.printable import in_bytes
 
@@ -112,7 +112,7 @@ def alone() -> Iterator[None]:
     """Be the only one who pulls; the kernel frees the lock when the process ends."""
     try:
         current().incoming.mkdir(parents=True, exist_ok=True)
-        lock = locks.try_lock(current().incoming / LOCK)
+        lock = files.try_lock(current().incoming / LOCK)
     except OSError as error:
         raise store_error(error, shown(current().incoming)) from error
     if lock is None:
@@ -144,7 +144,7 @@ def bring(
         # First the record, then the file: a draft beside a file that is known is one that was
         # not put in its place yet.
         _record(known, location, stored, draft.stat().st_size)
-        atomic.put(draft, path)
+        files.put(draft, path)
     except OSError as error:
         raise store_error(error, shown(path)) from error
     return path
@@ -164,7 +164,7 @@ def _record(known: dict[str, Fetched], location: Settings, stored: StoredObject,
     source, part = f"s3://{location.bucket}/{stored.key}", part_of(stored, location)
     known[_name(path_of(stored, location))] = Fetched(source, stored.etag, size, part)
     text = json.dumps(msgspec.to_builtins(dict(sorted(known.items()))), indent=2)
-    atomic.write(record_file(), f"{text}\n".encode())
+    files.write(record_file(), f"{text}\n".encode())
 
 
 def _hide(path: Path) -> None:

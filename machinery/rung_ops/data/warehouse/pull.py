@@ -26,7 +26,7 @@ from rung_ops.data.warehouse.settings import Address, Settings, WarehouseError
 from rung_ops.data.warehouse.source import Ends, Rows, Source, writing
 from rung_ops.model.columns import time_zone
 from rung_ops.project.paths import shown
-from rung_ops.system import locks
+from rung_ops.system import files
 from rung_ops.system.printable import counted, printable
 
 Types = dict[str, pl.DataType]
@@ -115,7 +115,7 @@ NOTE = b"rung.warehouse"  # the key of a note in a file's metadata
 def alone(folder: Path) -> Iterator[None]:
     """Be the only one that takes rows; what a killed one left half written goes first."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = locks.try_lock(folder.with_name(f".{folder.name}.tmp"))  # git passes it over
+    lock = files.try_lock(folder.with_name(f".{folder.name}.tmp"))  # git passes it over
     if lock is None:
         raise WarehouseError(f"Another pull is writing to {shown(folder)}: wait until it ends.")
     try:

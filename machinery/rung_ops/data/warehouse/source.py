@@ -12,7 +12,7 @@ import pyarrow as pa
 from rung_ops.data.warehouse.query import Query
 from rung_ops.data.warehouse.settings import WarehouseError
 from rung_ops.project.paths import shown
-from rung_ops.system import atomic
+from rung_ops.system import files
 from rung_ops.system.files import is_full
 
 AGAIN = "What was taken stays; `uv run poe data pull` goes on where this one stopped."
@@ -57,7 +57,7 @@ def writing(file: Path, errors: tuple[type[Exception], ...] = (OSError,)) -> Ite
     `errors` are those of the writer that may mean it; a warehouse's own speak of its own disk.
     """
     try:
-        with atomic.writing(file) as draft:
+        with files.writing(file) as draft:
             yield draft
     except errors as error:
         if not is_full(error) and "No space left" not in str(error):

@@ -127,7 +127,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     store.objects = {"raw/a.csv": CONTENT}
-    monkeypatch.setattr("rung_ops.system.atomic.os.fsync", full)
+    monkeypatch.setattr("rung_ops.system.files.os.fsync", full)
 
     code, output = run_verb(pull.main, "pull")
 

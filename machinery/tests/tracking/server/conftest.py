@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 from sklearn.dummy import DummyClassifier
 
 from rung_ops.system import processes
-from rung_ops.tracking import last_run, registry, server_check, store_address
+from rung_ops.tracking import last_run, registry, store_address
 
 
 @pytest.fixture(autouse=True)
@@ -25,11 +25,11 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         # Set first, so that what the code under test sets is undone too.
         monkeypatch.setenv(name, "set")
         monkeypatch.delenv(name)
-    server_check.require.cache_clear()
+    registry.require_server.cache_clear()
     before = mlflow.get_tracking_uri()
     yield
     mlflow.set_tracking_uri(before)
-    server_check.require.cache_clear()
+    registry.require_server.cache_clear()
 
 
 @pytest.fixture(scope="session")

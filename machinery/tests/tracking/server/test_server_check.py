@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException, RestException
 
 from machinery.tests.conftest import RunVerb
 from machinery.tests.tracking.server.conftest import policy
-from rung_ops.tracking import registry, server, server_check, store_address
+from rung_ops.tracking import registry, server, store_address
 
 Answering = Callable[[int, str], str]
 
@@ -48,14 +48,14 @@ def answering() -> Iterator[Answering]:
 
 def test_a_server_that_is_slow_names_the_setting_that_waits_longer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        problem = server_check.problem(f"http://127.0.0.1:{silent.getsockname()[1]}", 0.1)
+        problem = registry.server_problem(f"http://127.0.0.1:{silent.getsockname()[1]}", 0.1)
 
     assert problem is not None
     assert "timed out. It was given 0.1 s: `timeout_seconds` under [server]" in problem
 
 
 def test_a_server_that_answers_is_not_a_problem(answering: Answering) -> None:
-    assert server_check.problem(answering(200, json.dumps({"experiments": []}))) is None
+    assert registry.server_problem(answering(200, json.dumps({"experiments": []}))) is None
 
 
 @pytest.mark.parametrize(
@@ -73,14 +73,14 @@ def test_every_other_answer_says_what_to_do(
     answering: Answering, status: int, text: str, message: str
 ) -> None:
     uri = answering(status, text)
-    reported = server_check.problem(uri) or ""
+    reported = registry.server_problem(uri) or ""
 
     assert uri in reported
     assert message in reported
 
 
 def test_a_closed_port_is_refused_at_once(free_port: int) -> None:
-    reported = server_check.problem(f"http://127.0.0.1:{free_port}") or ""
+    reported = registry.server_problem(f"http://127.0.0.1:{free_port}") or ""
 
     assert "connection refused" in reported
     assert "`uv run poe tracking-server`" in reported
@@ -89,7 +89,7 @@ def test_a_closed_port_is_refused_at_once(free_port: int) -> None:
 def test_who_does_not_catch_it_ends_with_the_message(free_port: int) -> None:
     """As SystemExit does; and whoever can go on without a registry catches an MlflowException."""
     with pytest.raises(SystemExit) as ended:
-        server_check.require(f"http://127.0.0.1:{free_port}")
+        registry.require_server(f"http://127.0.0.1:{free_port}")
 
     assert isinstance(ended.value, MlflowException)
     assert "does not answer" in str(ended.value.code)
@@ -118,8 +118,8 @@ def test_a_failure_in_the_middle_says_which_part_failed(
     uri = answering(status, text)
 
     with (
-        pytest.raises(server_check.ServerDownError) as ended,
-        server_check.server_errors(lambda: uri, "Again."),
+        pytest.raises(registry.ServerDownError) as ended,
+        registry.server_errors(lambda: uri, "Again."),
     ):
         raise raised
 
@@ -130,7 +130,7 @@ def test_a_failure_in_the_middle_says_which_part_failed(
 def test_a_version_that_does_not_exist_is_no_failure_of_the_server() -> None:
     with (
         pytest.raises(registry.NoVersionError),
-        server_check.server_errors(lambda: "http://one.example.org", "Again."),
+        registry.server_errors(lambda: "http://one.example.org", "Again."),
     ):
         raise registry.NoVersionError("There is no version champion.")
 
@@ -173,7 +173,7 @@ def test_a_run_is_recorded_here_and_marked(tmp_path: Path, free_port: int) -> No
 def test_a_run_is_not_recorded_elsewhere_where_the_file_says_stop(free_port: int) -> None:
     policy(store_address.settings_file(), f"http://127.0.0.1:{free_port}")
 
-    with pytest.raises(server_check.ServerDownError):
+    with pytest.raises(registry.ServerDownError):
         registry.recorder()
 
     assert not store_address.local_store().is_file()

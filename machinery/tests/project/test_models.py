@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from rung_ops.errors import StageError
-from rung_ops.project import Project, current, model_folders, models
+from rung_ops.project import Project, current, models, paths
 
 
 @pytest.fixture
 def new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Another model, in a folder of its own."""
-    monkeypatch.setattr(model_folders, "models_folder", lambda: tmp_path)
-    monkeypatch.setattr(model_folders, "shown", str)
+    monkeypatch.setattr(paths, "models_folder", lambda: tmp_path)
+    monkeypatch.setattr(paths, "shown", str)
     monkeypatch.setattr(models, "gitlab_file", lambda: tmp_path / "models.yml")
     return models.add("another_one")
 
@@ -28,7 +28,7 @@ def test_what_a_later_rung_adds_is_written(new: Path) -> None:
 
 def test_a_command_in_a_models_folder_is_about_that_model() -> None:
     repository = current().repository
-    for folder in model_folders.all_of_them():
+    for folder in paths.other_models():
         assert Project.find(folder).root == Project.find(folder / "src").root == folder
     for folder in (repository, repository / "models", repository / "ops"):
         assert Project.find(folder) == Project.at(repository)
@@ -78,7 +78,7 @@ def test_a_model_without_a_package_is_named(new: Path) -> None:
     (new / "src/another_one/__init__.py").unlink()
 
     with pytest.raises(StageError, match="holds none"):
-        model_folders.package(new)
+        paths.package_of(new)
 
 
 def test_the_ci_hears_of_every_model(new: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_the_ci_hears_of_every_model(new: Path, monkeypatch: pytest.MonkeyPatch)
     assert text == "# Which\n      - MODEL: [., models/another_one]\n"
     monkeypatch.undo()
     known = [each["folder"] for each in models.listed()]
-    assert known == [".", *(f"models/{home.name}" for home in model_folders.all_of_them())]
+    assert known == [".", *(f"models/{home.name}" for home in paths.other_models())]
     assert [each["POE_PROJECT_DIR"] for each in models.matrix().values()] == known
     with pytest.raises(StageError, match="no model nobodys"):
         models.listed("nobodys")
