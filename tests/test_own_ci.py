@@ -40,7 +40,7 @@ def test_every_shard_of_the_slow_tests_has_a_job() -> None:
     every = yaml.safe_load((ROOT / ".github/workflows/all.yml").read_text("utf-8"))["jobs"]["shard"]
     (shards,) = re.findall(r"^shards=(\d+)$", (ROOT / ".ci/all").read_text("utf-8"), re.MULTILINE)
 
-    assert [*range(1, int(shards) + 1), "newest"] == every["strategy"]["matrix"]["shard"]
+    assert [*range(1, int(shards) + 1), "library", "newest"] == every["strategy"]["matrix"]["shard"]
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_a_shard_that_passed_on_a_commit_is_not_run_again(clone: Path) -> None:
     code, summary, calls = script(clone, "all", "nothing")
     assert 0 == code
     assert [True] == ["--test-group 3" in call for call in calls]
-    assert 8 == sum(line.endswith(", before") for line in summary)
+    assert 9 == sum(line.endswith(", before") for line in summary)
     assert re.fullmatch(r"\.ci/all passed in \d+ s", summary[-1])
 
     commit_something(clone)
