@@ -140,19 +140,9 @@ load {load:.1f} at the start;
 
 {made}
 
-{_judged()}
-
 Made by `{command}`.
 <!-- /monitor -->
 """
-
-
-def _judged() -> str:
-    """Compare the figures with the target: a twentieth of the time of the preset."""
-    ours, preset = CONTENDERS[:2]
-    check, process = (preset.median(name) / ours.median(name) for name in ("check", "cpu"))
-    return f"""The check, without the start of Python and its imports, is {check:.0f} times as fast as \
-Evidently's preset, the process {process:.0f} times."""
 
 
 def main() -> None:
