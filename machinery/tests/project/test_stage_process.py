@@ -178,3 +178,24 @@ os.kill(os.getpid(), 9)
     assert done.returncode
     assert not (folder / "ended.txt").exists()
     os.kill(int((folder / "child.txt").read_text("utf-8")), 9)
+
+
+def test_what_stages_loaded_is_not_searched_for_garbage_as_their_process_ends(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "import gc, socket, sys\nfrom rung_ops.project import stage_process\n"
+        "listener = socket.socket(socket.AF_UNIX)\nlistener.bind(sys.argv[1])\nlistener.listen()\n"
+        "stage_process.serve(listener.detach(), lambda words: 0)\n"
+        "print(gc.get_freeze_count() >= len(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "stages"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == "True\n"
