@@ -158,7 +158,7 @@ def test_a_version_whose_row_had_its_classes_in_another_order_is_not_compared(
     before = dataset.read_text(encoding="utf-8")
     dataset.write_text(before.replace('"on time", "late"', '"late", "on time"'), encoding="utf-8")
     monkeypatch.setattr(versions, "fetch_model", lambda version, folder: saved)
-    monkeypatch.setattr(versions, "fetch", lambda folder, **artifact: tmp_path / "code")
+    monkeypatch.setattr(versions, "fetch_artifact", lambda folder, **artifact: tmp_path / "code")
     version: Any = SimpleNamespace(version="3", name="parcels", run_id="1")
 
     with pytest.raises(VersionError, match="version 3 predicts the classes late, on time"):
