@@ -26,7 +26,7 @@ from rung_governance.approval import (
 )
 from rung_ops.gate import rules
 from rung_ops.gate.verdict import Verdict
-from rung_ops.model import bundle, source_hash
+from rung_ops.model import bundle
 from rung_ops.release import make, signing
 from rung_ops.tracking import registry, versions
 
@@ -41,7 +41,7 @@ TERMS = {"approved": "2026-01-31T12:00:00+00:00", "expires": "2099-01-31", "laps
 
 def source_of(release: Path) -> str:
     """Hash the source of a release, as an approval of it does."""
-    return source_hash.of_files(bundle.read_manifest(release)["files"])
+    return bundle.source_hash(bundle.read_manifest(release)["files"])
 
 
 def approved_line(
@@ -49,7 +49,7 @@ def approved_line(
 ) -> dict[str, str]:
     """Sign an approval of a release of FACTS, without files by default; return its line's details."""
     version = release.partition("-")[0].removeprefix("v")
-    made_of = {"version": version, "source_hash": source_hash.of_files({})}
+    made_of = {"version": version, "source_hash": bundle.source_hash({})}
     text = json.dumps(FACTS | made_of | TERMS | changes)
     return {
         "release": release,

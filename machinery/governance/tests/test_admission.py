@@ -23,7 +23,7 @@ from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.approval.signed_log import APPROVED, WITHDRAWN, SignedLog
 from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops import contract
-from rung_ops.model import bundle, source_hash
+from rung_ops.model import bundle
 from rung_ops.project import current
 from rung_ops.release import history, library, state
 from rung_ops.serving.state_reader import Objection
@@ -268,7 +268,7 @@ def files() -> dict[str, str]:
     return {
         path.relative_to(current().root).as_posix(): bundle.digest(path)
         for path in folder.rglob("*")
-        if path.is_file() and not source_hash.left_out(path.relative_to(folder).parts)
+        if path.is_file() and not bundle.left_out(path.relative_to(folder).parts)
     }
 
 
@@ -290,7 +290,7 @@ class Hooked:
     def reason(self, hooks: dict[str, str], terms: dict[str, Any], **changed: str) -> str:
         """Say what speaks against the release, and whether it is refused."""
         manifest = FACTS | {"id": RELEASE, "files": files() | changed}
-        made_of = {"source_hash": source_hash.of_files(manifest["files"])}
+        made_of = {"source_hash": bundle.source_hash(manifest["files"])}
         line = approved_line(RELEASE, self.door.key, manifest, **made_of, **terms)
         assert audit.record(self.door.folder, APPROVED, "Vera", **line) == []
         named(self.patch, hooks)

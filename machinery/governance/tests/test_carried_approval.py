@@ -13,7 +13,7 @@ from machinery.tests.projects import moved
 from rung_governance.approval import audit, batch, plan, signatures, signed_approval, validation
 from rung_governance.approval.signed_log import WITHDRAWN
 from rung_ops import contract
-from rung_ops.model import source_hash
+from rung_ops.model import bundle
 from rung_ops.release import state
 
 MODEL = b"the bytes of the model"
@@ -46,7 +46,7 @@ def sign(image: Path) -> Callable[..., Path]:
         path = image / validation.RECORDS / f"credit-{number}.approval.json"
         content = {
             "model_file": hashlib.sha256(MODEL).hexdigest(),
-            "source_hash": source_hash.of_folder(image, "credit"),
+            "source_hash": bundle.source_hash_of_folder(image, "credit"),
         }
         terms = {"approved": "2026-01-31", "expires": "2099-01-31"}
         signed_approval.write(path, content | terms | changes, str(image / key))

@@ -7,6 +7,10 @@ bytes that they return.
 The signature follows OpenSSF Model Signing: a DSSE envelope in a Sigstore bundle, which lists the
 hash of every file. The model-signing library verifies the same, but importing it costs a service
 half a second and 30 MB at each start.
+
+The source of a model has a hash of its own: of a release, of a folder, and of a commit. The three are equal
+where the files are. A validator signs that of the commit, and the service compares that of the release with
+it: neither believes what another tool has unpacked.
 """
 
 import base64
@@ -15,12 +19,14 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rung_ops.errors import OpsError
 from rung_ops.project import release_folders
+from rung_ops.system import git
 from rung_ops.system.files import open_regular, read_regular
 
 if TYPE_CHECKING:
@@ -388,3 +394,44 @@ def _signed_files(folder: Path, payload: bytes) -> dict[str, str]:
     if total.hexdigest() != subject_digest or MANIFEST not in files:
         raise broken
     return files
+
+
+def source_hash(files: Mapping[str, str]) -> str:
+    """Hash the source of a release; `files` has the SHA-256 by path, as in its manifest."""
+    source = {path: hash_ for path, hash_ in files.items() if path.startswith(f"{SOURCE}/")}
+    return hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()
+
+
+def source_hash_of_folder(root: Path, package: str) -> str:
+    """Hash a package as it is in src/ of a model's folder."""
+    folder = root / SOURCE / package
+    return source_hash(
+        {
+            path.relative_to(root).as_posix(): digest(path)
+            for path in folder.rglob("*")
+            if path.is_file() and not left_out(path.relative_to(folder).parts)
+        }
+    )
+
+
+def source_hash_of_commit(root: Path, commit: str, package: str) -> str:
+    """Hash a package as a commit has it; empty if this clone lacks the commit."""
+    try:
+        return source_hash(dict(_blobs(root, commit, f"{SOURCE}/{package}")))
+    except git.GitError:
+        return ""
+
+
+def _blobs(root: Path, commit: str, folder: str) -> Iterator[tuple[str, str]]:
+    """Hash the files of a folder as they were committed, without filters and attributes."""
+    run = partial(git.content, root, *git.NO_GRAPH, variables=git.PLAIN)
+    listed = run("ls-tree", "-r", "-z", commit, "--", folder).decode()
+    for entry in filter(None, listed.split("\0")):
+        about, path = entry.split("\t", 1)
+        if not left_out(path.removeprefix(f"{folder}/").split("/")):
+            yield path, hashlib.sha256(run("cat-file", "blob", about.split()[2])).hexdigest()
+
+
+def left_out(names: Iterable[str]) -> set[str]:
+    """Say which names of files and folders below a package no release carries."""
+    return {name for name in names if name == "__pycache__" or name.startswith(".")}

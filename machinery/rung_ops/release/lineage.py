@@ -8,7 +8,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from rung_ops.command import verb
 from rung_ops.errors import OpsError
-from rung_ops.model import bundle, source_hash
+from rung_ops.model import bundle
 from rung_ops.project import release_folders
 from rung_ops.release import state
 from rung_ops.tracking import registry, store_address, versions
@@ -18,7 +18,7 @@ TAGS = ("git_commit", "git_author", "git_dirty", "data_hash", "params_hash")
 
 def origin(manifest: dict[str, Any]) -> dict[str, str]:
     """Return the origin of a release as versions.origin_of() returns that of its version."""
-    known = manifest | {"source_hash": source_hash.of_files(manifest["files"])}
+    known = manifest | {"source_hash": bundle.source_hash(manifest["files"])}
     return {name: str(known.get(name, "")) for name in versions.ORIGIN}
 
 

@@ -20,7 +20,7 @@ from rung_ops import contract
 from rung_ops.command import Verb, verb
 from rung_ops.contract import synthetic
 from rung_ops.errors import OpsError, SettingsError
-from rung_ops.model import bundle, reasons, released, row_path, source_hash, source_import
+from rung_ops.model import bundle, reasons, released, row_path, source_import
 from rung_ops.model.bundle import BundleError, verify
 from rung_ops.model.columns import dtype_of
 from rung_ops.model.predictors import (
@@ -459,7 +459,7 @@ def write(
         shutil.copytree(
             source or used,
             staged / bundle.SOURCE / contract.package(),
-            ignore=lambda _, names: source_hash.left_out(names),
+            ignore=lambda _, names: bundle.left_out(names),
         )
         if private_key is not None:  # else another job deploys it, which reaches the store
             declared = source_import.entity_features_of(staged, contract.package())

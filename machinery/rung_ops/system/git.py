@@ -9,6 +9,10 @@ from typing import Any
 
 from rung_ops.errors import OpsError
 
+# What would show other files or commits: replacements, grafts and commit graph of this clone alone.
+PLAIN = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull}
+NO_GRAPH = ("-c", "core.commitGraph=false")
+
 # Of git's own variables, those that say who commits and who asks a remote. Any other may lead it to
 # another repository, remote or program, or change what it reads.
 KEPT = {

@@ -14,7 +14,7 @@ from typing import Any
 from rung_ops import contract
 from rung_ops.data import dvc
 from rung_ops.errors import StageError
-from rung_ops.model import source_hash
+from rung_ops.model import bundle
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import files, git
@@ -124,7 +124,7 @@ def newer(facts: Mapping[str, str]) -> list[str]:
     here = {
         "src/": (
             facts.get("source_hash"),
-            source_hash.of_folder(current().root, contract.package()),
+            bundle.source_hash_of_folder(current().root, contract.package()),
         ),
         "params.toml": (facts.get("params_hash"), params_hash()),
     }

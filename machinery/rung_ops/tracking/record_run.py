@@ -25,7 +25,7 @@ from rung_ops.contract import synthetic
 from rung_ops.data import blocks
 from rung_ops.data.incoming import versioned
 from rung_ops.errors import StageError
-from rung_ops.model import bundle, predictors, source_hash
+from rung_ops.model import bundle, predictors
 from rung_ops.model.predictors import trusted_types
 from rung_ops.project import current
 from rung_ops.project.paths import params, shown
@@ -77,7 +77,7 @@ def record(tags: dict[str, str]) -> dict[str, str]:
     """Record a run and register its model; return run_id, model and version."""
     store = registry.recorder()
     tags |= registry.run_tags() | {versions.MODEL_FILE: bundle.digest(current().model_file)}
-    tags |= {"source_hash": source_hash.of_folder(current().root, contract.package())}
+    tags |= {"source_hash": bundle.source_hash_of_folder(current().root, contract.package())}
     if current().predictions.exists():
         predicted = pl.read_parquet(current().predictions, columns=["predicted"])[
             "predicted"

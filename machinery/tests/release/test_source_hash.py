@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rung_ops.model import bundle, source_hash
+from rung_ops.model import bundle
 from rung_ops.system import git as system_git
 
 PERSON = {
@@ -34,7 +34,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def of_commit(project: Path) -> str:
-    return source_hash.of_commit(project, git(project, "rev-parse", "HEAD"), "credit")
+    return bundle.source_hash_of_commit(project, git(project, "rev-parse", "HEAD"), "credit")
 
 
 def test_commit_folder_and_release_have_the_same_one(project: Path) -> None:
@@ -47,19 +47,19 @@ def test_commit_folder_and_release_have_the_same_one(project: Path) -> None:
         for name in ("table.csv", "features.py")
     }
 
-    released = source_hash.of_files(files | {"model.onnx": "0" * 64})
+    released = bundle.source_hash(files | {"model.onnx": "0" * 64})
 
-    assert released == of_commit(project) == source_hash.of_folder(project, "credit")
+    assert released == of_commit(project) == bundle.source_hash_of_folder(project, "credit")
 
 
 def test_another_file_or_name_has_another_one(project: Path) -> None:
-    before = source_hash.of_folder(project, "credit")
+    before = bundle.source_hash_of_folder(project, "credit")
     for edit in (
         lambda path: path.write_text("FEATURES = [1]\n"),
         lambda path: path.rename(path.with_name("others.py")),
     ):
         edit(project / "src/credit/features.py")
-        after = source_hash.of_folder(project, "credit")
+        after = bundle.source_hash_of_folder(project, "credit")
         assert after != before
         before = after
 
@@ -84,4 +84,4 @@ def test_replacements_filters_and_attributes_of_a_clone_change_nothing(project: 
 
 
 def test_a_commit_that_is_not_there_has_none(project: Path) -> None:
-    assert source_hash.of_commit(project, "a" * 40, "credit") == ""
+    assert bundle.source_hash_of_commit(project, "a" * 40, "credit") == ""

@@ -19,7 +19,7 @@ from machinery.tests.in_project import fit
 from machinery.tests.projects import moved
 from rung_ops import contract, reports
 from rung_ops.data.ingest import sample_rows
-from rung_ops.model import bundle, source_hash
+from rung_ops.model import bundle
 from rung_ops.project import current, release_folders
 from rung_ops.project.paths import params
 from rung_ops.release import lineage, report_page, rollback, state
@@ -96,7 +96,7 @@ def test_a_version_and_its_run_say_what_they_were_made_from(made: dict[str, str]
     tags = registry.version("1").tags
     model_hash = versions.model_digest(registry.version("1"))
     hashes = {"model_hash": model_hash, "model_file": bundle.digest(current().model_file)}
-    hashes["source_hash"] = source_hash.of_folder(current().root, contract.package())
+    hashes["source_hash"] = bundle.source_hash_of_folder(current().root, contract.package())
     assert tags == TAGS | hashes and len(model_hash) == 64
     assert run.data.tags["model_hash"] == versions.model_digest(registry.version("2"))
     assert run.data.tags["git_commit"] == "d" * 40

@@ -68,7 +68,7 @@ def test_nothing_is_recorded_of_a_model_that_was_trained_from_something_else(
 
 def test_what_differs_from_a_version_is_named_with_the_command(monkeypatch: Patch) -> None:
     monkeypatch.setattr(last_run, "params_hash", lambda: "a0")
-    monkeypatch.setattr(last_run.source_hash, "of_folder", lambda *_: "b0")
+    monkeypatch.setattr(last_run.bundle, "source_hash_of_folder", lambda *_: "b0")
     version = {"version": "1", "params_hash": "a0", "source_hash": "b0"}
 
     (sentence,) = last_run.newer(version | {"source_hash": "b1"})

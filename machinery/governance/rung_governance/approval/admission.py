@@ -15,7 +15,7 @@ from rung_governance.approval import bound_facts, signatures, ssh_signature
 from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.approval.signed_log import SignedLog
 from rung_governance.approval.ssh_signature import SignatureError
-from rung_ops.model import source_hash
+from rung_ops.model import bundle
 from rung_ops.release import library
 from rung_ops.serving.state_reader import Objection
 from rung_ops.system.files import read_regular
@@ -130,7 +130,7 @@ def approved(
         )
     approval = verified(text.encode(), proof, allowed)
     # The files that were verified, and not what the manifest says of them.
-    made_of = dict(manifest) | {"source_hash": source_hash.of_files(manifest.get("files", {}))}
+    made_of = dict(manifest) | {"source_hash": bundle.source_hash(manifest.get("files", {}))}
     for name in ("model", "version", *bound_facts.MADE_OF):
         of, released = approval.get(name), made_of.get(name)
         if not of:

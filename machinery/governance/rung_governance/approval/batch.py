@@ -31,7 +31,7 @@ from rung_ops import contract
 from rung_ops.batch import predict, predict_logged
 from rung_ops.batch.predict import PredictionError
 from rung_ops.errors import StageError
-from rung_ops.model import bundle, source_hash
+from rung_ops.model import bundle
 from rung_ops.model.added_columns import NOT_APPROVED
 from rung_ops.project import current, release_folders
 from rung_ops.project.paths import shown
@@ -103,10 +103,10 @@ def _not_at_hand(version: validation.Version) -> Iterator[str]:
     if bundle.digest(refit.served_model()) != version.tags.get("model_file"):
         yield f"{shown(refit.served_model())} is not the model of version {version.version}"
     commit, package = version.tags.get("git_commit", ""), contract.package()
-    committed = source_hash.of_commit(current().root, commit, package)
+    committed = bundle.source_hash_of_commit(current().root, commit, package)
     if not committed:
         yield f"this clone lacks commit {commit[:12]}, whose source version {version.version} has"
-    elif source_hash.of_folder(current().root, package) != committed:
+    elif bundle.source_hash_of_folder(current().root, package) != committed:
         yield f"src/{package} is not as commit {commit[:12]} of version {version.version} has it"
 
 
@@ -127,7 +127,7 @@ def carried_objections() -> Iterator[str]:
     if not named:
         yield f"no approval that a validator has signed names this model ({digest[:12]})"
         return
-    source = source_hash.of_folder(current().root, contract.package())
+    source = bundle.source_hash_of_folder(current().root, contract.package())
     reasons = [list(_lapsed(path, signed[path], source)) for path in named]
     yield from min(reasons, key=len)  # a model that was registered twice needs one approval
 

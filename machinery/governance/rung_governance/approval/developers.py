@@ -14,7 +14,6 @@ from pathlib import Path
 from rung_governance.approval import signatures
 from rung_governance.approval.bound_facts import MissingFactError
 from rung_ops.autopilot.commits import IDENTITY
-from rung_ops.model import source_hash
 from rung_ops.project import current
 from rung_ops.system import git
 
@@ -137,6 +136,6 @@ def _leads_to(root: Path, before: str, commit: str) -> bool:
 
 def _git(root: Path, *arguments: str) -> str:
     try:
-        return git.output(root, *source_hash.NO_GRAPH, *arguments, variables=source_hash.PLAIN)
+        return git.output(root, *git.NO_GRAPH, *arguments, variables=git.PLAIN)
     except git.GitError as error:
         raise MissingFactError(f"git does not tell who developed it: {error}") from error

@@ -16,7 +16,6 @@ from typing import Any
 from rung_governance.approval import bound_facts, plan, signatures
 from rung_governance.approval.ssh_signature import SignatureError
 from rung_ops.gate import rules
-from rung_ops.model import source_hash
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import git
@@ -160,8 +159,8 @@ def is_as_committed(path: Path) -> bool:
 
 
 def _git(path: Path, *arguments: str) -> str:
-    how = (*source_hash.NO_GRAPH, *arguments)
-    done = git.run(path.parent, *how, variables=source_hash.PLAIN)
+    how = (*git.NO_GRAPH, *arguments)
+    done = git.run(path.parent, *how, variables=git.PLAIN)
     return done.stdout.strip() if done.returncode == 0 else ""
 
 

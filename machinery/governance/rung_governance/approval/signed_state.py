@@ -16,7 +16,7 @@ from rung_governance.approval.anchors import BrokenLogError
 from rung_governance.approval.keys import AuditKeyError
 from rung_governance.approval.signed_log import Event, SignedLog
 from rung_ops import contract
-from rung_ops.model import source_hash
+from rung_ops.model import bundle
 from rung_ops.project import current
 from rung_ops.release import state as states
 from rung_ops.release.history import State, StateError, Stopped, state_of
@@ -158,7 +158,7 @@ class HookSource:
     def __init__(self) -> None:
         self._named = bound_facts.hooks_of_service()
         self._hash = (
-            source_hash.of_folder(current().root, contract.package()) if self._named else ""
+            bundle.source_hash_of_folder(current().root, contract.package()) if self._named else ""
         )
 
     def objection(self, manifest: Mapping[str, Any], terms: Mapping[str, Any]) -> Objection | None:
@@ -189,7 +189,7 @@ class HookSource:
             module = target.partition(":")[0]
             if module.partition(".")[0] != contract.package():
                 return f"the hook {name} of {module}, whose source no approval names"
-        if self._named and self._hash != source_hash.of_files(manifest.get("files", {})):
+        if self._named and self._hash != bundle.source_hash(manifest.get("files", {})):
             return f"{self._shown()} of other source in src/ than was approved with it"
         return ""
 

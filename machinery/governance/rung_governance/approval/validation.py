@@ -14,7 +14,7 @@ from rung_governance.approval import bound_facts, developers, plan, signatures, 
 from rung_governance.approval.bound_facts import MissingFactError
 from rung_governance.approval.ssh_signature import SignatureError
 from rung_governance.record_check import check_record, read_schema
-from rung_ops.model import bundle, source_hash
+from rung_ops.model import bundle
 from rung_ops.project import current, documents, release_folders
 from rung_ops.project.paths import shown
 
@@ -76,7 +76,7 @@ def _contradictions(version: Version, record: dict[str, Any]) -> Iterator[str]:
 def released_version(manifest: Mapping[str, Any]) -> ReleasedVersion:
     """Take the version out of the manifest of a verified release."""
     tags = {name: str(value) for name, value in manifest.items() if isinstance(value, str)}
-    tags["source_hash"] = source_hash.of_files(manifest.get("files", {}))
+    tags["source_hash"] = bundle.source_hash(manifest.get("files", {}))
     return ReleasedVersion(str(manifest["model"]), str(manifest["version"]), tags)
 
 
@@ -161,7 +161,7 @@ def made_of(version: Version) -> dict[str, str]:
 
         tags["model_hash"] = versions.model_digest(version)
         commit = tags.get("git_commit", "")
-        tags["source_hash"] = source_hash.of_commit(root(), commit, contract.package())
+        tags["source_hash"] = bundle.source_hash_of_commit(root(), commit, contract.package())
     return {name: tags.get(name, "") for name in bound_facts.MADE_OF}
 
 

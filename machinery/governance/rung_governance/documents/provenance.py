@@ -14,7 +14,6 @@ from rung_governance.approval.bound_facts import MissingFactError
 from rung_governance.documents import file_parts, inventory
 from rung_governance.documents.file_parts import PIPELINE
 from rung_ops import contract
-from rung_ops.model import source_hash
 from rung_ops.project import current, documents
 from rung_ops.project.paths import project_name, shown
 from rung_ops.system import git
@@ -88,7 +87,7 @@ def _committed(version: str, folder: Path, path: str) -> str:
     """Read a file as the commit has it that a version was made from, not as it is today."""
     commit = registered(version).tags.get("git_commit", "")
     try:
-        content = git.content(folder, "show", f"{commit}:./{path}", variables=source_hash.PLAIN)
+        content = git.content(folder, "show", f"{commit}:./{path}", variables=git.PLAIN)
         return content.decode()
     except (git.GitError, UnicodeDecodeError) as error:
         raise MissingFactError(
