@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 
 from rung_ops import settings
 from rung_ops.errors import SettingsError
-from rung_ops.gate import rules
-from rung_ops.gate.rules import Threshold
 from rung_ops.project.paths import policy_file, shown
+
+if TYPE_CHECKING:
+    from rung_ops.gate.rules import Threshold
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Amount = Annotated[float, msgspec.Meta(ge=0)]
@@ -133,8 +134,11 @@ class Quality:
     at_release: float  # its value on the test rows of the release
     rows: int
 
-    def allowed(self, share: float) -> Threshold:
+    def allowed(self, share: float) -> "Threshold":
         """Return how far below its value at release the metric may be."""
+        # Imported here because the gate imports polars, which a refused run need not wait for.
+        from rung_ops.gate import rules
+
         return rules.allowed_loss(share, self.at_release, self.higher_is_better)
 
     def is_worse(self, share: float) -> bool:

@@ -20,6 +20,7 @@ PARTS = "training tracking gate monitoring autopilot replay contract"  # of the 
         ("rung_ops.monitoring.observation", MODEL | STORE | SIGNING | EXPORT | {"pandera"}),
         ("rung_ops.batch.predict", MODEL | STORE | PAGES | SIGNING | EXPORT),
         ("rung_ops.release.production_gate", PAGES | SIGNING | EXPORT | {"dvc", "optuna"}),
+        ("rung_ops.autopilot.passes", STORE | {"polars"}),  # of a pass that is refused
         ("rung_ops.release.rollback", MODEL | STORE | PAGES | SIGNING | EXPORT | {"pandera"}),
         (
             "rung_ops.release.report_page",
