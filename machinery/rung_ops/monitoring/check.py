@@ -78,12 +78,10 @@ def logged_rows(folder: Path, release: str, since: datetime, until: datetime) ->
 def newest_moments(log: pl.LazyFrame, time: str | None) -> Newest:
     """Find the newest moments, whichever release answered; `time` is the column that orders rows."""
     answered = log.filter(pl.col("arm") != SHADOW)
-    row = log.collect_schema()["row"]
-    names = {each.name for each in row.fields} if isinstance(row, pl.Struct) else set()
-    asked: list[pl.Expr] = [pl.col("time").max()]
-    if time in names:
-        asked.append(pl.col("row").struct.field(str(time)).max().alias("row"))
-    ends: dict[str, Any] = answered.select(asked).collect(engine="streaming").row(0, named=True)
+    newest, fields = [pl.col("time").max()], _fields(log, "row")
+    if time in fields:
+        newest.append(fields[time].max().alias("row"))
+    ends: dict[str, Any] = answered.select(newest).collect(engine="streaming").row(0, named=True)
     return Newest(moment(ends["time"]), moment(ends.get("row")))
 
 
@@ -115,7 +113,7 @@ def check_release(
     now, rows = given.now, blocks.height(log.lazy())
     views = release.contract.get("entity_features", [])
     judged = rows >= limits.drift.min_rows
-    features, columns, error = _compared(release, log.lazy(), views, limits)
+    features, columns, error = _compared(release, log.lazy(), rows, views, limits)
     rose = pl.col("share") - pl.col("expected") > limits.missing.most_rise
     result = MonitorResult(
         release,
@@ -191,13 +189,20 @@ COMPARED_BLOCKS = 2
 
 
 def _compared(
-    release: Released, log: pl.LazyFrame, views: Sequence[Mapping[str, Any]], limits: Limits
+    release: Released,
+    log: pl.LazyFrame,
+    rows: int,
+    views: Sequence[Mapping[str, Any]],
+    limits: Limits,
 ) -> tuple[pl.DataFrame, pl.DataFrame, float]:
-    """Compare features and defaulted columns with training; return also the error left to each test."""
+    """Compare features and defaulted columns of so many rows with training.
+
+    Returns:
+        The features, the columns, and the error left to each test.
+    """
     features, names = features_of(log), release.reference.columns
     present = features.collect_schema().names()
-    rows = max(1, blocks.height(log))
-    at_once = max(1, COMPARED_BLOCKS * blocks.block_bytes() // (8 * rows))
+    at_once = max(1, COMPARED_BLOCKS * blocks.block_bytes() // (8 * max(1, rows)))
     compared = []
     for some in (names[first : first + at_once] for first in range(0, len(names), at_once)):
         window = features.select(name for name in some if name in present)
