@@ -19,6 +19,7 @@ from rung_ops.system.processes import importing, quietly
 from rung_ops.verbs import VERBS
 
 OK, USAGE = 0, 2  # exit codes
+HELP = {"-h", "--help"}
 COMPLETE = "_RUNG_OPS_COMPLETE"  # what the shell wants, such as bash_source
 SERVE = "--serve-stages"  # what stage_process.shared() starts
 
@@ -36,7 +37,7 @@ def _run(arguments: list[str] | None) -> int:
             from rung_ops.completion import answer
 
             return answer(_tables(), COMPLETE, instruction)
-        if not words or words[0] in ("-h", "--help"):
+        if not words or words[0] in HELP:
             print(usage())
             return OK if words else USAGE
         if words[0] == "--version":
@@ -96,7 +97,7 @@ def _run_verb(owner: str, name: str, verb: Verb, words: list[str]) -> int:
                 return code
         module, _, function = verb.target.partition(":")
         with importing():
-            if verb.first:
+            if verb.first and not HELP.intersection(words):
                 importlib.import_module(verb.first)
             run = getattr(importlib.import_module(module), function or "main")
         own = words[len(name.split()) :]
@@ -124,7 +125,7 @@ def _run_verb(owner: str, name: str, verb: Verb, words: list[str]) -> int:
 def _takes_no_arguments(name: str, verb: Verb, arguments: list[str]) -> int:
     """Explain a verb whose function has no parameters, instead of running it all the same."""
     line = f"usage: rung-ops {name}"
-    if arguments[0] in ("-h", "--help"):
+    if arguments[0] in HELP:
         print(f"{line}\n\n{verb.help[:1].upper()}{verb.help[1:]}.")
         return OK
     print(f"{line}\nIt takes no arguments, got: {' '.join(arguments)}", file=sys.stderr)

@@ -19,8 +19,9 @@ class Verb(NamedTuple):
             `main`. It returns an exit code or nothing.
         extra: of the distribution, that installs what it needs.
         help: one line.
-        first: a package to import before MODULE. skops looks for each of a thousand functions in
-            all modules that are loaded: before the thousand of MLflow it takes a second less.
+        first: a package to import before MODULE, but not for `--help`. skops looks for each of a
+            thousand functions in all modules that are loaded: before the thousand of MLflow it
+            takes a second less.
         is_keyless: it runs code of the project, and neither signs nor pushes anything, so it runs
             in a process without keys, but for those of the prediction log.
         is_alone: no add-on has a say in it, so it runs also where one that is listed is missing.

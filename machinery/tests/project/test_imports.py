@@ -40,3 +40,9 @@ def test_what_a_verb_imports_is_left_out_of_the_search_for_garbage() -> None:
         "print(gc.isenabled(), kept > 100_000, gc.get_freeze_count() <= kept)"
     )
     assert printed(code).splitlines()[-1] == "True True True"
+
+
+def test_help_of_a_verb_loads_no_package_ahead_of_its_module() -> None:
+    code = "import sys\nfrom rung_ops.__main__ import main\n{}\nprint('skops' in sys.modules)"
+    assert printed(code.format("main(['gate', '--help'])")).splitlines()[-1] == "False"
+    assert printed(code.format("main(['gate', '--no-such-option'])")).splitlines()[-1] == "True"
