@@ -5,7 +5,7 @@ holds no newer values, and events in [time - window, time) count that were known
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from rung_ops.features import sources
+from rung_ops.features import aggregates, sources
 from rung_ops.features.sources import EntityFeatureError, Events, raw_rows
 from rung_ops.model.entity_feature import EntityFeature, ticks
 from rung_ops.system.printable import counted, printable
@@ -150,12 +150,8 @@ def computed(
         events: their sources.
         is_zoned: whether the moments are those of a clock with a zone; None if that is not known.
     """
-    passes: dict[tuple[object, ...], list[EntityFeature]] = defaultdict(list)
-    for feature in features:
-        key = (feature.source, feature.time, str(feature.known_at), feature.window)
-        passes[*key, _counts_outcomes(feature)].append(feature)
     computed_rows = moments.with_row_index(KEY)
-    for of_pass in passes.values():
+    for of_pass in _passes(features):
         frame = read(events, of_pass[0])
         with _named(of_pass):
             keyed = computed_rows.select(KEY, *moments.columns)
@@ -174,9 +170,60 @@ def computed(
             computed_rows = computed_rows.with_columns(
                 pl.lit(None, pl.Float64).alias(each.name) for each in of_pass
             )
-    # What is not finite is missing here and in the store, so both give the default.
-    finite = (pl.when(pl.col(name).is_finite()).then(name) for name in _feature_names(features))
-    return computed_rows.sort(KEY).select(*moments.columns, *finite)
+    return computed_rows.sort(KEY).select(*moments.columns, *_finite(features))
+
+
+def of_all_entities(
+    moment: int,
+    features: Sequence[EntityFeature],
+    events: Events,
+    types: Mapping[str, pl.DataType],
+    is_zoned: bool,
+) -> pl.DataFrame:
+    """Compute features at a moment, in microseconds, of each entity that has events in a window.
+
+    Args:
+        types: of the entity's columns.
+
+    Returns:
+        Shape (n_entities, n_keys + n_features), in the order of the entity; null where there is no value.
+    """
+    entity = list(features[0].entity)
+    values = pl.DataFrame(schema={name: types[name] for name in entity})
+    for of_pass in _passes(features):
+        frame = read(events, of_pass[0])
+        with _named(of_pass):
+            known = frame.with_columns(of_pass[0].known_at.alias(KNOWN))
+            reached = within(known, of_pass[0], moment, moment)
+            counted = clocked(reached, of_pass[0], types, is_zoned).filter(pl.col(KNOWN) <= moment)
+            if all(aggregates.of_column(each.aggregate) for each in of_pass):
+                # Whatever their order, so that events pass as a stream and none stays in memory.
+                grouped = counted.group_by(entity).agg(_aggregates(of_pass))
+                found = grouped.collect(engine="streaming")
+            else:
+                keys = counted.select(entity).unique().collect(engine="streaming")
+                moments = keys.with_columns(pl.lit(moment, pl.Int64).alias(AS_OF))
+                found = computed(moments, of_pass, events, is_zoned).drop(AS_OF)
+        values = values.join(found, on=entity, how="full", coalesce=True)
+    return values.sort(entity).select(*entity, *_finite(features))
+
+
+def _passes(features: Sequence[EntityFeature]) -> Iterable[list[EntityFeature]]:
+    """Group features whose windows hold the same events."""
+    passes: dict[tuple[object, ...], list[EntityFeature]] = defaultdict(list)
+    for feature in features:
+        key = (feature.source, feature.time, str(feature.known_at), feature.window)
+        passes[*key, _counts_outcomes(feature)].append(feature)
+    return passes.values()
+
+
+def _aggregates(features: Sequence[EntityFeature]) -> list[pl.Expr]:
+    return [each.aggregate.cast(pl.Float64).alias(each.name) for each in features]
+
+
+def _finite(features: Sequence[EntityFeature]) -> Iterator[pl.Expr]:
+    """What is not finite is missing in training and in the store, so both give the default."""
+    return (pl.when(pl.col(name).is_finite()).then(name) for name in _feature_names(features))
 
 
 def _shares(
@@ -323,7 +370,24 @@ def ordered(
     events: pl.DataFrame, feature: EntityFeature, moments: pl.DataFrame, is_zoned: bool | None
 ) -> pl.DataFrame:
     """Order events, which have KNOWN, by entity and time, and number them; drop what never counts."""
-    kind, known = events.schema[feature.time], events.schema[KNOWN]
+    entity = list(feature.entity)
+    return (
+        clocked(events.lazy(), feature, moments.schema, is_zoned)
+        .collect()
+        .sort(*entity, TIME, maintain_order=True)
+        .with_row_index(ORDER)
+    )
+
+
+def clocked(
+    events: pl.LazyFrame,
+    feature: EntityFeature,
+    types: Mapping[str, pl.DataType],
+    is_zoned: bool | None,
+) -> pl.LazyFrame:
+    """Cast the entity of events, which have KNOWN, and count their times; drop what never counts."""
+    schema = events.collect_schema()
+    kind, known = schema[feature.time], schema[KNOWN]
     for column in (kind, known):
         zoned = column.time_zone is not None if isinstance(column, pl.Datetime) else None
         if is_zoned is not None and zoned is not None and zoned != is_zoned:
@@ -331,17 +395,11 @@ def ordered(
                 f"features.py: the entity feature `{feature.name}`: of the time of a row and that "
                 "of its events one has a time zone and the other has none; give both one, or none."
             )
-    entity = list(feature.entity)
-    return (
-        events.with_columns(
-            *(pl.col(name).cast(moments.schema[name], strict=False) for name in entity),
-            clock(pl.col(feature.time), kind).alias(TIME),
-            clock(pl.col(KNOWN), known),
-        )
-        .drop_nulls([*entity, TIME, KNOWN])
-        .sort(*entity, TIME, maintain_order=True)
-        .with_row_index(ORDER)
-    )
+    return events.with_columns(
+        *(pl.col(name).cast(types[name], strict=False) for name in feature.entity),
+        clock(pl.col(feature.time), kind).alias(TIME),
+        clock(pl.col(KNOWN), known),
+    ).drop_nulls([*feature.entity, TIME, KNOWN])
 
 
 def aggregated(
@@ -354,7 +412,6 @@ def aggregated(
     starts = _before(moments, events, entity, window)
     counts = stops - starts
     ends = np.cumsum(counts)
-    aggregates = [each.aggregate.cast(pl.Float64).alias(each.name) for each in features]
     events = events.select(*_read_by(features, events))
     keys, as_of = moments[KEY].to_numpy(), moments[AS_OF].fill_null(0).to_numpy()
     first = 0
@@ -370,7 +427,7 @@ def aggregated(
             pl.Series(KEY, keys[repeated]), pl.Series(AS_OF, as_of[repeated])
         )
         counted = pairs.filter(pl.col(KNOWN) <= pl.col(AS_OF))
-        yield counted.group_by(KEY, maintain_order=True).agg(aggregates)
+        yield counted.group_by(KEY, maintain_order=True).agg(_aggregates(features))
         first = last
 
 
