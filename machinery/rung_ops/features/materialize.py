@@ -33,8 +33,7 @@ def values(view: View, schema: Schema, now: datetime, events: Events) -> StoredV
 
     `now`, without a zone that of the view, is rounded down to the cadence.
     """
-    kind = point_in_time.read(events, view.features[0]).collect_schema()[view.features[0].time]
-    is_zoned = isinstance(kind, pl.Datetime) and kind.time_zone is not None
+    is_zoned = point_in_time.is_zoned(events, view.features[0])
     moment, as_of = _moment(view, now, is_zoned)
     features = point_in_time.of_all_entities(moment, view.features, events, schema, is_zoned)
     features = features.filter(pl.any_horizontal(pl.col(view.names).is_not_null()))

@@ -16,7 +16,7 @@ import polars as pl
 
 from rung_ops.features import aggregates, sources
 from rung_ops.features.sources import EntityFeatureError, Events, raw_rows
-from rung_ops.model.entity_feature import EntityFeature, ticks
+from rung_ops.model.entity_feature import EntityFeature, RemoteEvents, ticks
 from rung_ops.system.printable import counted, printable
 
 
@@ -72,10 +72,8 @@ def beyond_events(rows: pl.DataFrame, events: Events) -> Iterator[str]:
         time = feature.at
         names = [name for name in dict.fromkeys((*feature.entity, time)) if name in rows.columns]
         typed = rows.select(pl.col(n).cast(schema[n].dtype.type, strict=False) for n in names)
-        needed = _as_of(typed, feature, time)[AS_OF]
-        frame = read(events, feature)
-        of_events = clock(pl.col(feature.time), frame.collect_schema()[feature.time])
-        newest = frame.select(of_events.max()).collect(engine="streaming").item()
+        needed = as_of(typed, feature, time)[AS_OF]
+        newest = _newest(events, feature)
         if newest is None:
             continue  # no row has a value
         late = needed.filter(needed - newest > CADENCES * ticks(feature.cadence))
@@ -85,6 +83,25 @@ def beyond_events(rows: pl.DataFrame, events: Events) -> Iterator[str]:
                 f"{shown(late.to_numpy().max())}, and its newest event is of {shown(newest)}: the windows of "
                 "these rows are not full."
             )
+
+
+def _newest(events: Events, feature: EntityFeature) -> int | None:
+    if isinstance(feature.source, RemoteEvents):
+        with _named([feature]):
+            return feature.source.newest(feature)
+    frame = read(events, feature)
+    time = clock(pl.col(feature.time), frame.collect_schema()[feature.time])
+    newest: int | None = frame.select(time.max()).collect(engine="streaming").item()
+    return newest
+
+
+def is_zoned(events: Events, feature: EntityFeature) -> bool:
+    """Tell whether the times of a feature's events have a zone."""
+    if isinstance(feature.source, RemoteEvents):
+        with _named([feature]):
+            return feature.source.is_zoned(feature)
+    kind = read(events, feature).collect_schema()[feature.time]
+    return isinstance(kind, pl.Datetime) and kind.time_zone is not None
 
 
 def fill_defaults(rows: pl.DataFrame) -> pl.DataFrame:
@@ -124,7 +141,7 @@ def joined(
         groups[key].append(feature)
     for features in groups.values():
         first = features[0]
-        wanted = _as_of(rows, first, first.at or time)
+        wanted = as_of(rows, first, first.at or time)
         moments = wanted.unique(maintain_order=True)
         values = computed(moments, features, events, _zoned(rows, first.at or time))
         matched = wanted.join(
@@ -152,6 +169,13 @@ def computed(
     """
     computed_rows = moments.with_row_index(KEY)
     for of_pass in _passes(features):
+        if isinstance(remote := of_pass[0].source, RemoteEvents):
+            with _named(of_pass):
+                found = remote.computed(moments, of_pass, is_zoned, events.is_sample)
+            computed_rows = computed_rows.join(
+                found, on=moments.columns, how="left", nulls_equal=True, maintain_order="left"
+            )
+            continue
         frame = read(events, of_pass[0])
         with _named(of_pass):
             keyed = computed_rows.select(KEY, *moments.columns)
@@ -191,6 +215,11 @@ def of_all_entities(
     entity = list(features[0].entity)
     values = pl.DataFrame(schema={name: types[name] for name in entity})
     for of_pass in _passes(features):
+        if isinstance(remote := of_pass[0].source, RemoteEvents):
+            with _named(of_pass):
+                found = remote.of_all_entities(moment, of_pass, types)
+            values = values.join(found, on=entity, how="full", coalesce=True)
+            continue
         frame = read(events, of_pass[0])
         with _named(of_pass):
             known = frame.with_columns(of_pass[0].known_at.alias(KNOWN))
@@ -325,7 +354,7 @@ def _zoned(rows: pl.DataFrame, time: str | None) -> bool | None:
     return kind.time_zone is not None if isinstance(kind, pl.Datetime) else None
 
 
-def _as_of(rows: pl.DataFrame, feature: EntityFeature, time: str | None) -> pl.DataFrame:
+def as_of(rows: pl.DataFrame, feature: EntityFeature, time: str | None) -> pl.DataFrame:
     """Give each row its entity and the time at which the store was filled last; shape (n_rows, n)."""
     if time is None:
         raise EntityFeatureError(
@@ -388,18 +417,25 @@ def clocked(
     """Cast the entity of events, which have KNOWN, and count their times; drop what never counts."""
     schema = events.collect_schema()
     kind, known = schema[feature.time], schema[KNOWN]
-    for column in (kind, known):
+    refuse_other_zone(feature, (kind, known), is_zoned)
+    return events.with_columns(
+        *(pl.col(name).cast(types[name], strict=False) for name in feature.entity),
+        clock(pl.col(feature.time), kind).alias(TIME),
+        clock(pl.col(KNOWN), known),
+    ).drop_nulls([*feature.entity, TIME, KNOWN])
+
+
+def refuse_other_zone(
+    feature: EntityFeature, kinds: Iterable[pl.DataType], is_zoned: bool | None
+) -> None:
+    """Refuse times of events that have a zone where that of a row has none, and the other way round."""
+    for column in kinds:
         zoned = column.time_zone is not None if isinstance(column, pl.Datetime) else None
         if is_zoned is not None and zoned is not None and zoned != is_zoned:
             raise EntityFeatureError(
                 f"features.py: the entity feature `{feature.name}`: of the time of a row and that "
                 "of its events one has a time zone and the other has none; give both one, or none."
             )
-    return events.with_columns(
-        *(pl.col(name).cast(types[name], strict=False) for name in feature.entity),
-        clock(pl.col(feature.time), kind).alias(TIME),
-        clock(pl.col(KNOWN), known),
-    ).drop_nulls([*feature.entity, TIME, KNOWN])
 
 
 def aggregated(
