@@ -128,8 +128,10 @@ class Windows:
             if not is_judged(kind, wanted):
                 self._refuse(f"`{name}` is {kind}, and {wanted} in Row")
             entity.append(f"{typed_sql(name, kind, wanted)[0]} AS {key}")
+        read = dict.fromkeys(n for each in self.features for n in each.aggregate.meta.root_names())
+        columns = [*map(quoted, read), *entity]
         select = (
-            f"SELECT *, {', '.join(entity)}, {self._microseconds(feature.time)} AS {TIME}, "
+            f"SELECT {', '.join(columns)}, {self._microseconds(feature.time)} AS {TIME}, "
             f"{self._microseconds(self._known())} AS {KNOWN} "
             f"FROM ({self.events.query.sql}\n) AS events"
         )
@@ -153,7 +155,7 @@ class Windows:
         window = ticks(self.features[0].window)
         keys = key_columns(len(self.features[0].entity))
         events = self._counted(None if first is None else first - window, last)
-        # A window lies in two buckets of its length: equal buckets are found by their hashes.
+        # A window lies in two buckets of its length: equal buckets are found without a look at others.
         windows = (
             f"SELECT moments.*, {floored(f'({MOMENT} - {window})', window)} + steps.step AS {BUCKET} "
             f"FROM ({moments}) AS moments CROSS JOIN (VALUES (0), ({window})) AS steps(step)"
@@ -161,9 +163,11 @@ class Windows:
         in_buckets = f"SELECT *, {floored(TIME, window)} AS {BUCKET} FROM ({events}) AS events"
         same = " AND ".join(f"events.{each} = windows.{each}" for each in (*keys, BUCKET))
         group = ", ".join(f"windows.{each}" for each in (*keys, MOMENT))
+        # Materialized: PostgreSQL would compute the times again for each pair of a moment and an event.
         return (
-            f"SELECT {group}, {', '.join(self._aggregates())} FROM ({windows}) AS windows "
-            f"JOIN ({in_buckets}) AS events ON {same} AND {TIME} >= {MOMENT} - {window} "
+            f"WITH windows AS MATERIALIZED ({windows}), events AS MATERIALIZED ({in_buckets}) "
+            f"SELECT {group}, {', '.join(self._aggregates())} FROM windows "
+            f"JOIN events ON {same} AND {TIME} >= {MOMENT} - {window} "
             f"AND {TIME} < {MOMENT} AND {KNOWN} <= {MOMENT} GROUP BY {group}"
         )
 
