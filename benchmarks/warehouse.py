@@ -1,4 +1,7 @@
-"""Measure what travels from a PostgreSQL of millions of rows: all of them, or the sample and the test."""
+"""Measure what travels from a PostgreSQL of millions of rows: all of them, or the sample and the test.
+
+With --entity-feature also the values of one: its events are the rows that came, or those there.
+"""
 
 import argparse
 import os
@@ -13,7 +16,8 @@ from urllib.parse import urlsplit
 
 import polars as pl
 from adbc_driver_postgresql import dbapi
-from large import PARAMS, ROOT, generate, measured, project
+from large import END, PACKAGE, PARAMS, ROOT, SOURCES, generate, measured, project
+from polars.testing import assert_frame_equal
 
 SETTINGS = """query = "queries/rows.sql"
 watermark = ""
@@ -21,6 +25,26 @@ first = 2020-01-01
 window_days = 30
 lag_hours = 48
 rows = "{rows}"
+"""
+# Where events are, by what `rows` is.
+EVENTS = {"all": "raw_rows", "sample": 'WarehouseEvents("queries/rows.sql")'}
+ENTITY_FEATURE = """
+from datetime import timedelta
+
+from rung_ops.data.warehouse.events import WarehouseEvents
+from rung_ops.features import EntityFeature, raw_rows
+
+ENTITY_FEATURES = [
+    EntityFeature(
+        name="price_7d",
+        entity=["shop"],
+        source={events},
+        time="at",
+        aggregate=pl.col("price").mean(),
+        window=timedelta(days=7),
+        cadence=timedelta(hours=1),
+    )
+]
 """
 
 
@@ -66,6 +90,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="room for a project and the rows")
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--split", default="test_rows = 50_000\ntrain_rows = 200_000")
+    parser.add_argument("--entity-feature", action="store_true")
     options = parser.parse_args()
     parts = urlsplit(options.url)
     server = Counter(str(parts.hostname), parts.port or 5432)
@@ -75,7 +100,7 @@ def main() -> None:
     os.environ["WAREHOUSE_URL"] = parts._replace(netloc=address).geturl()
     options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="warehouse-", dir=options.folder) as room:
-        made = project(Path(room), "")
+        made = project(Path(room))
         (made / "params.toml").write_text(PARAMS.format(split=options.split), "utf-8")
         fill(options.url, Path(room), options.rows)
         (made / "queries").mkdir(exist_ok=True)
@@ -83,6 +108,9 @@ def main() -> None:
         for rows in ("all", "sample"):
             (made / "ops/warehouse.toml").write_text(SETTINGS.format(rows=rows))
             shutil.rmtree(made / "data/incoming/warehouse", ignore_errors=True)
+            if options.entity_feature:
+                text = SOURCES["features.py"] + ENTITY_FEATURE.format(events=EVENTS[rows])
+                (made / "src" / PACKAGE / "features.py").write_text(text, "utf-8")
             server.received = 0
             costs = [measured(ROOT, made, "warehouse", "pull")]
             costs += [
@@ -96,13 +124,15 @@ def main() -> None:
                 f"came, {server.received:,} bytes; train {here[0].height:,}, test {here[1].height:,}; "
                 f"pull, then the stages: {costs}"
             )
+            if options.entity_feature:
+                server.received = 0
+                cost = measured(ROOT, made, "features", "materialize", "--as-of", f"{END:%Y-%m-%d}")
+                print(f"materialize: {cost}, {server.received:,} bytes")
             if rows == "all":
                 before = here
-        same = [
-            one.sort("order").equals(two.sort("order"))
-            for one, two in zip(before, here, strict=True)
-        ]
-        print(f"the same training and test rows: {same}", file=sys.stderr)
+        for one, two in zip(before, here, strict=True):
+            assert_frame_equal(one.sort("order"), two.sort("order"), rel_tol=1e-12)
+        print("the same training and test rows", file=sys.stderr)
 
 
 if __name__ == "__main__":

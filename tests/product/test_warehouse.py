@@ -184,9 +184,17 @@ def test_of_many_rows_only_those_come_that_teach_and_judge(trial: Trial) -> None
 @pytest.mark.every_commit
 def test_a_server_judges_rows_as_they_are_judged_here(server: Server) -> None:
     there = {"RUNG_TEST_POSTGRESQL": server.url(server.user, OWNER), "RUNG_GAME": "velocity"}
-    cases = "machinery/tests/data/warehouse/test_judged_rows.py"
+    cases = (f"machinery/tests/data/warehouse/test_{n}.py" for n in ("judged_rows", "entity_sql"))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", ROOT / cases, "-q", "-k", "postgresql"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            *(ROOT / case for case in cases),
+            "-q",
+            "-k",
+            "postgresql",
+        ],
         env=os.environ | there,
         capture_output=True,
         text=True,

@@ -19,7 +19,7 @@ from rung_ops.contract.row_checks import inspect_labelled
 from rung_ops.errors import StageError
 from rung_ops.features import EntityFeature
 from rung_ops.features.point_in_time import join, of_forecast
-from rung_ops.features.sources import EntityFeatureError
+from rung_ops.features.sources import EntityFeatureError, Events
 from rung_ops.model.columns import time_zone
 from rung_ops.project import current
 from rung_ops.project.paths import links_refused, raw_files, raw_files_in, shown
@@ -119,7 +119,8 @@ def well_declared() -> None:
 def with_entity_features(rows: pl.DataFrame) -> pl.DataFrame:
     """Add the entity features to rows of Row."""
     try:
-        return join(rows)
+        is_sample = bool(raw_files_in(current().sample))
+        return join(rows, events=Events(current().root, is_sample))
     except EntityFeatureError as error:
         raise ContractError(str(error)) from error
 

@@ -12,6 +12,7 @@ from rung_ops.data import blocks
 from rung_ops.data.inspection import Inspection, is_by_row, repeated
 from rung_ops.errors import StageError
 from rung_ops.features.point_in_time import join
+from rung_ops.features.sources import Events
 from rung_ops.project import current
 from rung_ops.project.paths import raw_files, raw_files_in, shown
 
@@ -25,14 +26,15 @@ def sample_rows() -> pl.DataFrame:
     Raises:
         StageError: there is no raw file, or it lacks rows or columns.
     """
-    paths = raw_files_in(current().sample) or raw_files()
+    sample = raw_files_in(current().sample)
+    paths = sample or raw_files()
     if not paths:
         raise StageError("There is no data: put a file into data/sample.")
     rows, problems, _ = inspect_labelled(read(paths[0]), shown(paths[0]))
     if not rows.height:
         nothing = f"{shown(paths[0])}: no row has `{contract.TARGET}`"
         raise StageError(str(problems[0]) if problems else nothing)
-    return join(rows)
+    return join(rows, events=Events(current().root, bool(sample)))
 
 
 def ingested_path(raw: Path) -> Path:

@@ -17,7 +17,6 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.command import verb
 from rung_ops.features import point_in_time, store, stores
-from rung_ops.features.point_in_time import AS_OF
 from rung_ops.features.sources import EntityFeatureError, Events
 from rung_ops.features.store import FeatureStore, FeatureStoreError, StoredView
 from rung_ops.model import bundle, source_import
@@ -34,18 +33,9 @@ def values(view: View, schema: Schema, now: datetime, events: Events) -> StoredV
 
     `now`, without a zone that of the view, is rounded down to the cadence.
     """
-    frames = [point_in_time.read(events, feature) for feature in view.features]
-    kind = frames[0].collect_schema()[view.features[0].time]
-    is_zoned = isinstance(kind, pl.Datetime) and kind.time_zone is not None
+    is_zoned = point_in_time.is_zoned(events, view.features[0])
     moment, as_of = _moment(view, now, is_zoned)
-    named = [pl.col(name).cast(schema[name], strict=False) for name in view.entity]
-    counted = (
-        point_in_time.within(frame, feature, moment, moment).select(named)
-        for frame, feature in zip(frames, view.features, strict=True)
-    )
-    entities = pl.concat(counted).drop_nulls().unique().collect(engine="streaming")
-    moments = entities.sort(view.entity).with_columns(pl.lit(moment, pl.Int64).alias(AS_OF))
-    features = point_in_time.computed(moments, view.features, events, is_zoned)
+    features = point_in_time.of_all_entities(moment, view.features, events, schema, is_zoned)
     features = features.filter(pl.any_horizontal(pl.col(view.names).is_not_null()))
     numbers = features.select(pl.col(view.names).fill_null(float("nan"))).to_numpy()
     keys = store.keys_of(features[name].to_list() for name in view.entity)

@@ -5,7 +5,7 @@ holds no newer values, and events in [time - window, time) count that were known
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from rung_ops.features import sources
+from rung_ops.features import aggregates, sources
 from rung_ops.features.sources import EntityFeatureError, Events, raw_rows
-from rung_ops.model.entity_feature import EntityFeature, ticks
+from rung_ops.model.entity_feature import EntityFeature, RemoteEvents, ticks
 from rung_ops.system.printable import counted, printable
 
 
@@ -72,10 +72,8 @@ def beyond_events(rows: pl.DataFrame, events: Events) -> Iterator[str]:
         time = feature.at
         names = [name for name in dict.fromkeys((*feature.entity, time)) if name in rows.columns]
         typed = rows.select(pl.col(n).cast(schema[n].dtype.type, strict=False) for n in names)
-        needed = _as_of(typed, feature, time)[AS_OF]
-        frame = read(events, feature)
-        of_events = clock(pl.col(feature.time), frame.collect_schema()[feature.time])
-        newest = frame.select(of_events.max()).collect(engine="streaming").item()
+        needed = as_of(typed, feature, time)[AS_OF]
+        newest = _newest(events, feature)
         if newest is None:
             continue  # no row has a value
         late = needed.filter(needed - newest > CADENCES * ticks(feature.cadence))
@@ -85,6 +83,25 @@ def beyond_events(rows: pl.DataFrame, events: Events) -> Iterator[str]:
                 f"{shown(late.to_numpy().max())}, and its newest event is of {shown(newest)}: the windows of "
                 "these rows are not full."
             )
+
+
+def _newest(events: Events, feature: EntityFeature) -> int | None:
+    if isinstance(feature.source, RemoteEvents):
+        with _named([feature]):
+            return feature.source.newest(feature)
+    frame = read(events, feature)
+    time = clock(pl.col(feature.time), frame.collect_schema()[feature.time])
+    newest: int | None = frame.select(time.max()).collect(engine="streaming").item()
+    return newest
+
+
+def is_zoned(events: Events, feature: EntityFeature) -> bool:
+    """Tell whether the times of a feature's events have a zone."""
+    if isinstance(feature.source, RemoteEvents):
+        with _named([feature]):
+            return feature.source.is_zoned(feature)
+    kind = read(events, feature).collect_schema()[feature.time]
+    return isinstance(kind, pl.Datetime) and kind.time_zone is not None
 
 
 def fill_defaults(rows: pl.DataFrame) -> pl.DataFrame:
@@ -124,7 +141,7 @@ def joined(
         groups[key].append(feature)
     for features in groups.values():
         first = features[0]
-        wanted = _as_of(rows, first, first.at or time)
+        wanted = as_of(rows, first, first.at or time)
         moments = wanted.unique(maintain_order=True)
         values = computed(moments, features, events, _zoned(rows, first.at or time))
         matched = wanted.join(
@@ -150,12 +167,15 @@ def computed(
         events: their sources.
         is_zoned: whether the moments are those of a clock with a zone; None if that is not known.
     """
-    passes: dict[tuple[object, ...], list[EntityFeature]] = defaultdict(list)
-    for feature in features:
-        key = (feature.source, feature.time, str(feature.known_at), feature.window)
-        passes[*key, _counts_outcomes(feature)].append(feature)
     computed_rows = moments.with_row_index(KEY)
-    for of_pass in passes.values():
+    for of_pass in _passes(features):
+        if isinstance(remote := of_pass[0].source, RemoteEvents):
+            with _named(of_pass):
+                found = remote.computed(moments, of_pass, is_zoned, events.is_sample)
+            computed_rows = computed_rows.join(
+                found, on=moments.columns, how="left", nulls_equal=True, maintain_order="left"
+            )
+            continue
         frame = read(events, of_pass[0])
         with _named(of_pass):
             keyed = computed_rows.select(KEY, *moments.columns)
@@ -174,9 +194,65 @@ def computed(
             computed_rows = computed_rows.with_columns(
                 pl.lit(None, pl.Float64).alias(each.name) for each in of_pass
             )
-    # What is not finite is missing here and in the store, so both give the default.
-    finite = (pl.when(pl.col(name).is_finite()).then(name) for name in _feature_names(features))
-    return computed_rows.sort(KEY).select(*moments.columns, *finite)
+    return computed_rows.sort(KEY).select(*moments.columns, *_finite(features))
+
+
+def of_all_entities(
+    moment: int,
+    features: Sequence[EntityFeature],
+    events: Events,
+    types: Mapping[str, pl.DataType],
+    is_zoned: bool,
+) -> pl.DataFrame:
+    """Compute features at a moment, in microseconds, of each entity that has events in a window.
+
+    Args:
+        types: of the entity's columns.
+
+    Returns:
+        Shape (n_entities, n_keys + n_features), in the order of the entity; null where there is no value.
+    """
+    entity = list(features[0].entity)
+    values = pl.DataFrame(schema={name: types[name] for name in entity})
+    for of_pass in _passes(features):
+        if isinstance(remote := of_pass[0].source, RemoteEvents):
+            with _named(of_pass):
+                found = remote.of_all_entities(moment, of_pass, types)
+            values = values.join(found, on=entity, how="full", coalesce=True)
+            continue
+        frame = read(events, of_pass[0])
+        with _named(of_pass):
+            known = frame.with_columns(of_pass[0].known_at.alias(KNOWN))
+            reached = within(known, of_pass[0], moment, moment)
+            counted = clocked(reached, of_pass[0], types, is_zoned).filter(pl.col(KNOWN) <= moment)
+            if all(aggregates.of_column(each.aggregate) for each in of_pass):
+                # Whatever their order, so that events pass as a stream and none stays in memory.
+                grouped = counted.group_by(entity).agg(_aggregates(of_pass))
+                found = grouped.collect(engine="streaming")
+            else:
+                keys = counted.select(entity).unique().collect(engine="streaming")
+                moments = keys.with_columns(pl.lit(moment, pl.Int64).alias(AS_OF))
+                found = computed(moments, of_pass, events, is_zoned).drop(AS_OF)
+        values = values.join(found, on=entity, how="full", coalesce=True)
+    return values.sort(entity).select(*entity, *_finite(features))
+
+
+def _passes(features: Sequence[EntityFeature]) -> Iterable[list[EntityFeature]]:
+    """Group features whose windows hold the same events."""
+    passes: dict[tuple[object, ...], list[EntityFeature]] = defaultdict(list)
+    for feature in features:
+        key = (feature.source, feature.time, str(feature.known_at), feature.window)
+        passes[*key, _counts_outcomes(feature)].append(feature)
+    return passes.values()
+
+
+def _aggregates(features: Sequence[EntityFeature]) -> list[pl.Expr]:
+    return [each.aggregate.cast(pl.Float64).alias(each.name) for each in features]
+
+
+def _finite(features: Sequence[EntityFeature]) -> Iterator[pl.Expr]:
+    """What is not finite is missing in training and in the store, so both give the default."""
+    return (pl.when(pl.col(name).is_finite()).then(name) for name in _feature_names(features))
 
 
 def _shares(
@@ -278,7 +354,7 @@ def _zoned(rows: pl.DataFrame, time: str | None) -> bool | None:
     return kind.time_zone is not None if isinstance(kind, pl.Datetime) else None
 
 
-def _as_of(rows: pl.DataFrame, feature: EntityFeature, time: str | None) -> pl.DataFrame:
+def as_of(rows: pl.DataFrame, feature: EntityFeature, time: str | None) -> pl.DataFrame:
     """Give each row its entity and the time at which the store was filled last; shape (n_rows, n)."""
     if time is None:
         raise EntityFeatureError(
@@ -323,25 +399,43 @@ def ordered(
     events: pl.DataFrame, feature: EntityFeature, moments: pl.DataFrame, is_zoned: bool | None
 ) -> pl.DataFrame:
     """Order events, which have KNOWN, by entity and time, and number them; drop what never counts."""
-    kind, known = events.schema[feature.time], events.schema[KNOWN]
-    for column in (kind, known):
+    entity = list(feature.entity)
+    return (
+        clocked(events.lazy(), feature, moments.schema, is_zoned)
+        .collect()
+        .sort(*entity, TIME, maintain_order=True)
+        .with_row_index(ORDER)
+    )
+
+
+def clocked(
+    events: pl.LazyFrame,
+    feature: EntityFeature,
+    types: Mapping[str, pl.DataType],
+    is_zoned: bool | None,
+) -> pl.LazyFrame:
+    """Cast the entity of events, which have KNOWN, and count their times; drop what never counts."""
+    schema = events.collect_schema()
+    kind, known = schema[feature.time], schema[KNOWN]
+    refuse_other_zone(feature, (kind, known), is_zoned)
+    return events.with_columns(
+        *(pl.col(name).cast(types[name], strict=False) for name in feature.entity),
+        clock(pl.col(feature.time), kind).alias(TIME),
+        clock(pl.col(KNOWN), known),
+    ).drop_nulls([*feature.entity, TIME, KNOWN])
+
+
+def refuse_other_zone(
+    feature: EntityFeature, kinds: Iterable[pl.DataType], is_zoned: bool | None
+) -> None:
+    """Refuse times of events that have a zone where that of a row has none, and the other way round."""
+    for column in kinds:
         zoned = column.time_zone is not None if isinstance(column, pl.Datetime) else None
         if is_zoned is not None and zoned is not None and zoned != is_zoned:
             raise EntityFeatureError(
                 f"features.py: the entity feature `{feature.name}`: of the time of a row and that "
                 "of its events one has a time zone and the other has none; give both one, or none."
             )
-    entity = list(feature.entity)
-    return (
-        events.with_columns(
-            *(pl.col(name).cast(moments.schema[name], strict=False) for name in entity),
-            clock(pl.col(feature.time), kind).alias(TIME),
-            clock(pl.col(KNOWN), known),
-        )
-        .drop_nulls([*entity, TIME, KNOWN])
-        .sort(*entity, TIME, maintain_order=True)
-        .with_row_index(ORDER)
-    )
 
 
 def aggregated(
@@ -354,7 +448,6 @@ def aggregated(
     starts = _before(moments, events, entity, window)
     counts = stops - starts
     ends = np.cumsum(counts)
-    aggregates = [each.aggregate.cast(pl.Float64).alias(each.name) for each in features]
     events = events.select(*_read_by(features, events))
     keys, as_of = moments[KEY].to_numpy(), moments[AS_OF].fill_null(0).to_numpy()
     first = 0
@@ -370,7 +463,7 @@ def aggregated(
             pl.Series(KEY, keys[repeated]), pl.Series(AS_OF, as_of[repeated])
         )
         counted = pairs.filter(pl.col(KNOWN) <= pl.col(AS_OF))
-        yield counted.group_by(KEY, maintain_order=True).agg(aggregates)
+        yield counted.group_by(KEY, maintain_order=True).agg(_aggregates(features))
         first = last
 
 

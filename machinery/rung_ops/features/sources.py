@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from rung_ops.errors import StageError
-from rung_ops.model.entity_feature import EntityFeature, Source
+from rung_ops.model.entity_feature import EntityFeature, RemoteEvents, Source
 
 
 def raw_rows() -> pl.DataFrame:
@@ -33,10 +33,15 @@ MOST_EVENTS = 5_000_000  # in memory at a time, where a source is a path or give
 
 
 class Events:
-    """The events of sources, each read once; those of a source of more than MOST_EVENTS when needed."""
+    """The events of sources, each read once; those of a source of more than MOST_EVENTS when needed.
 
-    def __init__(self, root: Path) -> None:
+    Attributes:
+        is_sample: they are of rows of data/sample.
+    """
+
+    def __init__(self, root: Path, is_sample: bool = False) -> None:
         self._root = root
+        self.is_sample = is_sample
         self._read: dict[Source, pl.LazyFrame] = {}
 
     def scan(self, feature: EntityFeature) -> pl.LazyFrame:
@@ -49,6 +54,7 @@ class Events:
         if isinstance(feature.source, str):
             events: pl.DataFrame | pl.LazyFrame = _scan(str(self._root / feature.source))
         else:
+            assert not isinstance(feature.source, RemoteEvents)
             events = feature.source()
         if not isinstance(events, pl.DataFrame | pl.LazyFrame):
             raise TypeError(f"got a {type(events).__name__}; expected a Polars frame")

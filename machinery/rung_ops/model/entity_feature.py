@@ -3,14 +3,57 @@
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import polars as pl
 
-Source = str | Callable[[], pl.DataFrame | pl.LazyFrame]
+
+class RemoteEvents(ABC):
+    """Events that stay where they are, such as in a warehouse, which computes the features."""
+
+    @abstractmethod
+    def computed(
+        self,
+        moments: pl.DataFrame,
+        features: "Sequence[EntityFeature]",
+        is_zoned: bool | None,
+        is_sample: bool,
+    ) -> pl.DataFrame:
+        """Compute features whose windows hold the same events at moments.
+
+        Args:
+            moments: the entity's columns, and last AS_OF, without repeated rows.
+            features: of the same entity, source, time and window.
+            is_zoned: whether the moments are those of a clock with a zone; None if that is not known.
+            is_sample: the rows are those of data/sample.
+
+        Returns:
+            The moments that have events, and the features.
+        """
+
+    @abstractmethod
+    def of_all_entities(
+        self,
+        moment: int,
+        features: "Sequence[EntityFeature]",
+        types: Mapping[str, pl.DataType],
+    ) -> pl.DataFrame:
+        """Compute such features at a moment, of each entity that has events in the window."""
+
+    @abstractmethod
+    def newest(self, feature: "EntityFeature") -> int | None:
+        """Find the time of the newest event, in microseconds since 1970."""
+
+    @abstractmethod
+    def is_zoned(self, feature: "EntityFeature") -> bool:
+        """Tell whether the times of the events have a zone."""
+
+
+Source = str | Callable[[], pl.DataFrame | pl.LazyFrame] | RemoteEvents
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -24,8 +67,8 @@ class EntityFeature:
     Attributes:
         name: of the column that FEATURES may read; it is not a column of Row.
         entity: columns of Row that name the entity; the events have them, too.
-        source: of the events: a function that returns a frame, or the path of Parquet or CSV files
-            below the project, `*` allowed.
+        source: of the events: a function that returns a frame, the path of Parquet or CSV files
+            below the project, `*` allowed, or WarehouseEvents.
         time: column of the events with the time of an event.
         known: column or expression of the events: when an event is known; `time` by default.
         aggregate: expression over the events of a window that gives one number.
@@ -71,7 +114,7 @@ class EntityFeature:
                 raise ValueError(f"EntityFeature `{self.name}`: {what} is not a positive time.")
         if min(self.lead or timedelta(), self.max_age or timedelta()) < timedelta():
             raise ValueError(f"EntityFeature `{self.name}`: lead and max_age are not negative.")
-        if not (isinstance(self.source, str) or callable(self.source)):
+        if not (isinstance(self.source, str | RemoteEvents) or callable(self.source)):
             raise ValueError(f"EntityFeature `{self.name}`: source is neither function nor path.")
 
     @property
@@ -86,7 +129,9 @@ class EntityFeature:
         Default, age limit, lead and texts are applied when a value is read, so they do not count.
         Of a function, its own text counts, and not that of functions which it calls.
         """
-        source = self.source if isinstance(self.source, str) else _text(self.source)
+        source = self.source
+        if not isinstance(source, str):
+            source = repr(source) if isinstance(source, RemoteEvents) else _text(source)
         parts = [
             *(self.name, list(self.entity), source, self.time, str(self.known_at)),
             *(str(self.aggregate), ticks(self.window), ticks(self.cadence), self.zone),

@@ -5,8 +5,9 @@ same that `split` would choose of all.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import click
@@ -15,10 +16,15 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.command import verb
 from rung_ops.contract.forecast import declared
-from rung_ops.data.warehouse import pull, settings
-from rung_ops.data.warehouse.judged_rows import JudgedRows, literal, quoted
+from rung_ops.data.warehouse import pull, query, settings
+from rung_ops.data.warehouse.entity_sql import MOMENT, Windows, column, floored, key_columns
+from rung_ops.data.warehouse.events import WarehouseEvents
+from rung_ops.data.warehouse.judged_rows import JudgedRows, QueriedRows, literal, quoted
 from rung_ops.data.warehouse.settings import WarehouseError
+from rung_ops.features import point_in_time
+from rung_ops.features.sources import raw_rows
 from rung_ops.model.columns import time_zone
+from rung_ops.model.entity_feature import EntityFeature, ticks
 from rung_ops.project import current
 from rung_ops.project.parameters import SplitSettings
 from rung_ops.project.paths import params
@@ -113,11 +119,60 @@ def sample_sql(rows: JudgedRows) -> str:
         f"SELECT *, {before} AS {TAUGHT}, row_number() OVER (PARTITION BY {before} "
         f"ORDER BY {by_class}{order}) - 1 AS {PLACE} FROM ({in_use}) AS rows WHERE {before} OR {test}"
     )
-    columns = ", ".join(map(quoted, rows.types))
+    chosen = f"SELECT * FROM ({numbered}) AS rows WHERE NOT {TAUGHT} OR {_is_sampled(taught, most)}"
+    return _with_features(rows, chosen, order)
+
+
+def _with_features(rows: JudgedRows, chosen: str, order: str) -> str:
+    """Select the columns of the query, and features of events in the warehouse, from rows of `rows.sql`.
+
+    Args:
+        chosen: a SELECT of these rows.
+
+    Raises:
+        WarehouseError: SQL does not compute a feature as Polars does, or its events do not come.
+    """
+    columns, joins = [f"chosen.{quoted(name)}" for name in rows.types], []
+    for number, features in enumerate(_in_warehouse()):
+        name = f"values_{number}"
+        types = {each: rows.row.columns[each].dtype.type for each in features[0].entity}
+        source = features[0].source
+        assert isinstance(source, WarehouseEvents)
+        events = QueriedRows(rows.source, query.read(source.query, None), None, rows.name)
+        windows, at = Windows(events, features, types), str(features[0].at)
+        kind = rows.row.columns[at].dtype.type
+        windows.refuse_other_zone(bool(time_zone(kind)) if kind != pl.Date else None)
+        lead, cadence = features[0].lead or timedelta(), ticks(features[0].cadence)
+        moment = floored(f"({rows.source.microseconds(rows.moment(at))} - {ticks(lead)})", cadence)
+        keys = dict(zip(key_columns(len(types)), map(rows.typed, types), strict=True)) | {
+            MOMENT: moment
+        }
+        select = ", ".join(f"{sql} AS {key}" for key, sql in keys.items())
+        values = windows.at(f"SELECT DISTINCT {select} FROM chosen")
+        same = " AND ".join(f"{name}.{key} = {sql}" for key, sql in keys.items())
+        joins.append(f" LEFT JOIN ({values}) AS {name} ON {same}")
+        columns += [f"{name}.{quoted(each.name)} AS {quoted(column(each))}" for each in features]
     return (
-        f"SELECT {columns} FROM ({numbered}) AS rows "
-        f"WHERE NOT {TAUGHT} OR {_is_sampled(taught, most)} ORDER BY {order}"
+        f"WITH chosen AS MATERIALIZED ({chosen}) SELECT {', '.join(columns)} "
+        f"FROM chosen{''.join(joins)} ORDER BY {order}"
     )
+
+
+def _in_warehouse() -> Iterable[list[EntityFeature]]:
+    """Group the features whose events are in the warehouse by windows; refuse those of a sample of rows."""
+    groups: dict[tuple[object, ...], list[EntityFeature]] = {}
+    for feature in map(point_in_time.of_forecast, contract.ENTITY_FEATURES):
+        if feature.source is raw_rows:
+            raise WarehouseError(
+                f"features.py: the events of `{feature.name}` are rows of the project, of which a "
+                'sample comes (`rows = "sample"`): write them as a query, '
+                "`source=WarehouseEvents(...)`."
+            )
+        if isinstance(feature.source, WarehouseEvents):
+            key = (feature.entity, feature.source, feature.time, str(feature.known_at))
+            times = (feature.window, feature.cadence, feature.lead, feature.at)
+            groups.setdefault((*key, *times), []).append(feature)
+    return groups.values()
 
 
 def _order(rows: JudgedRows) -> list[str]:

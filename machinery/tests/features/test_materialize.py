@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -13,7 +14,7 @@ from machinery.tests.conftest import FACTS, Trained
 from rung_ops import contract
 from rung_ops.checks import data as checks
 from rung_ops.contract import ContractError
-from rung_ops.features import EntityFeature, materialize, point_in_time, store
+from rung_ops.features import EntityFeature, materialize, point_in_time, sources, store
 from rung_ops.features.sources import Events
 from rung_ops.features.store import SqliteStore
 from rung_ops.features.stores import project_store
@@ -71,6 +72,71 @@ def test_a_time_without_a_zone_is_of_the_declared_zone() -> None:
     request = values(declared(zone="America/New_York"), datetime(2026, 3, 1, 8))
     assert request.as_of == datetime(2026, 3, 1, 13, tzinfo=UTC).timestamp() * 1e6
     assert request.numbers.tolist() == [[2.0], [8.0]]
+
+
+AGGREGATES: dict[str, tuple[pl.Expr, Callable[[list[float]], float]]] = {
+    "count": (pl.col("sold").count(), len),
+    "len": (pl.len(), len),
+    "max": (pl.col("sold").max(), max),
+    "mean": (pl.col("sold").mean(), lambda sold: sum(sold) / len(sold)),
+    "min": (pl.col("sold").min(), min),
+    "sum": (pl.col("sold").sum(), sum),
+    "last": (pl.col("sold").last(), lambda sold: sold[-1]),  # of the latest event
+    "range": (pl.col("sold").max() - pl.col("sold").min(), lambda sold: max(sold) - min(sold)),
+}
+
+
+def test_values_are_those_of_the_parts_that_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "MOST_EVENTS", 50)
+    draw = np.random.default_rng(34)
+    declarations = [
+        declared(name=name, aggregate=aggregate, source="*.parquet", known="known")
+        for name, (aggregate, _) in AGGREGATES.items()
+    ]
+    (view,) = views_of(declarations)
+    as_of = NOW.replace(minute=0, tzinfo=None)
+
+    def part(name: str, first: int, last: int) -> None:
+        """Write events of these minutes before the moment, some of them known hours later."""
+        minutes = draw.permutation(np.arange(first, last))[:60]
+        later = draw.choice([0, 0, 90], minutes.size)
+        events = pl.DataFrame(
+            {
+                "shop": draw.choice(list("abcd"), minutes.size),
+                "at": [as_of - timedelta(minutes=int(n)) for n in minutes],
+                "sold": draw.integers(0, 1000, minutes.size) / 8,
+            }
+        )
+        known = events.with_columns(known=pl.col("at") + pl.duration(minutes=pl.Series(later)))
+        known.write_parquet(tmp_path / f"{name}.parquet")
+
+    def expected() -> list[tuple[bytes, list[float]]]:
+        events = pl.concat(map(pl.read_parquet, sorted(tmp_path.glob("*.parquet"))))
+        sold: dict[str, list[float]] = {}
+        for event in sorted(events.iter_rows(named=True), key=lambda each: each["at"]):
+            if as_of - DAY <= event["at"] < as_of and event["known"] <= as_of:
+                sold.setdefault(event["shop"], []).append(event["sold"])
+        of = [brute for _, brute in AGGREGATES.values()]
+        return [(store.key_of([shop]), [each(sold[shop]) for each in of]) for shop in sorted(sold)]
+
+    def stored() -> list[tuple[bytes, list[float]]]:
+        result = materialize.values(view, {"shop": pl.String()}, NOW, Events(tmp_path))
+        return list(zip(result.entities, result.numbers.tolist(), strict=True))
+
+    part("yesterday", 1300, 1500)  # the window begins 1,440 minutes before
+    part("today", -30, 60)
+    before = stored()
+    assert before == expected() and len(before) == 4
+    part("came late", 600, 1200)
+    late = stored()
+    assert late == expected() != before
+    part("today", 0, 90)  # corrected
+    corrected = stored()
+    assert corrected == expected() != late
+    (tmp_path / "came late.parquet").unlink()
+    assert stored() == expected() != corrected
 
 
 def test_a_store_is_read_back_and_replaced_as_a_whole(tmp_path: Path) -> None:

@@ -36,6 +36,10 @@ class Embedded:
         """Answer several queries: no other process writes a file that is open here."""
         yield self
 
+    def microseconds(self, sql: str) -> str:
+        """Write a time as microseconds since 1970."""
+        return f"epoch_us({sql})"
+
     def now(self) -> datetime:
         """Read the clock of this machine, which is the warehouse's too."""
         return datetime.now(UTC).replace(tzinfo=None)

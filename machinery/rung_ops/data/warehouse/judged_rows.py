@@ -64,8 +64,8 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class JudgedRows:
-    """The rows of a query that have an outcome, in the types of Row; they stay in the warehouse."""
+class QueriedRows:
+    """The rows of a query; they stay in the warehouse."""
 
     source: Source
     query: Query
@@ -93,6 +93,11 @@ class JudgedRows:
         """The types that the columns of the query have when they are pulled."""
         return column_types(plain_schema(self.schema))
 
+
+@dataclass(frozen=True)
+class JudgedRows(QueriedRows):
+    """The rows of a query that have an outcome, in the types of Row; they stay in the warehouse."""
+
     @cached_property
     def row(self) -> pandera.DataFrameSchema:
         """The schema of Row; refuses what SQL cannot judge as Python does."""
@@ -104,7 +109,7 @@ class JudgedRows:
                 for check in column.checks
                 if not dict(rules_of(check))
             ]
-            if not _is_judged(self.types[name], column.dtype.type):
+            if not is_judged(self.types[name], column.dtype.type):
                 wrong.append(f"column `{name}` is {self.types[name]}, not {column.dtype.type}")
         wrong += [
             f"column `{name}` begins with `rung `, as columns of its own do"
@@ -123,7 +128,7 @@ class JudgedRows:
         """A SELECT of the query's columns, and of "rung typed N" and "rung bad N" for column N of Row."""
         columns = []
         for number, (name, column) in enumerate(self.row.columns.items()):
-            typed, bad = _typed(name, self.types[name], column.dtype.type)
+            typed, bad = typed_sql(name, self.types[name], column.dtype.type)
             columns.append(f'{typed} AS "rung typed {number}", {bad} AS "rung bad {number}"')
         select = f"SELECT rows.*, {', '.join(columns)} FROM ({self.query.sql}\n) AS rows"
         target = contract.TARGET
@@ -138,12 +143,13 @@ class JudgedRows:
         forecast = declared()
         if forecast is None:
             return (self.typed(str(contract.TIME)),) * 2
-        known = self._moment(forecast.time)
+        known = self.moment(forecast.time)
         if forecast.horizon is not None:
             return f"({known} - {literal(forecast.horizon)})", known
-        return self._moment(str(forecast.origin)), known
+        return self.moment(str(forecast.origin)), known
 
-    def _moment(self, name: str) -> str:
+    def moment(self, name: str) -> str:
+        """Write a column of Row as a time."""
         is_day = self.row.columns[name].dtype.type == pl.Date
         return f"CAST({self.typed(name)} AS TIMESTAMP)" if is_day else self.typed(name)
 
@@ -241,7 +247,7 @@ class JudgedRows:
                 yield self._with_examples(name, whats[name], count, examples)
 
 
-def _is_judged(actual: pl.DataType, wanted: pl.DataType) -> bool:
+def is_judged(actual: pl.DataType, wanted: pl.DataType) -> bool:
     """Tell whether SQL casts between two types as Polars does."""
     if isinstance(actual, pl.Datetime) and isinstance(wanted, pl.Datetime):
         is_zoned = bool(time_zone(actual)) == bool(time_zone(wanted))
@@ -266,7 +272,7 @@ def _plain(name: str, actual: pl.DataType) -> str:
     return column
 
 
-def _typed(name: str, actual: pl.DataType, wanted: pl.DataType) -> tuple[str, str]:
+def typed_sql(name: str, actual: pl.DataType, wanted: pl.DataType) -> tuple[str, str]:
     """Write a column in its type of Row, and whether it has a value that does not fit that type."""
     plain = _plain(name, actual)
     if actual == wanted or not (wanted.is_integer() or wanted == pl.Boolean):

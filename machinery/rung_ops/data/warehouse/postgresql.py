@@ -99,6 +99,10 @@ class PostgreSQL:
         with self._transaction():
             yield replace(self, is_begun=True)
 
+    def microseconds(self, sql: str) -> str:
+        """Write a time as microseconds since 1970."""
+        return f"CAST(extract(epoch FROM {sql}) * 1000000 AS BIGINT)"
+
     def now(self) -> datetime:
         """Read the server's clock."""
         with self._transaction() as cursor:

@@ -245,6 +245,7 @@ class Pull:
         if len(actual) != len(schema):
             raise WarehouseError(f"{shown(self.query.file)} gives two columns of one name.")
         before, name = self._before()
+        actual, before = _of_the_query(actual), _of_the_query(before)
         wrong = column_differences(actual, row_types(), before, name, self.settings.watermark)
         if wrong:
             raise WarehouseError("\n".join([*map(printable, wrong), MEANT]))
@@ -278,10 +279,7 @@ def pull(
     sql_query = query.read(says.query, says.watermark)
     with alone(folder):
         refuse_to_mix(says, address, folder)
-        if address.is_sample and address.file is not None and not address.file.exists():
-            from rung_ops.data.warehouse.duckdb import fill_sample
-
-            fill_sample(address.file)
+        if fill_missing_sample(address):
             say(f"filled {address.shown} from data/sample, as WAREHOUSE_URL is not set")
         with connected(address) as source:
             under_way = Pull(source, address, sql_query, says, folder, say)
@@ -289,6 +287,16 @@ def pull(
                 assert sample is not None
                 return sample(under_way)
             return under_way.windows() if sql_query.windowed else under_way.snapshot()
+
+
+def fill_missing_sample(address: Address) -> bool:
+    """Make the warehouse of data/sample, where it is meant and missing; return whether it was."""
+    if not address.is_sample or address.file is None or address.file.exists():
+        return False
+    from rung_ops.data.warehouse.duckdb import fill_sample
+
+    fill_sample(address.file)
+    return True
 
 
 @contextmanager
@@ -336,6 +344,11 @@ def refuse_to_mix(says: Settings, address: Address, folder: Path) -> None:
             f"{shown(last)} came out of {came}, and WAREHOUSE_URL {now}: rows of the two must not "
             f"be mixed. Fix WAREHOUSE_URL. {_start_over(folder)}"
         )
+
+
+def _of_the_query(columns: Types) -> Types:
+    """Leave out what entity_sql added."""
+    return {name: kind for name, kind in columns.items() if not name.startswith("rung ")}
 
 
 def whole_file(says: Settings) -> str | None:

@@ -37,14 +37,19 @@ class Query:
     hash: str  # of the text without comments and layout; another one is another query
 
 
-def read(name: str | Path, watermark: str) -> Query:
-    """Read a query, which must have both parameters if there is a watermark, and otherwise none."""
+def read(name: str | Path, watermark: str | None) -> Query:
+    """Read a query, which must have both parameters if there is a watermark, and otherwise none.
+
+    Args:
+        watermark: None for a query of events, which never has them.
+    """
     file = current().root / name
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise WarehouseError(
-            f"{shown(file)}, which ops/warehouse.toml names, is missing: write it, or fix `query`."
+            f"{shown(file)}, which {'features.py' if watermark is None else 'ops/warehouse.toml'} "
+            "names, is missing: write it, or fix its name."
         ) from None
     names: set[str] = set()
 
@@ -69,6 +74,10 @@ def read(name: str | Path, watermark: str) -> Query:
             f"{shown(file)} does not use {' and '.join(missing)}, so that every window would hold "
             f"the same rows: write `where {watermark} >= $since and {watermark} < $until`, or "
             "empty `watermark` in ops/warehouse.toml to take all rows each time."
+        )
+    if watermark is None and names:
+        raise WarehouseError(
+            f"{shown(file)} is a query of events, which has no parameters: take $since and $until out."
         )
     if not watermark and names:
         raise WarehouseError(

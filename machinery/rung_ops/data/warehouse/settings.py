@@ -81,12 +81,17 @@ class Address:
         return message
 
 
+def sample_address() -> Address:
+    """Return the address of the warehouse that is made of data/sample."""
+    file = current().root / "data/warehouse.duckdb"
+    return Address(shown(file), file=file, is_sample=True)
+
+
 def read_address() -> Address:
     """Read WAREHOUSE_URL; unset it means the sample's own. Errors repeat nothing of it: its password."""
     url = os.environ.get(VARIABLE, "").strip()
     if url in ("", UNSET):
-        file = current().root / "data/warehouse.duckdb"
-        return Address(shown(file), file=file, is_sample=True)
+        return sample_address()
     scheme = url.partition(":")[0].lower()
     if scheme == "duckdb":
         file = current().root / unquote(urlsplit(url).path)

@@ -34,6 +34,9 @@ class Source(Protocol):
     def at_one_moment(self) -> AbstractContextManager["Source"]:
         """Answer several queries from the same state of the warehouse."""
 
+    def microseconds(self, sql: str) -> str:
+        """Write a time as microseconds since 1970."""
+
     def now(self) -> datetime:
         """Read the warehouse's clock: UTC, without a zone."""
 

@@ -1,6 +1,8 @@
 """A small warehouse in a file of DuckDB, and a place to take its rows to."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -8,10 +10,13 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
+from adbc_driver_postgresql import dbapi
 
 from rung_ops.data.warehouse import duckdb as embedded
 from rung_ops.data.warehouse import pull
 from rung_ops.data.warehouse.settings import Address, Settings
+from rung_ops.data.warehouse.source import Source
+from rung_ops.training import warehouse as training
 
 ROW = {"sold": pl.Datetime("us"), "item": pl.String(), "price": pl.Float64()}
 QUERY = (
@@ -70,6 +75,58 @@ class Shop:
     def rows(self) -> pl.DataFrame:
         """Read all rows that were taken."""
         return pl.concat(pl.read_parquet(path) for path in sorted(self.folder.glob("*.parquet")))
+
+
+SERVER = "RUNG_TEST_POSTGRESQL"  # the address of an empty database
+
+
+class Warehouse:
+    """A DuckDB file, or a PostgreSQL server, with tables."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+
+    @property
+    def url(self) -> str:
+        """As WAREHOUSE_URL has it."""
+        return self.address.url or f"duckdb:{self.address.file}"
+
+    def fill(self, rows: pl.DataFrame, name: str = "t") -> None:
+        """Make a table of these rows."""
+        table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if self.address.file:
+            with duckdb.connect(self.address.file) as connection:
+                connection.register("rows", table)
+                connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM rows")
+            return
+        with dbapi.connect(self.address.url) as connection, connection.cursor() as cursor:
+            cursor.adbc_ingest(name, table, mode="replace")
+            connection.commit()
+
+    def pull(self, folder: Path) -> int:
+        """Take the sample and the test into a folder."""
+        query = folder / "rows.sql"
+        query.write_text("SELECT * FROM t")
+        settings = Settings(str(query), "", date(2024, 1, 1), 1, 0, "sample")
+        return pull.pull(settings, self.address, folder, print, training.pull_sample)
+
+    @contextmanager
+    def source(self) -> Iterator[Source]:
+        with pull.connected(self.address) as source, source.at_one_moment() as moment:
+            yield moment
+
+
+@pytest.fixture(scope="module", params=["duckdb", "postgresql"])
+def warehouse(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Warehouse]:
+    if request.param == "duckdb":
+        file = tmp_path_factory.mktemp("judged") / "w.duckdb"
+        yield Warehouse(Address("here", file=file))
+        return
+    if SERVER not in os.environ:
+        pytest.skip("tests/product/test_warehouse.py starts PostgreSQL, and runs this there")
+    yield Warehouse(Address("there", url=os.environ[SERVER]))
 
 
 @pytest.fixture

@@ -1,21 +1,17 @@
 """The warehouse judges rows as they are judged here, and chooses those that `split` would choose."""
 
 import math
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandera.polars as pa
 import polars as pl
 import pytest
-from adbc_driver_postgresql import dbapi
 
+from machinery.tests.data.warehouse.conftest import Warehouse
 from machinery.tests.in_project import stage
 from machinery.tests.projects import moved
 from rung_ops import contract
@@ -23,59 +19,11 @@ from rung_ops.contract.row_checks import Problem, inspect_labelled
 from rung_ops.data.warehouse import pull
 from rung_ops.data.warehouse.judged_rows import JudgedRows
 from rung_ops.data.warehouse.query import Query
-from rung_ops.data.warehouse.settings import Address, Settings, WarehouseError
-from rung_ops.data.warehouse.source import Source
+from rung_ops.data.warehouse.settings import WarehouseError
 from rung_ops.project.parameters import checked
 from rung_ops.project.paths import params
 from rung_ops.training import warehouse as training
 from rung_ops.training import window
-
-SERVER = "RUNG_TEST_POSTGRESQL"  # the address of an empty database
-
-
-class Warehouse:
-    """A DuckDB file, or a PostgreSQL server, with a table named t."""
-
-    def __init__(self, address: Address) -> None:
-        self.address = address
-
-    def fill(self, rows: pl.DataFrame) -> None:
-        """Make the table of these rows."""
-        table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
-        if self.address.file:
-            with duckdb.connect(self.address.file) as connection:
-                connection.register("rows", table)
-                connection.execute("CREATE OR REPLACE TABLE t AS SELECT * FROM rows")
-            return
-        with dbapi.connect(self.address.url) as connection, connection.cursor() as cursor:
-            cursor.adbc_ingest("t", table, mode="replace")
-            connection.commit()
-
-    def pull(self, folder: Path) -> int:
-        """Take the sample and the test into a folder."""
-        query = folder / "rows.sql"
-        query.write_text("SELECT * FROM t")
-        settings = Settings(str(query), "", START.date(), 1, 0, "sample")
-        return pull.pull(settings, self.address, folder, print, training.pull_sample)
-
-    @contextmanager
-    def source(self) -> Iterator[Source]:
-        with pull.connected(self.address) as source, source.at_one_moment() as moment:
-            yield moment
-
-
-@pytest.fixture(scope="module", params=["duckdb", "postgresql"])
-def warehouse(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Warehouse]:
-    if request.param == "duckdb":
-        file = tmp_path_factory.mktemp("judged") / "w.duckdb"
-        yield Warehouse(Address("here", file=file))
-        return
-    if SERVER not in os.environ:
-        pytest.skip("tests/product/test_warehouse.py starts PostgreSQL, and runs this there")
-    yield Warehouse(Address("there", url=os.environ[SERVER]))
-
 
 QUERY = Query(Path("rows.sql"), "SELECT * FROM t", False, "")
 INTEGERS = [None, -129, -128, -1, 0, 1, 2, 127, 128, 2**53 + 1, -(2**63), 2**63 - 1]
