@@ -151,7 +151,10 @@ def _with_features(rows: JudgedRows, chosen: str, order: str) -> str:
         values = windows.at(f"SELECT DISTINCT {select} FROM chosen")
         same = " AND ".join(f"{name}.{key} = {sql}" for key, sql in keys.items())
         joins.append(f" LEFT JOIN ({values}) AS {name} ON {same}")
-        columns += [f"{name}.{quoted(each.name)} AS {quoted(column(each))}" for each in features]
+        columns += [
+            f"{name}.{quoted(each.name)} AS {quoted(column(source.query, each))}"
+            for each in features
+        ]
     return (
         f"WITH chosen AS MATERIALIZED ({chosen}) SELECT {', '.join(columns)} "
         f"FROM chosen{''.join(joins)} ORDER BY {order}"
@@ -202,7 +205,7 @@ def _begins(rows: JudgedRows, used: SplitSettings) -> str:
 
 def pull_sample(under_way: pull.Pull) -> int:
     """Judge all rows in the warehouse, then take those that teach and judge; return their number."""
-    _most()  # a mistake in it is told before the warehouse works
+    _most(), _in_warehouse()  # a mistake in them is told before the warehouse works
     first, until = under_way.settings.first, under_way.until()
     is_windowed = under_way.query.windowed
     ends = (

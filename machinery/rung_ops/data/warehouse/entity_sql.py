@@ -197,7 +197,7 @@ def computed(
 ) -> pl.DataFrame:
     """Compute features at moments; see RemoteEvents."""
     known = moments.drop_nulls()
-    values = _brought(known, features)
+    values = _brought(name, known, features)
     known = known.join(values, on=known.columns, how="anti")
     if known.is_empty():
         return values
@@ -259,13 +259,14 @@ def _named(answer: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> pl.DataFr
     return answer.rename(dict(zip(answer.columns, schema, strict=True))).cast(pl.Schema(schema))
 
 
-def column(feature: EntityFeature) -> str:
-    """Name the column of a feature in the file of the sample; another declaration has another one."""
-    parts = feature.fingerprint(), feature.at, feature.lead and ticks(feature.lead)
+def column(name: str, feature: EntityFeature) -> str:
+    """Name the column of a feature in the file of the sample; another declaration or query has another."""
+    lead = ticks(feature.lead or timedelta())
+    parts = query.read(name, None).hash, feature.fingerprint(), feature.at, lead
     return f"rung {feature.name} {sha256(repr(parts).encode()).hexdigest()[:16]}"
 
 
-def _brought(moments: pl.DataFrame, features: Sequence[EntityFeature]) -> pl.DataFrame:
+def _brought(name: str, moments: pl.DataFrame, features: Sequence[EntityFeature]) -> pl.DataFrame:
     """Find the values that the last pull brought."""
     entity, time = list(features[0].entity), features[0].at
     schema = dict(moments.schema) | {each.name: pl.Float64() for each in features}
@@ -273,10 +274,10 @@ def _brought(moments: pl.DataFrame, features: Sequence[EntityFeature]) -> pl.Dat
     if time is None or not file.exists():
         return pl.DataFrame(schema=schema)
     here, types = pl.scan_parquet(file, hive_partitioning=False, glob=False), pull.row_types()
-    columns = [column(each) for each in features]
+    columns = [column(name, each) for each in features]
     if not {*columns, *entity, time} <= set(here.collect_schema()):
         return pl.DataFrame(schema=schema)
-    keys = [pl.col(name).cast(types[name]) for name in dict.fromkeys((*entity, time))]
+    keys = [pl.col(key).cast(types[key]) for key in dict.fromkeys((*entity, time))]
     rows = here.select(*keys, *columns).collect()
     found = point_in_time.as_of(rows, features[0], time).hstack(rows.select(columns)).unique()
     found = found.rename(dict(zip(columns, (each.name for each in features), strict=True)))

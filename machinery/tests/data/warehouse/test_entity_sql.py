@@ -15,6 +15,7 @@ from machinery.tests.data.warehouse.conftest import Warehouse
 from machinery.tests.data.warehouse.test_judged_rows import promise, split_by
 from machinery.tests.projects import moved
 from rung_ops import contract
+from rung_ops.contract import raw_file
 from rung_ops.data.warehouse import pull
 from rung_ops.data.warehouse.events import WarehouseEvents
 from rung_ops.data.warehouse.settings import WarehouseError
@@ -164,11 +165,14 @@ def test_the_sample_brings_the_values_that_all_events_give(
     here = point_in_time.join(rows, declared(lambda: events))
     assert_frame_equal(point_in_time.join(rows), here, rel_tol=1e-12, abs_tol=1e-12)
     assert here["average"].n_unique() > 50
-    # Of another declaration, or of other rows, the warehouse is asked.
+    # Of another declaration, other rows or another query, the warehouse is asked.
     with pytest.raises(EntityFeatureError, match="nowhere does not exist"):
         point_in_time.join(rows, declared(events_query, lead=3 * HOUR))
     with pytest.raises(EntityFeatureError, match="nowhere does not exist"):
         point_in_time.join(rows.with_columns(pl.col("at") + DAY))
+    (tmp_path / "events.sql").write_text("SELECT * FROM events WHERE sold > 0")
+    with pytest.raises(EntityFeatureError, match="nowhere does not exist"):
+        point_in_time.join(rows)
     # The warehouse of data/sample has no events of these rows.
     monkeypatch.delenv("WAREHOUSE_URL")
     with pytest.raises(EntityFeatureError, match="WAREHOUSE_URL is not set"):
@@ -185,6 +189,8 @@ def test_the_sample_brings_the_values_that_all_events_give(
         ({"entity": ["at_home"]}, "events.sql gives no column `at_home`"),
         ({"aggregate": pl.col("price").sum()}, "events.sql gives no column `price`"),
         ({"time": "sold"}, "`sold` is Float64, not a date or a time"),
+        ({"known": "in_utc"}, "one has a time zone and the other has none"),
+        ({"time": "in_utc", "known": None}, "one has a time zone and the other has none"),
         ({"source": raw_rows}, "rows of the project, of which a sample comes"),
     ],
 )
@@ -197,7 +203,9 @@ def test_what_sql_does_not_compute_as_polars_is_refused(
     changed: dict[str, Any],
     message: str,
 ) -> None:
-    warehouse.fill(made(KINDS["times"], 10, seed=1)[1], "events")
+    events = made(KINDS["times"], 10, seed=1)[1]
+    in_utc = pl.col("sold_at").dt.replace_time_zone("UTC").alias("in_utc")
+    warehouse.fill(events.with_columns(in_utc), "events")
     settings: dict[str, Any] = {
         "entity": ["shop"],
         "time": "sold_at",
@@ -207,7 +215,7 @@ def test_what_sql_does_not_compute_as_polars_is_refused(
     settings |= {"source": events_query, "aggregate": pl.len(), "name": "x"} | changed
     monkeypatch.setattr(contract, "ENTITY_FEATURES", [EntityFeature(**settings)], raising=False)
 
-    with pytest.raises(WarehouseError, match=message):
+    with pytest.raises((WarehouseError, EntityFeatureError), match=message):
         warehouse.pull(tmp_path)
 
     assert not list(tmp_path.glob("*.parquet"))
@@ -230,3 +238,24 @@ def test_the_newest_event_tells_which_windows_are_not_full(
     (message,) = point_in_time.beyond_events(rows, Events(Path("/")))
 
     assert message.startswith("1 of 2 rows need `events`")
+
+
+def test_rows_of_the_sample_have_its_own_events(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _, events = made(KINDS["times"], 50, seed=3)
+    rows = events.rename({"sold_at": "at"}).with_columns(y=pl.lit(True))
+    row = pa.DataFrameSchema({n: pa.Column(t, nullable=True) for n, t in rows.schema.items()})
+    promise(monkeypatch, row, TIME="at")
+    moved(monkeypatch, root=tmp_path, sample=tmp_path / "data/sample")
+    (tmp_path / "data/sample").mkdir(parents=True)
+    raw_file.write_rows(rows, tmp_path / "data/sample/sales.parquet")
+    (tmp_path / "events.sql").write_text("SELECT * FROM sales")
+    monkeypatch.setenv("WAREHOUSE_URL", "duckdb:/nowhere")
+    there = declared(WarehouseEvents("events.sql"), time="at")
+
+    result = point_in_time.join(rows, there, events=Events(tmp_path, is_sample=True))
+
+    expected = point_in_time.join(rows, declared(lambda: rows, time="at"))
+    assert_frame_equal(result, expected, rel_tol=1e-12, abs_tol=1e-12)
+    assert expected["pieces"].n_unique() > 5
