@@ -23,7 +23,7 @@ BATCH_WEIGHT = 32
 MAX_RESTARTS = 5  # of a dying thread, while closing
 
 # A file of this size is not merged again, and as many rows do not wait for their second to pass: a file
-# is made in memory, so twice as many rows cost the service 15 MB more.
+# is made in memory, so twice as many rows, the most in a file, cost the service 15 MB more.
 FULL_ROWS = 10_000
 DAY = 86_400_000_000  # microseconds
 MAX_FILES = 60  # small files are merged at this number, about once a minute
@@ -47,6 +47,7 @@ class PredictionLog:
         self._limit = rows
         self._waiting: deque[Batch] = deque()
         self._writing: list[Batch] = []
+        self._unwritten: dict[tuple[object, ...], pl.DataFrame] = {}  # by day and columns
         self._weight = 0
         self._rows = 0  # in `_waiting`
         self._lock = threading.Lock()
@@ -87,7 +88,8 @@ class PredictionLog:
     def waiting(self) -> int:
         """Number of rows that are not written yet."""
         with self._lock:
-            return sum(len(batch.ids) for batch in [*self._writing, *self._waiting])
+            batches = sum(len(batch.ids) for batch in [*self._writing, *self._waiting])
+            return batches + sum(frame.height for frame in self._unwritten.values())
 
     @property
     def problem(self) -> str | None:
@@ -122,7 +124,7 @@ class PredictionLog:
             self._thread.join(left)
         lost = self.waiting
         with self._lock:
-            self._writing, self._weight = [], 0
+            self._writing, self._unwritten, self._weight = [], {}, 0
             self._waiting.clear()
         if lost:
             self._drop(lost)
@@ -174,21 +176,44 @@ class PredictionLog:
             if isinstance(frame, BaseException):
                 self._drop(sum(len(batch.ids) for batch in group))
                 LOG.error("Predictions cannot be logged; their parts differ: %s", frame)
+                self._replace(group)
             else:
-                try:
-                    self._files.write(frame)
-                except Exception as error:  # no failure of the disk may stop the service
-                    self._failed(error)
-                    continue
-                self._failing = False
-                self.written += frame.height
-            self._remove(group)
+                self._replace(group, frame)
+        for key in list(self._unwritten):
+            self._write_file(key)
 
-    def _remove(self, group: list[Batch]) -> None:
+    def _replace(self, group: list[Batch], frame: pl.DataFrame | None = None) -> None:
+        """Let a frame wait in the place of its batches, as it takes less memory, or nothing."""
         done = {id(batch) for batch in group}
+        weight = -sum(len(batch.ids) + BATCH_WEIGHT for batch in group)
         with self._lock:
+            if frame is not None:
+                key = group[0].time // DAY, *frame.schema.items()
+                earlier = self._unwritten.get(key)
+                self._unwritten[key] = frame if earlier is None else earlier.vstack(frame)
+                weight += frame.height + (BATCH_WEIGHT if earlier is None else 0)
             self._writing = [batch for batch in self._writing if id(batch) not in done]
-            self._weight -= sum(len(batch.ids) + BATCH_WEIGHT for batch in group)
+            self._weight += weight
+
+    def _write_file(self, key: tuple[object, ...]) -> None:
+        """Write the rows of one day and the same columns as one file, or as several if they are many."""
+        while (frame := self._unwritten.get(key)) is not None:
+            part = frame if frame.height < 2 * FULL_ROWS else frame.head(FULL_ROWS)
+            try:
+                self._files.write(part)
+            except Exception as error:  # no failure of the disk may stop the service
+                self._failed(error)
+                return
+            self._failing = False
+            self.written += part.height
+            with self._lock:
+                if self._unwritten.pop(key, None) is None:
+                    return  # close() has given up
+                self._weight -= part.height
+                if part.height < frame.height:
+                    self._unwritten[key] = frame[part.height :]
+                else:
+                    self._weight -= BATCH_WEIGHT
 
     def _count(self) -> None:
         counts = self.other_times() if self.other_times is not None else {}

@@ -165,13 +165,35 @@ def test_a_full_disk_fails_no_prediction_and_loses_nothing_once_there_is_room(
 
 def test_a_disk_that_stays_full_costs_a_bounded_memory(folder: Path, monkeypatch: Patch) -> None:
     Disk(monkeypatch)
-    logs = PredictionLog(folder, seconds=OFTEN, rows=10 * (1 + log_writer.BATCH_WEIGHT))
-    for number in range(100):
+    limit = 10 * (1 + log_writer.BATCH_WEIGHT)
+    logs = PredictionLog(folder, seconds=OFTEN, rows=limit)
+    for number in range(1000):
         add(logs, str(number))
-    assert logs.waiting == 10
+    assert 10 <= logs.waiting <= limit
+    assert logs.waiting + logs.dropped == 1000
     logs.close()
 
-    assert (logs.written, logs.dropped) == (0, 100)
+    assert (logs.written, logs.dropped, logs.waiting) == (0, 1000, 0)
+
+
+def test_while_the_disk_is_full_single_rows_wait_as_cheaply_as_those_of_a_large_batch(
+    folder: Path, monkeypatch: Patch
+) -> None:
+    disk = Disk(monkeypatch)
+    monkeypatch.setattr(log_writer, "FULL_ROWS", 8)
+    logs = PredictionLog(folder, seconds=OFTEN, rows=3 * (1 + log_writer.BATCH_WEIGHT))
+    ids = [f"{number:02}" for number in range(30)]
+    for identity in ids:
+        failures = logs.failures
+        add(logs, identity)
+        soon(lambda failures=failures: logs.failures > failures)  # type: ignore[misc]
+    assert (logs.waiting, logs.dropped) == (30, 0)
+    disk.is_full = False
+    soon(lambda: logs.written == 30)
+    logs.close()
+
+    assert logged(folder) == ids
+    assert max(pl.read_parquet(file).height for file in folder.rglob("*.parquet")) < 2 * 8
 
 
 def test_a_folder_that_was_removed_is_made_again(logs: PredictionLog, folder: Path) -> None:
