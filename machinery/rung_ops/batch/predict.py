@@ -40,7 +40,6 @@ WRITERS: dict[str, Callable[[pl.LazyFrame, BinaryIO], object]] = {
     ".parquet": pl.LazyFrame.sink_parquet,
     ".csv": pl.LazyFrame.sink_csv,
 }
-ROW = "number of the row"  # not the name of a column in Row
 AS_TEXT = pl.col(DEFAULTS_USED).list.join(", ").replace("", None)  # as CSV has no lists
 
 
@@ -140,23 +139,22 @@ def score_rows(
     for problem in problems:
         for row in problem.rows:
             messages.setdefault(row - 1, []).append(f"{problem.column}: {problem.what}")
-    good = [index for index in range(rows.height) if index not in messages]
-    joined = join(typed[good], with_defaults=False, events=events) if good else typed[good]
-    predicted = _columns(estimator.predict(model, fill_defaults(joined)) if good else None)
-    predictions = pl.DataFrame(
-        [pl.Series(ROW, good, dtype=pl.Int64), *predicted, _without_value(joined)]
-    )
-    notes = pl.DataFrame(
-        {ROW: list(messages), PROBLEM: ["; ".join(sorted(m)) for m in messages.values()]},
-        schema={ROW: pl.Int64, PROBLEM: pl.String},
-    )
+    # Where all rows are good, as nearly always, no column of them is copied.
+    is_good = pl.Series(np.isin(np.arange(rows.height), list(messages), invert=True))
+    good = typed.filter(is_good) if messages else typed
+    joined = join(good, with_defaults=False, events=events) if good.height else good
+    predicted = _columns(estimator.predict(model, fill_defaults(joined)) if good.height else None)
+    added = pl.DataFrame([*predicted, _without_value(joined)])
+    notes = pl.Series(PROBLEM, [None], dtype=pl.String).new_from_index(0, rows.height)
+    if messages:
+        place = pl.select(pl.when(is_good).then(is_good.cum_sum() - 1)).to_series()
+        added = added.select(pl.all().gather(place))
+        texts = pl.Series(["; ".join(sorted(words)) for words in messages.values()])
+        notes = notes.scatter(list(messages), texts)
     # Replace these columns in a file that was scored before.
     before = [column.name for column in predicted]
-    numbered = rows.drop(*before, DEFAULTS_USED, PROBLEM, strict=False).with_columns(
-        pl.int_range(rows.height, dtype=pl.Int64).alias(ROW)
-    )
-    scored = numbered.join(predictions, on=ROW, how="left", maintain_order="left")
-    return scored.join(notes, on=ROW, how="left", maintain_order="left").drop(ROW)
+    kept = rows.drop(*before, DEFAULTS_USED, PROBLEM, strict=False)
+    return kept.hstack([*added, notes])
 
 
 def _without_value(rows: pl.DataFrame) -> pl.Series:

@@ -16,6 +16,7 @@ import polars as pl
 
 GRID = 65  # quantiles between which a number is drawn
 TRIES = 3  # of each text, as a pattern may refuse what is made of it
+SLICE = 100_000  # rows of the data
 MANY = 5  # rows that have to share a text for it to be taken
 
 
@@ -55,7 +56,10 @@ def most_frequent(values: pl.Series, column: dict[str, Any]) -> Any:
 
 def _apart(drawn: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """Leave out what the data holds, unless that is everything, as where few rows are possible."""
-    data, on = known.select(drawn.columns), drawn.columns
+    on = drawn.columns
+    # In slices, as what a join compares by is built of all columns.
+    parts = known.select(on).iter_slices(SLICE)
+    data = pl.concat([part.join(drawn, on=on, how="semi", nulls_equal=True) for part in parts])
     others = drawn.join(data, on=on, how="anti", nulls_equal=True, maintain_order="left")
     return others if others.height else drawn
 

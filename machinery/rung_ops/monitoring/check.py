@@ -1,8 +1,9 @@
 """Check a window of predictions and say what is wrong: the whole monitor, as a function."""
 
 import math
+import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -29,15 +30,17 @@ SHADOW = "shadow"  # predictions that no caller received
 
 @dataclass(frozen=True)
 class LoggedRows:
-    """Rows of the prediction log, which are read for each figure anew, as all need not fit into memory.
+    """Rows of the prediction log, which are read several times, as all need not fit into memory.
 
     Attributes:
         read: scans whole files, whose parts can be read without what is before.
         wanted: which of their rows count.
+        in_files: they are not in memory.
     """
 
     read: Callable[[], pl.LazyFrame]
     wanted: pl.Expr
+    in_files: bool = True
 
     def lazy(self) -> pl.LazyFrame:
         """Scan the rows that count."""
@@ -45,7 +48,7 @@ class LoggedRows:
 
     def since(self, begin: datetime) -> "LoggedRows":
         """Leave out what is before a moment."""
-        return LoggedRows(self.read, self.wanted & prediction_log.within(begin, None))
+        return replace(self, wanted=self.wanted & prediction_log.within(begin, None))
 
     def in_blocks(self, *columns: pl.Expr) -> Iterator[pl.DataFrame]:
         """Read columns of the rows block by block; at least one block, if empty."""
@@ -56,7 +59,7 @@ class LoggedRows:
 
 def in_memory(frame: pl.DataFrame) -> LoggedRows:
     """Return rows that are in memory as those that are read."""
-    return LoggedRows(frame.lazy, pl.lit(True))
+    return LoggedRows(frame.lazy, pl.lit(True), in_files=False)
 
 
 def logged_rows(folder: Path, release: str, since: datetime, until: datetime) -> LoggedRows:
@@ -100,6 +103,8 @@ class MonitorInput:
     stored: Mapping[str, int] | None = None
     # Rows that needed entity features of another time.
     other_times: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    # Has room for about as much as the log takes, where that is larger than a block.
+    scratch: Path | None = None
 
 
 def check_release(
@@ -110,10 +115,25 @@ def check_release(
         in_memory(rows) if isinstance(rows, pl.DataFrame) else rows
         for rows in (given.log, given.earlier)
     )
+    if not earlier.in_files:  # what may be decrypted is not written
+        return _check(release, given, log, earlier, limits, settings, None)
+    with tempfile.TemporaryDirectory(prefix=".", dir=given.scratch) as scratch:
+        return _check(release, given, log, earlier, limits, settings, Path(scratch))
+
+
+def _check(
+    release: Released,
+    given: MonitorInput,
+    log: LoggedRows,
+    earlier: LoggedRows,
+    limits: Limits,
+    settings: Mapping[str, Any],
+    scratch: Path | None,
+) -> MonitorResult:
     now, rows = given.now, blocks.height(log.lazy())
     views = release.contract.get("entity_features", [])
     judged = rows >= limits.drift.min_rows
-    features, columns, error = _compared(release, log.lazy(), rows, views, limits)
+    features, columns, error = _compared(release, log, views, limits, scratch)
     rose = pl.col("share") - pl.col("expected") > limits.missing.most_rise
     result = MonitorResult(
         release,
@@ -135,7 +155,7 @@ def check_release(
         )
         | inputs.store_ages(views, given.stored or {}, now),
         inputs.entity_features(log.lazy(), views),
-        _quality_of(earlier, given.known, release, limits, settings),
+        _quality_of(earlier, given.known, release, limits, settings, scratch),
         settings["score"]["metric"],
         limits,
         [
@@ -183,46 +203,28 @@ def _by_day(log: LoggedRows, feature: str) -> tuple[np.ndarray, Iterator[tuple[d
     return newest.tail(number).to_numpy(), medians
 
 
-# The values of so many features are in memory at the same time, as floats; at least those of one, as all
-# of them are sorted. Each pass over the log decodes the values of all.
-COMPARED_BLOCKS = 2
-
-
 def _compared(
     release: Released,
-    log: pl.LazyFrame,
-    rows: int,
+    log: LoggedRows,
     views: Sequence[Mapping[str, Any]],
     limits: Limits,
+    scratch: Path | None,
 ) -> tuple[pl.DataFrame, pl.DataFrame, float]:
-    """Compare features and defaulted columns of so many rows with training.
+    """Compare features and defaulted columns with training.
 
     Returns:
         The features, the columns, and the error left to each test.
     """
-    features, names = features_of(log), release.reference.columns
-    present = features.collect_schema().names()
-    at_once = max(1, COMPARED_BLOCKS * blocks.block_bytes() // (8 * max(1, rows)))
-    compared = []
-    for some in (names[first : first + at_once] for first in range(0, len(names), at_once)):
-        window = features.select(name for name in some if name in present)
-        compared.append(
-            drift.compare(release.reference.select(some), window.collect(engine="streaming"))
-        )
+    rows, reference = log.lazy(), release.reference
+    fields = _fields(rows, "features")
+    names = [name for name in reference.columns if name in fields and name != drift.PREDICTION]
+    window = log.in_blocks(*(fields[name] for name in names), pl.col(drift.PREDICTION))
+    drifts = drift.compare(reference, window, scratch)
     contract, shares = release.contract["columns"], inputs.trained_shares(views)
-    columns = inputs.defaulted(log, contract, release.reference, shares)
-    drifts = pl.concat(compared)
+    columns = inputs.defaulted(rows, contract, reference, shares)
     p_values = [drifts["p_value"], drifts["missing_p_value"], columns["p_value"]]
     tests = sum(each.count() for each in p_values)
     return drifts, columns, limits.drift.false_alarms / max(1, tests)
-
-
-def features_of(log: pl.LazyFrame) -> pl.LazyFrame:
-    """Take features and predictions out of the log, as the reference has them."""
-    features = _fields(log, "features")
-    return log.select(
-        *(features[name] for name in features if name != drift.PREDICTION), drift.PREDICTION
-    )
 
 
 def _fields(log: pl.LazyFrame, column: str) -> dict[str, pl.Expr]:
@@ -243,9 +245,11 @@ def _quality_of(
     release: Released,
     limits: Limits,
     settings: Mapping[str, Any],
+    scratch: Path | None,
 ) -> pl.DataFrame:
     nothing = pl.DataFrame(schema=quality.SCHEMA)
-    if not blocks.height(log.lazy()):
+    rows = blocks.height(log.lazy())
+    if not rows:
         return nothing
     score = cache(release.score)  # imported once there is something to score
     slices, kind = settings.get("report", {}).get("slices", []), kind_in(release.contract)
@@ -264,7 +268,12 @@ def _quality_of(
     parts = (
         _part(log.lazy(), name, {*release.contract["key"], *slices}) for name in ("row", "features")
     )
-    joined = (outcomes.join(block, known) for block in log.in_blocks(*map(pl.col, needed), *parts))
+    blocks_of_log = log.in_blocks(*map(pl.col, needed), *parts)
+    joined = (
+        outcomes.join_blocks(blocks_of_log, rows, known, scratch)
+        if scratch
+        else (outcomes.join(block, known) for block in blocks_of_log)
+    )
     table = quality.judge(joined, measured, limits)
     return table if table["outcomes"].sum() else nothing
 

@@ -316,6 +316,7 @@ def observe(
         now,
         inputs.filled() if release.contract.get("entity_features") else None,
         counted_times,
+        reports if (reports := current().reports).is_dir() else None,
     )
     result = check.check_release(release, given, limits, params())
     result.problems.extend(hook_problems(predictions))

@@ -5,9 +5,10 @@ contract tells rows apart. Outcomes may come late, in any order, and be correcte
 comes last by its name counts. The variable OUTCOMES names another folder than data/outcomes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -88,33 +89,108 @@ def _known(outcomes: pl.DataFrame | pl.LazyFrame, of_answers: pl.DataFrame) -> p
 
 def join(log: pl.DataFrame, outcomes: Outcomes) -> pl.DataFrame:
     """Join outcomes to their predictions as `truth`: 0 and 1, a value, or a class; null if unknown."""
-    joined = log.join(
-        _known(outcomes.by_id, log.select(ID)), on=ID, how="left", maintain_order="left"
-    )
+    truths = [
+        keys.join(_known(known, keys), on=keys.columns, how="left", maintain_order="left")[TRUTH]
+        for keys, known in _sides(log, outcomes)
+    ]
+    return log.with_columns(pl.coalesce(truths).alias(TRUTH))
+
+
+def _sides(
+    log: pl.DataFrame, outcomes: Outcomes
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame | pl.LazyFrame]]:
+    """Yield the ids of answers, and the key of their rows if it is logged, with the outcomes by it."""
+    yield log.select(ID), outcomes.by_id
     key = {n: t for n, t in outcomes.by_key.lazy().collect_schema().items() if n != TRUTH}
     row = log.schema["row"]
     logged = {each.name for each in row.fields} if isinstance(row, pl.Struct) else set()
-    if not key or not set(key) <= logged:
-        return joined
-    of_the_row = [
-        pl.col("row").struct.field(name).cast(dtype, strict=False).alias(f"row {name}")
-        for name, dtype in key.items()
+    if key and set(key) <= logged:
+        fields = pl.col("row").struct
+        yield (
+            log.select(fields.field(n).cast(t, strict=False).alias(n) for n, t in key.items()),
+            outcomes.by_key,
+        )
+
+
+BLOCK, PLACE = "number of the block", "place in the block"
+
+
+def join_blocks(
+    answers: Iterable[pl.DataFrame], rows: int, outcomes: Outcomes, scratch: Path
+) -> Iterator[pl.DataFrame]:
+    """Join outcomes to blocks of so many answers as join() does, and read each file of outcomes once.
+
+    Answers and outcomes whose ids, or keys, have the same hash make a share, and are joined apart from
+    the others. All pass through files of the folder `scratch`.
+    """
+    held = iter(answers)
+    first, second = next(held), next(held, None)
+    if second is None:
+        yield join(first, outcomes)
+        return
+    all_known = [known.lazy() for _, known in _sides(first, outcomes)]
+    # None of none: the first rows of nothing do not show how wide it is.
+    heights = [blocks.height(known) for known in all_known]
+    shares = [
+        1 + max(rows, height) // blocks.block_rows(known) if height else 0
+        for known, height in zip(all_known, heights, strict=True)
     ]
-    joined = joined.with_columns(of_the_row)
-    keys = joined.select(pl.col(f"row {name}").alias(name) for name in key)
-    by_key = _known(outcomes.by_key, keys)
-    if by_key.is_empty():
-        return joined.select(*log.columns, TRUTH)
-    joined = joined.join(
-        by_key.rename({TRUTH: "row truth"}),
-        left_on=[f"row {name}" for name in key],
-        right_on=list(key),
-        how="left",
-        maintain_order="left",
-    )
-    return joined.with_columns(pl.coalesce(TRUTH, "row truth").alias(TRUTH)).select(
-        *log.columns, TRUTH
-    )
+    count = 0
+    for number, block in enumerate(chain([first, second], held)):
+        count += 1
+        block.write_parquet(scratch / f"block {number}.parquet", compression="lz4")
+        for side, (keys, _) in enumerate(_sides(block, outcomes)):
+            if not shares[side]:
+                continue
+            placed = keys.with_row_index(PLACE).with_columns(pl.lit(number).alias(BLOCK))
+            share = _share(keys.columns, shares[side])
+            _write_groups(placed, share, scratch / f"{side} answers", number)
+    del first, second, block
+    for side, known in enumerate(all_known):
+        if shares[side]:
+            _find(known, shares[side], scratch, side)
+    unknown = pl.lit(None, all_known[0].collect_schema()[TRUTH])
+    for number in range(count):
+        block = pl.read_parquet(scratch / f"block {number}.parquet")
+        places = block.select(pl.row_index(PLACE))
+        found = (_read(scratch / f"{side} found" / str(number)) for side in range(len(all_known)))
+        truths = [
+            places.join(truth, on=PLACE, how="left", maintain_order="left")[TRUTH]
+            for truth in found
+            if truth is not None
+        ]
+        yield block.with_columns(pl.coalesce(*truths, unknown).alias(TRUTH))
+
+
+def _find(known: pl.LazyFrame, shares: int, scratch: Path, side: int) -> None:
+    """Write the outcomes of answers, by block."""
+    names, file = [n for n in known.collect_schema() if n != TRUTH], scratch / f"{side}.parquet"
+    known.sink_parquet(file, compression="lz4")
+    for number, part in enumerate(blocks.in_blocks(blocks.scan(file))):
+        _write_groups(part, _share(names, shares), scratch / f"{side} known", number)
+    for share in range(shares):
+        spread = [_read(scratch / f"{side} {what}" / str(share)) for what in ("answers", "known")]
+        if spread[0] is not None and spread[1] is not None:
+            found = spread[0].join(_last(spread[1]), on=names).select(BLOCK, PLACE, TRUTH)
+            _write_groups(found, pl.col(BLOCK), scratch / f"{side} found", share)
+
+
+def _share(names: list[str], shares: int) -> pl.Expr:
+    return pl.struct(names).hash() % shares
+
+
+def _write_groups(rows: pl.DataFrame, by: pl.Expr, folder: Path, number: int) -> None:
+    """Write the rows of each group, in their order, as a file of the group's folder."""
+    for (group,), part in rows.group_by(by, maintain_order=True):
+        path = folder / str(group) / f"{number:08}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_parquet(path, compression="lz4")
+
+
+def _read(folder: Path) -> pl.DataFrame | None:
+    """Read the files that _write_groups() wrote into a folder, in the order of their numbers."""
+    files = sorted(folder.glob("*.parquet"))
+    return pl.concat([pl.read_parquet(file) for file in files]) if files else None
 
 
 def _scan(

@@ -5,9 +5,12 @@ counts. The population stability index is reported, and no alarm rests on it.
 """
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 from itertools import pairwise
+from pathlib import Path
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -18,18 +21,66 @@ from rung_ops.system.printable import four_digits
 POWER = 0.95  # with which the reported shift is found
 
 
-def largest_gap(first: np.ndarray, second: np.ndarray) -> float:
+class Sample:
+    """A sample of numbers without NaN in sorted runs, of which some may be empty, but not all.
+
+    Runs that are mapped from files are read where they are looked up.
+    """
+
+    def __init__(self, runs: Iterable[np.ndarray]) -> None:
+        self.runs = [run for run in runs if len(run)]
+
+    def __len__(self) -> int:
+        """Count all values."""
+        return sum(map(len, self.runs))
+
+    def counts(self, values: np.ndarray | float, side: Literal["left", "right"]) -> np.ndarray:
+        """Count what is below some values (left), or up to them (right)."""
+        return np.sum([np.searchsorted(run, values, side) for run in self.runs], axis=0)
+
+    def value(self, place: int) -> float:
+        """Find the value at a place of the whole sample in order, from 0.
+
+        The middle of the longest stretch that is left is looked up in all runs, which leaves one side
+        of it.
+        """
+        begins, ends = [0] * len(self.runs), [len(run) for run in self.runs]
+        while True:
+            longest = max(range(len(self.runs)), key=lambda run: ends[run] - begins[run])
+            middle = self.runs[longest][(begins[longest] + ends[longest]) // 2]
+            below, up_to = (
+                [int(np.searchsorted(run, middle, side)) for run in self.runs] for side in SIDES
+            )
+            if place < sum(below):
+                ends = below
+            elif place >= sum(up_to):
+                begins = up_to
+            else:
+                return float(middle)
+
+    def mean(self) -> float:
+        """Compute the mean; the long sum makes it the same, however the values are cut into runs."""
+        return float(sum(run.sum(dtype=np.longdouble) for run in self.runs) / len(self))
+
+
+def _sample(values: Sample | np.ndarray) -> Sample:
+    return values if isinstance(values, Sample) else Sample([values])
+
+
+SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
+
+
+def largest_gap(first: np.ndarray, second: Sample | np.ndarray) -> float:
     """Find the largest vertical distance between two empirical distribution functions.
 
-    Between two values of the smaller sample its function stays where it is and the other one rises,
-    so the largest difference is at one of those values or just before it: the larger sample is only
+    Between two values of the first sample its function stays where it is and the other one rises,
+    so the largest difference is at one of those values or just before it: the second sample is only
     looked up. Ties need no care: inside a run of equal values the largest difference is at the last
-    of them, or just before the first. Both samples are sorted, without NaN, and not empty.
+    of them, or just before the first. Both are sorted, without NaN, and not empty.
     """
-    small, large = sorted((first, second), key=len)
-    steps = np.arange(len(small) + 1) / len(small)
-    at = np.searchsorted(large, small, side="right") / len(large)
-    before = np.searchsorted(large, small, side="left") / len(large)
+    second = _sample(second)
+    steps = np.arange(len(first) + 1) / len(first)
+    before, at = (second.counts(first, side) / len(second) for side in SIDES)
     return float(max((steps[1:] - at).max(), (before - steps[:-1]).max()))
 
 
@@ -148,10 +199,9 @@ def quantile_edges(reference: np.ndarray) -> np.ndarray:
     return np.unique(reference[np.maximum(places - 1, 0)])
 
 
-def counts_between(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def counts_between(values: Sample | np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Count sorted values between the edges; shape (n_edges + 1,)."""
-    below = np.searchsorted(values, edges, side="right")
-    return np.diff(np.concatenate([[0], below, [len(values)]]))
+    return np.diff(np.concatenate([[0], _sample(values).counts(edges, "right"), [len(values)]]))
 
 
 def psi(reference: np.ndarray, current: np.ndarray) -> float:
@@ -174,18 +224,16 @@ MAX_LEVELS = 12  # of the picture of a distribution of categories: the most freq
 MOVED = 3  # levels that are named
 
 
-def numbers(reference: pl.Series, window: pl.Series) -> dict[str, Any]:
-    """Compare two samples of numbers, not empty: from change to bars, as SCHEMA has them."""
-    then, now = reference.sort().to_numpy(), window.sort().to_numpy()  # the copy is sorted
-    gap = largest_gap(then, now)
-    edges = quantile_edges(then)
-    inside = np.searchsorted(now, then[-1], side="right") - np.searchsorted(now, then[0])
+def numbers(reference: np.ndarray, now: Sample) -> dict[str, Any]:
+    """Compare two samples of numbers, not empty, the first sorted: from change to bars, as in SCHEMA."""
+    then, gap, edges = Sample([reference]), largest_gap(reference, now), quantile_edges(reference)
+    inside = now.counts(reference[-1], "right") - now.counts(reference[0], "left")
     bars, shares = _drawn(then, now)
     return {
         "change": gap,
         "p_value": gap_p_value(gap, len(then), len(now)),
         "psi": psi(counts_between(then, edges), counts_between(now, edges)),
-        "unseen": 1 - inside / len(now),
+        "unseen": float(1 - inside / len(now)),
         **_summary("reference_", then),
         **_summary("", now),
         "bars": bars,
@@ -194,12 +242,10 @@ def numbers(reference: pl.Series, window: pl.Series) -> dict[str, Any]:
     }
 
 
-def categories(reference: pl.Series, window: pl.Series) -> dict[str, Any]:
-    """Compare two samples of texts as numbers() does, with what moved in place of moments."""
-    counts = (side.rename("level").value_counts(name="rows") for side in (reference, window))
-    then, now = (dict(side.iter_rows()) for side in counts)
-    levels = sorted({*then, *now}, key=lambda level: (-then.get(level, 0), level))
-    counted = [np.array([side.get(level, 0) for level in levels]) for side in (then, now)]
+def categories(then: Counter[str], now: Counter[str]) -> dict[str, Any]:
+    """Compare counts of texts as numbers() compares samples, with what moved in place of moments."""
+    levels = sorted({*then, *now}, key=lambda level: (-then[level], level))
+    counted = [np.array([side[level] for level in levels]) for side in (then, now)]
     pooled = pool_rare(*counted)[:2]
     shares = [counts / counts.sum() for counts in counted]
     gone = np.abs(pooled[0] / pooled[0].sum() - pooled[1] / pooled[1].sum()).sum() / 2
@@ -217,22 +263,22 @@ def categories(reference: pl.Series, window: pl.Series) -> dict[str, Any]:
     }
 
 
-def _summary(whose: str, values: np.ndarray) -> dict[str, float]:
-    quantiles = {f"{whose}p{p}": float(values[len(values) * p // 100]) for p in (5, 50, 95)}
-    return {f"{whose}mean": float(values.mean()), **quantiles}
+def _summary(whose: str, values: Sample) -> dict[str, float]:
+    quantiles = {f"{whose}p{p}": values.value(len(values) * p // 100) for p in (5, 50, 95)}
+    return {f"{whose}mean": values.mean(), **quantiles}
 
 
-def _drawn(then: np.ndarray, now: np.ndarray) -> tuple[list[str], list[list[float]]]:
+def _drawn(then: Sample, now: Sample) -> tuple[list[str], list[list[float]]]:
     """Cut the range where nearly all values lie into bars; what is beyond joins the outer ones.
 
     A bar for each value where there are few.
     """
-    values = np.union1d(_lowest(then), _lowest(now))
+    values = np.unique(np.concatenate([_lowest(run) for run in (*then.runs, *now.runs)]))
     if len(values) <= BARS:
         names, cuts = [*map(four_digits, values)], values[:-1]
     else:
-        low = min(side[len(side) // 200] for side in (then, now))
-        high = max(side[-1 - len(side) // 200] for side in (then, now))
+        low = min(side.value(len(side) // 200) for side in (then, now))
+        high = max(side.value(len(side) - 1 - len(side) // 200) for side in (then, now))
         ends = np.linspace(low, high, BARS + 1)
         names = [f"{four_digits(left)} to {four_digits(right)}" for left, right in pairwise(ends)]
         cuts = ends[1:-1]
@@ -264,12 +310,20 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-def compare(reference: pl.DataFrame, window: pl.DataFrame) -> pl.DataFrame:
+def compare(
+    reference: pl.DataFrame,
+    window: pl.DataFrame | Iterable[pl.DataFrame],
+    scratch: Path | None = None,
+) -> pl.DataFrame:
     """Compare every column of the reference with the same column of the window; judge nothing.
 
     Numbers, dates and moments: the two-sample Kolmogorov-Smirnov test. Texts and truth values:
     tests of counts, with rare levels pooled. Missing values are left out of both and compared on
     their own, with Fisher's exact test.
+
+    Args:
+        window: rows, or one block of them at least.
+        scratch: a folder for the numbers of blocks, 8 bytes each; without it they stay in memory.
 
     Returns:
         One row a column, of SCHEMA, null if there is nothing to compare:
@@ -282,30 +336,69 @@ def compare(reference: pl.DataFrame, window: pl.DataFrame) -> pl.DataFrame:
         missing: share of rows without a value;
         bars, shares, reference_shares: what to draw.
     """
-    compared = [_compare(reference[name], window) for name in reference.columns]
-    return pl.DataFrame(compared, schema=SCHEMA, orient="row")
+    height, columns = 0, [_Column(column) for column in reference]
+    for number, block in enumerate([window] if isinstance(window, pl.DataFrame) else window):
+        height += block.height
+        for place, column in enumerate(columns):
+            file = scratch / f"{place}-{number}.npy" if scratch else None
+            column.add(block, file)
+    return pl.DataFrame([each.compared(height) for each in columns], schema=SCHEMA, orient="row")
 
 
-def _compare(reference: pl.Series, window: pl.DataFrame) -> dict[str, Any]:
-    name, kind = reference.name, _kind(reference.dtype)
-    if name not in window.columns or kind not in ("number", "category"):
-        missing = "not in the log" if name not in window.columns else str(reference.dtype)
-        return {"feature": name, "kind": missing}
-    then, now = _present(reference, kind), _present(window[name], kind)
-    lacking = len(reference) - len(then), len(window[name]) - len(now)
-    row: dict[str, Any] = {
-        "feature": name,
-        "kind": kind,
-        "rows": len(now),
-        "reference_rows": len(then),
-        "missing": lacking[1] / max(1, window.height),
-        "reference_missing": lacking[0] / max(1, len(reference)),
-    }
-    if any(lacking) and window.height and len(reference):
-        row["missing_p_value"] = fisher(lacking[1], window.height, lacking[0], len(reference))
-    if len(then) and len(now):
-        row |= (numbers if kind == "number" else categories)(then, now)
-    return row
+class _Column:
+    """A column of the reference, and what blocks of the window have in it."""
+
+    def __init__(self, reference: pl.Series) -> None:
+        self.reference, self.name, self.kind = reference, reference.name, _kind(reference.dtype)
+        self.is_logged = True
+        self.rows = 0  # with a value
+        self.levels = Counter[str]()
+        self.runs: list[np.ndarray | Path] = []
+
+    def add(self, block: pl.DataFrame, file: Path | None) -> None:
+        """Count the texts of a block, or sort its numbers, in a file if there is to be one."""
+        self.is_logged = self.name in block.columns
+        if not self.is_logged or self.kind == "neither":
+            return
+        present = _present(block[self.name], self.kind)
+        self.rows += len(present)
+        if self.kind == "category":
+            self.levels.update(_counted(present))
+            return
+        ordered = present.sort().to_numpy()
+        if file:
+            np.save(file, ordered)
+        self.runs.append(file or ordered)
+
+    def compared(self, height: int) -> dict[str, Any]:
+        """Compare the column of so many rows: a row of SCHEMA."""
+        if not self.is_logged or self.kind == "neither":
+            missing = str(self.reference.dtype) if self.is_logged else "not in the log"
+            return {"feature": self.name, "kind": missing}
+        then = _present(self.reference, self.kind)
+        lacking = len(self.reference) - len(then), height - self.rows
+        row: dict[str, Any] = {
+            "feature": self.name,
+            "kind": self.kind,
+            "rows": self.rows,
+            "reference_rows": len(then),
+            "missing": lacking[1] / max(1, height),
+            "reference_missing": lacking[0] / max(1, len(self.reference)),
+        }
+        if any(lacking) and height and len(self.reference):
+            row["missing_p_value"] = fisher(lacking[1], height, lacking[0], len(self.reference))
+        if not len(then) or not self.rows:
+            return row
+        if self.kind == "category":
+            return row | categories(_counted(then), self.levels)
+        mapped = (
+            np.load(run, mmap_mode="r") if isinstance(run, Path) else run for run in self.runs
+        )
+        return row | numbers(then.sort().to_numpy(), Sample(mapped))
+
+
+def _counted(texts: pl.Series) -> Counter[str]:
+    return Counter(dict(texts.rename("level").value_counts(name="rows").iter_rows()))
 
 
 def _kind(dtype: pl.DataType) -> str:
