@@ -567,7 +567,18 @@ def test_a_lock_of_another_git_is_not_removed(
     assert "" == git(project, "status", "--porcelain")
 
 
-def test_a_git_that_is_killed_alone_leaves_nothing(
+def test_a_git_in_another_work_tree_does_not_keep_a_climb_out(
+    new_project: NewProject, small: Path, tmp_path: Path
+) -> None:
+    project, other = new_project(0), tmp_path / "other"
+    git(project, "worktree", "add", "--quiet", "-b", "side", str(other))
+    (project / ".git/index.lock").touch()
+    tiny.climb(other, small, level=1)
+
+    assert "Climb to rung 1" == git(other, "log", "-1", "--format=%s")
+
+
+def test_after_a_git_that_is_killed_alone_the_printed_command_leads_back(
     new_project: NewProject, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = new_project(0)

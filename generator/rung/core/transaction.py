@@ -34,6 +34,12 @@ SETTINGS = git.QUIET_AS_IGNORED | {
     "merge.verifySignatures": "false",
     "submodule.recurse": "false",
 }
+LOCKED = (
+    "index",
+    "HEAD",
+    "ORIG_HEAD",
+    "AUTO_MERGE",
+)  # what it locks of the work tree, besides refs
 FORWARD = ("merge", "--ff-only", "--quiet", "--no-overwrite-ignore")
 UNDO = "git reset --keep HEAD~1"  # undoes the last commit, and keeps edits
 ON_NO_BRANCH = "HEAD is detached, so a commit is on no branch: `git switch -c NAME` makes one."
@@ -63,6 +69,9 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
         except BaseException:
             _report(_recover_after(top, "The climb was stopped."))
             raise
+        if not failed and head(top) == commit:
+            git.run(top, "update-ref", "-d", pending_ref(top))
+            return commit
         ended = _recover_after(top, failed)
         if head(top) != commit:
             raise RungError(
@@ -135,8 +144,9 @@ def _refuse_what_changed(top: Path, before: str) -> None:
 def refuse_git_locks(top: Path) -> None:
     """Raise a RungError if git runs in the work tree, or was killed there; nothing was touched yet."""
     own, shared = git_folder(top, "--git-dir"), git_folder(top, "--git-common-dir")
-    found = {*own.glob("*.lock"), *shared.glob("*.lock"), *(shared / "refs").rglob("*.lock")}
-    if locks := sorted(map(str, found - {lock_file(top)})):
+    files = [*(own / f"{name}.lock" for name in LOCKED), shared / "packed-refs.lock"]
+    files += (shared / "refs").rglob("*.lock")
+    if locks := [str(file) for file in files if file.exists()]:
         raise RungError(
             f"Another git process runs in {top}, or was killed there.\n"
             f"Wait until it ends. If none runs: `{printable(shlex.join(['rm', *locks]))}`. "
