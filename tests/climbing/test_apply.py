@@ -2,6 +2,8 @@
 
 import os
 import random
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -21,7 +23,6 @@ from rung.core.climbing import apply, messages, planner
 from rung.core.climbing.planner import PreparedPlan
 from rung.core.climbing.plans import ChangeRequest
 from rung.errors import RungError
-from rung.system import git as plain_git
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import commit, edit, files_of, git
@@ -84,7 +85,7 @@ def in_a_child(what: Callable[[], None]) -> bool:
 def state_of(project: Path) -> tuple[str, dict[str, bytes]]:
     """Return commit and files, once nothing is half-done."""
     assert "" == git(project, "status", "--porcelain")
-    assert "" == git(project, "for-each-ref", transaction.PENDING)
+    assert "" == git(project, "for-each-ref", "refs/rung")
     assert not [path for path in (project / ".git").rglob("*.lock") if path.name != "rung.lock"]
     git(project, "fsck", "--connectivity-only")
     return git(project, "log", "-1", "--format=%s"), files_of(project)
@@ -92,7 +93,7 @@ def state_of(project: Path) -> tuple[str, dict[str, bytes]]:
 
 def begin(project: Path, pending: str) -> None:
     """Note a commit as what a climb leads to, which is as far as a killed one had come."""
-    transaction._begin(project, pending)
+    git(project, "update-ref", transaction.pending_ref(project), pending)
 
 
 def planned(project: Path, small: Path, level: int) -> str:
@@ -111,10 +112,22 @@ def begun(project: Path, small: Path) -> None:
     tiny.write(project, {"ops/one.py": tiny.FILES["files/ops/one.py"]})
 
 
-def ended(project: Path) -> transaction.Recovered | None:
-    """End what a climb has left, as the next command does."""
+def ended(project: Path) -> str:
+    """End what a climb has left, as the next command does, or else the next after the one it prints."""
+    try:
+        return next_command(project)
+    except RungError as refused:
+        printed = re.search("`(rm .*?)`", str(refused))
+        assert printed is not None, refused
+        subprocess.run(shlex.split(printed[1]), check=True)
+    return next_command(project)
+
+
+def next_command(project: Path) -> str:
     with transaction.locked(project, wait=30):
-        return transaction.recover(project)
+        recovered = transaction.recover(project)
+        transaction.refuse_git_locks(project)
+    return recovered
 
 
 @pytest.mark.parametrize(
@@ -183,14 +196,6 @@ def test_recovery_itself_may_be_killed(new_project: NewProject, small: Path) -> 
         (project / "new-of-mine").unlink()
         git(project, "checkout", "--quiet", "README.md")
         assert old == state_of(project), number
-        for path, content in mine.items():
-            assert content in list(_snapshots(project, path))
-
-
-def _snapshots(project: Path, path: str) -> Iterator[bytes]:
-    """Read a file as it was kept, the newest first."""
-    for revision in git(project, "rev-list", "refs/rung/crash").split():
-        yield ((plain_git.show(project, revision, path) or "") + "\n").encode()
 
 
 def test_a_file_that_git_cannot_tell_from_the_old_one_by_time_is_restored(
@@ -210,7 +215,7 @@ def test_a_file_that_git_cannot_tell_from_the_old_one_by_time_is_restored(
     page.write_text(content)
     os.utime(page, long_ago)
 
-    assert transaction.Recovered(str(project), "before", True) == ended(project)
+    assert "is as it was before" in ended(project)
 
     assert old == files_of(project)
 
@@ -237,7 +242,7 @@ def test_a_project_that_has_moved_on_since_is_left_alone(
 
     result = ended(project)
 
-    assert result == transaction.Recovered(str(project), "pending", False)
+    assert "is on its new commit" in result
     assert "not committed yet\n" == (project / "README.md").read_text()
 
 
@@ -253,15 +258,13 @@ def test_another_work_tree_is_not_touched_and_its_garbage_collection_keeps_the_p
 
     git(project, "gc", "--quiet", "--prune=now")
 
-    assert ended(project) is None
+    assert "" == ended(project)
     assert HALF == (other / "RUNG.md").read_text()
-    assert transaction.Recovered(str(other), "before", True) == ended(other)
+    assert "is as it was before" in ended(other)
     assert old == files_of(other)
     assert "" == git(other, "status", "--porcelain")
     assert "not committed yet\n" == (project / "README.md").read_text()
-    assert ["refs/rung/crash"] == git(
-        other, "for-each-ref", "--format=%(refname)", "refs/rung", "refs/worktree"
-    ).split()
+    assert "" == git(other, "for-each-ref", "refs/rung")
 
 
 @pytest.mark.parametrize("arguments", [("plan", "."), ("adopt", "--dry-run")])
@@ -278,8 +281,6 @@ def test_a_command_that_only_looks_takes_back_what_the_climb_wrote_alone(
     done = rung(*arguments, "--template", small, cwd=project)
 
     assert "An interrupted climb was cleaned up" in done.stderr
-    assert "What was on disk is kept: `git show --stat refs/rung/crash`." in done.stderr
-    assert HALF == git(project, "show", "refs/rung/crash:RUNG.md")
     assert "they were left alone: `Dockerfile`" in done.stderr
     assert mine == {path: (project / path).read_text() for path in mine}
     assert old == (project / "RUNG.md").read_bytes()
@@ -300,7 +301,7 @@ def test_a_recovery_is_reported_although_the_look_is_refused(
     with pytest.raises(RungError), planner.prepare(project, ChangeRequest({"level": 1})):
         pass
 
-    assert "refs/rung/crash" in capsys.readouterr().err
+    assert "is as it was before" in capsys.readouterr().err
     assert "" == git(project, "status", "--porcelain")
 
 
@@ -351,7 +352,7 @@ def test_every_kind_of_change_is_rolled_back(tmp_path: Path, up: bool, index: st
 
     result = ended(project)
 
-    assert result == transaction.Recovered(str(project), "before", True)
+    assert "is as it was before" in result
     assert old == state_of(project)
     assert Path("here") == (project / "link").readlink()
     assert not (project / "run.sh").stat().st_mode & 0o100
@@ -365,11 +366,11 @@ def test_in_a_copy_of_a_repository_the_copy_is_led_back(
     backup = tiny.copy(project, tmp_path / "backup")
     before = files_of(project)
 
-    assert transaction.Recovered(str(backup), "before", True) == ended(backup)
+    assert "is as it was before" in ended(backup)
 
     assert "" == git(backup, "status", "--porcelain")
     assert before == files_of(project)
-    assert transaction.Recovered(str(project), "before", True) == ended(project)
+    assert "is as it was before" in ended(project)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -492,7 +493,7 @@ def test_a_climb_is_refused_where_a_file_was_written_meanwhile(
 
     assert "Nothing was touched" in str(refused.value)
     assert b"meanwhile\n" == (project / path).read_bytes()
-    assert "" == git(project, "for-each-ref", "refs/rung", "refs/worktree")
+    assert "" == git(project, "for-each-ref", "refs/rung")
     assert head == git(project, "rev-parse", "HEAD")
 
 
@@ -512,12 +513,12 @@ def test_what_is_written_at_the_last_moment_stays(
         with pytest.raises(RungError, match="could not bring") as refused:
             carry_out(prepared)
 
-    assert "Nothing was touched" in str(refused.value)
+    assert "is as it was before" in str(refused.value)
     assert now == files_of(project)
     assert {"README.md", "forced.log"} == set(
         git(project, "diff", "--cached", "--name-only").splitlines()
     )
-    assert "" == git(project, "for-each-ref", "refs/rung", "refs/worktree")
+    assert "" == git(project, "for-each-ref", "refs/rung")
 
 
 def test_a_climb_that_fails_half_way_takes_back_its_own_alone(
@@ -539,28 +540,24 @@ def test_a_climb_that_fails_half_way_takes_back_its_own_alone(
         with pytest.raises(RungError, match="No space left") as failed:
             carry_out(prepared)
 
-    assert "refs/rung/crash" in str(failed.value)
     assert "they were left alone: `Dockerfile`, `RUNG.md`" in str(failed.value)
     for path, content in MEANWHILE.items():
         assert content == (project / path).read_text()
-        assert content == git(project, "show", f"refs/rung/crash:{path}") + "\n"
     assert zero == (project / "ops/zero.py").read_bytes()
     assert not (project / "ops/one.py").exists()
     reported = git(project, "status", "--porcelain", "--untracked-files=all").splitlines()
     assert sorted(MEANWHILE) == sorted(line.split(" ")[-1] for line in reported)
-    assert "" == git(project, "for-each-ref", transaction.PENDING)
+    assert "" == git(project, "for-each-ref", "refs/rung")
 
 
 @pytest.mark.parametrize("lock", ["index.lock", "refs/heads/main.lock"])
 def test_a_lock_of_another_git_is_not_removed(
-    new_project: NewProject, small: Path, monkeypatch: pytest.MonkeyPatch, lock: str
+    new_project: NewProject, small: Path, lock: str
 ) -> None:
     project = new_project(0)
-    monkeypatch.setattr(transaction, "PATIENCE", 0.1)
     file = project / ".git" / lock
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
         file.touch()
-        os.utime(file, (0, 0))
         with pytest.raises(RungError, match="Another git process runs") as refused:
             carry_out(prepared)
 
@@ -570,7 +567,18 @@ def test_a_lock_of_another_git_is_not_removed(
     assert "" == git(project, "status", "--porcelain")
 
 
-def test_a_git_that_is_killed_alone_leaves_nothing(
+def test_a_git_in_another_work_tree_does_not_keep_a_climb_out(
+    new_project: NewProject, small: Path, tmp_path: Path
+) -> None:
+    project, other = new_project(0), tmp_path / "other"
+    git(project, "worktree", "add", "--quiet", "-b", "side", str(other))
+    (project / ".git/index.lock").touch()
+    tiny.climb(other, small, level=1)
+
+    assert "Climb to rung 1" == git(other, "log", "-1", "--format=%s")
+
+
+def test_after_a_git_that_is_killed_alone_the_printed_command_leads_back(
     new_project: NewProject, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = new_project(0)
@@ -581,10 +589,11 @@ def test_a_git_that_is_killed_alone_leaves_nothing(
     (project / ".git/info/attributes").write_text("ops/one.py filter=deadly\n")
     with (
         planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared,
-        pytest.raises(RungError, match="as it was"),
+        pytest.raises(RungError, match="If none runs: `rm "),
     ):
         carry_out(prepared)
 
+    ended(project)
     (project / ".git/info/attributes").unlink()
     assert old == state_of(project)
 
@@ -625,8 +634,8 @@ def test_what_another_climb_is_writing_is_not_taken_for_the_users_work(
     project = new_project(0)
     look, looked = transaction.uncommitted, threading.Event()
 
-    def looking(top: Path, **options: bool) -> list[str]:
-        changed = look(top, **options)
+    def looking(top: Path) -> list[str]:
+        changed = look(top)
         looked.set()
         return changed
 

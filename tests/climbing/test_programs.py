@@ -152,7 +152,7 @@ def test_an_interrupted_climb_is_ended_without_filters(
             prepared.project.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
         )
         prepared.bench.keep(prepared.plan.head, complete)
-        git(project, "update-ref", transaction.PENDING, complete)
+        git(project, "update-ref", transaction.pending_ref(project), complete)
     git(project, "read-tree", "-u", "-m", "HEAD", complete)
     inside = project / ".git/modules/inner"
     git(project / "inner", "config", "filter.other.clean", str(evil))

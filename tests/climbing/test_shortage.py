@@ -44,7 +44,7 @@ def limited(new_project: NewProject, small: Path, tmp_path: Path) -> Limited:
 
         assert before == files_of(project)
         assert "Start" == git(project, "log", "-1", "--format=%s")
-        assert "" == git(project, "for-each-ref", "refs/worktree/rung")
+        assert "" == git(project, "for-each-ref", "refs/rung")
         assert not (tmp_path / "made").exists()
         return done
 

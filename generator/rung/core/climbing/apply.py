@@ -131,7 +131,6 @@ def climb_on_branch(
     tree = prepared.project.repository_tree(tree)
     commit = prepared.bench.commit(tree, [prepared.plan.head], message)
     with transaction.locked(top):
-        transaction.refuse_interrupted(top)
         _refuse_branch(top, name)
         process.raise_lost_stop()
         prepared.bench.keep(prepared.plan.head, commit)
