@@ -552,9 +552,10 @@ def test_a_climb_that_fails_half_way_takes_back_its_own_alone(
 
 @pytest.mark.parametrize("lock", ["index.lock", "refs/heads/main.lock"])
 def test_a_lock_of_another_git_is_not_removed(
-    new_project: NewProject, small: Path, lock: str
+    new_project: NewProject, small: Path, monkeypatch: pytest.MonkeyPatch, lock: str
 ) -> None:
     project = new_project(0)
+    monkeypatch.setattr(transaction, "PATIENCE", 0.1)
     file = project / ".git" / lock
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
         file.touch()
@@ -565,6 +566,19 @@ def test_a_lock_of_another_git_is_not_removed(
     assert file.exists()
     file.unlink()
     assert "" == git(project, "status", "--porcelain")
+
+
+def test_a_lock_that_goes_within_moments_is_waited_for(
+    new_project: NewProject, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = new_project(0)
+    lock = project / ".git/index.lock"
+    monkeypatch.setattr(transaction.time, "sleep", lambda seconds: lock.unlink(missing_ok=True))
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
+        lock.touch()
+        carry_out(prepared)
+
+    assert "Climb to rung 1" == git(project, "log", "-1", "--format=%s")
 
 
 def test_a_git_in_another_work_tree_does_not_keep_a_climb_out(

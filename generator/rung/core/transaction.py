@@ -15,6 +15,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +24,7 @@ from rung.errors import RungError
 from rung.system import git, lock, process, shortage
 from rung.system.printable import printable, printable_lines
 
+PATIENCE = 2.0  # seconds for which a git of the user's, such as an editor's `git status`, is waited for
 WAIT = 1.0  # seconds for which another climb is waited for; a git whose Rung was killed ends in that time
 # Against settings of the user's that would stop a fast-forward, or do more than it. Files that the
 # user's own excludes file ignores are not overwritten either.
@@ -34,12 +36,7 @@ SETTINGS = git.QUIET_AS_IGNORED | {
     "merge.verifySignatures": "false",
     "submodule.recurse": "false",
 }
-LOCKED = (
-    "index",
-    "HEAD",
-    "ORIG_HEAD",
-    "AUTO_MERGE",
-)  # what it locks of the work tree, besides refs
+LOCKED = ("index", "HEAD", "ORIG_HEAD", "AUTO_MERGE")  # by git in a work tree, besides refs
 FORWARD = ("merge", "--ff-only", "--quiet", "--no-overwrite-ignore")
 UNDO = "git reset --keep HEAD~1"  # undoes the last commit, and keeps edits
 ON_NO_BRANCH = "HEAD is detached, so a commit is on no branch: `git switch -c NAME` makes one."
@@ -146,6 +143,9 @@ def refuse_git_locks(top: Path) -> None:
     own, shared = git_folder(top, "--git-dir"), git_folder(top, "--git-common-dir")
     files = [*(own / f"{name}.lock" for name in LOCKED), shared / "packed-refs.lock"]
     files += (shared / "refs").rglob("*.lock")
+    deadline = time.monotonic() + PATIENCE
+    while any(file.exists() for file in files) and time.monotonic() < deadline:
+        time.sleep(0.02)
     if locks := [str(file) for file in files if file.exists()]:
         raise RungError(
             f"Another git process runs in {top}, or was killed there.\n"
