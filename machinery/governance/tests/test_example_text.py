@@ -15,6 +15,7 @@ from rung_governance import example_text
 from rung_governance.approval import promote
 from rung_governance.documents import records
 from rung_governance.example_text import objections, rewrite, untouched
+from rung_ops.data.draft.files import USE_CASE
 from rung_ops.project import current
 
 INVENTORY = "governance/model_inventory.yaml"
@@ -124,6 +125,14 @@ def test_a_reference_is_checked_at_its_target(project: Path) -> None:
         each.partition(",")[0] for each in problems
     }
     assert "`See docs/use_case.md, Intended use.` names a section that is not there" in problems[0]
+
+
+def test_a_drafted_use_case_has_the_sections_that_records_name(project: Path) -> None:
+    page = USE_CASE.format(target="rent", file="flats.csv", metric="mae")
+    (project / "docs/use_case.md").write_text(page)
+
+    assert [] == [str(each) for each in records._reference_problems(project)]
+    assert page.count("## ") == len([part for part in untouched(project) if part.text in page])
 
 
 @pytest.mark.parametrize("page", [None, "# Our rows\n\nFrom the warehouse.\n"])

@@ -73,7 +73,7 @@ def _named(path: Path, target: Path | None = None) -> Iterator[None]:
     """Name the file in an error; where the disk is full, the folder of the target, too."""
     try:
         yield
-    except UnreadableFileError:
+    except StageError:  # which says what is wrong: with this file, or with src/
         raise
     except Exception as error:  # load() is the user's, and may raise anything, a lazy frame late
         if is_full(error):

@@ -176,6 +176,18 @@ def test_a_draft_reads_its_file_and_learns_from_it(name: str, tmp_path: Path) ->
     assert scores
 
 
+@pytest.mark.parametrize(
+    ("before", "refit"), [("", True), ("[split]\nrefit = false\n", False), ("[split", True)]
+)
+def test_a_draft_refits_if_the_example_does(before: str, refit: bool, tmp_path: Path) -> None:
+    if before:
+        (tmp_path / "params.toml").write_text(before)
+
+    drafted(tmp_path, "a.csv", "gut")
+
+    assert tomllib.loads((tmp_path / "params.toml").read_text("utf-8"))["split"]["refit"] is refit
+
+
 def test_rows_to_predict_are_read_without_the_target(tmp_path: Path) -> None:
     _, sample = drafted(tmp_path, "a.csv", "gut")
     rows = pl.read_csv(sample, separator=";", infer_schema=False).drop("gut")

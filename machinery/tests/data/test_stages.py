@@ -1,7 +1,9 @@
 """The stages do what their names say."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from machinery.tests.conftest import Capture, Patch
 from machinery.tests.in_project import split
 from machinery.tests.projects import moved
-from rung_ops import contract
+from rung_ops import contract, stages
 from rung_ops.checks import promises
 from rung_ops.contract.raw_file import DiskFullError, UnreadableFileError, read, row_count, write
 from rung_ops.contract.row_checks import inspect
@@ -18,6 +20,8 @@ from rung_ops.project.paths import params, raw_files
 from rung_ops.stages import check_rows, ingest_files, read_rows, stage
 from rung_ops.system import files, processes
 from rung_ops.training import baseline
+
+NOTEBOOK = Path(__file__).parents[3] / "templates/project/notebooks/explore.ipynb"
 
 
 def rows() -> pl.DataFrame:
@@ -251,3 +255,39 @@ def test_an_error_that_src_caused_ends_a_stage_with_the_sentence_of_poe_check(
 
     with pytest.raises(SystemExit, match="TARGET is 'nothing', which is not a column of Row"):
         stage(lambda: rows()[contract.TARGET].clear())()
+
+
+def test_what_is_wrong_with_src_is_not_said_of_the_file(tmp_path: Path, monkeypatch: Patch) -> None:
+    wrong = "src/own/dataset.py, line 12: importing dataset.py failed (SyntaxError: unterminated)."
+
+    def load(path: Path) -> pl.DataFrame:
+        raise contract.ContractError(wrong)
+
+    monkeypatch.setattr(contract, "load", load, raising=False)
+    for reader in (read, lambda path: write(path, tmp_path / "rows.parquet")):
+        with pytest.raises(contract.ContractError) as raised:
+            reader(raw_files()[0])
+
+        assert wrong == str(raised.value)
+
+
+@pytest.mark.skipif(not NOTEBOOK.is_file(), reason="an ejected project has no templates")
+def test_the_notebook_learns_from_rows_that_have_a_target() -> None:
+    notebook = json.loads(NOTEBOOK.read_text("utf-8"))
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    known = rows().head(600)
+    gap = pl.lit(None).alias(contract.TARGET)
+    unknown = known.head(20).with_columns(gap.cast(known.schema[contract.TARGET]))
+    shown: dict[str, Any] = {
+        "rows": pl.concat([unknown, known]),
+        "params": params(),
+        "split": split,
+        "contract": contract,
+        "stages": stages,
+        "pl": pl,
+    }
+    (first_model,) = (cell for cell in cells if "contract.build" in cell)
+
+    exec(first_model, shown)
+
+    assert shown["train"].height + shown["test"].height == known.height

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -273,13 +274,33 @@ def _told(model: Model) -> list[str]:
 WIDTH = 96  # of comments
 LONGEST = 70  # letters of a description
 SLICED = 2  # categories whose figures the report shows one by one
+# The titles are those that the model card, and the records under governance, refer to.
 USE_CASE = """\
 # Use case
 
-Not written yet. One page that everyone can agree with, or object to, before more is built: who asks
-for `{target}` of a row of {file}, when, and what they do with the answer; how success is measured,
-today's figure, and what is good enough; who can be harmed by a wrong answer; who decides when to
-stop. `{metric}` on the test rows is what the draft compares models by.
+## The question
+Not written yet: who asks for `{target}` of a row of {file}, and when.
+
+## Intended use
+Not written yet: what they do with the answer.
+
+## Out of scope
+Not written yet: what nobody may use the answer for.
+
+## Success metric
+Not written yet: how success is measured, today's figure, what is enough. The draft decides by `{metric}`.
+
+## Who can be harmed
+Not written yet: by a wrong answer, and how.
+
+## Data
+Not written yet: what the rows are, and whom they describe.
+
+## Known limits
+Not written yet: where the model is wrong, or untried.
+
+## Owner
+Not written yet: who answers for the model, and decides when to stop.
 """
 PARAMS = """\
 # Every number that changes a result. Change one, train again, compare.
@@ -288,7 +309,7 @@ seed = 7 # of everything random
 
 [split]
 test_share = 0.25 # {share}; the model never learns from it
-{window}refit = true # what is released is fitted again to all rows, after the test has judged the settings
+{window}{refit}
 
 [model] # handed to build() in model.py
 {settings}
@@ -302,6 +323,8 @@ higher_is_better = {higher}
 [tune]
 trials = 20
 """
+REFIT = "refit = true # what is released is fitted again to all rows, after the test has judged the settings"
+NO_REFIT = "refit = false # what was validated is what serves: it is not fitted again to all rows"
 WINDOW = 'window = "all" # or "6 months", or "half-life 6 months": older rows with less weight\n'
 
 
@@ -314,7 +337,7 @@ def write(root: Path, package: str, table: Table, columns: Columns, model: Model
         source / "dataset.py": dataset(table, columns),
         source / "features.py": features(columns),
         **{source / f"{name}.py": t for name, t in modules(model, columns).items()},
-        root / "params.toml": params(columns, model),
+        root / "params.toml": params(columns, model, _is_refitted(root / "params.toml")),
         root / "docs/use_case.md": USE_CASE.format(
             target=columns.target.name, file=table.name, metric=model.scores[0]
         ),
@@ -429,7 +452,7 @@ def features(columns: Columns) -> str:
     return "\n".join(lines) + "\n"
 
 
-def params(columns: Columns, model: Model) -> str:
+def params(columns: Columns, model: Model, is_refitted: bool) -> str:
     """Return the text of params.toml."""
     settings = "".join(f"{name} = {toml_value(value)}\n" for name, value in model.settings.items())
     listed = [c.name for c in columns.seen if "isin" in c.rules]
@@ -439,12 +462,22 @@ def params(columns: Columns, model: Model) -> str:
     return PARAMS.format(
         share=share,
         window=WINDOW if columns.time else "",
+        refit=REFIT if is_refitted else NO_REFIT,
         settings=settings,
         metric=quoted(model.scores[0]),
         higher=toml_value(model.higher_is_better),
         positive=f"positive = {quoted(columns.target.name)}\n" if columns.kind == TRUTH else "",
         slices=", ".join(map(quoted, listed[:SLICED])),
     )
+
+
+def _is_refitted(replaced: Path) -> bool:
+    """Read `refit` of the file that the draft replaces: governance refuses a refitted model."""
+    try:
+        before = tomllib.loads(replaced.read_text("utf-8"))
+    except (OSError, ValueError):
+        return True
+    return bool(before.get("split", {}).get("refit", True))
 
 
 def sample_page(table: Table, columns: Columns) -> str:
