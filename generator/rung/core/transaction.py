@@ -220,7 +220,10 @@ def _recover_after(top: Path, why: str) -> str:
 def recover_first(folder: Path) -> None:
     """Recover from an interrupted climb before anything is read, and print how it ended."""
     top = git.repository_above(folder)
-    if top is None or git.revision(top, f"{pending_ref(top)}^{{commit}}") is None:
+    if top is None:
+        return
+    git.refuse_unreadable(top)
+    if git.revision(top, f"{pending_ref(top)}^{{commit}}") is None:
         return
     with locked(top):
         _report(recover(top))
