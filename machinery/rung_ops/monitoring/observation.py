@@ -209,16 +209,21 @@ def _outcomes(result: MonitorResult) -> dict[str, Any] | None:
         **({"in_the_interval": "held"} if result.quality["held"].count() else {}),
     )
     days = result.quality.filter(is_day).to_dicts()
-    drawn = (
-        f"{result.metric} with its 95 % interval, for days with {limits.min_coverage:.0%} of "
-        f"the outcomes known, and {limits.min_rows} at least."
-        if limits.score_days
-        else "Days are not scored: score_days in ops/monitor.toml."
-    )
+    has_figures = any(row["figure"] is not None for row in days)
+    enough = f"{limits.min_coverage:.0%} of the outcomes known, and {limits.min_rows} at least."
+    if has_figures:
+        drawn = (
+            f"{result.metric} with its 95 % interval, for days with {enough} "
+            f"Bars: the share that is known.{on_test}"
+        )
+    elif limits.score_days:
+        drawn = f"No day has a figure: it needs {enough}"
+    else:
+        drawn = "Days are not scored: score_days in ops/monitor.toml."
     height, ticks = _scale(days, expected)
     return {
-        "note": f"{drawn} Bars: the share that is known.{on_test}",
-        "drawn": days,
+        "note": drawn,
+        "drawn": days if has_figures else [],
         "height": height,
         "ticks": ticks,
         "expected": expected,
@@ -305,21 +310,28 @@ def observe(
             f"Nothing has been predicted yet: {shown(log)} holds no rows. "
             "The service (`uv run poe serve`) logs each of its answers there."
         )
-    earlier = check.logged_rows(log, release.id, follow, now)
-    predictions = earlier.since(begin)
-    given = check.MonitorInput(
-        predictions,
-        earlier,
-        outcomes.scan(release.contract),
-        check.newest_moments(prediction_log.read(log, until=now), release.contract["time"]),
-        begin,
-        now,
-        inputs.filled() if release.contract.get("entity_features") else None,
-        counted_times,
-        reports if (reports := current().reports).is_dir() else None,
-    )
-    result = check.check_release(release, given, limits, params())
-    result.problems.extend(hook_problems(predictions))
+    try:
+        earlier = check.logged_rows(log, release.id, follow, now)
+        predictions = earlier.since(begin)
+        given = check.MonitorInput(
+            predictions,
+            earlier,
+            outcomes.scan(release.contract),
+            check.newest_moments(prediction_log.read(log, until=now), release.contract["time"]),
+            begin,
+            now,
+            inputs.filled() if release.contract.get("entity_features") else None,
+            counted_times,
+            reports if (reports := current().reports).is_dir() else None,
+        )
+        result = check.check_release(release, given, limits, params())
+        result.problems.extend(hook_problems(predictions))
+    except FileNotFoundError as error:
+        name = printable(next(iter(str(error).strip().splitlines()), ""))
+        raise OpsError(
+            f"A file was removed while it was read ({name}), as by "
+            "retention or an erasure, or merged: run the monitor again."
+        ) from error
     return result
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import polars as pl
 import pytest
 
 from rung_ops import contract, prediction_log
+from rung_ops.data import blocks
 from rung_ops.data.ingest import sample_rows
 from rung_ops.model import bundle, source_import
-from rung_ops.monitoring import limits, observation, outcomes
+from rung_ops.monitoring import check, limits, observation, outcomes
 from rung_ops.project.paths import params
 from rung_ops.release import state
 
@@ -174,3 +176,42 @@ def test_a_release_that_was_changed_is_not_believed(
 def test_the_settings_of_this_project_can_be_used() -> None:
     assert limits.read() == limits.read(limits.limits_file(), replaced={})
     assert limits.read(replaced={"window": {"days": 31}}).window.days == 31
+
+
+def test_a_file_of_the_log_may_go_while_it_is_read(
+    serving: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predict(serving, 3_000)
+    monkeypatch.setattr(blocks, "BYTES", 30_000)
+    read = check.LoggedRows.in_blocks
+
+    def losing(rows: check.LoggedRows, *columns: pl.Expr) -> Iterator[pl.DataFrame]:
+        read_blocks = read(rows, *columns)
+        yield next(read_blocks)
+        for path in prediction_log.folder(DEPLOYED).glob("date=*/*.parquet"):
+            path.unlink()  # as retention and erasure do
+        yield from read_blocks
+
+    monkeypatch.setattr(check.LoggedRows, "in_blocks", losing)
+
+    assert look() == 2
+    assert "was removed while it was read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("score_days", [True, False])
+def test_days_without_a_figure_are_not_drawn(
+    serving: Path, tmp_path: Path, score_days: bool
+) -> None:
+    logged = predict(serving)
+    (tmp_path / "outcomes").mkdir()
+    target = contract.TARGET
+    known = logged.select("id", pl.lit(1).alias(target)).head(150 if score_days else 300)
+    known.write_parquet(tmp_path / "outcomes/a.parquet")
+
+    look(replaced=PATIENT | {"outcomes": {"score_days": score_days}})
+
+    page = (tmp_path / "monitor/report.html").read_text()
+    assert "<h2>Outcomes</h2>" in page
+    assert "Outcomes by day" not in page
+    missing = "No day has a figure" if score_days else "Days are not scored"
+    assert missing in page
