@@ -573,7 +573,9 @@ def test_a_lock_that_goes_within_moments_is_waited_for(
 ) -> None:
     project = new_project(0)
     lock = project / ".git/index.lock"
-    monkeypatch.setattr(transaction.time, "sleep", lambda seconds: lock.unlink(missing_ok=True))
+    monkeypatch.setattr(
+        "rung.core.transaction.time.sleep", lambda seconds: lock.unlink(missing_ok=True)
+    )
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
         lock.touch()
         carry_out(prepared)

@@ -24,7 +24,7 @@ from rung.errors import RungError
 from rung.system import git, lock, process, shortage
 from rung.system.printable import printable, printable_lines
 
-PATIENCE = 2.0  # seconds for which a git of the user's, such as an editor's `git status`, is waited for
+PATIENCE = 2.0  # seconds for which another git, such as an editor's `git status`, is waited for
 WAIT = 1.0  # seconds for which another climb is waited for; a git whose Rung was killed ends in that time
 # Against settings of the user's that would stop a fast-forward, or do more than it. Files that the
 # user's own excludes file ignores are not overwritten either.
