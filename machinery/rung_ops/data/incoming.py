@@ -170,7 +170,9 @@ def _not_here(parts: list[Path]) -> list[str]:
         return []
     more = f" and {len(away) - 1} more" if len(away) > 1 else ""
     reason = f"{shown(away[0])}{more} is versioned, and not here: `uv run poe pull` fetches it."
-    if parts:
+    if not parts:
+        reason += f" To leave it out from now on, delete {shown(away[0])}.dvc."
+    else:
         folder = shown(dvc.target(parts[0]))
         reason += (
             f" Move parts of {folder} away first that you have changed. `uv run dvc add {folder}` "

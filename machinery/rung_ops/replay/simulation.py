@@ -172,7 +172,7 @@ def _say(line: str) -> None:
 @click.option(
     "--months",
     type=click.IntRange(1),
-    help="number of months to replay; of rows without months, of tenths of the rows",
+    help="number of months to replay, from the first on; of rows without months, of tenths of the rows",
 )
 @click.option(
     "--from",

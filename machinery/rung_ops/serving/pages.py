@@ -193,9 +193,10 @@ async def _in_json(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404 and (other := _other_path(request)):
         return RedirectResponse(other)
+    allowed = (error.headers or {}).get("Allow", "another method")
     messages = {
         404: f"There is nothing at {request.url.path}: / names what there is.",
-        405: f"{request.url.path} is not for {request.method}.",
+        405: f"{request.url.path} is not for {request.method}, but for {allowed}.",
     }
     message = messages.get(error.status_code, error.detail)
     return refused(Refusal(error.status_code, message), error.headers)

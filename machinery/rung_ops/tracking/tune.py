@@ -173,7 +173,11 @@ main = tune_verb(sequential, together=1)
 def _refusal(trials: int, together: int) -> str:
     """Say why there is nothing to search, or no way to; empty if there is."""
     if contract.space is None:
-        return "model.py has no space(trial): add it to define the search space."
+        return (
+            "model.py has no space(trial), which says what values to try. For example:\n\n"
+            "def space(trial):\n"
+            '    return {"max_depth": trial.suggest_int("max_depth", 2, 12)}  # of [model] in params.toml'
+        )
     for option, number in (("--trials", trials), ("--together", together)):
         if number < 1:
             return f"{option}: got {number}; expected 1 or more."

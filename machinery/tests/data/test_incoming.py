@@ -82,6 +82,7 @@ def test_a_file_that_is_versioned_and_not_here_is_named(folder: Path, refused: R
 
     assert "old.csv" in output
     assert "`uv run poe pull`" in output
+    assert "To leave it out from now on, delete" in output
 
 
 def test_a_good_file_needs_no_key(folder: Path, monkeypatch: Patch) -> None:

@@ -184,6 +184,8 @@ def test_other_paths_and_methods_are_refused_in_json(
     assert answer.headers["content-type"] == "application/json"
     assert path in answer.json["error"]
     assert ("allow" in answer.headers) == (status == 405)
+    if status == 405:
+        assert f"but for {answer.headers['allow']}." in answer.json["error"]
 
 
 @pytest.mark.parametrize(
