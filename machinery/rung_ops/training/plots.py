@@ -391,11 +391,11 @@ def draw_residuals(axes: Axes, table: pl.DataFrame) -> None:
 def draw_residuals_over_time(axes: Axes, table: pl.DataFrame) -> None:
     """Draw the mean residual by time, and the middle four fifths; a drift is one to come."""
     axes.axhline(0, **COMPARED)
-    band = axes.fill_between(table["time"], table["p10"], table["p90"], color=BLUE, alpha=0.2)
-    (mean,) = axes.plot(table["time"], table["residual"], color=BLUE, marker="o", markersize=3)
+    axes.fill_between(table["time"], table["p10"], table["p90"], color=BLUE, alpha=0.2)
+    axes.plot(table["time"], table["residual"], color=BLUE, marker="o", markersize=3)
     axes.tick_params(axis="x", rotation=45)
-    axes.set(title="Residuals over time", ylabel="actual minus predicted")
-    axes.legend([mean, band], ["mean", "80% of the rows"], frameon=False)
+    title = "Residuals over time: the mean, and the middle 80% of the rows"
+    axes.set(title=title, ylabel="actual minus predicted")
 
 
 def draw_distribution(axes: Axes, table: pl.DataFrame) -> None:
