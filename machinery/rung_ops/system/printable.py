@@ -34,7 +34,7 @@ def in_column(value: float, decimals: int, sign: str = "") -> str:
     """Return a figure that others stand below: with as many decimals as they, up to a thousand."""
     if abs(value) >= 1_000:  # decimals would leave no room between columns, and say nothing
         return four_digits(value, sign)
-    return f"{value:{sign}.{decimals}f}"
+    return f"{value:{sign}z.{decimals}f}"
 
 
 UNITS = ("B", "kB", "MB", "GB", "TB")

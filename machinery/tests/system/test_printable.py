@@ -49,7 +49,12 @@ def test_a_figure_has_four_digits_and_no_exponent(value: float, shown: str) -> N
 
 @pytest.mark.parametrize(
     ("value", "sign", "shown"),
-    [(0.66, "", "0.6600"), (43.7149, "+", "+43.7149"), (132_243.4, "+", "+132,243")],
+    [
+        (0.66, "", "0.6600"),
+        (43.7149, "+", "+43.7149"),
+        (132_243.4, "+", "+132,243"),
+        (-0.00004, "", "0.0000"),
+    ],
 )
 def test_figures_of_a_column_have_the_same_decimals_below_a_thousand(
     value: float, sign: str, shown: str
