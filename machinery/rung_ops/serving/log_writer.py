@@ -29,6 +29,7 @@ DAY = 86_400_000_000  # microseconds
 MAX_FILES = 60  # small files are merged at this number, about once a minute
 # Requests wait while rows are put together, as that is Python: some 2 ms for so many, 20 for a full file.
 PIECE_ROWS, PAUSE = 1_000, 0.0005  # seconds
+CHUNKS = 100  # of waiting rows: each takes some 15 kB, however few rows it has
 
 
 class PredictionLog:
@@ -186,12 +187,15 @@ class PredictionLog:
         """Let a frame wait in the place of its batches, as it takes less memory, or nothing."""
         done = {id(batch) for batch in group}
         weight = -sum(len(batch.ids) + BATCH_WEIGHT for batch in group)
+        if frame is not None:  # put together without the lock: only this thread changes it
+            key = group[0].time // DAY, *frame.schema.items()
+            earlier = self._unwritten.get(key)
+            whole = frame if earlier is None else earlier.vstack(frame)
+            whole = whole.rechunk() if whole.n_chunks() > CHUNKS else whole
+            weight += frame.height + (BATCH_WEIGHT if earlier is None else 0)
         with self._lock:
             if frame is not None:
-                key = group[0].time // DAY, *frame.schema.items()
-                earlier = self._unwritten.get(key)
-                self._unwritten[key] = frame if earlier is None else earlier.vstack(frame)
-                weight += frame.height + (BATCH_WEIGHT if earlier is None else 0)
+                self._unwritten[key] = whole
             self._writing = [batch for batch in self._writing if id(batch) not in done]
             self._weight += weight
 
