@@ -322,11 +322,14 @@ def observe(
             now,
             inputs.filled() if release.contract.get("entity_features") else None,
             counted_times,
-            reports if (reports := current().reports).is_dir() else None,
+            reports if os.access(reports := current().reports, os.W_OK) else None,
         )
         result = check.check_release(release, given, limits, params())
         result.problems.extend(hook_problems(predictions))
     except FileNotFoundError as error:
+        file, folders = error.filename, (log, outcomes.outcomes_folder())  # none is Polars' error
+        if file and not any(Path(file).is_relative_to(folder) for folder in folders):
+            raise  # such as one that score() opens
         name = printable(next(iter(str(error).strip().splitlines()), ""))
         raise OpsError(
             f"A file was removed while it was read ({name}), as by "

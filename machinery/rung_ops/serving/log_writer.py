@@ -187,15 +187,15 @@ class PredictionLog:
         """Let a frame wait in the place of its batches, as it takes less memory, or nothing."""
         done = {id(batch) for batch in group}
         weight = -sum(len(batch.ids) + BATCH_WEIGHT for batch in group)
+        waiting = {}
         if frame is not None:  # put together without the lock: only this thread changes it
             key = group[0].time // DAY, *frame.schema.items()
             earlier = self._unwritten.get(key)
             whole = frame if earlier is None else earlier.vstack(frame)
-            whole = whole.rechunk() if whole.n_chunks() > CHUNKS else whole
+            waiting[key] = whole.rechunk() if whole.n_chunks() > CHUNKS else whole
             weight += frame.height + (BATCH_WEIGHT if earlier is None else 0)
         with self._lock:
-            if frame is not None:
-                self._unwritten[key] = whole
+            self._unwritten |= waiting
             self._writing = [batch for batch in self._writing if id(batch) not in done]
             self._weight += weight
 

@@ -337,11 +337,10 @@ def compare(
         bars, shares, reference_shares: what to draw.
     """
     height, columns = 0, [_Column(column) for column in reference]
-    for number, block in enumerate([window] if isinstance(window, pl.DataFrame) else window):
+    for block in [window] if isinstance(window, pl.DataFrame) else window:
         height += block.height
         for place, column in enumerate(columns):
-            file = scratch / f"{place}-{number}.npy" if scratch else None
-            column.add(block, file)
+            column.add(block, scratch / str(place) if scratch else None)
     return pl.DataFrame([each.compared(height) for each in columns], schema=SCHEMA, orient="row")
 
 
@@ -353,10 +352,12 @@ class _Column:
         self.is_logged = True
         self.rows = 0  # with a value
         self.levels = Counter[str]()
-        self.runs: list[np.ndarray | Path] = []
+        self.runs: list[np.ndarray] = []
+        self.file: Path | None = None  # of the runs, which are not in memory then
+        self.lengths: list[int] = []  # of these
 
     def add(self, block: pl.DataFrame, file: Path | None) -> None:
-        """Count the texts of a block, or sort its numbers, in a file if there is to be one."""
+        """Count the texts of a block, or sort its numbers, at the end of a file if there is to be one."""
         self.is_logged = self.name in block.columns
         if not self.is_logged or self.kind == "neither":
             return
@@ -366,9 +367,13 @@ class _Column:
             self.levels.update(_counted(present))
             return
         ordered = present.sort().to_numpy()
-        if file:
-            np.save(file, ordered)
-        self.runs.append(file or ordered)
+        if file is None:
+            self.runs.append(ordered)
+            return
+        self.file = file
+        self.lengths.append(len(ordered))
+        with file.open("ab") as end:
+            ordered.tofile(end)
 
     def compared(self, height: int) -> dict[str, Any]:
         """Compare the column of so many rows: a row of SCHEMA."""
@@ -391,10 +396,11 @@ class _Column:
             return row
         if self.kind == "category":
             return row | categories(_counted(then), self.levels)
-        mapped = (
-            np.load(run, mmap_mode="r") if isinstance(run, Path) else run for run in self.runs
-        )
-        return row | numbers(then.sort().to_numpy(), Sample(mapped))
+        runs = self.runs
+        if self.file is not None:  # mapped once: each mapping holds a descriptor
+            whole = np.memmap(self.file, np.float64, mode="r")
+            runs = np.split(whole, np.cumsum(self.lengths)[:-1])
+        return row | numbers(then.sort().to_numpy(), Sample(runs))
 
 
 def _counted(texts: pl.Series) -> Counter[str]:

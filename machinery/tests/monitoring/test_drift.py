@@ -4,6 +4,10 @@ The promises hold for windows of hundreds of rows and are proved with thousands 
 checks where the template is kept; here a few hundred of them guard against mistakes.
 """
 
+import os
+import resource
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
@@ -148,3 +152,16 @@ def test_bars_of_large_numbers_are_named_in_full() -> None:
 
     assert drift.compare(few, few)["bars"].to_list() == [["129,200", "2,000,000"]]
     assert all("e+" not in name for name in drift.compare(many, many)["bars"].to_list()[0])
+
+
+def test_a_log_of_many_blocks_holds_few_files_open(tmp_path: Path) -> None:
+    window = pl.DataFrame({"x": np.random.default_rng(3).normal(size=300)})
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    in_use = max(int(name) for name in os.listdir("/dev/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (in_use + 50, limits[1]))
+    try:
+        compared = drift.compare(window.head(99), window.iter_slices(1), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    assert compared.equals(drift.compare(window.head(99), window))

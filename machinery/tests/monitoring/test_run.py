@@ -215,3 +215,17 @@ def test_days_without_a_figure_are_not_drawn(
     assert "Outcomes by day" not in page
     missing = "No day has a figure" if score_days else "Days are not scored"
     assert missing in page
+
+
+def test_a_file_that_score_lacks_is_not_taken_for_one_of_the_log(
+    serving: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict(serving, 300)
+
+    def broken(*_: object) -> None:
+        Path("/nowhere/costs.csv").read_text()
+
+    monkeypatch.setattr(check, "check_release", broken)
+
+    with pytest.raises(FileNotFoundError, match=r"costs\.csv"):
+        look()

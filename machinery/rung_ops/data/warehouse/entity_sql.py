@@ -28,6 +28,7 @@ from rung_ops.model.entity_feature import EntityFeature, ticks
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 
+EPOCH = datetime(1970, 1, 1)
 MOST_MOMENTS = 20_000  # in the text of a query
 # Columns of the SELECTs below; no column of a query begins so.
 MOMENT, TIME, KNOWN, BUCKET = '"rung as of"', '"rung time"', '"rung known"', '"rung bucket"'
@@ -137,7 +138,9 @@ class Windows:
         )
         if first is None or last is None:
             return select
-        ends = [datetime(1970, 1, 1) + timedelta(microseconds=each) for each in (first, last)]
+        # The window of a time of the year 1 begins before any.
+        sides = (max(timedelta(microseconds=n), datetime.min - EPOCH) for n in (first, last))
+        ends = [EPOCH + side for side in sides]
         if self.kind(feature.time) == pl.Date:
             begin, end = (literal(each.date()) for each in ends)
         else:
@@ -202,7 +205,7 @@ def computed(
     if known.is_empty():
         return values
     types = {name: moments.schema[name] for name in features[0].entity}
-    with _asked(name, is_sample) as events:
+    with _connected(name, is_sample) as events:
         windows = Windows(events, features, types)
         windows.refuse_other_zone(is_zoned)
         parts = [values]
@@ -218,25 +221,25 @@ def of_all_entities(
     """Compute features of all entities at a moment; see RemoteEvents."""
     schema = {name: types[name] for name in features[0].entity}
     schema |= {each.name: pl.Float64() for each in features}
-    with _asked(name) as events:
+    with _connected(name) as events:
         return _named(events.ask(Windows(events, features, types).of_all(moment)), schema)
 
 
 def newest(name: str, feature: EntityFeature) -> int | None:
     """Find the time of the newest event, in microseconds since 1970."""
-    with _asked(name) as events:
+    with _connected(name) as events:
         found: int | None = events.ask(Windows(events, [feature], {}).newest()).item()
     return found
 
 
 def is_zoned(name: str, feature: EntityFeature) -> bool:
     """Tell whether the times of the events have a zone."""
-    with _asked(name) as events:
+    with _connected(name) as events:
         return bool(time_zone(Windows(events, [feature], {}).kind(feature.time)))
 
 
 @contextmanager
-def _asked(name: str, is_sample: bool = False) -> Iterator[QueriedRows]:
+def _connected(name: str, is_sample: bool = False) -> Iterator[QueriedRows]:
     """Connect to the warehouse, or to that of data/sample, for the events of a query."""
     address = settings.sample_address() if is_sample else settings.read_address()
     if address.is_sample and not is_sample:

@@ -132,6 +132,20 @@ def test_features_are_those_that_are_computed_here(
     assert np.allclose(stored[0].numbers, stored[1].numbers, rtol=1e-12, equal_nan=True)
 
 
+def test_a_row_of_the_first_year_stops_no_feature(
+    warehouse: Warehouse, events_query: WarehouseEvents
+) -> None:
+    rows, events = made(KINDS["times"], 20, seed=6)
+    warehouse.fill(events, "events")
+    rows = pl.concat([rows, rows.head(1).with_columns(at=datetime(1, 1, 1))])
+    here, there = (
+        point_in_time.joined(rows, declared(source), None, Path("/"))
+        for source in (lambda: events, events_query)
+    )
+
+    assert_frame_equal(there, here, rel_tol=1e-12, abs_tol=1e-12)
+
+
 @pytest.fixture
 def sampled(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pl.DataFrame:
     """Rows in the warehouse, of which [split] has a sample come."""
