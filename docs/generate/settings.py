@@ -73,7 +73,7 @@ def _head() -> Iterator[str]:
     yield ""
     yield "The files in `ops/` say how a model is operated. They are yours to change; `rung update` merges"
     yield "your values with new ones, and `uv run poe policies` checks them. These are their defaults. The variable"
-    yield "`RUNG_BLOCK_MB=64`, set where a stage runs, halves the memory of its [blocks of rows](contract.md#how-far-it-goes); files"
+    yield "`RUNG_BLOCK_MB=32`, set where a stage runs, halves the memory of its [blocks of rows](contract.md#how-far-it-goes); files"
     yield "and samples differ with its value."
     yield ""
 

@@ -14,7 +14,6 @@ import click
 import numpy as np
 import pandera.polars as pa
 import polars as pl
-import polars.selectors as cs
 
 from rung_ops import contract
 from rung_ops.command import verb
@@ -24,7 +23,7 @@ from rung_ops.data.blocks import in_blocks, scan, streamed
 from rung_ops.data.blocks import write as write_blocks
 from rung_ops.data.inspection import Inspection
 from rung_ops.errors import StageError
-from rung_ops.features.point_in_time import beyond_events, fill_defaults, join, moment_columns
+from rung_ops.features.point_in_time import beyond_events, fill_defaults, join, needed_times
 from rung_ops.features.sources import Events
 from rung_ops.model.added_columns import DEFAULTS_USED, PREDICTION, PROBABILITY, PROBLEM
 from rung_ops.model.rules import missing as missing_values
@@ -67,7 +66,7 @@ class Scoring:
         rows: how many were scored until now.
         bad: how many of them have no prediction.
         missing: how many have no value, by column or entity feature.
-        moments: the columns of all rows that beyond_events() reads.
+        needed: of each block, needed_times().
     """
 
     def __init__(self, rows: pl.LazyFrame, source: str, events: Events | None = None) -> None:
@@ -75,7 +74,7 @@ class Scoring:
         self.events = events or Events(current().root)
         self.rows = self.bad = 0
         self.missing: Counter[str] = Counter()
-        self.moments: list[pl.DataFrame] = []
+        self.needed: list[pl.DataFrame] = []
 
     def blocks(self) -> Iterator[pl.DataFrame]:
         """Predict every row that satisfies the contract: each block as score_rows() returns it.
@@ -92,7 +91,7 @@ class Scoring:
             self.rows += scored.height
             self.bad += int(scored[PROBLEM].is_not_null().sum())
             self.missing.update(missing_counts(scored))
-            self.moments.append(scored.select(cs.by_name(*moment_columns(), require_all=False)))
+            self.needed.append(needed_times(scored))
             yield scored
             del rows, typed, scored  # before the next block is read
 
@@ -330,8 +329,8 @@ def in_process(source: Path, output: Path, before_writing: BeforeWriting = uncha
         missing = dict(sorted(scoring.missing.items()))
         refuse_missing(missing, scoring.rows - scoring.bad)
         write(parts, output, before_writing)
-    moments = pl.concat(scoring.moments)
-    notes = [*left_out(source, scoring.rows), *beyond_events(moments, events)]
+    needed = pl.concat(scoring.needed)
+    notes = [*left_out(source, scoring.rows), *beyond_events(needed, events)]
     return Result(scoring.rows, scoring.bad, scoring.inspection.problems, missing, notes)
 
 

@@ -19,7 +19,7 @@ from rung_ops.system.printable import printable
 
 # Of a block in memory, unless the environment variable says how many megabytes; a stage holds several
 # copies of it. A variable, as memory is the machine's, not the model's.
-BYTES, BLOCK_MB = 128_000_000, "RUNG_BLOCK_MB"
+BYTES, BLOCK_MB = 64_000_000, "RUNG_BLOCK_MB"
 MEASURED = 1_000  # rows that the width of a row is measured on
 NUMBER = "number of the row"  # no name of a column in Row
 
@@ -41,7 +41,7 @@ def block_bytes() -> int:
         return BYTES
     if not given.isdecimal() or not int(given):
         raise SettingsError(
-            f"{BLOCK_MB} is `{printable(given)}`; expected a whole number of megabytes, such as 64"
+            f"{BLOCK_MB} is `{printable(given)}`; expected a whole number of megabytes, such as 32"
         )
     return int(given) * 1_000_000
 

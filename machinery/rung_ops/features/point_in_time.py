@@ -52,36 +52,38 @@ def join(
     return joined(rows, features, contract.TIME, current().root, events)
 
 
-def moment_columns() -> list[str]:
-    """Name the columns of rows that tell which entity features they need: see beyond_events()."""
+def needed_times(rows: pl.DataFrame) -> pl.DataFrame:
+    """Count rows by entity feature and by the time as of which they need it; for beyond_events()."""
     from rung_ops import contract
 
-    features = [of_forecast(each) for each in contract.ENTITY_FEATURES]
-    return list(dict.fromkeys(n for each in features for n in (*each.entity, each.at) if n))
+    schema = contract.Row.to_schema().columns
+    counts = [pl.DataFrame(schema={FEATURE: pl.String, AS_OF: pl.Int64, NUMBER: pl.UInt32})]
+    for feature in map(of_forecast, contract.ENTITY_FEATURES):
+        names = [n for n in dict.fromkeys((*feature.entity, feature.at)) if n in rows.columns]
+        typed = rows.select(pl.col(n).cast(schema[n].dtype.type, strict=False) for n in names)
+        times = as_of(typed, feature, feature.at)[AS_OF].value_counts(name=NUMBER)
+        counts.append(times.select(pl.lit(feature.name).alias(FEATURE), AS_OF, NUMBER))
+    return pl.concat(counts)
 
 
-def beyond_events(rows: pl.DataFrame, events: Events) -> Iterator[str]:
-    """Say which rows are predicted long after the newest event of an entity feature.
+def beyond_events(needed: pl.DataFrame, events: Events) -> Iterator[str]:
+    """Say which rows, counted by needed_times(), are long after the newest event of an entity feature.
 
     Such a window is not full: the value is there, and not the one that training would have seen.
     """
     from rung_ops import contract
 
-    schema = contract.Row.to_schema().columns
     for feature in map(of_forecast, contract.ENTITY_FEATURES):
-        time = feature.at
-        names = [name for name in dict.fromkeys((*feature.entity, time)) if name in rows.columns]
-        typed = rows.select(pl.col(n).cast(schema[n].dtype.type, strict=False) for n in names)
-        needed = as_of(typed, feature, time)[AS_OF]
         newest = _newest(events, feature)
         if newest is None:
             continue  # no row has a value
-        late = needed.filter(needed - newest > CADENCES * ticks(feature.cadence))
-        if len(late):
+        times = needed.filter(pl.col(FEATURE) == feature.name)
+        late = times.filter(pl.col(AS_OF) - newest > CADENCES * ticks(feature.cadence))
+        if late.height:
             yield (
-                f"{len(late):,} of {counted(rows.height, 'row')} need `{feature.name}` as of up to "
-                f"{shown(late.to_numpy().max())}, and its newest event is of {shown(newest)}: the windows of "
-                "these rows are not full."
+                f"{late[NUMBER].sum():,} of {counted(int(times[NUMBER].sum()), 'row')} need "
+                f"`{feature.name}` as of up to {shown(late[AS_OF].to_numpy().max())}, and its newest event "
+                f"is of {shown(newest)}: the windows of these rows are not full."
             )
 
 
@@ -379,6 +381,7 @@ def predicted_at(feature: EntityFeature, time: str, kind: pl.DataType) -> pl.Exp
 # Values this many cadences away from what they should be of were not made for it.
 CADENCES = 2
 AS_OF = "__as_of"  # microseconds since 1970, of the clock of the events
+FEATURE, NUMBER = "__feature", "__number"  # columns of needed_times()
 TIME, KNOWN, ORDER, KEY = "__time", "__known", "__order", "__key"
 MOST_PAIRS = 5_000_000  # of a moment and an event, in memory at a time
 

@@ -90,8 +90,9 @@ def test_rows_without_an_outcome_are_no_events_of_it(monkeypatch: Patch) -> None
 
     assert joined["bikes_6h"].is_null().all()
     assert joined["planned_6h"].unique().to_list() == [6.0]
-    (said,) = point_in_time.beyond_events(joined, events)
-    assert "need `bikes_6h` as of up to" in said
+    blocks = map(point_in_time.needed_times, joined.iter_slices(100))
+    (said,) = point_in_time.beyond_events(pl.concat(blocks), events)
+    assert f" of {joined.height} rows need `bikes_6h` as of up to" in said
 
 
 def test_events_that_are_missing_in_most_rows_are_refused(

@@ -249,7 +249,7 @@ def test_the_newest_event_tells_which_windows_are_not_full(
         {"at": [datetime(2024, 1, 5, 2), datetime(2024, 1, 9)], "shop": ["a"] * 2, "floor": [0] * 2}
     )
 
-    (message,) = point_in_time.beyond_events(rows, Events(Path("/")))
+    (message,) = point_in_time.beyond_events(point_in_time.needed_times(rows), Events(Path("/")))
 
     assert message.startswith("1 of 2 rows need `events`")
 
