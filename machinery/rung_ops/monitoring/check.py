@@ -24,6 +24,7 @@ from rung_ops.monitoring.quality import QualityMetric
 from rung_ops.monitoring.release_info import Released
 from rung_ops.prediction_log import sealed
 from rung_ops.statistics import drift
+from rung_ops.system import files
 
 SHADOW = "shadow"  # predictions that no caller received
 
@@ -117,7 +118,9 @@ def check_release(
     )
     if not earlier.in_files:  # what may be decrypted is not written
         return _check(release, given, log, earlier, limits, settings, None)
-    with tempfile.TemporaryDirectory(prefix=".", dir=given.scratch) as scratch:
+    folder = given.scratch
+    # In a folder of the project, what a killed check left goes.
+    with files.draft_folder(folder) if folder else tempfile.TemporaryDirectory() as scratch:
         return _check(release, given, log, earlier, limits, settings, Path(scratch))
 
 

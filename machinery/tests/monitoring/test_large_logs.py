@@ -73,16 +73,18 @@ def known(logged: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return folder
 
 
-def look(folder: Path, release: Path, known: outcomes.Outcomes) -> MonitorResult:
+def look(
+    folder: Path, release: Path, known: outcomes.Outcomes, scratch: Path | None = None
+) -> MonitorResult:
     made = released(release)
     made.contract["entity_features"] = [VIEW]
     training = made.reference.with_columns(size=pl.col("size").abs() + 5)
     made = check.Released(
         made.files, made.manifest, made.contract, training, made.metrics, made.slices
     )
-    earlier = check.logged_rows(folder, made.id, NOW - 10 * DAY, NOW)
+    earlier, since = check.logged_rows(folder, made.id, NOW - 10 * DAY, NOW), NOW - 6 * DAY
     given = check.MonitorInput(
-        earlier.since(NOW - 6 * DAY), earlier, known, Newest(NOW, NOW), NOW - 6 * DAY, NOW
+        earlier.since(since), earlier, known, Newest(NOW, NOW), since, NOW, scratch=scratch
     )
     return check.check_release(made, given, Limits(), SETTINGS)
 
@@ -119,6 +121,26 @@ def test_a_log_in_several_blocks_gives_the_same_figures(
     assert at_once.quality["figure"].count() > 4
     assert at_once.ranges.height > 1
     assert any("if its unit changed" in problem for problem in at_once.problems)
+
+
+def test_what_a_killed_check_left_is_removed(
+    logged: Path, known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "BYTES", SMALL)
+    scratch = tmp_path / "reports"
+
+    def kill(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr("shutil.rmtree", lambda *_, **__: None)
+        killed.setattr(check.outcomes, "join_blocks", kill)
+        look(logged, tmp_path, outcomes.scan(released(tmp_path).contract, known), scratch)
+    assert any(path.is_dir() for path in scratch.iterdir())
+
+    look(logged, tmp_path, outcomes.scan(released(tmp_path).contract, known), scratch)
+
+    assert not any(path.is_dir() for path in scratch.iterdir())
 
 
 def test_only_a_check_of_a_projects_own_gets_all_rows_at_once(

@@ -150,7 +150,11 @@ def test_a_row_of_the_first_year_stops_no_feature(
 def sampled(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pl.DataFrame:
     """Rows in the warehouse, of which [split] has a sample come."""
     rows, _ = made(KINDS["times"], 2000, seed=8)
-    rows = rows.with_columns(y=pl.int_range(pl.len()) % 3 == 0, at_home=pl.lit(True))
+    rows = rows.with_columns(
+        y=pl.int_range(pl.len()) % 3 == 0,
+        **dict.fromkeys(["at_home", "is_open"], pl.lit(True)),
+        room=pl.col("floor"),
+    )
     row = pa.DataFrameSchema({n: pa.Column(t, nullable=True) for n, t in rows.schema.items()})
     promise(monkeypatch, row, TIME="at", HORIZON=2 * HOUR)
     split_by(monkeypatch, test_share=0.5, test_rows=60, train_rows=100)
@@ -201,6 +205,8 @@ def test_the_sample_brings_the_values_that_all_events_give(
         ({"aggregate": pl.col("shop").max()}, "`shop` is String, not a number"),
         ({"known": pl.col("known") + pl.duration(hours=1)}, "`known` is not a column"),
         ({"entity": ["at_home"]}, "events.sql gives no column `at_home`"),
+        ({"entity": ["room"]}, "`room` is Float64, and Int16 in Row"),
+        ({"entity": ["is_open"]}, "`is_open` is Int32, and Boolean in Row"),
         ({"aggregate": pl.col("price").sum()}, "events.sql gives no column `price`"),
         ({"time": "sold"}, "`sold` is Float64, not a date or a time"),
         ({"known": "in_utc"}, "one has a time zone and the other has none"),
@@ -219,7 +225,8 @@ def test_what_sql_does_not_compute_as_polars_is_refused(
 ) -> None:
     events = made(KINDS["times"], 10, seed=1)[1]
     in_utc = pl.col("sold_at").dt.replace_time_zone("UTC").alias("in_utc")
-    warehouse.fill(events.with_columns(in_utc), "events")
+    events = events.with_columns(in_utc, room=pl.col("sold"), is_open=pl.col("number"))
+    warehouse.fill(events, "events")
     settings: dict[str, Any] = {
         "entity": ["shop"],
         "time": "sold_at",
