@@ -23,11 +23,11 @@ BATCH_WEIGHT = 32
 MAX_RESTARTS = 5  # of a dying thread, while closing
 
 # A file of this size is not merged again, and as many rows do not wait for their second to pass: a file
-# is made in memory, so twice as many rows, the most in a file, cost the service 15 MB more.
-FULL_ROWS = 10_000
+# is made in memory, so twice as many rows, the most in a file, cost the service 10 MB more.
+FULL_ROWS = 5_000
 DAY = 86_400_000_000  # microseconds
 MAX_FILES = 60  # small files are merged at this number, about once a minute
-# Requests wait while rows are put together, as that is Python: some 2 ms for so many, 20 for a full file.
+# Requests wait while rows are put together, as that is Python: some 2 ms for so many, 10 for a full file.
 PIECE_ROWS, PAUSE = 1_000, 0.0005  # seconds
 CHUNKS = 100  # of waiting rows: each takes some 15 kB, however few rows it has
 
