@@ -151,9 +151,9 @@ def join_blocks(
             _find(known, shares[side], scratch, side)
     unknown = pl.lit(None, all_known[0].collect_schema()[TRUTH])
     for number in range(count):
-        block = pl.read_parquet(scratch / f"block {number}.parquet")
+        (block,) = _taken([scratch / f"block {number}.parquet"])
         places = block.select(pl.row_index(PLACE))
-        found = (_read(scratch / f"{side} found" / str(number)) for side in range(len(all_known)))
+        found = (_joined(scratch / f"{side} found" / str(number)) for side in range(len(all_known)))
         truths = [
             places.join(truth, on=PLACE, how="left", maintain_order="left")[TRUTH]
             for truth in found
@@ -168,8 +168,9 @@ def _find(known: pl.LazyFrame, shares: int, scratch: Path, side: int) -> None:
     known.sink_parquet(file, compression="lz4")
     for number, part in enumerate(blocks.in_blocks(blocks.scan(file))):
         _write_groups(part, _share(names, shares), scratch / f"{side} known", number)
+    file.unlink()
     for share in range(shares):
-        spread = [_read(scratch / f"{side} {what}" / str(share)) for what in ("answers", "known")]
+        spread = [_joined(scratch / f"{side} {what}" / str(share)) for what in ("answers", "known")]
         if spread[0] is not None and spread[1] is not None:
             found = spread[0].join(_last(spread[1]), on=names).select(BLOCK, PLACE, TRUTH)
             _write_groups(found, pl.col(BLOCK), scratch / f"{side} found", share)
@@ -187,10 +188,17 @@ def _write_groups(rows: pl.DataFrame, by: pl.Expr, folder: Path, number: int) ->
         part.write_parquet(path, compression="lz4")
 
 
-def _read(folder: Path) -> pl.DataFrame | None:
-    """Read the files that _write_groups() wrote into a folder, in the order of their numbers."""
+def _joined(folder: Path) -> pl.DataFrame | None:
+    """Take the files that _write_groups() wrote into a folder, in the order of their numbers."""
     files = sorted(folder.glob("*.parquet"))
-    return pl.concat([pl.read_parquet(file) for file in files]) if files else None
+    return pl.concat(_taken(files)) if files else None
+
+
+def _taken(files: list[Path]) -> Iterator[pl.DataFrame]:
+    """Read files, and delete each: what was read needs no more room."""
+    for file in files:
+        yield pl.read_parquet(file, memory_map=False)
+        file.unlink()
 
 
 def _scan(

@@ -123,6 +123,25 @@ def test_a_log_in_several_blocks_gives_the_same_figures(
     assert any("if its unit changed" in problem for problem in at_once.problems)
 
 
+def test_a_join_on_disk_takes_room_only_for_what_is_still_to_be_read(
+    logged: Path, known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "BYTES", SMALL)
+    answers = prediction_log.read(logged).collect()
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    followed = outcomes.scan(released(tmp_path).contract, known)
+
+    room = [
+        sum(file.stat().st_size for file in scratch.rglob("*.parquet"))
+        for _ in outcomes.join_blocks(answers.iter_slices(300), answers.height, followed, scratch)
+    ]
+
+    assert len(room) > 4
+    assert room == sorted(room, reverse=True)
+    assert room[-1] == 0
+
+
 def test_what_a_killed_check_left_is_removed(
     logged: Path, known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
