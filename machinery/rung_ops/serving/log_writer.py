@@ -27,7 +27,7 @@ MAX_RESTARTS = 5  # of a dying thread, while closing
 FULL_ROWS = 5_000
 DAY = 86_400_000_000  # microseconds
 MAX_FILES = 60  # small files are merged at this number, about once a minute
-# Requests wait while rows are put together, as that is Python: some 2 ms for so many, 10 for a full file.
+# Requests wait while rows are put together, as that is Python: some 2 ms for so many.
 PIECE_ROWS, PAUSE = 1_000, 0.0005  # seconds
 CHUNKS = 100  # of waiting rows: each takes some 15 kB, however few rows it has
 

@@ -126,11 +126,9 @@ class Windows:
         entity = []
         for key, name in zip(key_columns(len(feature.entity)), feature.entity, strict=True):
             kind, wanted = self.kind(name), self.types[name]
-            # Of numbers that do not fit, Polars truncates some; SQL makes them null.
-            fits = (
-                kind.is_integer() if wanted.is_integer() else kind == wanted or wanted != pl.Boolean
-            )
-            if not (fits and is_judged(kind, wanted)):
+            # Polars makes 2 of 2.5, and true of 2; SQL makes both null.
+            is_cut = kind.is_float() and wanted.is_integer()
+            if is_cut or (wanted == pl.Boolean and kind != wanted) or not is_judged(kind, wanted):
                 self._refuse(f"`{name}` is {kind}, and {wanted} in Row")
             entity.append(f"{typed_sql(name, kind, wanted)[0]} AS {key}")
         read = dict.fromkeys(n for each in self.features for n in each.aggregate.meta.root_names())
