@@ -1,5 +1,6 @@
 """The library goes into a project as source and comes back as a wheel; edits are never lost."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rung.core.commands import eject as ejecting
 from rung.errors import NotDoneError, RungError
 from tests.climbing import tiny
 from tests.climbing.tiny import commit, files_of, git
+from tests.command import rung
 
 SOURCE = '"""The service."""\n\n\ndef port() -> int:\n    return 8000\n\n\n' + (
     'def path() -> str:\n    return "/predict"\n'
@@ -164,6 +166,22 @@ def test_undo_refuses_and_names_what_was_edited(
 
     assert f"\n  {message}\n" in str(refused.value)
     assert head == git(project, "rev-parse", "HEAD")
+
+
+def test_a_conflict_goes_to_a_branch_by_the_command_that_is_printed(
+    template: Path, project: Path
+) -> None:
+    stage = project / "dvc.yaml"
+    stage.write_text(stage.read_text().replace("- vendor", "- &own wheels"))
+    head = commit(project)
+
+    refused = rung("eject", "--template", template, project, expect=1)
+    command = shlex.split(refused.stderr.splitlines()[-1])
+    rung(*command[1:], cwd=project, expect=1)
+
+    assert head == git(project, "rev-parse", "HEAD")
+    assert "=======" in git(project, "show", "climb:dvc.yaml")
+    assert "ejected: true" in git(project, "show", "climb:.copier-answers.yml")
 
 
 def test_what_cannot_be_ejected_says_why(template: Path, project: Path) -> None:

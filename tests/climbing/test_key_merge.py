@@ -1,5 +1,6 @@
 """TOML and YAML are merged key by key where their lines could not be."""
 
+import json
 import re
 import tomllib
 from collections.abc import Callable
@@ -97,6 +98,48 @@ def test_one_value_changed_by_both_is_a_conflict(
 ) -> None:
     with pytest.raises(UnmergeableError):
         key_merge.merge("a.toml", PROJECT, change(PROJECT, mine), change(PROJECT, rungs))
+
+
+WRAPPED = """\
+[tool.ruff]
+exclude = [
+  "a.py",
+  "b.py",
+] # mine
+x = 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("base", "rungs", "merged"),
+    [
+        # Both add the list: on one line, and on several.
+        ([], ["x"], '  "x",\n  "a.py",\n  "b.py",\n'),
+        # The user's formatter wrapped it, and both add to it.
+        (["a.py"], ["a.py", "x"], '  "a.py",\n  "x",\n  "b.py",\n'),
+        # Rung takes its own out again, or changes it.
+        (["b.py"], [], '  "a.py",\n'),
+        (["b.py"], ["x"], '  "x",\n  "a.py",\n'),
+    ],
+)
+def test_a_list_on_one_line_goes_into_one_on_several(
+    base: list[str], rungs: list[str], merged: str
+) -> None:
+    before, after = (
+        "[tool.ruff]\n" + (f"exclude = {json.dumps(names)}\n" if names else "") + "x = 1\n"
+        for names in (base, rungs)
+    )
+
+    result = key_merge.merge("a.toml", before, WRAPPED, after)
+
+    assert WRAPPED.replace('  "a.py",\n  "b.py",\n', merged) == result
+
+
+def test_a_list_with_comments_is_not_put_on_one_line() -> None:
+    mine = '[tool.ruff]\nexclude = ["mine"]\n'
+
+    with pytest.raises(UnmergeableError):
+        key_merge.merge("a.toml", "[tool.ruff]\n", mine, WRAPPED)
 
 
 STEPS = """\

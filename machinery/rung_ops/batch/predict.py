@@ -1,7 +1,6 @@
 """Score a file of rows: `uv run poe predict INPUT [OUTPUT]`, here or by a backend of an add-on."""
 
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -321,11 +320,10 @@ def in_process(source: Path, output: Path, before_writing: BeforeWriting = uncha
             f"{shown(output)}: got suffix `{output.suffix}`; expected {' or '.join(WRITERS)}."
         )
     refuse_other_rows(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
     events = Events(current().root)
-    with tempfile.TemporaryDirectory(prefix=".", dir=output.parent) as folder:
-        scoring = Scoring(read(source, Path(folder)), shown(source), events)
-        parts = _until_all_are_scored(scoring, Path(folder) / "scored.parquet")
+    with files.draft_folder(output.parent) as folder:
+        scoring = Scoring(read(source, folder), shown(source), events)
+        parts = _until_all_are_scored(scoring, folder / "scored.parquet")
         missing = dict(sorted(scoring.missing.items()))
         refuse_missing(missing, scoring.rows - scoring.bad)
         write(parts, output, before_writing)

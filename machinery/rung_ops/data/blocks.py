@@ -4,7 +4,6 @@ What fits into one block is read and written whole.
 """
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -125,8 +124,8 @@ def write(blocks: Iterable[pl.DataFrame], path: Path) -> None:
 
 def take(rows: pl.LazyFrame, numbers: pl.Series, path: Path) -> None:
     """Write the rows with these numbers, counted from 0, in their order, whole or not at all."""
-    with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
-        write(_taken(rows, numbers, Path(folder)), path)
+    with files.draft_folder(path.parent) as folder:
+        write(_taken(rows, numbers, folder), path)
 
 
 def pick(rows: pl.LazyFrame, numbers: pl.Series) -> pl.DataFrame:

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import is_raw, links_refused, raw_files, shown
 from rung_ops.system import git
-from rung_ops.system.files import md5
+from rung_ops.system.files import draft_folder, md5
 from rung_ops.system.printable import counted, printable
 
 
@@ -81,17 +80,16 @@ def problems_of(files: list[Path]) -> list[str]:
     from rung_ops.data.inspection import Inspection, is_by_row
 
     schema, errors, keys = contract.Row.to_schema(), list[str](), dict[str, pl.LazyFrame]()
-    place = current().incoming.parent
-    with tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=place) as folder:
+    with draft_folder(current().incoming.parent) as folder:
 
         def inspected(path: Path) -> Inspection:
-            rows = raw_file.read_lazily(path, Path(folder) / "rows.parquet")
+            rows = raw_file.read_lazily(path, folder / "rows.parquet")
             if not is_by_row(rows, schema):
                 raw_file.refuse_large_frame(rows, path)
             return Inspection(rows, schema, shown(path))
 
         def keep_keys(inspection: Inspection) -> None:
-            kept = Path(folder) / f"{len(keys)}.parquet"
+            kept = folder / f"{len(keys)}.parquet"
             inspection.keys(schema.unique).sink_parquet(kept)
             keys[inspection.source] = blocks.scan(kept)
 

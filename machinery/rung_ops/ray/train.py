@@ -4,7 +4,6 @@ import contextlib
 import importlib
 import os
 import secrets
-import tempfile
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -21,6 +20,7 @@ from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.ray import connect
 from rung_ops.ray.settings import Settings, settings
+from rung_ops.system import files
 from rung_ops.training.estimator import truth
 from rung_ops.training.parts import Parts
 from rung_ops.training.window import weight_arguments
@@ -125,9 +125,7 @@ def _storage(chosen: Settings) -> Iterator[tuple[fs.FileSystem, str]]:
             'that all its machines reach, such as "s3://bucket/folder".'
         )
     with contextlib.ExitStack() as ended:
-        root = chosen.storage or ended.enter_context(
-            tempfile.TemporaryDirectory(prefix=".", dir=current().train.parent)
-        )
+        root = chosen.storage or str(ended.enter_context(files.draft_folder(current().train.parent)))
         try:
             system, path = fs.FileSystem.from_uri(root)
         except (pa.ArrowException, ValueError) as error:

@@ -309,23 +309,38 @@ def draft_folder(folder: Path) -> Iterator[Path]:
 
     Those that killed processes left are removed too: a running one holds the lock of its own, in
     whatever container it runs. One that cannot be removed now is left so, as what was made in it
-    may be in its place already.
+    may be in its place already. git, DVC and load() pass over them as over other drafts.
     """
-    with locked(folder):
-        for left in folder.glob(f"{DRAFT_FOLDER}*"):
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(f"{DRAFT_FOLDER}*.tmp"):
+        with suppress(OSError):  # another process removes it, or it is another user's
             if (free := try_lock(left / LOCK)) is not None:
-                os.close(free)
-                shutil.rmtree(left)
-        draft = Path(tempfile.mkdtemp(prefix=DRAFT_FOLDER, dir=folder))
-        lock = try_lock(draft / LOCK)
-        assert lock is not None, draft
+                _remove(left, free)
+    draft, lock = _new_draft_folder(folder)
     try:
         yield draft
     finally:
-        # Locked, or another process would take it for left, and remove it too.
-        with suppress(OSError, LockTimeoutError), locked(folder):
-            os.close(lock)  # Windows removes no file that is open
-            shutil.rmtree(draft)
+        _remove(draft, lock)
+
+
+def _new_draft_folder(folder: Path) -> tuple[Path, int]:
+    while True:
+        draft = Path(tempfile.mkdtemp(prefix=DRAFT_FOLDER, suffix=".tmp", dir=folder))
+        with suppress(FileNotFoundError):
+            # Before it had the lock, another process may have taken it for left.
+            if (lock := try_lock(draft / LOCK)) is not None:
+                if (draft / LOCK).exists():
+                    return draft, lock
+                os.close(lock)
+
+
+def _remove(folder: Path, lock: int) -> None:
+    if os.name == "nt":  # Windows removes no file that is open
+        os.close(lock)
+    with suppress(OSError):
+        shutil.rmtree(folder)
+    if os.name != "nt":
+        os.close(lock)
 
 
 def sync_tree(folder: Path) -> None:

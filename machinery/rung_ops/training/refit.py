@@ -10,7 +10,6 @@ import importlib.util
 import json
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from rung_ops.model import bundle
 from rung_ops.project import current
 from rung_ops.project.parameters import SplitSettings
 from rung_ops.project.paths import made, shared, shown
+from rung_ops.system import files
 from rung_ops.system.printable import counted, printable
 from rung_ops.training import estimator, judged_rows, window
 from rung_ops.training.parts import Parts
@@ -133,8 +133,8 @@ def _fitted(numbers: pl.Series) -> Any:
     train, test = blocks.scan(current().train), blocks.scan(current().test)
     rows = pl.concat([train, test.select(train.collect_schema().names())])
     if callable(fit_parts := getattr(module, "fit_parts", None)):
-        with tempfile.TemporaryDirectory(prefix=".", dir=current().refitted.parent) as folder:
-            path = Path(folder) / "rows.parquet"
+        with files.draft_folder(current().refitted.parent) as folder:
+            path = folder / "rows.parquet"
             blocks.take(rows, numbers, path)
             return fit_parts(Parts(blocks.scan(path)))
     fit = getattr(module, "fit", None)

@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -63,12 +65,46 @@ def test_writers_with_names_have_a_draft_each(tmp_path: Path) -> None:
 
 
 def test_a_draft_folder_is_removed_once_no_process_writes_it(tmp_path: Path) -> None:
-    (tmp_path / f"{files.DRAFT_FOLDER}of-a-killed-process/v1").mkdir(parents=True)
+    (tmp_path / f"{files.DRAFT_FOLDER}of-a-killed-process.tmp/v1").mkdir(parents=True)
+    (tmp_path / f"{files.DRAFT_FOLDER}of-a-user/v1").mkdir(parents=True)
 
     with files.draft_folder(tmp_path) as first, files.draft_folder(tmp_path) as second:
-        assert {first, second} == set(tmp_path.glob(f"{files.DRAFT_FOLDER}*"))
+        assert {first, second} == set(tmp_path.glob(f"{files.DRAFT_FOLDER}*.tmp"))
 
-    assert not list(tmp_path.glob(f"{files.DRAFT_FOLDER}*"))
+    assert [path.name for path in tmp_path.iterdir()] == [f"{files.DRAFT_FOLDER}of-a-user"]
+
+
+def test_a_draft_folder_that_another_process_took_for_left_is_not_lent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, made = tempfile.mkdtemp, list[Path]()
+
+    def overtaken(**options: Any) -> str:
+        made.append(draft := Path(make(**options)))
+        if len(made) == 1:
+            with files.draft_folder(tmp_path):
+                assert not draft.exists()
+        return str(draft)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", overtaken)
+    with files.draft_folder(tmp_path) as draft:
+        assert draft == made[-1]
+        assert draft.is_dir()
+
+
+def test_what_a_kill_at_any_point_leaves_the_next_draft_folder_removes(tmp_path: Path) -> None:
+    def lend() -> None:
+        with files.draft_folder(tmp_path) as draft:
+            files.write(draft / "file", b"content")
+
+    point, killed = 0, True
+    while killed:
+        killed = killed_at(point, lend)
+        point += 1
+        with files.draft_folder(tmp_path) as draft:
+            assert list(tmp_path.iterdir()) == [draft]
+
+    assert point > 4
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes are those of POSIX")

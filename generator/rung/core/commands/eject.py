@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rung.errors import NotDoneError, RungError
-from rung.options import NoVerify, ProjectPath, Trusted
+from rung.options import Branch, NoVerify, ProjectPath, Trusted
 from rung.system.printable import printable
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def eject(
         bool, typer.Option("--undo", help="Back to the wheel, where nothing was edited.")
     ] = False,
     template: Trusted = None,
+    branch: Branch = None,
     no_verify: NoVerify = False,
 ) -> int:
     """Put the library's source here, to edit it."""
@@ -49,8 +50,9 @@ def eject(
     with stopped_like_ctrl_c(), planner.prepare(path, request, template) as prepared:
         if undo:
             _refuse_edits(prepared)
-        command = "rung eject --undo" if undo else "rung eject"
-        return finish(prepared, None, verify=not no_verify, command=command)
+        typed = ChangeRequest().command("eject", path, template)
+        command = f"{typed} --undo" if undo else typed
+        return finish(prepared, branch, verify=not no_verify, command=command)
 
 
 def _refuse_source(folder: Path, recorded: dict[str, Any], trusted: str | None) -> None:

@@ -100,9 +100,8 @@ def merge(path: str, base: str, ours: str, theirs: str) -> str:
     text = result.to_text()
     if not parses(path, text):
         raise UnmergeableError("what came out is not of the form")
-    base_lines = set(base.splitlines())
-    changed = "\n".join(line for line in ours.splitlines() if line not in base_lines)
-    if not {*TOKEN.findall(changed)} <= {*TOKEN.findall(text)}:
+    base_words, our_words, words = (Counter(TOKEN.findall(one)) for one in (base, ours, text))
+    if not our_words - base_words <= words:
         raise UnmergeableError("something of the user's would be lost")
     # A line that was indented differently can mean something else in YAML.
     if blocks(text).meaning() != result.meaning():
@@ -142,6 +141,7 @@ def merged(base: Block | None, ours: Block, theirs: Block) -> Block:
         return replace(theirs, lead=lead)
     if ours.yields and theirs.yields:
         return replace(ours, lead=lead)
+    base, theirs = base and _laid_out_as(ours, base), _laid_out_as(ours, theirs)
     if ours.kind != theirs.kind or ours.kind == LEAF or ours.inline != theirs.inline:
         raise UnmergeableError(ours.key)
     if base and base.kind != ours.kind:
@@ -150,6 +150,23 @@ def merged(base: Block | None, ours: Block, theirs: Block) -> Block:
     tail = _chosen(base.tail if base else "", ours.tail, theirs.tail, ours.key)
     children = _children(base.children if base else (), ours.children, theirs.children)
     return replace(ours, lead=lead, text=text, tail=tail, children=children)
+
+
+def _laid_out_as(ours: Block, other: Block) -> Block:
+    """Return a list of texts on lines, or on one line, as the user's is; one with comments stays."""
+    if {ours.kind, other.kind} != {LIST} or ours.inline == other.inline:
+        return other
+    texts = [child.text.strip().rstrip(",") for child in other.children]
+    leads = "".join(child.lead for child in other.children)
+    if "#" in leads + other.tail or not all(map(STRING.fullmatch, texts)):
+        return other
+    indent = " " * _column(ours.children[0], dash=False)
+    lines = texts if ours.inline else [f"{indent}{text},\n" for text in texts]
+    children = (
+        replace(child, lead="", text=line)
+        for child, line in zip(other.children, lines, strict=True)
+    )
+    return replace(ours, lead=other.lead, children=tuple(children))
 
 
 def _children(
@@ -168,7 +185,7 @@ def _children(
             continue
         elif before is not None and block.kind != LEAF and before.kind == block.kind:
             # Rung removes it and the user has edited it: the user's own children stay.
-            rest = _children(before.children, block.children, ())
+            rest = _children(_laid_out_as(block, before).children, block.children, ())
             block = replace(block, children=rest) if rest else block
         result.append(replace(block, lead=owed + block.lead))
         owed = ""
