@@ -125,7 +125,9 @@ def _storage(chosen: Settings) -> Iterator[tuple[fs.FileSystem, str]]:
             'that all its machines reach, such as "s3://bucket/folder".'
         )
     with contextlib.ExitStack() as ended:
-        root = chosen.storage or str(ended.enter_context(files.draft_folder(current().train.parent)))
+        root = chosen.storage or str(
+            ended.enter_context(files.draft_folder(current().train.parent))
+        )
         try:
             system, path = fs.FileSystem.from_uri(root)
         except (pa.ArrowException, ValueError) as error:
