@@ -135,6 +135,37 @@ def test_a_list_on_one_line_goes_into_one_on_several(
     assert WRAPPED.replace('  "a.py",\n  "b.py",\n', merged) == result
 
 
+@pytest.mark.parametrize(
+    ("path", "base", "mine", "rungs", "merged"),
+    [
+        # `rung adopt --merge` wrote the value with other spaces.
+        (
+            "a.toml",
+            "x = { a = 1 }\n",
+            "x = {a = 1}\ny = 1\n",
+            "x = { a = 2 }\n",
+            "x = { a = 2 }\ny = 1\n",
+        ),
+        (
+            "a.yml",
+            "a:\n  b: 1\n",
+            "a:\n  b: 2\n",
+            "a:\n    b: 1\n    d: 1\n",
+            "a:\n  b: 2\n  d: 1\n",
+        ),
+    ],
+)
+def test_other_spaces_are_no_other_value(
+    path: str, base: str, mine: str, rungs: str, merged: str
+) -> None:
+    assert merged == key_merge.merge(path, base, mine, rungs)
+
+
+def test_a_comment_beside_a_value_that_rung_changes_is_not_lost() -> None:
+    with pytest.raises(UnmergeableError):
+        key_merge.merge("a.toml", "x = 1\n", "x = 1 # mine\n", "x = 2\n")
+
+
 def test_a_list_with_comments_is_not_put_on_one_line() -> None:
     mine = '[tool.ruff]\nexclude = ["mine"]\n'
 
@@ -250,12 +281,6 @@ def test_what_rung_adds_is_indented_like_its_neighbours(mine: str, rungs: str) -
             "a: 1\nb:\n    c: 1\n",
             "a: |\n 1\nb:\n    c: 1\n",
             "a: 1\n  # Why.\nb:\n    c: 2\n",
-        ),
-        # The user's key has Rung's new indentation.
-        (
-            "a:\n  b: 1\n  c: 1\n",
-            "a:\n  b: 1\n  c: 2\n",
-            "a:\n    b: 1\n    c: 1\n    d: 1\n",
         ),
     ],
 )

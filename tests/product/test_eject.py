@@ -33,6 +33,8 @@ class Ejected:
         self.folder = tiny.new_project(
             self.template, folder / "project", TODAY, use_case=game, level=4
         )
+        # An adopted repository has the tables of its own.
+        self.edit("pyproject.toml", 'testpaths = ["tests"]\n', "")
         run("uv", "lock", "--quiet", cwd=self.folder)
         commit(self.folder, "Lock")
         self.output = self.rung("eject")

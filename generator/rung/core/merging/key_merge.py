@@ -135,9 +135,11 @@ def merged(base: Block | None, ours: Block, theirs: Block) -> Block:
     """Merge two versions of a block."""
     # The comments above it are Rung's, unless the user has changed them.
     lead = theirs.lead if base and ours.lead == base.lead else ours.lead
-    if ours.body() == theirs.body() or (base and theirs.body() == base.body()):
-        return replace(ours, lead=lead)
     if base and ours.body() == base.body():
+        return replace(theirs, lead=lead)
+    if _same(ours, theirs) or (base and _same(theirs, base)):
+        return replace(ours, lead=lead)
+    if base and _same(ours, base):
         return replace(theirs, lead=lead)
     if ours.yields and theirs.yields:
         return replace(ours, lead=lead)
@@ -150,6 +152,13 @@ def merged(base: Block | None, ours: Block, theirs: Block) -> Block:
     tail = _chosen(base.tail if base else "", ours.tail, theirs.tail, ours.key)
     children = _children(base.children if base else (), ours.children, theirs.children)
     return replace(ours, lead=lead, text=text, tail=tail, children=children)
+
+
+def _same(one: Block, other: Block) -> bool:
+    """Say whether two blocks are the same; of a value, spaces and quotes do not count."""
+    if one.kind == other.kind == LEAF:
+        return repr(one.value) == repr(other.value)
+    return one.body() == other.body()
 
 
 def _laid_out_as(ours: Block, other: Block) -> Block:
@@ -180,7 +189,7 @@ def _children(
         before, after = base_blocks.get(block.key), their_blocks.get(block.key)
         if after is not None:
             block = merged(before, block, after)
-        elif before is not None and before.body() == block.body():
+        elif before is not None and _same(before, block):
             owed += block.lead if block.lead != before.lead else ""
             continue
         elif before is not None and block.kind != LEAF and before.kind == block.kind:
