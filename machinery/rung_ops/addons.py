@@ -64,11 +64,11 @@ class Addon:
             installed, the service answers this machine alone.
         notify: `(subject, message)`, called where the project's hook `notify` is.
         monitor_check: `(predictions)`, called where the project's hook `monitor_check` is.
-        model_format: `(root)`, raises CustomModelRefusedError where a model in a format of the
+        model_format: `(root)`, raises StageError where a model in a format of the
             project's own may not be released.
         scoring: backends of `rung-ops predict --backend NAME`, by name.
         before_writing: `()`, a context manager that lends what maps blocks of scored rows to the rows
-            that `rung-ops predict` writes, by any backend; it raises PredictionError where nothing
+            that `rung-ops predict` writes, by any backend; it raises StageError where nothing
             may be written, and ends before the output gets its name.
         stages: files like dvc.yaml that each of several models has.
         documents: `()`, the names of the files that each of several models has for itself.

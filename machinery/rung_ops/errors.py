@@ -39,3 +39,11 @@ class SettingsError(OpsError):
 
 class StageError(OpsError):
     """A stage or a verb cannot do its work; public, as rung_ops.stages.StageError."""
+
+
+class UnreadableFileError(StageError):
+    """A raw file or a document cannot be read; the message says which, why and what to do."""
+
+
+class VersionError(StageError):
+    """A version has no usable model, or a fact of it is not known; the message says which and why."""

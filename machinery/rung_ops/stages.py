@@ -19,11 +19,10 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.contract.forecast import known_at, made_at
-from rung_ops.contract.raw_file import UnreadableFileError
 from rung_ops.contract.raw_file import write as _write
 from rung_ops.data import blocks as _blocks
 from rung_ops.data.ingest import CheckedRows, ingested_path
-from rung_ops.errors import OpsError, StageError
+from rung_ops.errors import OpsError, StageError, UnreadableFileError
 from rung_ops.features import point_in_time as entity_features
 from rung_ops.features.sources import Events
 from rung_ops.project import active_addons, current

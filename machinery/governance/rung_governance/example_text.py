@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from rung_governance.record_check import ANSWER, SCHEMAS, read_schema
+from rung_ops.errors import UnreadableFileError
 from rung_ops.project import documents
 
 # Made by `make docs` from the templates: which sentences are the example's.
@@ -101,7 +102,7 @@ def parts_of(root: Path, name: str) -> list[TextPart]:
             fields = _fields(name, front[1], front.start(1)) if front else ()
             return [*fields, *_sections(name, text)]
         return list(_fields(name, text, 0))
-    except (documents.UnreadableDocumentError, yaml.YAMLError):
+    except (UnreadableFileError, yaml.YAMLError):
         return []
 
 

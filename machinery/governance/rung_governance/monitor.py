@@ -25,13 +25,13 @@ from rung_governance.approval import (
     validation,
     witness,
 )
-from rung_governance.approval.keys import AuditKeyError
+from rung_governance.approval.keys import AuditLogError
 from rung_governance.approval.overrides import Overrides
-from rung_governance.approval.plan import PlanError
 from rung_governance.approval.signed_log import APPROVED, WITHDRAWN, details
 from rung_governance.privacy import retention
 from rung_ops import prediction_log
 from rung_ops.command import USAGE
+from rung_ops.errors import SettingsError
 from rung_ops.model.bundle import BundleError
 from rung_ops.monitoring import observation
 from rung_ops.monitoring.monitor_result import MonitorResult
@@ -76,7 +76,7 @@ def _objections(folder: Path, release: str) -> Iterator[str]:
     try:
         signed = audit.verify(folder, keys.public_key()).anchored
         events = state.events(folder)[:signed]
-    except (AuditKeyError, state.StateError) as error:
+    except (AuditLogError, state.StateError) as error:
         yield str(error)
         return
     if not any(each.get("release") == release for each in details(events, APPROVED)):
@@ -168,7 +168,7 @@ def main(**chosen: Any) -> int:
     folder = release_folders.environment(options.environment)
     try:
         plan.thresholds()
-    except PlanError as error:
+    except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
     for problem in relay_withdrawals(folder, release_folders.person()):

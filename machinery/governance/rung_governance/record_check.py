@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from jsonschema import Draft202012Validator, ValidationError
 
+from rung_ops.errors import UnreadableFileError
 from rung_ops.project import documents
 
 PLACEHOLDER = re.compile(
@@ -65,7 +66,7 @@ def check_record(
     file = path.relative_to(root).as_posix()
     try:
         fields = documents.record(path)
-    except documents.UnreadableDocumentError as error:
+    except UnreadableFileError as error:
         yield Problem(file, "", str(error), "Nothing of it was checked.")
         return
     faults = Draft202012Validator(schema).iter_errors(fields)
@@ -93,7 +94,7 @@ def overdue_reviews(root: Path) -> list[str]:
         if path.suffix in {".yaml", ".md"} and path.is_file():
             try:
                 fields = documents.record(path)
-            except documents.UnreadableDocumentError:
+            except UnreadableFileError:
                 continue  # which `poe records` says
             overdue += [str(each) for each in _overdue(path.relative_to(root).as_posix(), fields)]
     return overdue

@@ -13,7 +13,8 @@ from rung_governance.approval import anchors, approve, audit, batch, plan, valid
 from rung_governance.approval.plan import ApprovalTerms
 from rung_ops import contract
 from rung_ops.batch import predict, predict_logged
-from rung_ops.batch.predict import PredictionError, Result
+from rung_ops.batch.predict import Result
+from rung_ops.errors import StageError
 from rung_ops.release import state
 from rung_ops.training import refit
 
@@ -87,7 +88,7 @@ def test_if_the_plan_says_so_an_unapproved_model_scores_nothing(
     monkeypatch.setattr(predict_logged, "release", lambda: release)
     monkeypatch.setattr(plan, "approval_terms", lambda: ApprovalTerms(refuses_batch=True))
 
-    with pytest.raises(PredictionError, match="Nothing was scored. The model is not approved"):
+    with pytest.raises(StageError, match="Nothing was scored. The model is not approved"):
         scored_and_logged()
 
 
@@ -107,7 +108,7 @@ def test_a_stop_during_the_scoring_counts(desk: Desk, production: Path) -> None:
     with audit.signed(production):
         state.serve(production, "v1-abcdef01-abcdef", "Ada")
 
-    with pytest.raises(PredictionError, match=f"Nothing was logged or written: {STOPPED}"):
+    with pytest.raises(StageError, match=f"Nothing was logged or written: {STOPPED}"):
         scored_and_logged(lambda: state.stop(production, "Olga", "refuses everybody"))
 
 
@@ -121,15 +122,15 @@ def test_a_stop_holds_for_files_too_also_when_it_was_edited_away(
     with audit.signed(production):
         state.serve(production, "v1-abcdef01-abcdef", "Ada")
         state.stop(production, "Olga", "refuses everybody")
-    with pytest.raises(PredictionError, match=STOPPED):
+    with pytest.raises(StageError, match=STOPPED):
         scored_and_logged()
 
     edit_state(production, stopped=None)
 
-    with pytest.raises(PredictionError, match=STOPPED):
+    with pytest.raises(StageError, match=STOPPED):
         scored_and_logged()
     (production / state.STATE).unlink()
-    with pytest.raises(PredictionError, match=STOPPED):
+    with pytest.raises(StageError, match=STOPPED):
         scored_and_logged()
 
 
@@ -140,7 +141,7 @@ def test_if_a_stop_cannot_be_determined_nothing_is_scored(desk: Desk, production
     (production / anchors.ANCHORS).write_text("{}\n")
 
     with pytest.raises(
-        PredictionError, match="Nothing was logged or written. The audit log cannot be relied"
+        StageError, match="Nothing was logged or written. The audit log cannot be relied"
     ):
         scored_and_logged()
 

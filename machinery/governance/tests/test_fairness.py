@@ -20,7 +20,7 @@ from rung_governance.approval.fairness import (
 )
 from rung_governance.documents import explain
 from rung_ops import contract
-from rung_ops.errors import StageError
+from rung_ops.errors import SettingsError, StageError
 
 
 def test_rates_are_those_counted_by_hand() -> None:
@@ -152,3 +152,15 @@ def test_what_no_stage_has_written_yet_is_named(
 
     with pytest.raises(StageError, match="none is missing: `uv run poe train` and"):
         verb.main()
+
+
+def test_what_is_wrong_elsewhere_in_params_toml_is_not_said_of_the_groups(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def wrong() -> None:
+        raise SettingsError("params.toml: object missing required field `seed`")
+
+    monkeypatch.setattr(fairness, "parameters", wrong)
+
+    with pytest.raises(SettingsError, match="^params.toml: object missing"):
+        fairness.main()

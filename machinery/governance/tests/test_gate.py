@@ -14,8 +14,8 @@ from machinery.governance.tests.conftest import COMMIT, Capture, Patch, Releases
 from machinery.tests.conftest import Trained
 from machinery.tests.projects import moved
 from rung_governance.approval import fairness, gate, plan, signed_approval
-from rung_governance.approval.plan import PlanError
 from rung_ops import contract
+from rung_ops.errors import SettingsError
 from rung_ops.gate import registry_gate
 from rung_ops.gate.verdict import Verdict
 from rung_ops.model.target import Kind
@@ -311,12 +311,25 @@ def test_a_champion_with_unknown_parameters_is_refused(judged: Judge) -> None:
 
 def test_a_plan_that_cannot_be_read_refuses(judged: Judge, monkeypatch: Patch) -> None:
     def broken() -> plan.Bounds:
-        raise PlanError("the plan is out of date")
+        raise SettingsError("the plan is out of date")
 
     judged()
     monkeypatch.setattr(plan, "bounds", broken)
 
     assert gate.verdict("1").reasons == ["the plan is out of date"]
+
+
+def test_settings_that_cannot_be_read_are_no_verdict_on_the_version(
+    judged: Judge, monkeypatch: Patch
+) -> None:
+    def broken() -> None:
+        raise SettingsError("params.toml is not valid TOML")
+
+    judged()
+    monkeypatch.setattr(gate, "params", broken)
+
+    with pytest.raises(SettingsError, match="^params.toml is not valid TOML"):
+        gate.verdict("1")
 
 
 def test_a_refusal_before_any_computation_says_only_that(judged: Judge, monkeypatch: Patch) -> None:

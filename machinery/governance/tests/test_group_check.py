@@ -9,7 +9,7 @@ import pytest
 
 from machinery.governance.tests.conftest import Capture, Patch
 from rung_governance.approval import group_check, plan
-from rung_governance.approval.plan import PlanError
+from rung_ops.errors import SettingsError
 
 BOUNDS = plan.Bounds(
     **dict.fromkeys(("approved", "may_be_left_out", "may_be_added", "never_read"), frozenset()),
@@ -134,7 +134,7 @@ def test_without_a_report_or_a_plan_that_holds_it_fails(check: Check, monkeypatc
     assert code == 1 and "is missing: `uv run poe pipeline` makes it." in output
 
     def overdue() -> plan.Bounds:
-        raise PlanError("the plan is out of date")
+        raise SettingsError("the plan is out of date")
 
     monkeypatch.setattr(plan, "bounds", overdue)
     code, output = check.of()

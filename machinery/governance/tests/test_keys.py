@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.governance.tests.conftest import Capture, Patch, pem
 from rung_governance.approval import keys
-from rung_governance.approval.keys import AuditKeyError
+from rung_governance.approval.keys import AuditLogError
 from rung_ops.release import signing as release_keys
 
 
@@ -51,7 +51,7 @@ def test_keys_that_are_there_are_left_alone(folder: Path, capsys: Capture) -> No
 
 def test_without_keys_the_command_that_makes_them_is_named(folder: Path) -> None:
     for read in (keys.private_key, keys.public_key):
-        with pytest.raises(AuditKeyError, match="`uv run poe keys --audit`"):
+        with pytest.raises(AuditLogError, match="`uv run poe keys --audit`"):
             read()
 
 
@@ -62,12 +62,12 @@ def test_without_keys_the_command_that_makes_them_is_named(folder: Path) -> None
 )
 def test_an_invalid_key_is_named_by_its_place(folder: Path, text: str, monkeypatch: Patch) -> None:
     monkeypatch.setenv(keys.VARIABLE, text)
-    with pytest.raises(AuditKeyError, match=keys.VARIABLE):
+    with pytest.raises(AuditLogError, match=keys.VARIABLE):
         keys.private_key()
     monkeypatch.delenv(keys.VARIABLE)
     keys.private_key_file().parent.mkdir()
     keys.private_key_file().write_text(text, encoding="utf-8")
-    with pytest.raises(AuditKeyError, match=r"audit\.pem"):
+    with pytest.raises(AuditLogError, match=r"audit\.pem"):
         keys.private_key()
 
 

@@ -15,12 +15,12 @@ from machinery.tests.conftest import FACTS
 from rung_governance import monitor
 from rung_governance.approval import audit, keys, overrides, plan, promote, validation
 from rung_governance.approval.overrides import Overrides
-from rung_governance.approval.plan import PlanError
 from rung_governance.approval.signed_log import APPROVED, WITHDRAWN, details
 from rung_governance.documents import technical_file
 from rung_governance.privacy import erasure, retention
 from rung_governance.privacy.erasure import Subject
 from rung_ops import prediction_log
+from rung_ops.errors import SettingsError
 from rung_ops.model import bundle, source_import
 from rung_ops.monitoring import observation, outcomes
 from rung_ops.prediction_log import sealed
@@ -254,7 +254,7 @@ def test_with_an_unreadable_plan_the_monitor_does_not_run(
     production: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
     def broken() -> None:
-        raise PlanError("governance/monitoring_plan.yaml is missing")
+        raise SettingsError("governance/monitoring_plan.yaml is missing")
 
     monkeypatch.setattr(plan, "thresholds", broken)
 

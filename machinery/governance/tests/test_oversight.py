@@ -129,6 +129,9 @@ def test_the_kill_switch_stops_every_prediction_and_says_who_and_why(
 def test_a_stop_by_the_command_line_reaches_the_service_and_so_does_its_end(
     service: Running, environment: Path, log: Log, row: dict[str, Any], capsys: Capture
 ) -> None:
+    assert kill_switch.stop(["--by", "Olga", "--reason", " - "]) == 1
+    assert "`reason` is missing or empty: send a JSON object" in capsys.readouterr().err
+
     assert kill_switch.stop(["--by", "Olga", "--reason", "a drill"]) == 0
     wait_until(lambda: service.ask("/predict", row)[0] == 503)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rung_governance.approval import bounds, plan
-from rung_governance.approval.plan import PlanError
 from rung_governance.record_check import check_record, read_schema
+from rung_ops.errors import SettingsError
 from rung_ops.project import current
 
 FAR = (date.today() + timedelta(days=6 * 366)).isoformat()
@@ -89,7 +89,7 @@ def project(tmp_path: Path) -> Callable[[str, str], Path]:
 def test_an_approval_does_not_hold_for_days_that_are_none(
     project: Callable[[str, str], Path], days: str
 ) -> None:
-    with pytest.raises(PlanError, match="valid_days|finite"):
+    with pytest.raises(SettingsError, match="valid_days|finite"):
         plan.approval_terms(project("valid_days: 365", f"valid_days: {days}"))
 
 
@@ -98,7 +98,7 @@ def test_a_format_of_ones_own_is_not_allowed_by_a_second_entry(
 ) -> None:
     entry = "custom_model_format: {allowed: true, reason: as was approved}\n"
     folder = project("scope:", f"custom_model_format: {{allowed: false}}\n{entry}scope:")
-    with pytest.raises(PlanError, match="written twice"):
+    with pytest.raises(SettingsError, match="written twice"):
         plan.refuse_own_format(folder)
 
 

@@ -21,8 +21,8 @@ from rung_governance.approval import (
     validation,
 )
 from rung_governance.approval.admission import Admission
-from rung_governance.approval.plan import PlanError
 from rung_governance.approval.signed_log import APPROVED, SignedLog, details
+from rung_ops.errors import SettingsError
 from rung_ops.model import bundle
 from rung_ops.project import release_folders
 from rung_ops.project.paths import project_name
@@ -181,7 +181,7 @@ def test_a_changed_or_missing_plan_stops_all_answers(
     waiting: Releases, bounds: str | None, reason: str, monkeypatch: Patch, refusal: Refusal
 ) -> None:
     def gone() -> None:
-        raise PlanError("the plan is missing: nothing is allowed without it")
+        raise SettingsError("the plan is missing: nothing is allowed without it")
 
     if bounds:
         monkeypatch.setattr(plan, "digest", lambda: bounds)

@@ -16,11 +16,13 @@ from machinery.governance.tests.signing import ADA, PASSED, Desk
 from machinery.tests.conftest import FACTS
 from machinery.tests.projects import moved
 from rung_governance.approval import deploy, gate, plan, rejudge, release
+from rung_ops.errors import SettingsError
 from rung_ops.gate import registry_gate
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
 from rung_ops.project import keyless, release_folders
 from rung_ops.release import make, registry_artifacts
+from rung_ops.release.history import ChangeRefusedError
 from rung_ops.tracking import registry
 
 
@@ -99,6 +101,22 @@ def test_a_verdict_that_was_made_to_pass_is_not_believed(desk: Desk, version: An
 
     edited, refused = deploy.rejudged(manifest(version))
     assert "does not say what the gate says" in edited and refused == "worse than a constant"
+
+
+def test_a_plan_that_stops_the_gate_is_named_and_nothing_is_done(
+    desk: Desk, version: Any, refusal: Refusal
+) -> None:
+    def broken(*arguments: Any, raises: Any = ()) -> None:
+        assert SettingsError in raises
+        raise SettingsError(f"{plan.FILE} is not YAML. Fix it.")
+
+    desk.patch.setattr(rejudge, "verdict", VERDICT)
+    desk.patch.setattr(keyless, "call", broken)
+    sentence = f"{plan.FILE} is not YAML. Fix it."
+
+    assert f"Nothing was released. {sentence}" in refusal(release.main, version.version)
+    with pytest.raises(ChangeRefusedError, match=f"^the gate could not be run again: {sentence}$"):
+        deploy.rejudged(manifest(version))
 
 
 def test_what_another_process_wrote_is_signed_here(

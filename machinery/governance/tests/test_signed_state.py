@@ -25,6 +25,7 @@ from rung_governance.approval import (
 )
 from rung_governance.approval.audit import UnsignedLogError
 from rung_governance.approval.signed_state import SignedStateReader
+from rung_ops.errors import StageError
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import state
 from rung_ops.release.history import State
@@ -259,7 +260,7 @@ def test_old_files_that_are_put_back_before_a_restart_undo_no_stop(
     assert (again.state, again.is_valid) == (State(), False)
     assert "line 3 was signed and is gone" in again.problems[0]
     assert "the service saw 3 lines signed" in faults(signed)
-    with pytest.raises(batch.PredictionError, match="line 3 was signed and is gone"):
+    with pytest.raises(StageError, match="line 3 was signed and is gone"):
         batch._refuse_while_stopped(signed.folder)
 
     signed_log.seen_path("production").unlink()  # as somebody may who holds both places

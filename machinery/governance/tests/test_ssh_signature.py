@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from rung_governance.approval import admission, plan, signatures, ssh_signature
 from rung_governance.approval.bound_facts import NotApprovedError
-from rung_governance.approval.ssh_signature import SignatureError
 
 CONTENT = b'{"version": "1"}\n'
 NAMESPACE = signatures.NAMESPACE
@@ -56,7 +55,7 @@ def test_a_signature_of_each_kind_of_key_counts(tmp_path: Path, kind: tuple[str,
 
     allowed = line.format(options='namespaces="rung-approval" ')
     assert verified(signature, allowed) == "vera@example.org"
-    with pytest.raises(SignatureError, match="does not belong to the content"):
+    with pytest.raises(NotApprovedError, match="does not belong to the content"):
         verified(signature, allowed, CONTENT + b" ")
 
 
@@ -116,7 +115,7 @@ def test_a_signature_of_a_security_key_counts_as_openssh_has_it(
 
     assert by_openssh(signature, allowed, tmp_path)
     assert verified(signature, allowed) == "vera@example.org"
-    with pytest.raises(SignatureError, match="does not belong to the content"):
+    with pytest.raises(NotApprovedError, match="does not belong to the content"):
         verified(signature, allowed, CONTENT + b" ")
 
 
@@ -130,9 +129,9 @@ def test_a_security_key_has_to_be_touched_unless_the_plan_says_otherwise(tmp_pat
     signatures.signers_file(tmp_path).write_text(allowed)
 
     assert by_openssh(signature, allowed, tmp_path)
-    with pytest.raises(SignatureError, match="the security key was not touched"):
+    with pytest.raises(NotApprovedError, match="the security key was not touched"):
         verified(signature, allowed)
-    with pytest.raises(SignatureError, match="the security key was not touched"):
+    with pytest.raises(NotApprovedError, match="the security key was not touched"):
         signatures.signer(CONTENT, signature, tmp_path)
     plan.path(tmp_path).write_text("approval: {touch: not required}\n")
     assert signatures.signer(CONTENT, signature, tmp_path) == "vera@example.org"
@@ -174,7 +173,7 @@ def test_the_options_of_an_allowed_signer_are_read_as_openssh_reads_them(
     if OPTIONS[options]:
         assert verified(signature, allowed) == "vera@example.org"
         return
-    with pytest.raises(SignatureError, match="not one that may sign as rung-approval"):
+    with pytest.raises(NotApprovedError, match="not one that may sign as rung-approval"):
         verified(signature, allowed)
 
 
@@ -191,9 +190,9 @@ def test_a_line_without_namespaces_lets_no_one_approve(tmp_path: Path, options: 
 
     assert by_openssh(signature, allowed, tmp_path)
     says = 'says that by `namespaces="rung-approval"`'
-    with pytest.raises(SignatureError, match=says):
+    with pytest.raises(NotApprovedError, match=says):
         verified(signature, allowed)
-    with pytest.raises(SignatureError, match=says):
+    with pytest.raises(NotApprovedError, match=says):
         signatures.signer(CONTENT, signature, tmp_path)
 
 
@@ -215,7 +214,7 @@ def test_an_unknown_line_lets_no_one_approve(tmp_path: Path, changed: Callable[[
     right = line.format(options='namespaces="rung-approval" ')
     wrong = changed(right)
 
-    with pytest.raises(SignatureError):
+    with pytest.raises(NotApprovedError):
         verified(signature, wrong)
     assert verified(signature, f"{wrong}\n{right}") == "vera@example.org"
 
@@ -227,5 +226,5 @@ def test_a_signature_that_was_cut_or_is_not_one_is_refused(tmp_path: Path, lengt
     cut = f"{signature[:length]}\n-----END SSH SIGNATURE-----"
 
     for wrong in (cut, "", signature.replace("U1NIU0lH", "AAAAAAAA"), "é"):
-        with pytest.raises(SignatureError):
+        with pytest.raises(NotApprovedError):
             verified(wrong, line.format(options='namespaces="rung-approval" '))

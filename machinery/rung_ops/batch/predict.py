@@ -41,21 +41,14 @@ WRITERS: dict[str, Callable[[pl.LazyFrame, BinaryIO], object]] = {
 AS_TEXT = pl.col(DEFAULTS_USED).list.join(", ").replace("", None)  # as CSV has no lists
 
 
-class PredictionError(StageError):
-    """The file cannot be scored; the message says why and what to do."""
-
-
 def read(path: Path, scratch: Path) -> pl.LazyFrame:
     """Read a file to score with load() of dataset.py, as training does.
 
     What load() reads as a stream is in a file of the folder `scratch`, to be read in blocks.
     """
     if not path.is_file():
-        raise PredictionError(f"{shown(path)}: there is no such file.")
-    try:
-        return raw_file.read_lazily(path, scratch / "rows.parquet")
-    except raw_file.UnreadableFileError as error:
-        raise PredictionError(str(error)) from error
+        raise StageError(f"{shown(path)}: there is no such file.")
+    return raw_file.read_lazily(path, scratch / "rows.parquet")
 
 
 class Scoring:
@@ -79,7 +72,7 @@ class Scoring:
         """Predict every row that satisfies the contract: each block as score_rows() returns it.
 
         Raises:
-            PredictionError: columns are missing, or there are no rows.
+            StageError: columns are missing, or there are no rows.
         """
         model = None
         for rows, typed, problems in self.inspection.blocks():
@@ -108,10 +101,10 @@ def schema() -> pa.DataFrameSchema:
 
 
 def refuse(problems: list[Problem]) -> None:
-    """Raise PredictionError for a problem of the whole file, such as a missing column."""
+    """Raise StageError for a problem of the whole file, such as a missing column."""
     for problem in problems:
         if not problem.rows:
-            raise PredictionError(str(problem))
+            raise StageError(str(problem))
 
 
 def score_rows(
@@ -183,7 +176,7 @@ def refuse_missing(missing: Mapping[str, int], rows: int) -> None:
     most = parameters().predict.most_missing
     above = {name: n for name, n in missing.items() if name in names and n > most * rows}
     if above:
-        raise PredictionError(
+        raise StageError(
             f"{'; '.join(_shares(above, rows, 'has no value in'))}: events are missing, or the "
             "entities are new, so the predictions would rest on defaults. Nothing was written.",
             f"Bring the events, or set `most_missing` under [predict] in params.toml: {most:g} may "
@@ -225,21 +218,21 @@ def predictions_of(scored: pl.DataFrame) -> np.ndarray:
 
 
 def refuse_other_rows(path: Path) -> None:
-    """Raise PredictionError for a file of rows without predictions: `poe predict *.csv` names two."""
+    """Raise StageError for a file of rows without predictions: `poe predict *.csv` names two."""
     if not path.is_file() or not path.stat().st_size:
         return
     scan = pl.scan_csv if path.suffix == ".csv" else pl.scan_parquet
     with suppress(pl.exceptions.PolarsError):
         if PREDICTION in scan(path, glob=False).collect_schema():
             return
-    raise PredictionError(
+    raise StageError(
         f"{shown(path)} exists and holds no predictions, so it is not written over: name another "
         "output, or delete it."
     )
 
 
 Change = Callable[[pl.DataFrame], pl.DataFrame]
-# Lends what maps blocks of scored rows to the rows that are written. Both raise PredictionError if
+# Lends what maps blocks of scored rows to the rows that are written. Both raise StageError if
 # nothing may be written. It ends before the output gets its name.
 BeforeWriting = Callable[[], AbstractContextManager[Change]]
 
@@ -283,7 +276,7 @@ def write(
         except pl.exceptions.PolarsError as error:
             if is_full(error):
                 raise
-            raise PredictionError(
+            raise StageError(
                 f"{shown(path)} cannot be written as {path.suffix} ({printable(str(error))}); "
                 "name a .parquet file."
             ) from error
@@ -312,11 +305,11 @@ def left_out(path: Path, rows: int) -> list[str]:
 def in_process(source: Path, output: Path, before_writing: BeforeWriting = unchanged) -> Result:
     """Score a file in this process."""
     if source.is_dir():  # backends of add-ons may score one
-        raise PredictionError(f"{shown(source)} is a folder: name one of its files.")
+        raise StageError(f"{shown(source)} is a folder: name one of its files.")
     if output.is_dir():
-        raise PredictionError(f"{shown(output)} is a folder: name a file for the output.")
+        raise StageError(f"{shown(output)} is a folder: name a file for the output.")
     if output.suffix not in WRITERS:
-        raise PredictionError(
+        raise StageError(
             f"{shown(output)}: got suffix `{output.suffix}`; expected {' or '.join(WRITERS)}."
         )
     refuse_other_rows(output)
@@ -358,7 +351,7 @@ def main(input: Path, output: Path | None, backend: str | None) -> int:
     name = "reports/scored" if input.is_dir() else "reports/scored.parquet"
     target = output or current().root / name
     if not current().model_file.exists():
-        raise PredictionError("There is no model yet: `uv run poe train` creates one.")
+        raise StageError("There is no model yet: `uv run poe train` creates one.")
     result: Result = score_into(input, target, as_add_ons_do)
     for sentence in (*result.problems, *result.notes):
         print(sentence, file=sys.stderr)

@@ -11,7 +11,8 @@ from pathlib import Path
 import polars as pl
 
 from rung_ops import prediction_log
-from rung_ops.batch.predict import PredictionError, predictions_of, schema
+from rung_ops.batch.predict import predictions_of, schema
+from rung_ops.errors import StageError
 from rung_ops.features.point_in_time import join
 from rung_ops.model.added_columns import DEFAULTS_USED, PREDICTION, PREDICTION_ID
 from rung_ops.prediction_log import sealed
@@ -34,13 +35,13 @@ def log_predictions() -> Iterator[Callable[[pl.DataFrame], pl.DataFrame]]:
     its rows with the column PREDICTION_ID, null for rows without a prediction.
 
     Raises:
-        PredictionError: the log could not be written, so no prediction may be used; or it has to be
+        StageError: the log could not be written, so no prediction may be used; or it has to be
             encrypted, and there is no key.
     """
     try:
         sealed.require(service_settings.log_settings().encrypted)
     except sealed.SealedError as error:
-        raise PredictionError(f"Nothing was scored. {error}") from error
+        raise StageError(f"Nothing was scored. {error}") from error
     folder, writer, model = (
         prediction_log.folder(ENVIRONMENT),
         prediction_log.writer_name(),
@@ -95,7 +96,7 @@ def _refused(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise PredictionError(
+        raise StageError(
             f"{shown(folder)} cannot be written ({error}). Predictions that are not logged may not "
             "be used, so nothing was logged or written. Free disk space, or set LOGS to another "
             "folder, and score the file again."

@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.contract import ContractError, calling, explain, raw_file
+from rung_ops.contract import calling, explain, raw_file
 from rung_ops.contract.raw_file import read, refuse_large_frame, refuse_too_large
 from rung_ops.contract.row_checks import inspect_labelled
 from rung_ops.errors import StageError
 from rung_ops.features import EntityFeature
 from rung_ops.features.point_in_time import join, of_forecast
-from rung_ops.features.sources import EntityFeatureError, Events
+from rung_ops.features.sources import Events
 from rung_ops.model.columns import time_zone
 from rung_ops.project import current
 from rung_ops.project.paths import links_refused, raw_files, raw_files_in, shown
@@ -89,28 +89,28 @@ def well_declared() -> None:
     """Entity features have unique names, and are looked up by columns that a caller sends."""
     declared = contract.ENTITY_FEATURES
     if not isinstance(declared, list) or not all(isinstance(e, EntityFeature) for e in declared):
-        raise ContractError("features.py: ENTITY_FEATURES must be a list of EntityFeature.")
+        raise StageError("features.py: ENTITY_FEATURES must be a list of EntityFeature.")
     columns = {name: kind.type for name, kind in contract.Row.to_schema().dtypes.items()}
     for name, times in Counter(feature.name for feature in declared).items():
         if times > 1:
-            raise ContractError(f"features.py: {times} entity features are called `{name}`.")
+            raise StageError(f"features.py: {times} entity features are called `{name}`.")
         if name in columns:
-            raise ContractError(
+            raise StageError(
                 f"features.py: the entity feature `{name}` has the name of a column of Row."
             )
     for feature in declared:
         for key in feature.entity:
             what = f"features.py: the entity of `{feature.name}` is `{key}`, which"
             if key not in columns or key == contract.TARGET:
-                raise ContractError(f"{what} is not a column of Row that a caller sends.")
+                raise StageError(f"{what} is not a column of Row that a caller sends.")
             if not (columns[key].is_integer() or columns[key] in KEYS):
-                raise ContractError(
+                raise StageError(
                     f"{what} is of type {columns[key]}; name an entity by text, whole numbers, "
                     "booleans or dates."
                 )
         time = of_forecast(feature).at
         if time is None or not isinstance(columns.get(time), pl.Date | pl.Datetime):
-            raise ContractError(
+            raise StageError(
                 f"features.py: the entity feature `{feature.name}` needs the time of a row: set TIME "
                 "in dataset.py, or `at`, to a column of Row that is a date or a datetime."
             )
@@ -118,11 +118,8 @@ def well_declared() -> None:
 
 def with_entity_features(rows: pl.DataFrame) -> pl.DataFrame:
     """Add the entity features to rows of Row."""
-    try:
-        is_sample = bool(raw_files_in(current().sample))
-        return join(rows, events=Events(current().root, is_sample))
-    except EntityFeatureError as error:
-        raise ContractError(str(error)) from error
+    is_sample = bool(raw_files_in(current().sample))
+    return join(rows, events=Events(current().root, is_sample))
 
 
 MOST_ROWS = 2_000  # enough for a model, quick to fit
@@ -131,14 +128,14 @@ MOST_ROWS = 2_000  # enough for a model, quick to fit
 def raw_files_keep_row() -> None:
     """load() reads every raw file, and its rows keep the rules of Row."""
     if refused := links_refused():
-        raise ContractError("\n".join(refused))
+        raise StageError("\n".join(refused))
     if not raw_files():
-        raise ContractError("There is no data: put a file into data/sample.")
+        raise StageError("There is no data: put a file into data/sample.")
     for path in raw_files():
         frame = _loaded(path)
         _, problems, _ = inspect_labelled(frame, shown(path))
         if problems:
-            raise ContractError("\n".join(map(str, problems)))
+            raise StageError("\n".join(map(str, problems)))
 
 
 def _loaded(path: Path) -> pl.DataFrame:
@@ -150,7 +147,7 @@ def _loaded(path: Path) -> pl.DataFrame:
             frame = frame.collect()
     if not isinstance(frame, pl.DataFrame):
         kind = type(frame).__name__
-        raise ContractError(
+        raise StageError(
             f"dataset.py: load() returns {kind}; it must be a Polars DataFrame or LazyFrame."
         )
     return frame
@@ -169,7 +166,7 @@ def target_may_be_missing() -> None:
             except StageError as error:
                 what = f"load() of a file without {' and '.join(f'`{name}`' for name in names)}"
                 sentence = explain(what, error.__cause__ or error)
-                raise ContractError(f"{sentence} Rows to predict have no target yet.") from error
+                raise StageError(f"{sentence} Rows to predict have no target yet.") from error
         return
 
 
@@ -244,7 +241,7 @@ def _try(table: RawTable, names: list[str]) -> None:
         differs = moved[name].ne_missing(expected[name]).arg_true()
         if len(differs):
             before, after = expected[name][differs[0]], moved[name][differs[0]]
-            raise ContractError(
+            raise StageError(
                 f"dataset.py: load() moves times with an offset without a word: `{name}` was "
                 f"{before.isoformat()}{OFFSET} and became {after and after.isoformat()}. Keep the "
                 "time zone that Polars finds in the file, so that the file is refused, or make it a "

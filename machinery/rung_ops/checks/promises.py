@@ -22,7 +22,7 @@ from rung_ops.checks.data import (
     times_are_not_moved,
     well_declared,
 )
-from rung_ops.contract import ContractError, calling, forecast
+from rung_ops.contract import calling, forecast
 from rung_ops.errors import StageError
 from rung_ops.features.point_in_time import clock, of_forecast, predicted_at
 from rung_ops.model.reasons import adverse_in
@@ -39,19 +39,19 @@ def features_read_the_row() -> None:
     names = Counter(expression.meta.output_name() for expression in contract.FEATURES)
     for name, times in names.items():
         if times > 1:
-            raise ContractError(
+            raise StageError(
                 f"features.py: {times} features are called `{name}`; give each its own alias."
             )
     for expression in contract.FEATURES:
         name = expression.meta.output_name()
         read_columns = set(expression.meta.root_names())
         if contract.TARGET in read_columns:
-            raise ContractError(
+            raise StageError(
                 f"features.py: `{name}` reads the target `{contract.TARGET}`, which is not known "
                 "when the model predicts."
             )
         for unknown in sorted(read_columns - columns):
-            raise ContractError(
+            raise StageError(
                 f"features.py: `{name}` reads `{unknown}`, which is not a column of Row."
             )
 
@@ -68,7 +68,7 @@ def features_can_be_evaluated() -> None:
         with calling(f"features.py: evaluating `{name}`"):
             values = featured_sample().select(expression)
         if values.height != sample().height:
-            raise ContractError(
+            raise StageError(
                 f"features.py: `{name}` gives {values.height} values for {sample().height} rows; "
                 "it must give one for each."
             )
@@ -86,7 +86,7 @@ def features_read_their_own_row_only() -> None:
         try:
             assert_frame_equal(together.select(name), alone.select(name))
         except AssertionError:
-            raise ContractError(
+            raise StageError(
                 f"features.py: `{name}` of one row differs from `{name}` of the same row among "
                 "others; a feature may read its own row only."
             ) from None
@@ -96,7 +96,7 @@ def forecast_is_well_declared() -> None:
     """A forecast of a number says when it is made, and which rows are one series."""
     for sentence in (_times(), _columns()):
         if sentence:
-            raise ContractError(f"dataset.py: {sentence}")
+            raise StageError(f"dataset.py: {sentence}")
 
 
 def _times() -> str | None:
@@ -152,7 +152,7 @@ def entity_features_know_no_more_than_the_forecast() -> None:
         seen = rows.select(predicted_at(feature, at, rows.schema[at])).to_series()
         made_then = rows.select(clock(pl.lit(made), made.dtype)).to_series()
         if late := int((seen > made_then).sum()):
-            raise ContractError(
+            raise StageError(
                 f"features.py: the entity feature `{feature.name}` sees events after the forecast is "
                 f"made, in {late:,} of {rows.height:,} rows of the sample: leave out `at` and `lead`, or "
                 "set them to the time at which it is made."
@@ -168,30 +168,28 @@ def a_saved_model_answers_the_same() -> None:
     with calling("build()"):
         model = contract.build(settings["model"] | {"seed": settings["seed"]})
     if not hasattr(model, "fit"):
-        raise ContractError(
+        raise StageError(
             f"model.py: build() returns {type(model).__name__}; it must return a model with fit() "
             "and predict()."
         )
     with calling("fit() of the model that build() makes"):
         fitted = model.fit(estimator.features(rows), estimator.truth(rows))
     if fitted is None:
-        raise ContractError(
+        raise StageError(
             "model.py: fit() returns nothing; it must return the fitted model, as `return self` does."
         )
     expected = _predicted(fitted, rows)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.skops"
-        try:
-            with calling("saving and loading the model"):
+        with calling("saving and loading the model"):
+            try:
                 estimator.save(fitted, path)
                 loaded = estimator.load(path)
-        except StageError as error:
-            if isinstance(error, ContractError):
-                raise
-            raise ContractError(f"model.py: {error}") from error
+            except StageError as error:
+                raise StageError(f"model.py: {error}") from error
         again = _predicted(loaded, rows)
     if not np.array_equal(expected, again):
-        raise ContractError("model.py: a saved and loaded model predicts other values than before.")
+        raise StageError("model.py: a saved and loaded model predicts other values than before.")
 
 
 def _predicted(model: Any, rows: pl.DataFrame) -> np.ndarray:
@@ -202,14 +200,14 @@ def _predicted(model: Any, rows: pl.DataFrame) -> np.ndarray:
         each = "one number"
         if kind.width:
             each = f"{kind.width} {'probabilities' if kind.classes else 'quantiles'}"
-        raise ContractError(
+        raise StageError(
             f"model.py: the model predicts an array of shape {predicted.shape} for {rows.height} "
             f"rows; it must give {each} for each."
         )
     if not finite_rows(predicted).all():
-        raise ContractError("model.py: the model predicts values that are not finite numbers.")
+        raise StageError("model.py: the model predicts values that are not finite numbers.")
     if kind.classes and (predicted.min() < 0 or np.abs(predicted.sum(axis=1) - 1).max() > ROUNDING):
-        raise ContractError(
+        raise StageError(
             "model.py: the model predicts probabilities of classes that do not add up to 1."
         )
     return predicted
@@ -230,56 +228,54 @@ def well_typed() -> None:
     """Row, TARGET, TIME, FEATURES, TRUSTED and the functions are of the right kind."""
     row, target, time = contract.Row, contract.TARGET, contract.TIME
     if not (isinstance(row, type) and issubclass(row, pa.DataFrameModel)):
-        raise ContractError("dataset.py: Row must be a class of pandera.polars.DataFrameModel.")
+        raise StageError("dataset.py: Row must be a class of pandera.polars.DataFrameModel.")
     columns = row.to_schema().dtypes
     if target not in columns:
-        raise ContractError(
+        raise StageError(
             f"dataset.py: TARGET is {target!r}, which is not a column of Row. "
             f"There are: {', '.join(columns)}."
         )
     estimator.kind()
     if time is not None and time not in columns:
-        raise ContractError(
+        raise StageError(
             f"dataset.py: TIME is {time!r}, which is not a column of Row. "
             "Name a column, or set it to None."
         )
     if time is not None and columns[time].type not in (pl.Date, pl.Datetime):
-        raise ContractError(
-            f"dataset.py: TIME is `{time}`, which is neither a date nor a datetime."
-        )
+        raise StageError(f"dataset.py: TIME is `{time}`, which is neither a date nor a datetime.")
     features = contract.FEATURES
     if not isinstance(features, list) or not all(isinstance(e, pl.Expr) for e in features):
-        raise ContractError("features.py: FEATURES must be a list of Polars expressions.")
+        raise StageError("features.py: FEATURES must be a list of Polars expressions.")
     if not features:
-        raise ContractError("features.py: FEATURES is empty; it needs one expression or more.")
+        raise StageError("features.py: FEATURES is empty; it needs one expression or more.")
     for expression in features:
         # It may also read the target, as Polars knows the columns only with the rows.
         if expression.meta.has_multiple_outputs():
-            raise ContractError(
+            raise StageError(
                 f"features.py: `{expression}` stands for columns that it does not name; write an "
                 "expression for each feature, with the names of the columns that it reads."
             )
     trusted = contract.TRUSTED
     if not isinstance(trusted, list) or not all(isinstance(name, str) for name in trusted):
-        raise ContractError("model.py: TRUSTED must be a list of names of types, as text.")
+        raise StageError("model.py: TRUSTED must be a list of names of types, as text.")
     for name in ("load", "build", "score"):
         if not callable(getattr(contract, name)):
-            raise ContractError(f"{contract.NAMES[name][0]}.py: `{name}` must be a function.")
+            raise StageError(f"{contract.NAMES[name][0]}.py: `{name}` must be a function.")
 
 
 def parameters_fit() -> None:
     """params.toml can be read, and its values fit src/."""
     settings = params()
     if "test_share" not in settings.get("split", {}):
-        raise ContractError("params.toml: `test_share` is missing under [split]; add it.")
+        raise StageError("params.toml: `test_share` is missing under [split]; add it.")
     window.settings()
     if not isinstance(settings.get("model"), dict):
-        raise ContractError("params.toml: the table [model] is missing; build() gets its values.")
+        raise StageError("params.toml: the table [model] is missing; build() gets its values.")
     adverse_in(settings, estimator.classes())
     known = {*contract.Row.to_schema().dtypes, *(e.meta.output_name() for e in contract.FEATURES)}
     for column in settings.get("report", {}).get("slices", []):
         if column not in known:
-            raise ContractError(NO_COLUMN.format(column))
+            raise StageError(NO_COLUMN.format(column))
 
 
 def hooks_can_be_called() -> None:
@@ -312,7 +308,7 @@ def refuse_broken() -> None:
     """Name the first promise that is broken, in the place of an error that it may have caused."""
     sentences = (broken(each) for each in PROMISES if not cannot_be_checked(each))
     if sentence := next(filter(None, sentences), None):
-        raise ContractError(sentence)
+        raise StageError(sentence)
 
 
 @cache

@@ -1,7 +1,7 @@
 """What src/ promises to the library, imported by the package name in `[tool.rung]`.
 
 A module is imported when a name of it is used first. So an error in it reaches the person as a
-ContractError, one sentence, and not as the traceback of an import; and a stage that only reads rows
+StageError, one sentence, and not as the traceback of an import; and a stage that only reads rows
 does without model.py, which brings scikit-learn or PyTorch.
 """
 
@@ -56,15 +56,11 @@ NAMES: dict[str, tuple[Any, ...]] = {
 }
 
 
-class ContractError(StageError):
-    """src/ does not keep a promise; the message says which, where, and what to do."""
-
-
 def __getattr__(name: str) -> Any:
     """Take a name of NAMES, or one of the three modules, from the package.
 
     Raises:
-        ContractError: its module cannot be imported or lacks the name, or Row makes no schema.
+        StageError: its module cannot be imported or lacks the name, or Row makes no schema.
     """
     if name in ("dataset", "features", "model"):
         return _module(name)
@@ -75,18 +71,18 @@ def __getattr__(name: str) -> Any:
     if not hasattr(loaded, name):
         if default:
             return default[0]
-        raise ContractError(f"{shown(Path(str(loaded.__file__)))}: `{name}` is missing: {meaning}.")
+        raise StageError(f"{shown(Path(str(loaded.__file__)))}: `{name}` is missing: {meaning}.")
     value = getattr(loaded, name)
     if name == "Row" and hasattr(value, "to_schema"):  # else the check of the kinds refuses it
         where = shown(Path(str(loaded.__file__)))
         try:
             columns = value.to_schema().columns  # pandera says only now what it does not accept
         except Exception as error:
-            raise ContractError(
+            raise StageError(
                 f"{where}: Row cannot be used as a schema ({_reason(error)})."
             ) from error
         if taken := sorted(RESERVED & set(columns)):
-            raise ContractError(
+            raise StageError(
                 f"{where}: Row has the column `{taken[0]}`, a name of what Rung adds to rows. Let "
                 "load() give it another name."
             )
@@ -100,7 +96,7 @@ def _module(name: str) -> ModuleType:
     except StageError:
         raise
     except Exception as error:  # the module is the user's, and may raise anything
-        raise ContractError(explain(f"importing {name}.py", error)) from error
+        raise StageError(explain(f"importing {name}.py", error)) from error
 
 
 def package() -> str:
@@ -134,10 +130,10 @@ def _reason(error: BaseException) -> str:
 
 @contextmanager
 def calling(what: str) -> Iterator[None]:
-    """Raise a ContractError that names `what` in place of any error but a StageError."""
+    """Raise a StageError that names `what` in place of any error but a StageError."""
     try:
         yield
     except StageError:
         raise
     except Exception as error:  # src/ is the user's, and may raise anything
-        raise ContractError(explain(what, error)) from error
+        raise StageError(explain(what, error)) from error

@@ -9,16 +9,12 @@ from pathlib import Path
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.errors import StageError
+from rung_ops.errors import StageError, UnreadableFileError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.system import files, processes
 from rung_ops.system.files import is_full
 from rung_ops.system.printable import printable
-
-
-class UnreadableFileError(StageError):
-    """A raw file cannot be read; the message says which, why and what to do."""
 
 
 class DiskFullError(StageError):

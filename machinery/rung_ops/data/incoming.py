@@ -11,7 +11,7 @@ import yaml
 
 from rung_ops.command import verb
 from rung_ops.data import dvc
-from rung_ops.errors import StageError
+from rung_ops.errors import StageError, UnreadableFileError
 from rung_ops.project import current
 from rung_ops.project.paths import is_raw, links_refused, raw_files, shown
 from rung_ops.system import git
@@ -96,7 +96,7 @@ def problems_of(files: list[Path]) -> list[str]:
         for path in files:
             try:
                 inspection = inspected(path)
-            except raw_file.UnreadableFileError as error:
+            except UnreadableFileError as error:
                 errors.append(str(error))
                 continue
             for _ in inspection.blocks():
@@ -109,7 +109,7 @@ def problems_of(files: list[Path]) -> list[str]:
         new = set(keys)
         for path in (path for path in raw_files() if shown(path) not in new):
             # What is wrong with an earlier file, validate says.
-            with suppress(raw_file.UnreadableFileError, pl.exceptions.PolarsError):
+            with suppress(UnreadableFileError, pl.exceptions.PolarsError):
                 keep_keys(inspected(path))
         problems = keys_in_two_files(keys, schema.unique)
     return [str(problem) for problem in problems if problem.source in new]

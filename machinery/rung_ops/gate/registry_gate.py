@@ -21,6 +21,7 @@ from rung_ops import contract
 from rung_ops.command import Verb, verb
 from rung_ops.contract import forecast
 from rung_ops.data import blocks
+from rung_ops.errors import VersionError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.judge import Champion, judge
 from rung_ops.gate.verdict import GAINS, Verdict, name_of, rows_in_words
@@ -30,7 +31,6 @@ from rung_ops.system import files
 from rung_ops.system.printable import in_column, printable
 from rung_ops.tracking import last_run, registry, store_address, versions
 from rung_ops.tracking.registry import CHALLENGER, CHAMPION
-from rung_ops.tracking.versions import VersionError
 from rung_ops.training import judged_rows
 from rung_ops.training.baseline import best, in_words
 

@@ -10,9 +10,9 @@ import subprocess
 import click
 
 from rung_ops.command import OK, verb
-from rung_ops.errors import OpsError
+from rung_ops.errors import OpsError, UsageError
 from rung_ops.kubernetes import manifests
-from rung_ops.kubernetes.manifests import KubernetesError, Manifest
+from rung_ops.kubernetes.manifests import Manifest
 
 SECONDS = 300
 TIMEOUT = "--request-timeout=15s"
@@ -44,8 +44,8 @@ def main(overlay: str, seconds: int) -> int:
         if faults := manifests.check(built).faults:
             raise OpsError("\n- ".join(["the manifests are invalid:", *faults]))
         print(f"Applying {overlay} to the cluster {cluster()}.", flush=True)
-    except KubernetesError as error:
-        raise KubernetesError(f"Nothing was changed: {error}") from error
+    except UsageError as error:
+        raise UsageError(f"Nothing was changed: {error}") from error
     apply(text)
     for deployment in manifests.of_kind(built, "Deployment"):
         wait_for(deployment, seconds)
@@ -56,19 +56,19 @@ def main(overlay: str, seconds: int) -> int:
 def cluster() -> str:
     """Return the name of kubectl's current cluster, after it has answered."""
     if not shutil.which("kubectl"):
-        raise KubernetesError(
+        raise UsageError(
             "`kubectl` is not on PATH. Install it: https://kubernetes.io/docs/tasks/tools/."
         )
     context = _kubectl("config", "current-context")
     if context.returncode != 0:
-        raise KubernetesError(
+        raise UsageError(
             "kubectl has no current cluster. Put its configuration into ~/.kube/config or set "
             "KUBECONFIG, and run `kubectl config use-context NAME`."
         )
     name = context.stdout.strip()
     version = _kubectl("version", TIMEOUT)
     if version.returncode != 0:
-        raise KubernetesError(f"the cluster {name} does not answer: {_last(version)}")
+        raise UsageError(f"the cluster {name} does not answer: {_last(version)}")
     return name
 
 

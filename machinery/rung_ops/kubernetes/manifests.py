@@ -14,7 +14,7 @@ import click
 import yaml
 
 from rung_ops.command import OK, REFUSED, verb
-from rung_ops.errors import OpsError, SettingsError
+from rung_ops.errors import SettingsError, UsageError
 from rung_ops.project import current, release_folders
 from rung_ops.project.paths import shown
 from rung_ops.release import rollout
@@ -23,12 +23,6 @@ OVERLAYS = "deploy/kubernetes/overlays"
 VERSION = "1.32"  # of Kubernetes, for the schemas
 
 Manifest = dict[str, Any]
-
-
-class KubernetesError(OpsError):
-    """A tool or a cluster is missing, or an overlay cannot be built: nothing was changed."""
-
-    exit_code = 2
 
 
 @dataclass
@@ -52,12 +46,12 @@ def build(overlay: str) -> str:
     """Build an overlay; return its manifests as YAML."""
     folder = overlay_file(overlay).parent
     if overlay not in overlays():
-        raise KubernetesError(f"there is no overlay {overlay}; there are {', '.join(overlays())}")
+        raise UsageError(f"there is no overlay {overlay}; there are {', '.join(overlays())}")
     done = subprocess.run(
         [*_kustomize(), str(folder)], capture_output=True, text=True, encoding="utf-8", check=False
     )
     if done.returncode != 0:
-        raise KubernetesError(f"{shown(folder)} cannot be built: {done.stderr.strip()}")
+        raise UsageError(f"{shown(folder)} cannot be built: {done.stderr.strip()}")
     return done.stdout
 
 
@@ -84,7 +78,7 @@ def with_image(text: str, reference: str) -> str:
     except (yaml.YAMLError, KeyError):
         images = []
     if [each for each in images if each.get("name") == "service"] != [wanted]:
-        raise KubernetesError(
+        raise UsageError(
             "the overlay's `images` needs one entry with these lines alone: `- name: service`, "
             "`newName: ...`, and `newTag: ...` or `digest: ...`"
         )
@@ -112,7 +106,7 @@ def check(manifests: list[Manifest], version: str = VERSION) -> OverlayCheck:
         except schemas.SchemaNotFoundError:
             result.unknown.append(manifest["kind"])
         except schemas.VersionNotSupportedError as error:
-            raise KubernetesError(
+            raise UsageError(
                 f"there are no schemas of Kubernetes {version}: name another version, or run "
                 "`uv lock --upgrade-package kubernetes-validate`"
             ) from error
@@ -129,7 +123,7 @@ def _kustomize() -> list[str]:
         return ["kustomize", "build"]
     if shutil.which("kubectl"):
         return ["kubectl", "kustomize"]
-    raise KubernetesError(
+    raise UsageError(
         "building overlays needs `kustomize` or `kubectl` on PATH. Install one with the package "
         "manager of your system, or see "
         "https://kubectl.docs.kubernetes.io/installation/kustomize/."
@@ -154,8 +148,8 @@ def check_overlays(overlay: tuple[str, ...], version: str) -> int:
             for line in [*result.faults, *notes(built)]:
                 print(f"- {line}")
             faults += len(result.faults)
-    except (KubernetesError, SettingsError) as error:
-        raise KubernetesError(f"Not checked: {error}") from error
+    except (UsageError, SettingsError) as error:
+        raise UsageError(f"Not checked: {error}") from error
     return REFUSED if faults else OK
 
 
@@ -219,7 +213,7 @@ def write_alerts(check: bool) -> int:
     try:
         wanted = _operator_rules(source)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise KubernetesError(f"{shown(source)} cannot be read: {error}") from error
+        raise UsageError(f"{shown(source)} cannot be read: {error}") from error
     path = operator_rules_file()
     if path.is_file() and path.read_text(encoding="utf-8") == wanted:
         print(f"{shown(path)} is up to date")

@@ -15,8 +15,7 @@ import click
 from rung_ops import prediction_log
 from rung_ops.autopilot import commits
 from rung_ops.command import verb
-from rung_ops.errors import StageError
-from rung_ops.kubernetes.manifests import KubernetesError
+from rung_ops.errors import StageError, UsageError
 from rung_ops.project import current
 from rung_ops.system.processes import poe
 
@@ -33,8 +32,8 @@ def main(scheduled: str) -> int:
         if scheduled == "autopilot":
             merge_earlier_passes()
             pull()
-    except (KubernetesError, StageError) as error:
-        raise KubernetesError(f"{scheduled} did not start: {error}") from error
+    except (UsageError, StageError) as error:
+        raise UsageError(f"{scheduled} did not start: {error}") from error
     options = ["--if-deployed"] if scheduled == "monitor" else []
     words = poe(scheduled, *options)
     code = subprocess.run(words, cwd=current().root, check=False).returncode
@@ -47,7 +46,7 @@ def same_packages() -> None:
     built = Path(os.environ.get(LOCK) or "/app/uv.lock")
     wanted = current().root / "uv.lock"
     if not built.is_file() or not wanted.is_file() or built.read_bytes() != wanted.read_bytes():
-        raise KubernetesError(
+        raise UsageError(
             "the image was built from another uv.lock than that of this commit. Build it again "
             "(deploy/kubernetes/ops.Dockerfile), and set its tag in "
             "deploy/kubernetes/overlays/scheduled/kustomization.yaml."
@@ -71,7 +70,7 @@ def pull() -> None:
     if not commits.git("ls-files", "*.dvc").strip():
         return
     if subprocess.run(poe("pull"), cwd=current().root, check=False).returncode != 0:
-        raise KubernetesError(
+        raise UsageError(
             "the versioned data cannot be pulled: see what DVC said above. The remote in "
             ".dvc/config has to be reachable from pods."
         )

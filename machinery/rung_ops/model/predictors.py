@@ -23,11 +23,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops.errors import OpsError
 from rung_ops.model import bundle, source_import
 from rung_ops.model.bundle import SKOPS, BundleError, ReleaseFiles
 from rung_ops.model.target import MULTICLASS, QUANTILE, of_classifier, of_regressor
-from rung_ops.project import active_addons
 
 # What scikit-learn's own estimators hold and skops does not know. A list, as any name of a module,
 # such as one that it imports from elsewhere, would pass a test of its first word. Left out are
@@ -88,10 +86,6 @@ def untrusted(saved: Path | bytes, listed: Iterable[str], name: str) -> str | No
     )
 
 
-class CustomModelRefusedError(OpsError):
-    """An add-on of the project does not allow a model in a format of the project's own."""
-
-
 def is_custom(module: ModuleType) -> bool:
     """Tell whether a model.py reads and writes its model itself."""
     return hasattr(module, "save") and hasattr(module, "load")
@@ -106,16 +100,6 @@ def predict_custom(
     if hasattr(model, "predict_proba"):
         return of_classifier(np.asarray(model.predict_proba(features), np.float64), task)
     return of_regressor(np.asarray(model.predict(features), np.float64), task)
-
-
-def refuse_custom_model(root: Path) -> None:
-    """Refuse where an add-on of the project does not allow such models.
-
-    Raises:
-        CustomModelRefusedError: an add-on refuses them.
-    """
-    for _, refuse in active_addons.targets("model_format"):
-        refuse(root)
 
 
 class OnnxOutput:

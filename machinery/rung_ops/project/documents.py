@@ -8,17 +8,13 @@ from typing import Any
 
 import yaml
 
-from rung_ops.errors import StageError
+from rung_ops.errors import UnreadableFileError
 
 HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
 NOT_PROSE = re.compile(r"<!--.*?-->|^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 # What was said once: a line, or a field of a record, that names the section of another document.
 REFERENCE = re.compile(r"^See (?P<file>[\w./-]+\.md), (?P<title>.+)\.$", re.MULTILINE)
 FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---(?:\n|\Z)", re.DOTALL)
-
-
-class UnreadableDocumentError(StageError):
-    """A document is not UTF-8, YAML or a mapping; the message says which and where."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -70,7 +66,7 @@ def text_of(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise UnreadableDocumentError(
+        raise UnreadableFileError(
             f"is not UTF-8 from byte {error.start}. Save it as UTF-8"
         ) from error
 
@@ -145,7 +141,7 @@ def _mapping(text: str) -> dict[str, Any]:
         what = getattr(error, "problem", error)
         is_read = isinstance(error, yaml.constructor.ConstructorError)
         fault = "cannot be used" if is_read else "is not YAML"
-        raise UnreadableDocumentError(f"{fault}{where}: {what}. Fix it") from error
+        raise UnreadableFileError(f"{fault}{where}: {what}. Fix it") from error
     if not isinstance(loaded, dict):
-        raise UnreadableDocumentError("holds no fields. Write `field: value` lines")
+        raise UnreadableFileError("holds no fields. Write `field: value` lines")
     return loaded

@@ -24,10 +24,11 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from rung_ops.batch import predict
-from rung_ops.batch.predict import BeforeWriting, PredictionError, Result, unchanged
+from rung_ops.batch.predict import BeforeWriting, Result, unchanged
 from rung_ops.contract import raw_file
 from rung_ops.contract.row_checks import SHOWN, Problem, inspect
 from rung_ops.data.inspection import keys_of, repeated, without_keys
+from rung_ops.errors import StageError
 from rung_ops.model.added_columns import PROBLEM
 from rung_ops.project.paths import raw_files_in, shown
 from rung_ops.ray import connect
@@ -68,7 +69,7 @@ class Scorer:
     def __init__(self, digest: str, output: str, rows: int) -> None:
         file = refit.served_model()
         if hashlib.sha256(file.read_bytes()).hexdigest() != digest:
-            raise PredictionError(f"{shown(file)} has changed since the scoring started")
+            raise StageError(f"{shown(file)} has changed since the scoring started")
         self.model = estimator.load(file)
         self.output, self.rows = Path(output), rows
         schema = predict.schema()
@@ -130,7 +131,7 @@ def run(
             try:
                 results = _score_blocks(ray, of_files, folder, chosen)
             except ray.exceptions.RayError as error:
-                raise PredictionError(connect.explain(error)) from error
+                raise StageError(connect.explain(error)) from error
         rows, bad = sum(result.rows for result in results), sum(result.bad for result in results)
         missing: Counter[str] = Counter()
         for result in results:
@@ -143,7 +144,7 @@ def run(
                 done = joined(folder, target)
             put(done, target)
         except OSError as error:
-            raise PredictionError(f"{connect.explain(error)} Nothing was written.") from error
+            raise StageError(f"{connect.explain(error)} Nothing was written.") from error
     results.sort(key=lambda result: result.number)
     read = Counter[str]()
     for block in of_files:
@@ -159,7 +160,7 @@ def files_of(source: Path, scratch: Path, rows: int) -> list[tuple[Path, str]]:
     reads. Each file is returned with the name of its source.
     """
     if not (paths := sources(source)):
-        raise PredictionError(f"{shown(source)}: there are no files to score.")
+        raise StageError(f"{shown(source)}: there are no files to score.")
     files = []
     for number, path in enumerate(paths):
         written = scratch / f"{number}.rows"
@@ -175,13 +176,11 @@ def sources(source: Path) -> list[Path]:
 
 def _write(path: Path, target: Path, rows: int) -> None:
     if not path.is_file():
-        raise PredictionError(f"{shown(path)}: there is no such file.")
+        raise StageError(f"{shown(path)}: there is no such file.")
     try:
         raw_file.write(path, target, row_group_size=rows)
-    except raw_file.UnreadableFileError as error:
-        raise PredictionError(str(error)) from error
     except raw_file.DiskFullError as error:
-        raise PredictionError(
+        raise StageError(
             f"A disk is full: the rows of {shown(path)} do not fit into {shown(target.parent)}. "
             "Free space, and run the command again."
         ) from error
@@ -195,7 +194,7 @@ def blocks_of(files: list[tuple[Path, str]], rows: int) -> list[Block]:
         for first, height in _spans(path, rows):
             blocks.append(Block(len(blocks), str(path), source, first, height, {}))
         if len(blocks) == before:
-            raise PredictionError(f"{source}: holds no rows")
+            raise StageError(f"{source}: holds no rows")
     return blocks
 
 
@@ -245,7 +244,7 @@ def _repeated(
         rows = repeated(pl.scan_parquet(path).select(typed).with_row_index("_row"), columns)
     except pl.exceptions.PolarsError as error:
         reason = str(error).strip().splitlines()[0]
-        raise PredictionError(
+        raise StageError(
             f"{source}: the key {', '.join(columns)} cannot be read: {reason}"
         ) from error
     return rows["_row"].to_numpy()
@@ -255,14 +254,12 @@ def _repeated(
 def unfinished(output: Path) -> Iterator[Path]:
     """Create a folder beside the output for parts; delete those of killed runs."""
     if output.is_dir() and any(not one.match(PART) for one in output.iterdir()):
-        raise PredictionError(
-            f"{shown(output)} has files other than predictions; name another folder"
-        )
+        raise StageError(f"{shown(output)} has files other than predictions; name another folder")
     predict.refuse_other_rows(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     lock = try_lock(output.parent / f".{output.name}.lock")
     if lock is None:
-        raise PredictionError(f"{shown(output)}: another run is writing it; wait until it ends")
+        raise StageError(f"{shown(output)}: another run is writing it; wait until it ends")
     try:
         for left in output.parent.glob(f".{output.name}.*.unfinished"):
             shutil.rmtree(left)
@@ -293,7 +290,7 @@ def joined(folder: Path, output: Path) -> Path:
             else:
                 rows.sink_parquet(joined)
         except pl.exceptions.SchemaError as error:
-            raise PredictionError(
+            raise StageError(
                 f"{shown(output)}: the files have different columns ({error}); name a folder as "
                 "output to keep them"
             ) from error
@@ -370,7 +367,7 @@ def _check_shared_files(ray: Any, required: set[Path]) -> None:
     }
     for machine, check in checks.items():
         for path in ray.get(check):
-            raise PredictionError(
+            raise StageError(
                 f"{path} does not exist on the machine {machine} of the cluster. Put input and "
                 "output on a network share at the same path on all machines."
             )

@@ -24,7 +24,6 @@ from rung_ops.model import bundle, reasons, released, row_path, source_import
 from rung_ops.model.bundle import BundleError, verify
 from rung_ops.model.columns import dtype_of
 from rung_ops.model.predictors import (
-    CustomModelRefusedError,
     EncodedBooster,
     Predictor,
     row_predictor,
@@ -537,7 +536,7 @@ def main(version: str, unsigned: Path | None) -> int:
                 *(folder, fitted, train, test, facts, private_key, documents, source),
                 refitted=refitted,
             )
-    except (BundleError, ReleaseError, CustomModelRefusedError, files.LockTimeoutError) as error:
+    except (BundleError, ReleaseError, files.LockTimeoutError) as error:
         raise OpsError(f"Nothing was released. {error}") from error
     for line in summary(made):
         print(line)

@@ -13,6 +13,7 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.data import blocks
+from rung_ops.errors import VersionError
 from rung_ops.features.point_in_time import join
 from rung_ops.features.sources import Events
 from rung_ops.gate import registry_gate
@@ -24,7 +25,6 @@ from rung_ops.project import current, release_folders
 from rung_ops.project.service_settings import ANY_SPEED
 from rung_ops.release import lineage, state
 from rung_ops.tracking import registry, versions
-from rung_ops.tracking.versions import VersionError
 
 JUDGED = "the model that judged its settings is compared"
 

@@ -9,7 +9,7 @@ import time
 import click
 
 from rung_ops.command import OK, verb
-from rung_ops.errors import OpsError
+from rung_ops.errors import OpsError, UsageError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 from rung_ops.project.release_folders import PRODUCTION, STAGING
@@ -57,13 +57,13 @@ def apply(environment: str, reference: str) -> int:
     """Write the digest into an overlay, and apply it; put the overlay back if that fails.
 
     Raises:
-        KubernetesError: there is no such overlay, or it has no image to replace.
+        UsageError: there is no such overlay, or it has no image to replace.
     """
     from rung_ops.kubernetes import deploy, manifests
 
     path = manifests.overlay_file(environment)
     if not path.is_file():
-        raise manifests.KubernetesError(f"Nothing was changed: there is no {shown(path)}")
+        raise UsageError(f"Nothing was changed: there is no {shown(path)}")
     before = path.read_text(encoding="utf-8")
     path.write_text(manifests.with_image(before, reference), encoding="utf-8")
     if code := deploy.main([environment]):

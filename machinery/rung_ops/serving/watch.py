@@ -43,10 +43,6 @@ RETRY_SECONDS = 30.0  # seconds after which an unchanged bad bundle is tried aga
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
-class NotAdmittedError(BundleError):
-    """A release may not answer, so its code is not imported."""
-
-
 class Watch:
     """Updates a service when the state of its environment changes."""
 
@@ -150,19 +146,20 @@ class Watch:
         if not self._reader.is_guarded:
             return True
         try:
-            self._admit(bundle.read_manifest(release_folders.bundle(self._reader.folder, name)))
-        except NotAdmittedError as error:
-            problems.append(f"{error}.")
-            return False
+            manifest = bundle.read_manifest(release_folders.bundle(self._reader.folder, name))
         except BundleError:
-            pass  # the loader says what is wrong with it
-        return True
+            return True  # the loader says what is wrong with it
+        objection = self._reader.objection(manifest)
+        if objection is None or not objection.refuses:
+            return True
+        problems.append(f"{objection.reason}.")
+        return False
 
     def _admit(self, manifest: dict[str, Any]) -> None:
-        """Raise NotAdmittedError if the code of a release may not run in this process."""
+        """Raise BundleError if the code of a release may not run in this process."""
         objection = self._reader.objection(manifest)
         if objection is not None and objection.refuses:
-            raise NotAdmittedError(objection.reason)
+            raise BundleError(objection.reason)
 
     def _may_answer(self, served: LoadedRelease, problems: list[str]) -> bool:
         objection = self._reader.objection(served.release.manifest)

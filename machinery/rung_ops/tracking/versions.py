@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from rung_ops import contract
 from rung_ops.data import blocks
-from rung_ops.errors import StageError
+from rung_ops.errors import VersionError
 from rung_ops.features.point_in_time import join
 from rung_ops.features.sources import Events
 from rung_ops.model import bundle
@@ -38,10 +38,6 @@ MODEL_FILE = "model_file"
 # of the run's artifacts that it is in.
 REFIT = "refit_hash"
 REFIT_FOLDER = "refit"
-
-
-class VersionError(StageError):
-    """A version has no usable model, or cannot score rows; the message says which and why."""
 
 
 def fetch_model(version: ModelVersion, folder: Path) -> Path:

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.contract import ContractError, calling, forecast
+from rung_ops.contract import calling, forecast
+from rung_ops.errors import StageError
 from rung_ops.model import target
 from rung_ops.model.entity_feature import ticks
 from rung_ops.project import current
@@ -253,11 +254,9 @@ def refuse_wrong_score(rows: pl.DataFrame) -> None:
         figures = contract.score(actual, _guesses(len(actual)))
     if not isinstance(figures, dict):
         kind = type(figures).__name__
-        raise ContractError(
-            f"model.py: score() returns {kind}; it must be a dict of figures by name."
-        )
+        raise StageError(f"model.py: score() returns {kind}; it must be a dict of figures by name.")
     if metric not in figures:
-        raise ContractError(
+        raise StageError(
             f"{parameter_line('score', 'metric')}: [score] metric is `{metric}`, but score() returns "
             f"{', '.join(figures)}."
         )
@@ -273,7 +272,7 @@ def refuse_wrong_score(rows: pl.DataFrame) -> None:
     if perfect == simple or math.isnan(perfect - simple):
         return
     if (higher := perfect > simple) != params()["score"]["higher_is_better"]:
-        raise ContractError(
+        raise StageError(
             f"{parameter_line('score', 'higher_is_better')}: `{metric}` is {perfect:.4g} for perfect "
             f"predictions and {simple:.4g} for a constant: write `higher_is_better = "
             f"{str(higher).lower()}`."

@@ -12,8 +12,7 @@ import pytest
 from machinery.tests.projects import moved
 from rung_ops import prediction_log
 from rung_ops.batch import predict_logged
-from rung_ops.batch.predict import PredictionError
-from rung_ops.errors import SettingsError
+from rung_ops.errors import SettingsError, StageError
 from rung_ops.prediction_log import sealed
 from rung_ops.project import service_settings
 from rung_ops.project.service_settings import Logging
@@ -149,7 +148,7 @@ def test_a_model_beside_others_follows_the_setting_of_the_repository(
     moved(monkeypatch, root=tmp_path / "models/second", repository=tmp_path)
 
     with (
-        pytest.raises(PredictionError, match="Nothing was scored. `encrypted` under .log."),
+        pytest.raises(StageError, match="Nothing was scored. `encrypted` under .log."),
         predict_logged.log_predictions(),
     ):
         pass

@@ -9,7 +9,8 @@ import pytest
 
 from rung_ops import contract
 from rung_ops.checks import data
-from rung_ops.contract import ContractError, raw_file
+from rung_ops.contract import raw_file
+from rung_ops.errors import StageError
 
 TEXT = "Größe;Betrag;Betrug;Grund\nklein;1.449,76;ja;Brand\ngroß;12,5;nein;Glas\n"
 Load = Callable[[Path], pl.DataFrame]
@@ -62,7 +63,7 @@ def test_a_column_that_only_makes_the_target_may_be_missing(
 ) -> None:
     with_load(needs_the_target)
 
-    with pytest.raises(ContractError, match=r"without `Betrug` failed .* no target yet\."):
+    with pytest.raises(StageError, match=r"without `Betrug` failed .* no target yet\."):
         data.target_may_be_missing()
 
 

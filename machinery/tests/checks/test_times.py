@@ -10,7 +10,7 @@ import pytest
 
 from rung_ops import contract
 from rung_ops.checks import data
-from rung_ops.contract import ContractError
+from rung_ops.errors import StageError
 
 TEXT = "at,bikes\n2026-01-01T08:00:00,12\n2026-01-01 09:30:00,7\n"
 Load = Callable[[Path], pl.DataFrame]
@@ -67,7 +67,7 @@ def local(path: Path) -> pl.DataFrame:
 def test_a_time_that_is_moved_is_named(with_load: Callable[[Load], None], load: Load) -> None:
     with_load(load)
 
-    with pytest.raises(ContractError, match=r"`at` was 2026-01-01T08:00:00\+05:00 and became"):
+    with pytest.raises(StageError, match=r"`at` was 2026-01-01T08:00:00\+05:00 and became"):
         data.times_are_not_moved()
 
 

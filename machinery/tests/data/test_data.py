@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from rung_ops import contract
-from rung_ops.contract.raw_file import UnreadableFileError, read
+from rung_ops.contract.raw_file import read
 from rung_ops.contract.row_checks import inspect
 from rung_ops.data import ingest
-from rung_ops.errors import StageError
+from rung_ops.errors import StageError, UnreadableFileError
 from rung_ops.project.paths import raw_files
 
 SCHEMA = contract.Row.to_schema()

@@ -13,9 +13,9 @@ from machinery.tests.in_project import split
 from machinery.tests.projects import moved
 from rung_ops import contract, stages
 from rung_ops.checks import promises
-from rung_ops.contract.raw_file import DiskFullError, UnreadableFileError, read, row_count, write
+from rung_ops.contract.raw_file import DiskFullError, read, row_count, write
 from rung_ops.contract.row_checks import inspect
-from rung_ops.errors import StageError
+from rung_ops.errors import StageError, UnreadableFileError
 from rung_ops.project.paths import params, raw_files
 from rung_ops.stages import check_rows, ingest_files, read_rows, stage
 from rung_ops.system import files, processes
@@ -261,11 +261,11 @@ def test_what_is_wrong_with_src_is_not_said_of_the_file(tmp_path: Path, monkeypa
     wrong = "src/own/dataset.py, line 12: importing dataset.py failed (SyntaxError: unterminated)."
 
     def load(path: Path) -> pl.DataFrame:
-        raise contract.ContractError(wrong)
+        raise StageError(wrong)
 
     monkeypatch.setattr(contract, "load", load, raising=False)
     for reader in (read, lambda path: write(path, tmp_path / "rows.parquet")):
-        with pytest.raises(contract.ContractError) as raised:
+        with pytest.raises(StageError) as raised:
             reader(raw_files()[0])
 
         assert wrong == str(raised.value)

@@ -13,7 +13,7 @@ import pytest
 from machinery.tests.conftest import FACTS, Trained
 from rung_ops import contract
 from rung_ops.checks import data as checks
-from rung_ops.contract import ContractError
+from rung_ops.errors import StageError
 from rung_ops.features import EntityFeature, materialize, point_in_time, sources, store
 from rung_ops.features.sources import Events
 from rung_ops.features.store import SqliteStore
@@ -350,6 +350,6 @@ def test_a_broken_promise_is_reported_in_one_sentence(
     checks.with_entity_features(trained.test.head(5))
     monkeypatch.setattr(contract, "ENTITY_FEATURES", [EntityFeature(**(vars(now) | changed(now)))])
 
-    with pytest.raises(ContractError, match=message):
+    with pytest.raises(StageError, match=message):
         checks.well_declared()
         checks.with_entity_features(trained.test.head(5))

@@ -14,8 +14,9 @@ from machinery.tests.in_project import stage
 from machinery.tests.small_project import SmallProject
 from rung_ops import contract
 from rung_ops.checks import promises
-from rung_ops.contract import ContractError, forecast
+from rung_ops.contract import forecast
 from rung_ops.contract.row_checks import inspect
+from rung_ops.errors import StageError
 from rung_ops.tracking import tune
 
 BOTH = pytest.mark.parametrize("small", ["HORIZON", "ORIGIN"], indirect=True)
@@ -48,7 +49,7 @@ def test_a_wrong_declaration_is_refused_in_a_sentence(
 ) -> None:
     declare(**names)
 
-    with pytest.raises(ContractError, match=f"dataset.py: {sentence}"):
+    with pytest.raises(StageError, match=f"dataset.py: {sentence}"):
         promises.forecast_is_well_declared()
 
 
@@ -59,7 +60,7 @@ def test_rows_that_name_no_series_are_refused(dataset: ModuleType, declare: Decl
 
     declare(Row=RowOfStation)
 
-    with pytest.raises(ContractError, match="Config.unique of Row must name `hour`, and"):
+    with pytest.raises(StageError, match="Config.unique of Row must name `hour`, and"):
         promises.forecast_is_well_declared()
 
 

@@ -16,7 +16,8 @@ from machinery.tests.projects import moved
 from machinery.tests.small_project import SmallProject
 from rung_ops import contract
 from rung_ops.checks import promises
-from rung_ops.contract import ContractError, forecast
+from rung_ops.contract import forecast
+from rung_ops.errors import StageError
 from rung_ops.features import point_in_time
 from rung_ops.gate import registry_gate as gate_report
 from rung_ops.gate.verdict import Verdict
@@ -90,9 +91,7 @@ def test_a_feature_that_knows_more_than_the_forecast_is_refused(
     leak = mean_of_six_hours(events, at="hour", lead=HOUR)
     monkeypatch.setattr(contract.features, "ENTITY_FEATURES", [leak])
 
-    with pytest.raises(
-        ContractError, match="`bikes_6h` sees events after the forecast is made, in"
-    ):
+    with pytest.raises(StageError, match="`bikes_6h` sees events after the forecast is made, in"):
         promises.entity_features_know_no_more_than_the_forecast()
 
 

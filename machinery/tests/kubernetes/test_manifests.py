@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 import rung_ops
+from rung_ops.errors import UsageError
 from rung_ops.kubernetes import manifests
-from rung_ops.kubernetes.manifests import KubernetesError
 from rung_ops.project import current, release_folders, service_settings
 from rung_ops.serving import pages, serve, server
 from rung_ops.serving.hooks import NO_HOOKS
@@ -241,7 +241,7 @@ def test_without_kustomize_it_says_what_to_install(
 
 
 def test_an_unknown_overlay_is_named_with_the_known_ones() -> None:
-    with pytest.raises(KubernetesError, match="no overlay prod; there are production"):
+    with pytest.raises(UsageError, match="no overlay prod; there are production"):
         manifests.build("prod")
 
 

@@ -17,12 +17,12 @@ from machinery.tests.small_project import RELEASE, looked
 from rung_ops import contract
 from rung_ops.autopilot import labelled_rows, post_promotion_check
 from rung_ops.autopilot.decide import Rollback
+from rung_ops.errors import VersionError
 from rung_ops.gate.verdict import Verdict
 from rung_ops.monitoring import outcomes, release_info
 from rung_ops.monitoring.monitor_result import MonitorResult, status
 from rung_ops.project.paths import package_name
 from rung_ops.tracking import versions
-from rung_ops.tracking.versions import VersionError
 from rung_ops.training import estimator
 
 Answered = Callable[..., pl.DataFrame]

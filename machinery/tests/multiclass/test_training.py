@@ -41,7 +41,7 @@ def test_probabilities_that_do_not_add_up_are_found(checked: Path, monkeypatch: 
     monkeypatch.setattr(module, "save", lambda model, path: path.touch(), raising=False)
     monkeypatch.setattr(module, "load", lambda path: Loose(), raising=False)
 
-    with pytest.raises(contract.ContractError, match="do not add up to 1"):
+    with pytest.raises(StageError, match="do not add up to 1"):
         promises.a_saved_model_answers_the_same()
 
 

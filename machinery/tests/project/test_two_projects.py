@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from rung_ops import contract
+from rung_ops.errors import StageError
 from rung_ops.project import Project, current, hooks, use
 from rung_ops.project.paths import params, project_name, raw_files, shown
 
@@ -78,7 +79,7 @@ def test_the_project_before_is_in_use_again_after_an_error(tmp_path: Path) -> No
     outside, package = current(), "waves"
 
     with (
-        pytest.raises(contract.ContractError, match="`Row` is missing"),
+        pytest.raises(StageError, match="`Row` is missing"),
         use(make(tmp_path, package)),
     ):
         contract.Row  # noqa: B018

@@ -69,7 +69,7 @@ def test_a_model_of_one_number_is_refused(checked: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(contract.model, "build", lambda params: Plain())
     monkeypatch.setattr(promises.estimator, "save", lambda fitted, path: None)
 
-    with pytest.raises(contract.ContractError, match="it must give 3 quantiles for each"):
+    with pytest.raises(StageError, match="it must give 3 quantiles for each"):
         promises.a_saved_model_answers_the_same()
 
 

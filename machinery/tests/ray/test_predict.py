@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 
 from machinery.tests.in_project import ROOT
 from machinery.tests.projects import moved
+from rung_ops.errors import StageError
 
 pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 
@@ -155,7 +156,7 @@ def test_a_folder_is_replaced_as_a_whole_and_by_one_run_at_a_time(tmp_path: Path
         with on_ray.unfinished(target) as folder:
             assert not left.exists()
             with (
-                pytest.raises(predict.PredictionError, match="another run"),
+                pytest.raises(StageError, match="another run"),
                 on_ray.unfinished(target),
             ):
                 pass

@@ -23,6 +23,7 @@ from machinery.tests.projects import moved
 from machinery.tests.release.conftest import Write
 from rung_ops import contract
 from rung_ops.contract.row_checks import inspect
+from rung_ops.errors import OpsError, StageError, VersionError
 from rung_ops.gate import judge
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BundleError, verify
@@ -41,6 +42,7 @@ from rung_ops.release import (
 from rung_ops.system import files, git
 from rung_ops.tracking import last_run, record_run, registry, versions
 from rung_ops.training import estimator, model_card, refit
+from rung_ops.training.estimator import UntrustedModelError
 
 SCHEMA = contract.Row.to_schema()
 COLUMNS = [name for name in SCHEMA.columns if name != contract.TARGET]
@@ -485,6 +487,24 @@ def test_poe_release_says_what_is_missing_and_writes_nothing(
     assert code == 1
     assert reason in output
     assert not list((folder / "others").rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("raised", "seen"),
+    [(UntrustedModelError, ReleaseError), (VersionError, ReleaseError), (StageError, StageError)],
+)
+def test_a_fault_of_src_is_not_said_of_the_versions_model(
+    raised: type[StageError], seen: type[OpsError], tmp_path: Path, monkeypatch: Patch
+) -> None:
+    def load(path: Path) -> None:
+        raise raised("it cannot be loaded")
+
+    monkeypatch.setattr(estimator, "load", load)
+
+    with pytest.raises(OpsError, match="^it cannot be loaded$") as error:
+        registry_artifacts.estimator_of(SimpleNamespace(), tmp_path, lambda *_: tmp_path)  # type: ignore[arg-type]
+
+    assert type(error.value) is seen
 
 
 def test_a_version_whose_commit_is_here_is_released_with_that_commits_source(

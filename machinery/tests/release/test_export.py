@@ -30,7 +30,7 @@ from rung_ops.model.bundle import BundleError
 from rung_ops.model.predictors import OnnxOutput, predictor_of, row_predictor
 from rung_ops.project import current
 from rung_ops.release import ReleaseError, export
-from rung_ops.release.export import NotLightGBMError, to_lightgbm
+from rung_ops.release.export import to_lightgbm
 from rung_ops.release.to_onnx import to_onnx
 from rung_ops.training import estimator
 
@@ -351,7 +351,7 @@ def test_a_model_that_is_more_than_coded_columns_has_no_table() -> None:
     inputs = FEATURES.select("letter", "number")
     model.fit(inputs, TRUTH)
 
-    with pytest.raises(NotLightGBMError, match="`text` is OneHotEncoder"):
+    with pytest.raises(ReleaseError, match="`text` is OneHotEncoder"):
         to_lightgbm(model, inputs)
 
 

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from machinery.tests.conftest import Capture, Patch
-from rung_ops.errors import OpsError
+from rung_ops.errors import OpsError, UsageError
 from rung_ops.kubernetes import manifests
-from rung_ops.kubernetes.manifests import KubernetesError
 from rung_ops.project import current
 from rung_ops.service_image import promote, push
 
@@ -216,7 +215,7 @@ def test_an_overlay_takes_a_digest_in_place_of_its_tag_or_digest() -> None:
     line = f"  digest: {DIGEST}\n"
     old = "    digest: sha256:old\n"
     for text in (before.replace("name: service", "name: other"), after.replace(line, line + old)):
-        with pytest.raises(KubernetesError, match="needs one entry"):
+        with pytest.raises(UsageError, match="needs one entry"):
             manifests.with_image(text, REFERENCE)
 
 

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 from machinery.tests.conftest import Trained
 from machinery.tests.in_project import fit
 from machinery.tests.training.conftest import BLOCKS
-from rung_ops.contract import ContractError
+from rung_ops.errors import StageError
 from rung_ops.project.parameters import checked
 from rung_ops.project.paths import params
 from rung_ops.stages import features, read_parts, truth
@@ -89,7 +89,7 @@ def test_a_score_that_does_not_fit_is_refused_before_parts_are_read(
     wrong = params() | {"score": {"metric": "gini", "higher_is_better": True}}
     monkeypatch.setattr(baseline, "params", lambda: wrong)
 
-    with pytest.raises(ContractError, match="metric is `gini`"):
+    with pytest.raises(StageError, match="metric is `gini`"):
         read_parts(stored)
 
 

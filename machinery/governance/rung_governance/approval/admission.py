@@ -14,7 +14,6 @@ from typing import Any
 from rung_governance.approval import bound_facts, signatures, ssh_signature
 from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.approval.signed_log import SignedLog
-from rung_governance.approval.ssh_signature import SignatureError
 from rung_ops.model import bundle
 from rung_ops.release import library
 from rung_ops.serving.state_reader import Objection
@@ -169,7 +168,7 @@ def verified(text: bytes, proof: str, allowed: str) -> dict[str, Any]:
         needs_touch = approval.get(bound_facts.TOUCH) != bound_facts.NO_TOUCH
         ssh_signature.verify(text, proof, allowed, signatures.NAMESPACE, now, needs_touch)
         return approval
-    except SignatureError as error:
+    except NotApprovedError as error:
         raise NotApprovedError(f"its approval does not count: {error}") from error
     except (ValueError, TypeError, RecursionError) as error:
         raise NotApprovedError("its approval cannot be read") from error

@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from rung_ops.errors import OpsError
+from rung_governance.approval.keys import AuditLogError
 from rung_ops.release import history, state
 from rung_ops.system import files
 from rung_ops.system.files import read_regular
@@ -25,10 +25,6 @@ ANCHORS = history.ANCHORS
 SIGNED = ("at", "environment", "lines", "head")
 TAIL = 4_096  # bytes; an anchor takes some 300
 ALGORITHM = ec.ECDSA(hashes.SHA256())
-
-
-class BrokenLogError(OpsError):
-    """The audit log, or its anchors, are not what was signed."""
 
 
 class Anchor(msgspec.Struct, frozen=True):
@@ -69,7 +65,7 @@ def sign(
         only: hashes of the lines that may be signed which no anchor covers yet; None allows all.
 
     Raises:
-        BrokenLogError: lines that were signed are missing or changed.
+        AuditLogError: lines that were signed are missing or changed.
     """
     public = key.public_key()
     with files.locked(folder):
@@ -77,7 +73,7 @@ def sign(
             folder, public
         )
         if only is not None and not set(hashes) <= set(only):
-            raise BrokenLogError("somebody else wrote a line meanwhile")
+            raise AuditLogError("somebody else wrote a line meanwhile")
         if not hashes:
             return
         path = folder / ANCHORS
@@ -111,11 +107,11 @@ def _read_all(folder: Path, key: ec.EllipticCurvePublicKey) -> tuple[int, list[s
     """Verify the whole log; return what read_end() does."""
     lines, anchor = hashes_of(folder), last(folder)
     if anchor and not anchor.holds(key):
-        raise BrokenLogError(f"{ANCHORS} ends with an anchor that another key has signed")
+        raise AuditLogError(f"{ANCHORS} ends with an anchor that another key has signed")
     if anchor and (anchor.lines > len(lines) or lines[anchor.lines - 1] != anchor.head):
-        raise BrokenLogError(f"the first {anchor.lines} lines are not those that were signed")
+        raise AuditLogError(f"the first {anchor.lines} lines are not those that were signed")
     if fault := history.verify(folder / state.HISTORY):
-        raise BrokenLogError(str(fault))
+        raise AuditLogError(str(fault))
     signed = anchor.lines if anchor else 0
     return signed, lines[signed:]
 

@@ -26,7 +26,6 @@ from rung_governance.approval import (
 )
 from rung_governance.approval.bound_facts import NotApprovedError, file_hash
 from rung_governance.approval.signed_log import WITHDRAWN
-from rung_governance.approval.ssh_signature import SignatureError
 from rung_ops.command import verb
 from rung_ops.errors import SettingsError
 from rung_ops.gate import registry_gate
@@ -109,9 +108,9 @@ def _sign(path: Path, content: Mapping[str, Any], key: str, email: str) -> None:
     signed_approval.write(path, content, key)
     try:
         signed_approval.read(path, validation.root())
-    except SignatureError as error:
+    except NotApprovedError as error:
         line = signatures.line_for(key, email)
-        raise SignatureError(
+        raise NotApprovedError(
             f"the key is not one that {signatures.SIGNERS} allows to approve. Its owners add a line "
             f"for each validator, such as:\n{line}"
         ) from error
@@ -135,7 +134,7 @@ def _version(wanted: str) -> ModelVersion:
 def _key(key_path: str | None) -> str:
     configured = git.run(Path.cwd(), "config", "user.signingKey").stdout.strip()
     if not (key := key_path or configured):
-        raise SignatureError(
+        raise NotApprovedError(
             "there is no key: name one with --key, or `git config user.signingKey PATH`"
         )
     return key
@@ -161,8 +160,8 @@ def main(version: str, key: str | None, reason: str | None) -> int:
         else:
             path = approve(registered, key)
     except (
-        *(NotApprovedError, SignatureError, SettingsError),
-        *(registry.MlflowException, *audit.UNWRITABLE),
+        *(NotApprovedError, SettingsError, registry.MlflowException),
+        *audit.UNWRITABLE,
     ) as error:
         print(f"Nothing was signed: {error}", file=sys.stderr)
         return 1

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from rung_governance.approval import anchors, keys, signed_log
 from rung_governance.approval.anchors import ANCHORS, Anchor
-from rung_governance.approval.keys import AuditKeyError
+from rung_governance.approval.keys import AuditLogError
 from rung_ops.command import verb
 from rung_ops.project import release_folders
 from rung_ops.project.paths import shown
@@ -73,7 +73,7 @@ def signed(folder: Path, review: bool = False) -> Iterator[list[str]]:
             guard.enter_context(files.locked(folder / GUARD))  # from the check to the signature
             key = keys.private_key()
             before = "" if review else unsigned_end(folder, key.public_key())
-        except (AuditKeyError, files.LockTimeoutError, OSError) as error:
+        except (AuditLogError, files.LockTimeoutError, OSError) as error:
             before = str(error)
         try:
             yield problems
@@ -81,7 +81,7 @@ def signed(folder: Path, review: bool = False) -> Iterator[list[str]]:
             try:
                 if key is not None and not before:
                     anchors.sign(folder, key, None if review else written)
-            except (anchors.BrokenLogError, files.LockTimeoutError, OSError) as error:
+            except (AuditLogError, files.LockTimeoutError, OSError) as error:
                 before = str(error)
             if before:
                 problems.append(
@@ -94,7 +94,7 @@ def require_signature(folder: Path) -> None:
     """Raise UnsignedLogError if there is no key to sign the log with, or lines before are not signed."""
     try:
         before = unsigned(folder, keys.private_key().public_key()) or _ahead(folder)
-    except (AuditKeyError, OSError) as error:
+    except (AuditLogError, OSError) as error:
         before = str(error)
     if before:
         raise UnsignedLogError(
@@ -121,7 +121,7 @@ def attempt(folder: Path, event: str, by: str, otherwise: str, **detail: Any) ->
     try:
         keys.private_key()
         return record(folder, event, by, **detail)
-    except (AuditKeyError, *UNWRITABLE) as error:
+    except (AuditLogError, *UNWRITABLE) as error:
         return [f"{otherwise}: {error}"]
 
 
@@ -137,7 +137,7 @@ def report(folder: Path, witness: str = "") -> list[str]:
     """
     try:
         checked = verify(folder, keys.public_key())
-    except AuditKeyError as error:
+    except AuditLogError as error:
         return [str(error)]
     faults = [*checked.faults, *filter(None, [_ahead(folder)])]
     if checked.unanchored:
@@ -161,7 +161,7 @@ def report(folder: Path, witness: str = "") -> list[str]:
 
 def _ahead(folder: Path) -> str:
     log = signed_log.SignedLog(folder)
-    with suppress(anchors.BrokenLogError, AuditKeyError, OSError):  # which verify() says
+    with suppress(AuditLogError, OSError):  # which verify() says
         log.follow()
     return log.signed.ahead()
 

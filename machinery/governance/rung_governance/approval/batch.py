@@ -22,14 +22,12 @@ from rung_governance.approval import (
     signed_approval,
     validation,
 )
-from rung_governance.approval.anchors import BrokenLogError
 from rung_governance.approval.bound_facts import NotApprovedError
-from rung_governance.approval.keys import AuditKeyError
+from rung_governance.approval.keys import AuditLogError
 from rung_governance.approval.signed_log import SignedLog
 from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops import contract
 from rung_ops.batch import predict, predict_logged
-from rung_ops.batch.predict import PredictionError
 from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.model.added_columns import NOT_APPROVED
@@ -51,7 +49,7 @@ def log_predictions() -> Iterator[Callable[[pl.DataFrame], pl.DataFrame]]:
     if reasons := objections():
         message = f"The model is not approved: {'; '.join(reasons)}"
         if plan.approval_terms().refuses_batch:
-            raise PredictionError(f"Nothing was scored. {message}")
+            raise StageError(f"Nothing was scored. {message}")
         print(message, file=sys.stderr)
         marks = [pl.lit("; ".join(reasons)).alias(NOT_APPROVED)]
     with predict_logged.log_predictions() as log:
@@ -60,7 +58,7 @@ def log_predictions() -> Iterator[Callable[[pl.DataFrame], pl.DataFrame]]:
 
 
 def _refuse_while_stopped(folder: Path) -> None:
-    """Raise PredictionError while a stop holds, or if that cannot be determined."""
+    """Raise StageError while a stop holds, or if that cannot be determined."""
     stopped = None
     with suppress(state.StateError):  # the log says what holds
         stopped = state.read(folder).stopped
@@ -68,9 +66,9 @@ def _refuse_while_stopped(folder: Path) -> None:
         reading = SignedStateReader(folder).read()
         stopped = reading.state.stopped
         if not stopped and not reading.is_valid:
-            raise PredictionError(f"Nothing was logged or written. {' '.join(reading.problems)}")
+            raise StageError(f"Nothing was logged or written. {' '.join(reading.problems)}")
     if stopped:
-        raise PredictionError(
+        raise StageError(
             f"Nothing was logged or written: {stopped.by} stopped the model at {stopped.at}: "
             f"{stopped.reason}"
         )
@@ -162,7 +160,7 @@ def _lapsed(path: Path, signed: Mapping[str, Any], source: str) -> Iterator[str]
     log = SignedLog(folder)
     try:
         log.follow()
-    except (BrokenLogError, AuditKeyError, OSError) as error:
+    except (AuditLogError, OSError) as error:
         yield f"whether its approval was withdrawn since is not known: {error}"
         return
     if digest in log.withdrawn:

@@ -56,10 +56,6 @@ class NotApprovedError(OpsError):
     """A version or a release is not approved, or cannot be."""
 
 
-class MissingFactError(OpsError):
-    """Something that has to be known of a version cannot be found out."""
-
-
 def file_hash(path: Path) -> str:
     """Hash a file with SHA-256, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rung_governance.approval import signatures
-from rung_governance.approval.bound_facts import MissingFactError
 from rung_ops.autopilot.commits import IDENTITY
+from rung_ops.errors import VersionError
 from rung_ops.project import current
 from rung_ops.system import git
 
@@ -86,11 +86,11 @@ def commits(commit: str, approved: Iterable[str] = (), root: Path | None = None)
     """List the commits that made a version, since those of other versions that were approved.
 
     Raises:
-        MissingFactError: git does not know the commit, or knows only the end of the history.
+        VersionError: git does not know the commit, or knows only the end of the history.
     """
     root = root or current().root
     if _git(root, "rev-parse", "--is-shallow-repository").strip() == "true":
-        raise MissingFactError(
+        raise VersionError(
             "the clone is shallow, so who developed it is unknown: `git fetch --unshallow`"
         )
     before = [each for each in approved if each != commit and _leads_to(root, each, commit)]
@@ -129,7 +129,7 @@ def _odd(root: Path, commit: str) -> Iterator[str]:
 def _leads_to(root: Path, before: str, commit: str) -> bool:
     try:
         _git(root, "merge-base", "--is-ancestor", before, commit)
-    except MissingFactError:
+    except VersionError:
         return False
     return True
 
@@ -138,4 +138,4 @@ def _git(root: Path, *arguments: str) -> str:
     try:
         return git.output(root, *git.NO_GRAPH, *arguments, variables=git.PLAIN)
     except git.GitError as error:
-        raise MissingFactError(f"git does not tell who developed it: {error}") from error
+        raise VersionError(f"git does not tell who developed it: {error}") from error

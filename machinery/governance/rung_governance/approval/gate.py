@@ -26,11 +26,10 @@ from rung_governance.approval import (
     signed_approval,
     validation,
 )
-from rung_governance.approval.bound_facts import MissingFactError
 from rung_governance.approval.bounds import Facts
 from rung_governance.approval.fairness import UnknownGroupError
-from rung_governance.approval.plan import PlanError
 from rung_ops import contract
+from rung_ops.errors import SettingsError, VersionError
 from rung_ops.gate.verdict import Verdict
 from rung_ops.model import bundle, source_import
 from rung_ops.model.target import ONE_NUMBER, Kind
@@ -39,7 +38,6 @@ from rung_ops.project.parameters import FairnessSettings
 from rung_ops.project.paths import params
 from rung_ops.release import ReleaseError, production_gate, registry_artifacts
 from rung_ops.tracking import record_run, registry, store_address, versions
-from rung_ops.tracking.versions import VersionError
 from rung_ops.training import estimator
 
 TRIED_ROWS = 1_000
@@ -61,7 +59,7 @@ def of_version(version: ModelVersion) -> Facts:
             rows = pl.read_parquet(current().test).head(TRIED_ROWS)
             features = rows.select(expressions).columns
         except (ReleaseError, bundle.BundleError, pl.exceptions.PolarsError) as error:
-            raise MissingFactError(
+            raise VersionError(
                 f"the features of version {version.version} are not known: {error}"
             ) from error
         return Facts(
@@ -77,7 +75,7 @@ def parameters_of(run: str) -> dict[str, str]:
         return dict(registry.client().get_run(run).data.params)
     except registry.MlflowException as error:
         # In CI a registry is as new as its checkout, unless a server keeps the runs.
-        raise MissingFactError(
+        raise VersionError(
             f"the parameters of run {run} are not known: {str(error).splitlines()[0]} (asked: "
             f"{store_address.tracking_uri()}). Set MLFLOW_TRACKING_URI to the registry that has it"
         ) from error
@@ -208,7 +206,11 @@ def verdict(named: str = registry.CHALLENGER) -> Verdict:
 
 def _compared_with_plan(result: Verdict, version: ModelVersion) -> Verdict:
     try:
-        limits, settings = plan.bounds(), params()
+        limits = plan.bounds()
+    except SettingsError as error:
+        return result.with_reasons([str(error)])
+    settings = params()
+    try:
         # Of the gate's rows, whichever run the reports here are of.
         rows = pl.read_parquet(current().test)
         predicted = versions.predictions(version, current().test)
@@ -222,7 +224,7 @@ def _compared_with_plan(result: Verdict, version: ModelVersion) -> Verdict:
             *bounds.violations(limits, facts, _champion(result), figures, groups),
             *group_check.threshold_problems(limits, settings, groups),
         ]
-    except (PlanError, MissingFactError, UnknownGroupError, VersionError) as error:
+    except (UnknownGroupError, VersionError) as error:
         return result.with_reasons([str(error)])
     notes = group_check.unjudged(groups, limits)
     judged_by = result.figures | {PLAN: plan.digest()}

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rung_governance.approval import bound_facts, plan, signed_approval, validation
-from rung_governance.approval.plan import PlanError
 from rung_governance.approval.signed_log import WITHDRAWN, details
+from rung_ops.errors import SettingsError
 from rung_ops.gate import rules
 from rung_ops.release import state
 from rung_ops.release.history import State
@@ -63,7 +63,7 @@ def objections(folder: Path, release: str, now: State) -> Iterator[str]:
         plan.bounds()
         if recorded["plan"] != plan.digest():
             yield f"the change control plan has changed since the gate judged it: {again}"
-    except PlanError as error:
+    except SettingsError as error:
         yield str(error)
 
 

@@ -14,9 +14,10 @@ import click
 import polars as pl
 
 from rung_governance.approval import bounds, plan
-from rung_governance.approval.plan import Bounds, PlanError
+from rung_governance.approval.plan import Bounds
 from rung_ops import contract
 from rung_ops.command import verb
+from rung_ops.errors import SettingsError
 from rung_ops.model import target
 from rung_ops.model.target import MULTICLASS
 from rung_ops.project import current
@@ -101,7 +102,7 @@ def before_training() -> list[str]:
         return []
     try:
         limits = plan.bounds()
-    except PlanError:
+    except SettingsError:
         return []  # `poe records` and the gate say so; another model may be tried meanwhile
     return list(threshold_settings(limits, params(), _task()))
 
@@ -138,7 +139,7 @@ def main(is_before: bool) -> int:
         return 0
     try:
         limits = plan.bounds()
-    except PlanError as error:
+    except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
     _print_notes(unjudged(report, limits))

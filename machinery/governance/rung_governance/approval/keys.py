@@ -17,8 +17,8 @@ from rung_ops.system import key_names
 VARIABLE = key_names.AUDIT
 
 
-class AuditKeyError(OpsError):
-    """A key of the audit log is missing or invalid."""
+class AuditLogError(OpsError):
+    """An audit log cannot be relied on: it is not what was signed, or a key is missing or invalid."""
 
 
 def private_key_file() -> Path:
@@ -35,7 +35,7 @@ def private_key() -> ec.EllipticCurvePrivateKey:
     """Read the key that signs the audit log: the variable AUDIT_PRIVATE_KEY, or .keys/audit.pem."""
     text, file = key_names.key_from(VARIABLE), private_key_file()
     if not text and not file.is_file():
-        raise AuditKeyError(
+        raise AuditLogError(
             f"there is no key to sign it with: set {VARIABLE} to the text of {shown(file)}, which "
             "`uv run poe keys --audit` makes"
         )
@@ -43,11 +43,11 @@ def private_key() -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(text or file.read_bytes(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise AuditKeyError(
+        raise AuditLogError(
             f"{where} is not the PEM text of a private key without a password"
         ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
-        raise AuditKeyError(f"{where} is not an EC P-256 key")
+        raise AuditLogError(f"{where} is not an EC P-256 key")
     return key
 
 
@@ -55,16 +55,16 @@ def public_key() -> ec.EllipticCurvePublicKey:
     """Read the key that the audit log is verified with, governance/audit.pub."""
     file = public_key_file()
     if not file.is_file():
-        raise AuditKeyError(
+        raise AuditLogError(
             f"{shown(file)} is missing, so nothing can be verified: `uv run poe keys --audit` makes "
             "the pair; commit this file"
         )
     try:
         key = serialization.load_pem_public_key(file.read_bytes())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise AuditKeyError(f"{shown(file)} is not the PEM text of a public key") from error
+        raise AuditLogError(f"{shown(file)} is not the PEM text of a public key") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
-        raise AuditKeyError(f"{shown(file)} is not an EC P-256 key")
+        raise AuditLogError(f"{shown(file)} is not an EC P-256 key")
     return key
 
 

@@ -12,17 +12,13 @@ import click
 
 from rung_governance.approval import audit, signed_log
 from rung_ops.command import Verb, verb
-from rung_ops.errors import OpsError
+from rung_ops.model.rows import Refusal
 from rung_ops.project import release_folders
 from rung_ops.release import history, state
 
 FIELDS = ("by", "reason")
 # Characters: an override names a decision and says why; it must not become a file on a person.
 MOST = {"id": 200, "decision": 200, "by": 200, "reason": 2_000}
-
-
-class IncompleteError(OpsError):
-    """A field of an override, a stop or a resumption is missing or wrong."""
 
 
 def switch_off(folder: Path, by: str, reason: str) -> list[str]:
@@ -74,25 +70,23 @@ def complete(fields: Any, names: tuple[str, ...]) -> dict[str, str]:
     """Take the named texts out of a JSON object.
 
     Raises:
-        IncompleteError: it is not an object, or a field is missing, empty, too long or unknown.
+        Refusal: it is not an object, or a field is missing, empty, too long or unknown.
     """
     wanted = ", ".join(f"`{name}`" for name in names)
     if not isinstance(fields, dict):
-        raise IncompleteError(f"Send a JSON object with {wanted}.")
+        raise Refusal(422, f"Send a JSON object with {wanted}.")
     for name in names:
         value = fields.get(name)
         if value is not None and not isinstance(value, str):
-            raise IncompleteError(f"`{name}` must be a text, in quotes, whatever the target is.")
+            raise Refusal(422, f"`{name}` must be a text, in quotes, whatever the target is.")
         if value is None or not any(sign.isalnum() for sign in value):
-            raise IncompleteError(
-                f"`{name}` is missing or empty: send a JSON object with {wanted}."
-            )
+            raise Refusal(422, f"`{name}` is missing or empty: send a JSON object with {wanted}.")
         if len(value) > MOST[name]:
-            raise IncompleteError(
-                f"`{name}` has {len(value):,} characters; at most {MOST[name]:,} fit."
+            raise Refusal(
+                422, f"`{name}` has {len(value):,} characters; at most {MOST[name]:,} fit."
             )
     if unknown := sorted(set(fields) - set(names)):
-        raise IncompleteError(f"`{unknown[0]}` means nothing here: send {wanted}.")
+        raise Refusal(422, f"`{unknown[0]}` means nothing here: send {wanted}.")
     return {name: fields[name].strip() for name in names}
 
 
@@ -105,7 +99,7 @@ def _verb(name: str, act: Callable[..., list[str]], summary: str) -> Verb:
         folder = release_folders.environment(environment)
         try:
             problems = act(folder, **complete({"by": by, "reason": reason}, FIELDS))
-        except (IncompleteError, state.ChangeRefusedError) as error:
+        except (Refusal, state.ChangeRefusedError) as error:
             print(error, file=sys.stderr)
             return 1
         except audit.UNWRITABLE as error:

@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from rung_governance.approval import audit, kill_switch, overrides
 from rung_governance.approval.audit import UnsignedLogError
-from rung_governance.approval.kill_switch import IncompleteError, complete
+from rung_governance.approval.kill_switch import complete
 from rung_governance.approval.overrides import Overrides
 from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops.errors import SettingsError
@@ -191,8 +191,6 @@ def _guarded(
         try:
             request.state.person = _person(request, holders)
             return Response(msgspec.json.encode(await answer(request)), media_type=JSON)
-        except IncompleteError as error:
-            refusal = Refusal(422, str(error))
         except ClientDisconnect:
             refusal = Refusal(400, "The request was not sent to its end.")
         except Refusal as error:
@@ -244,7 +242,7 @@ async def _sent(request: Request) -> Any:
     try:
         fields = _by_holder(msgspec.json.decode(body), request.state.person)
         if isinstance(fields, dict) and (twice := json_text.repeated_key(body)):
-            raise IncompleteError(f"`{twice}` occurs twice.")
+            raise Refusal(422, f"`{twice}` occurs twice.")
         return fields
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise Refusal(400, f"The body is not JSON: {error}") from error

@@ -7,8 +7,7 @@ from typing import Any
 
 from rung_governance.approval.bound_facts import NO_TOUCH, REFUSE, REPORT, STOP, TOUCH, file_hash
 from rung_governance.record_check import MOST_DAYS, check_record, read_schema
-from rung_ops.errors import SettingsError
-from rung_ops.model.predictors import CustomModelRefusedError
+from rung_ops.errors import SettingsError, StageError, UnreadableFileError
 from rung_ops.project import current, documents
 
 CHANGES = "change_control_plan"
@@ -16,10 +15,6 @@ MONITORING = "monitoring_plan"
 NO_WITNESS = "none"  # in the place of the remote that keeps notes of the audit log
 VALID_DAYS = 365  # how long an approval holds where the plan does not say
 FILE = f"governance/{CHANGES}.yaml"
-
-
-class PlanError(SettingsError):
-    """A plan is missing, incomplete or out of date, so it cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ def approval_terms(root: Path | None = None) -> ApprovalTerms:
     terms = _written(root).get("approval", {})
     days, most = terms.get("valid_days", VALID_DAYS), MOST_DAYS["valid_days"]
     if not isinstance(days, int) or not 0 < days <= most:
-        raise PlanError(f"{FILE}, approval.valid_days: expected 1 to {most:,} days; got {days}")
+        raise SettingsError(f"{FILE}, approval.valid_days: expected 1 to {most:,} days; got {days}")
     return ApprovalTerms(
         timedelta(days=days),
         terms.get("signed_commits") is True,
@@ -89,12 +84,12 @@ def bounds(root: Path | None = None) -> Bounds:
     for modification in plan["modifications"]:
         for name, bound in modification.get("parameters", {}).items():
             if name in parameters:
-                raise PlanError(f"{FILE} bounds {name} twice: keep one of them")
+                raise SettingsError(f"{FILE} bounds {name} twice: keep one of them")
             parameters[name] = bound
     judged = {entry["modification"] for entry in plan["impact"]}
     for modification in plan["modifications"]:
         if modification["id"] not in judged:
-            raise PlanError(f"{FILE}: `impact` says nothing of {modification['id']}")
+            raise SettingsError(f"{FILE}: `impact` says nothing of {modification['id']}")
     return Bounds(
         parameters=parameters,
         unrestricted=tuple(protocol["unrestricted_parameters"]),
@@ -122,7 +117,7 @@ def thresholds(root: Path | None = None) -> dict[str, dict[str, float]]:
         reads it. A plan whose review is due counts.
 
     Raises:
-        PlanError: it is missing or incomplete, or sets a threshold twice.
+        SettingsError: it is missing or incomplete, or sets a threshold twice.
     """
     by_table: dict[str, dict[str, float]] = {}
     for metric in _read(MONITORING, root)["metrics"]:
@@ -130,7 +125,7 @@ def thresholds(root: Path | None = None) -> dict[str, dict[str, float]]:
             continue
         table, name = metric["setting"].split(".")
         if name in by_table.setdefault(table, {}):
-            raise PlanError(f"governance/{MONITORING}.yaml sets {table}.{name} twice: keep one")
+            raise SettingsError(f"governance/{MONITORING}.yaml sets {table}.{name} twice: keep one")
         by_table[table][name] = metric["threshold"]
     return by_table
 
@@ -152,11 +147,11 @@ def _read(name: str, root: Path | None) -> dict[str, Any]:
     root = root or current().root
     file = root / f"governance/{name}.yaml"
     if not file.is_file():
-        raise PlanError(f"governance/{name}.yaml is missing: nothing is allowed without it")
+        raise SettingsError(f"governance/{name}.yaml is missing: nothing is allowed without it")
     # An outdated plan is better than no monitoring; readiness.warnings() reports it.
     review = name != MONITORING
     if faults := list(check_record(file, read_schema(name, root), root, review)):
-        raise PlanError(" ".join(map(str, faults)))
+        raise SettingsError(" ".join(map(str, faults)))
     return documents.record(file)
 
 
@@ -164,15 +159,15 @@ def _written(root: Path | None) -> dict[str, Any]:
     """Read the change control plan unchecked; empty where it is missing."""
     try:
         return documents.record(path(root)) if path(root).is_file() else {}
-    except documents.UnreadableDocumentError as error:
-        raise PlanError(f"{FILE} {error}.") from error
+    except UnreadableFileError as error:
+        raise SettingsError(f"{FILE} {error}.") from error
 
 
 def refuse_own_format(root: Path) -> None:
     """Refuse a model that model.py reads and writes itself, unless the plan allows it."""
     entry = _written(root).get("custom_model_format")
     if not isinstance(entry, dict) or entry.get("allowed") is not True or not entry.get("reason"):
-        raise CustomModelRefusedError(
+        raise StageError(
             f"save() and load() in model.py read and write the model, and a file of its own format "
             f"can run code when it is loaded. {FILE} does not allow that: have "
             "`custom_model_format: {allowed: true, reason: ...}` approved, or remove save() and "

@@ -13,6 +13,7 @@ from typing import Any
 from rung_governance import example_text
 from rung_governance.approval import validation
 from rung_governance.record_check import overdue_reviews
+from rung_ops.errors import UnreadableFileError
 from rung_ops.project import documents
 from rung_ops.system import git
 
@@ -116,6 +117,6 @@ def warnings(version: validation.Version) -> list[str]:
     for path in validation.record_paths(version):
         try:
             overdue += open_findings(documents.record(path), date.today())
-        except documents.UnreadableDocumentError:
+        except UnreadableFileError:
             continue  # which approval.objections() says
     return overdue

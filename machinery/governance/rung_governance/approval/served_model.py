@@ -15,7 +15,6 @@ from rung_ops.model import bundle, source_import
 from rung_ops.model.bundle import BundleError, ReleaseFiles
 from rung_ops.model.predictors import predictor_of
 from rung_ops.release import ReleaseError, export, registry_artifacts
-from rung_ops.release.export import NotLightGBMError
 from rung_ops.training import estimator
 
 AGAIN = "delete it in releases/candidates, and `uv run poe release` writes it again"
@@ -62,7 +61,7 @@ def _other_bytes(
     with tempfile.TemporaryDirectory() as temporary:
         try:
             names = export.write_again(kind, Path(temporary), model, features)
-        except NotLightGBMError as error:
+        except ReleaseError as error:
             yield f"{bundle.LIGHTGBM} is not what the version's model is exported to: {error}"
             return
         for name in names:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from rung_governance.approval import ssh_signature
-from rung_governance.approval.ssh_signature import SignatureError
+from rung_governance.approval.bound_facts import NotApprovedError
 from rung_ops.project import current
 from rung_ops.project.paths import shown
 
@@ -53,17 +53,17 @@ def signer(content: bytes, signature: str, root: Path | None = None) -> str:
         about = ("-s", str(proof), "-f", str(allowed))
         try:
             principals = _ssh_keygen("-Y", "find-principals", *about).decode().splitlines()
-        except SignatureError:
+        except NotApprovedError:
             principals = []
         for principal in [each for line in principals for each in line.split(",")]:
             try:
                 named = ("-I", principal, "-n", NAMESPACE)
                 _ssh_keygen("-Y", "verify", *named, *about, content=content)
-            except SignatureError:
+            except NotApprovedError:
                 continue
             _refuse_what_openssh_admits(content, signature, allowed, root)
             return principal
-    raise SignatureError(
+    raise NotApprovedError(
         f"its signature is not of a key that {shown(allowed)} allows to approve, or it was edited "
         "after it was signed"
     )
@@ -72,15 +72,15 @@ def signer(content: bytes, signature: str, root: Path | None = None) -> str:
 def _refuse_what_openssh_admits(
     content: bytes, signature: str, allowed: Path, root: Path | None
 ) -> None:
-    """Raise SignatureError if OpenSSH counts a signature that the service or the plan would not."""
+    """Raise NotApprovedError if OpenSSH counts a signature that the service or the plan would not."""
     from rung_governance.approval import plan  # brings YAML, which the service's image lacks
 
     lines, now = allowed.read_text(encoding="utf-8"), datetime.now().astimezone()
     needs_touch = plan.approval_terms(root).needs_touch
     try:
         ssh_signature.verify(content, signature, lines, NAMESPACE, now, needs_touch)
-    except SignatureError as error:
-        raise SignatureError(f"its signature does not count: {error}") from error
+    except NotApprovedError as error:
+        raise NotApprovedError(f"its signature does not count: {error}") from error
 
 
 def line_for(key: str, email: str) -> str:
@@ -109,9 +109,9 @@ def _ssh_keygen(*arguments: str, content: bytes | None = None) -> bytes:
             words, input=content, capture_output=True, check=False, timeout=TIMEOUT
         )
     except FileNotFoundError as error:
-        raise SignatureError("ssh-keygen is missing: install OpenSSH 8.9 or newer") from error
+        raise NotApprovedError("ssh-keygen is missing: install OpenSSH 8.9 or newer") from error
     except subprocess.TimeoutExpired as error:
-        raise SignatureError(f"ssh-keygen did not end within {TIMEOUT} seconds") from error
+        raise NotApprovedError(f"ssh-keygen did not end within {TIMEOUT} seconds") from error
     if done.returncode != 0:
-        raise SignatureError((done.stderr or done.stdout).decode(errors="replace").strip())
+        raise NotApprovedError((done.stderr or done.stdout).decode(errors="replace").strip())
     return done.stdout

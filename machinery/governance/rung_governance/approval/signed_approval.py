@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rung_governance.approval import bound_facts, plan, signatures
-from rung_governance.approval.ssh_signature import SignatureError
+from rung_governance.approval.bound_facts import NotApprovedError
 from rung_ops.gate import rules
 from rung_ops.project import current
 from rung_ops.project.paths import shown
@@ -98,16 +98,16 @@ def write(path: Path, content: Mapping[str, Any], key: str) -> None:
 
 
 def read(path: Path, root: Path | None = None) -> tuple[dict[str, Any], str]:
-    """Read a signed file; return its content and who signed it, or raise SignatureError."""
+    """Read a signed file; return its content and who signed it, or raise NotApprovedError."""
     try:
         text, proof = path.read_bytes(), proof_of(path).read_text(encoding="utf-8")
         content = dict(json.loads(text))
     except (OSError, ValueError) as error:
-        raise SignatureError(f"{shown(path)} cannot be read: {error}") from error
+        raise NotApprovedError(f"{shown(path)} cannot be read: {error}") from error
     try:
         return content, signatures.signer(text, proof, root)
-    except SignatureError as error:
-        raise SignatureError(f"{shown(path)}: {error}") from error
+    except NotApprovedError as error:
+        raise NotApprovedError(f"{shown(path)}: {error}") from error
 
 
 def withdrawn(approval: Path) -> Iterator[str]:

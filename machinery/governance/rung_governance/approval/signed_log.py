@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from rung_governance.approval import anchors, keys
-from rung_governance.approval.anchors import ANCHORS, Anchor, BrokenLogError
-from rung_governance.approval.keys import AuditKeyError
+from rung_governance.approval.anchors import ANCHORS, Anchor
+from rung_governance.approval.keys import AuditLogError
 from rung_ops import prediction_log
 from rung_ops.project.paths import shown
 from rung_ops.release import history, state
@@ -124,20 +124,20 @@ class SignedLog:
         """Read what is new.
 
         Raises:
-            BrokenLogError: log or anchors are not what was signed; `signed` is as it was then.
-            keys.AuditKeyError: governance/audit.pub is missing, so no line counts as signed.
+            AuditLogError: log or anchors are not what was signed, and `signed` is as it was then; or
+                governance/audit.pub is missing, so no line counts as signed.
         """
         # Before the lines: each anchor is written after the lines that it covers.
         anchor = self._last_anchor()
         self._checked = history.follow(self._folder / state.HISTORY, self._checked, self._take)
         if self._checked.fault is not None:
-            raise BrokenLogError(f"{state.HISTORY}: {self._checked.fault}")
+            raise AuditLogError(f"{state.HISTORY}: {self._checked.fault}")
         if self._checked.lines < self._base.lines + len(self._lines):  # the file is gone
             self._base, self._lines = Signed(), []
         covered = self._covered(anchor)
         base = self._base.after(self._lines[:covered])
         if self.signed.lines and not self._continues(self._lines[:covered]):
-            raise BrokenLogError(
+            raise AuditLogError(
                 f"line {self.signed.lines} was signed and is gone: the log and {ANCHORS} were cut off "
                 f"or rewritten. Where that was right, delete {shown(seen_path(self._folder.name))}"
             )
@@ -161,12 +161,12 @@ class SignedLog:
 
     def _check(self, anchor: Anchor) -> None:
         if not anchor.holds(keys.public_key()):
-            raise BrokenLogError(
+            raise AuditLogError(
                 f"{ANCHORS}: the last anchor was not signed with the key of governance/audit.pub, or "
                 "was changed"
             )
         if anchor.environment != self._folder.name:
-            raise BrokenLogError(f"{ANCHORS}: the last anchor is about {anchor.environment}")
+            raise AuditLogError(f"{ANCHORS}: the last anchor is about {anchor.environment}")
 
     def _take(self, number: int, event: Event) -> None:
         if number == 1:
@@ -184,14 +184,14 @@ class SignedLog:
         if anchor is None and not self._base.lines:
             return 0
         if anchor is None or count < 0:
-            raise BrokenLogError(f"{ANCHORS}: anchors are gone that were there")
+            raise AuditLogError(f"{ANCHORS}: anchors are gone that were there")
         if count > len(self._lines):
-            raise BrokenLogError(
+            raise AuditLogError(
                 f"{ANCHORS}: {lines} lines were signed, and {self._checked.lines} are there: the end "
                 "was cut off"
             )
         if anchor.head != (self._lines[count - 1].hash if count else self._base.head):
-            raise BrokenLogError(f"{ANCHORS}: line {lines} is another one than was signed")
+            raise AuditLogError(f"{ANCHORS}: line {lines} is another one than was signed")
         return count
 
     def _continues(self, lines: Iterable[Line]) -> bool:
@@ -211,7 +211,7 @@ def restore(folder: Path) -> state.State:
     log = SignedLog(folder)
     try:
         log.follow()
-    except (BrokenLogError, AuditKeyError) as error:
+    except AuditLogError as error:
         raise state.StateError(f"{state.STATE} cannot be restored: {error}.") from error
     if log.signed.change is None:
         raise state.StateError(f"{state.STATE} cannot be restored: no change of it was signed.")

@@ -12,8 +12,7 @@ from typing import Any
 
 from rung_governance.approval import bound_facts, signatures
 from rung_governance.approval.admission import Admission
-from rung_governance.approval.anchors import BrokenLogError
-from rung_governance.approval.keys import AuditKeyError
+from rung_governance.approval.keys import AuditLogError
 from rung_governance.approval.signed_log import Event, SignedLog
 from rung_ops import contract
 from rung_ops.model import bundle
@@ -74,7 +73,7 @@ class SignedStateReader(StateReader):
         """Read what is new in the log; return what is wrong with it."""
         try:
             self._log.follow()
-        except (BrokenLogError, AuditKeyError) as error:
+        except AuditLogError as error:
             return f"The audit log cannot be relied on: {error}"
         except OSError as error:
             return f"The audit log cannot be read: {error}"

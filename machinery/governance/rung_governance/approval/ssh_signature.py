@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
-from rung_ops.errors import OpsError
+from rung_governance.approval.bound_facts import NotApprovedError
 
 MAGIC = b"SSHSIG"
 ARMOR = re.compile(r"-----BEGIN SSH SIGNATURE-----(.+)-----END SSH SIGNATURE-----", re.DOTALL)
@@ -30,10 +30,6 @@ CURVES = {"secp256r1": hashes.SHA256(), "secp384r1": hashes.SHA384(), "secp521r1
 RSA = {b"rsa-sha2-256": hashes.SHA256(), b"rsa-sha2-512": hashes.SHA512()}
 LEAST_RSA_BITS = 2048
 TOUCHED = 0x01  # of the flags that a security key signs: somebody was present
-
-
-class SignatureError(OpsError):
-    """A signature is missing or does not count, or could not be made."""
 
 
 def verify(
@@ -55,19 +51,19 @@ def verify(
         needs_touch: whether a security key counts only where it was touched.
 
     Raises:
-        SignatureError: no allowed signer has signed this content for the namespace.
+        NotApprovedError: no allowed signer has signed this content for the namespace.
     """
     try:
         key, proof, signed = _parsed(content, signature, namespace.encode())
         who = [names for names, its in _signers(allowed, namespace, now) if its == key]
         if not who:
-            raise SignatureError(
+            raise NotApprovedError(
                 f"the key is not one that may sign as {namespace}: a line of allowed_signers says "
                 f'that by `namespaces="{namespace}"`'
             )
         _verify(key, proof, signed, needs_touch)
     except (InvalidSignature, UnsupportedAlgorithm, binascii.Error, ValueError) as error:
-        raise SignatureError("the signature does not belong to the content") from error
+        raise NotApprovedError("the signature does not belong to the content") from error
     return who[0]
 
 
@@ -160,7 +156,7 @@ def _parsed(content: bytes, signature: str, namespace: bytes) -> tuple[bytes, by
     key, named, reserved, digest, proof = (blob.string() for _ in range(5))
     blob.end()
     if named != namespace:
-        raise SignatureError(f"it was signed as {named.decode(errors='replace')!r:.40}")
+        raise NotApprovedError(f"it was signed as {named.decode(errors='replace')!r:.40}")
     if digest not in DIGESTS:
         raise ValueError("it has another hash")
     parts = (namespace, reserved, digest, DIGESTS[digest](content).digest())
@@ -168,7 +164,7 @@ def _parsed(content: bytes, signature: str, namespace: bytes) -> tuple[bytes, by
 
 
 def _verify(key: bytes, proof: bytes, signed: bytes, needs_touch: bool) -> None:
-    """Raise InvalidSignature, ValueError or SignatureError unless the key has signed."""
+    """Raise InvalidSignature, ValueError or NotApprovedError unless the key has signed."""
     kind = _Reader(key).string()
     reader = _Reader(proof)
     algorithm, value = reader.string(), reader.string()
@@ -177,7 +173,7 @@ def _verify(key: bytes, proof: bytes, signed: bytes, needs_touch: bool) -> None:
         public, application = _security_key(key)
         flags_and_counter = reader.take(5)  # which are signed, too
         if needs_touch and not flags_and_counter[0] & TOUCHED:
-            raise SignatureError(
+            raise NotApprovedError(
                 "the security key was not touched when it signed: sign with one that asks for it "
                 "(`ssh-keygen -t ed25519-sk`, without no-touch-required)"
             )

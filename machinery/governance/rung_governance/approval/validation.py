@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rung_governance.approval import bound_facts, developers, plan, signatures, signed_approval
-from rung_governance.approval.bound_facts import MissingFactError
-from rung_governance.approval.ssh_signature import SignatureError
+from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.record_check import check_record, read_schema
+from rung_ops.errors import VersionError
 from rung_ops.model import bundle
 from rung_ops.project import current, documents, release_folders
 from rung_ops.project.paths import shown
@@ -175,7 +175,7 @@ def _signed_objections(
         return
     try:
         signed, validator = signed_approval.read(path, root())
-    except SignatureError as error:
+    except NotApprovedError as error:
         yield str(error)
         return
     (record,) = record_paths(version)
@@ -217,7 +217,7 @@ def person_objections(version: Version, validator: str, answered: bool = False) 
         developed = made = developers.commits(commit, by_others, root())
         if by_others != every:
             made = developers.commits(commit, every, root())
-    except MissingFactError as error:
+    except VersionError as error:
         if not answered:
             yield str(error)
         return
@@ -242,7 +242,7 @@ def _approved_commits(version: Version) -> Iterator[tuple[str, str]]:
             continue
         try:
             signed, by = signed_approval.read(path, root())
-        except SignatureError:
+        except NotApprovedError:
             continue
         is_own = path.name == f"{signed.get('model')}-{signed.get('version')}.approval.json"
         if is_own and not list(signed_approval.withdrawn(path)):

@@ -20,11 +20,12 @@ import click
 
 from rung_governance import example_text
 from rung_governance.approval import audit, readiness, validation
-from rung_governance.approval.bound_facts import MissingFactError, file_hash
+from rung_governance.approval.bound_facts import file_hash
 from rung_governance.documents import inventory, provenance, records
 from rung_governance.documents.file_parts import version_of
 from rung_governance.record_check import Problem
 from rung_ops.command import verb
+from rung_ops.errors import UnreadableFileError, VersionError
 from rung_ops.project import current, documents, release_folders
 from rung_ops.project.paths import project_name, shown
 from rung_ops.release import state
@@ -65,7 +66,7 @@ def evidence_of(control: dict[str, Any], examined: Examined) -> Evidence:
     """Look for the evidence of a control."""
     try:
         return LOOK[control["kind"]](control["artefact"], examined)
-    except MissingFactError as error:
+    except VersionError as error:
         return Evidence(MISSING, str(error))
 
 
@@ -220,7 +221,7 @@ def _people() -> dict[str, str]:
     path = current().root / "governance/model_inventory.yaml"
     try:
         entries = documents.record(path).get("models") if path.is_file() else None
-    except documents.UnreadableDocumentError:
+    except UnreadableFileError:
         return {}
     first = entries[0] if isinstance(entries, list) and entries else {}
     first = first if isinstance(first, dict) else {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rung_governance.approval.bound_facts import MissingFactError
+from rung_ops.errors import VersionError
 from rung_ops.project import current, documents
 from rung_ops.project.paths import shown
 from rung_ops.system.printable import four_digits, printable
@@ -106,7 +106,7 @@ class SectionPart:
     """A part of a section."""
 
     title: str  # its heading
-    take: Callable[[str], str]  # makes its text, for a version; raises MissingFactError
+    take: Callable[[str], str]  # makes its text, for a version; raises VersionError
     file: str = ""  # what it is taken from, below the project, if it is a file
 
 
@@ -115,7 +115,7 @@ def document(title: str, file: str) -> SectionPart:
 
     def take(version: str) -> str:
         if not (current().root / file).is_file():
-            raise MissingFactError(f"{file} is missing: write it")
+            raise VersionError(f"{file} is missing: write it")
         text = documents.FRONT_MATTER.sub("", documents.text_of(current().root / file))
         return demoted(re.sub(r"\A\s*# .*\n", "", text).strip(), 2)
 
@@ -128,7 +128,7 @@ def record(title: str, name: str, *keys: str) -> SectionPart:
 
     def take(version: str) -> str:
         if not (current().root / file).is_file():
-            raise MissingFactError(f"{file} is missing: write it")
+            raise VersionError(f"{file} is missing: write it")
         fields = documents.record(current().root / file)
         return "\n\n".join(written(fields[key]) for key in keys if key in fields)
 
@@ -141,7 +141,7 @@ def report(title: str, name: str, write: Callable[[Any], str] = model_card.figur
     def take(version: str) -> str:
         made = str(read_json(current().reports / "run.json").get("version"))
         if made != version:
-            raise MissingFactError(
+            raise VersionError(
                 f"the reports here are those of version {made}, not of {version}: check out its "
                 "commit, and `uv run dvc repro --all-pipelines`"
             )
@@ -155,13 +155,13 @@ def version_of(named: str) -> str:
 
     Raises:
         registry.NoVersionError: the registry has no such version.
-        MissingFactError: there is no version yet.
+        VersionError: there is no version yet.
     """
     run = current().reports / "run.json"
     here = str(read_json(run)["version"]) if run.is_file() else ""
     version = here if named in ("", here) else _number(named)
     if not version:
-        raise MissingFactError("There is no version yet: `uv run poe pipeline` makes the first.")
+        raise VersionError("There is no version yet: `uv run poe pipeline` makes the first.")
     return version
 
 
@@ -178,10 +178,10 @@ def _number(named: str) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Read a report; raise MissingFactError if it is missing or damaged."""
+    """Read a report; raise VersionError if it is missing or damaged."""
     if not path.is_file():
-        raise MissingFactError(f"{shown(path)} is missing: {PIPELINE}")
+        raise VersionError(f"{shown(path)} is missing: {PIPELINE}")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise MissingFactError(f"{shown(path)} is not JSON: {PIPELINE} again") from error
+        raise VersionError(f"{shown(path)} is not JSON: {PIPELINE} again") from error

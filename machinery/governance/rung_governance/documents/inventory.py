@@ -8,6 +8,7 @@ from typing import Any
 
 from rung_governance.approval.validation import INVENTORY, RECORDS
 from rung_governance.record_check import Problem
+from rung_ops.errors import UnreadableFileError
 from rung_ops.project import current, documents
 from rung_ops.project.paths import project_name
 from rung_ops.system import git
@@ -63,7 +64,7 @@ def contradictions(root: Path) -> Iterator[Problem]:
         return
     try:
         entries = documents.record(path).get("models")
-    except documents.UnreadableDocumentError:
+    except UnreadableFileError:
         return  # which check_record() says
     for number, entry in enumerate(entries if isinstance(entries, list) else []):
         if isinstance(entry, dict) and entry.get("name") == project_name():
@@ -95,7 +96,7 @@ def _validations() -> list[str]:
             continue
         try:
             record = documents.record(path)
-        except documents.UnreadableDocumentError:
+        except UnreadableFileError:
             continue
         validator = record.get("validator")
         name = validator.get("name") if isinstance(validator, dict) else "unknown"

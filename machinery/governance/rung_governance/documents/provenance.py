@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 
 from rung_governance.approval import developers, validation
-from rung_governance.approval.bound_facts import MissingFactError
 from rung_governance.documents import file_parts, inventory
 from rung_governance.documents.file_parts import PIPELINE
 from rung_ops import contract
+from rung_ops.errors import VersionError
 from rung_ops.project import current, documents
 from rung_ops.project.paths import project_name, shown
 from rung_ops.system import git
@@ -24,7 +24,7 @@ def independent_validation(version: str) -> str:
     name = project_name()
     records = validation.record_paths(validation.ReleasedVersion(name, version, {}))
     if not records:
-        raise MissingFactError(
+        raise VersionError(
             f"{validation.RECORDS}/{name}-{version}.yaml is missing: there is no validation of "
             f"version {version}"
         )
@@ -59,7 +59,7 @@ def parameters(version: str) -> str:
     text = _committed(version, current().root, "params.toml")
     digest = hashlib.sha256(text.encode()).hexdigest()
     if registered(version).tags.get("params_hash", digest) != digest:
-        raise MissingFactError(
+        raise VersionError(
             f"version {version} was made with another params.toml than its commit has, so with "
             "which is unknown: commit, and train again"
         )
@@ -75,12 +75,12 @@ def source(version: str) -> str:
 
 
 def registered(version: str) -> Any:
-    """Return a version of the registry; raise MissingFactError if that does not tell it."""
+    """Return a version of the registry; raise VersionError if that does not tell it."""
     registry = importlib.import_module("rung_ops.tracking.registry")  # brings MLflow
     try:
         return registry.version(version)
     except registry.MlflowException as error:
-        raise MissingFactError(registry.reason_of(error)) from error
+        raise VersionError(registry.reason_of(error)) from error
 
 
 def _committed(version: str, folder: Path, path: str) -> str:
@@ -90,7 +90,7 @@ def _committed(version: str, folder: Path, path: str) -> str:
         content = git.content(folder, "show", f"{commit}:./{path}", variables=git.PLAIN)
         return content.decode()
     except (git.GitError, UnicodeDecodeError) as error:
-        raise MissingFactError(
+        raise VersionError(
             f"{path} of version {version} cannot be read from its commit {commit[:12] or 'unknown'} "
             f"({error}): `git fetch`, or commit the file and train again"
         ) from error
@@ -100,7 +100,7 @@ def _developers(commit: str) -> str:
     """Name who developed a version: not the author of its last commit, which may be of other files."""
     try:
         made = developers.commits(commit)
-    except MissingFactError:
+    except VersionError:
         return "unknown"
     people = dict.fromkeys(person for each in made for person in each.people)
     return "; ".join(people) or "unknown"
@@ -109,7 +109,7 @@ def _developers(commit: str) -> str:
 def inputs(version: str) -> str:
     """List every input column, with type, range and unit."""
     if not current().test.is_file():
-        raise MissingFactError(f"{shown(current().test)} is missing: {PIPELINE}")
+        raise VersionError(f"{shown(current().test)} is missing: {PIPELINE}")
     from rung_ops.release import contract_file
 
     dataset = importlib.import_module(contract.Row.__module__)
@@ -144,9 +144,9 @@ def versions(version: str) -> str:
     try:
         made = registry.versions()
     except registry.MlflowException as error:
-        raise MissingFactError(f"the registry does not answer: {error}") from error
+        raise VersionError(f"the registry does not answer: {error}") from error
     if not made:
-        raise MissingFactError(f"the registry holds no version: {PIPELINE}")
+        raise VersionError(f"the registry holds no version: {PIPELINE}")
     return file_parts.table(
         [
             {

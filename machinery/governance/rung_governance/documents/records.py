@@ -15,7 +15,6 @@ import click
 
 from rung_governance import example_text
 from rung_governance.approval import bounds, group_check, plan, validation
-from rung_governance.approval.plan import PlanError
 from rung_governance.documents import inventory
 from rung_governance.record_check import (
     ANSWER,
@@ -27,6 +26,7 @@ from rung_governance.record_check import (
     read_schema,
 )
 from rung_ops.command import verb
+from rung_ops.errors import SettingsError, UnreadableFileError
 from rung_ops.project import current, documents
 from rung_ops.project.paths import params
 from rung_ops.tracking.store_address import SQLITE, tracking_uri
@@ -73,7 +73,7 @@ def _document_problems(root: Path) -> Iterator[Problem]:
             continue
         try:
             text = documents.text_of(root / file)
-        except documents.UnreadableDocumentError as error:
+        except UnreadableFileError as error:
             yield Problem(file, "", str(error), "Nothing of it was checked.")
             continue
         sections = documents.sections(text)
@@ -119,7 +119,7 @@ def plan_mismatches() -> list[str]:
     """
     try:
         limits = plan.bounds()
-    except PlanError:
+    except SettingsError:
         return []  # which problems() says
     from rung_ops import contract
 

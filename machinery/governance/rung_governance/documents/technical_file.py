@@ -15,12 +15,13 @@ import click
 
 from rung_governance import example_text
 from rung_governance.approval import overrides
-from rung_governance.approval.bound_facts import MissingFactError, file_hash
+from rung_governance.approval.bound_facts import file_hash
 from rung_governance.approval.overrides import OVERRIDE, Overrides
 from rung_governance.documents import file_parts, inventory, provenance
 from rung_governance.documents.file_parts import SectionPart, document, read_json, record, report
 from rung_governance.record_check import check_record, read_schema
 from rung_ops.command import verb
+from rung_ops.errors import UnreadableFileError, VersionError
 from rung_ops.model.target import MULTICLASS, QUANTILE
 from rung_ops.project import current, documents, release_folders
 from rung_ops.project.paths import project_name, shown
@@ -34,7 +35,7 @@ def served(version: str) -> str:
     try:
         events = state.events(folder)
     except state.StateError as error:
-        raise MissingFactError(str(error)) from error
+        raise VersionError(str(error)) from error
     # Overrides are about single persons; they are counted, as the monitor counts them.
     entries = sum(event["event"] == OVERRIDE for event in events)
     overruled = Overrides(folder).count()
@@ -212,7 +213,7 @@ def _taken(part: SectionPart, version: str) -> tuple[str, str]:
     """Take a part's text, or say why there is none."""
     try:
         text = part.take(version)
-    except (MissingFactError, documents.UnreadableDocumentError) as error:
+    except (VersionError, UnreadableFileError) as error:
         return "", str(error)
     return text, "" if text.strip() else "there is nothing in it"
 

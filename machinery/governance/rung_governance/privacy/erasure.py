@@ -24,14 +24,13 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 
 from rung_governance.approval import audit, keys, overrides
-from rung_governance.approval.keys import AuditKeyError
+from rung_governance.approval.keys import AuditLogError
 from rung_governance.approval.overrides import Overrides
 from rung_ops import contract, prediction_log
 from rung_ops.command import verb
 from rung_ops.contract import raw_file
-from rung_ops.contract.raw_file import UnreadableFileError
 from rung_ops.data import dvc
-from rung_ops.errors import StageError
+from rung_ops.errors import StageError, UnreadableFileError
 from rung_ops.model.added_columns import PREDICTION_ID
 from rung_ops.monitoring import outcomes
 from rung_ops.prediction_log import sealed
@@ -253,7 +252,7 @@ def main(who: tuple[str, ...], yes: bool, reason: str, by: str) -> int:
             raises=(ErasureError,),
             kept=key_names.OF_LOG,
         )
-    except (AuditKeyError, ErasureError) as error:
+    except (AuditLogError, ErasureError) as error:
         print(f"Nothing was erased: {error}", file=sys.stderr)
         return 1
     if not yes:
@@ -548,7 +547,7 @@ def _raw(result: FoundRows, tracked: set[Path], named: set[Path]) -> list[str]:
     for path in (path for path in raw_files() if path not in named):
         try:
             rows = int(result.subject.mask(raw_file.read(path)).sum())
-        except (raw_file.UnreadableFileError, pl.exceptions.PolarsError) as error:
+        except (UnreadableFileError, pl.exceptions.PolarsError) as error:
             unreached.append(f"{shown(path)} cannot be read: {error}.")
             continue
         if rows:

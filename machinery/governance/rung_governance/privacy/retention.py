@@ -14,11 +14,11 @@ from pathlib import Path
 import click
 
 from rung_governance.approval import audit, keys
-from rung_governance.approval.keys import AuditKeyError
+from rung_governance.approval.keys import AuditLogError
 from rung_governance.record_check import MOST_DAYS
 from rung_ops import prediction_log
 from rung_ops.command import verb
-from rung_ops.errors import SettingsError
+from rung_ops.errors import SettingsError, UnreadableFileError
 from rung_ops.monitoring import outcomes
 from rung_ops.project import documents, release_folders
 from rung_ops.project.paths import shared, shown
@@ -80,7 +80,7 @@ def apply(by: str, now: datetime) -> list[str]:
         keys.private_key()
     except SettingsError as error:
         return [str(error)]
-    except AuditKeyError as error:
+    except AuditLogError as error:
         return [f"{len(past_due)} day(s) or file(s) are past their date, and stay: {error}"]
     done = f"{len(past_due)} day(s) or file(s) were past their date ({RECORD}), and are deleted."
     return [done, *delete(past_due, by)]
@@ -101,7 +101,7 @@ def _kept() -> Iterator[tuple[str, int]]:
                         f"{MOST_DAYS['retention_days']:,}; got {days:,} days"
                     )
                 yield kind, days
-    except (documents.UnreadableDocumentError, KeyError, TypeError, AttributeError) as error:
+    except (UnreadableFileError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(f"{shown(path)} cannot be used: {error}") from error
 
 
@@ -132,7 +132,7 @@ def main(dry_run: bool) -> int:
         past_due = overdue(datetime.now(UTC).date())
         if past_due and not dry_run:
             keys.private_key()
-    except (SettingsError, AuditKeyError) as error:
+    except (SettingsError, AuditLogError) as error:
         print(f"Nothing was deleted: {error}", file=sys.stderr)
         return 1
     for each in past_due:
