@@ -41,7 +41,7 @@ def judging_rows(rows: int, newer: int, changed: int | None, least: int, share: 
 def choose(serving: str, facts: dict[str, Any], quality_drop: float) -> dict[str, Any]:
     """Choose `window` and `test_rows` of [split], with `lines` that say why; nothing without a TIME."""
     rows = window.in_use(pl.read_parquet(current().rows))
-    if not window.has_time(rows):
+    if not forecast.has_time(rows):
         return {}
     made = forecast.made_at(rows)
     rows = rows.sort(pl.lit(made), maintain_order=True)

@@ -58,6 +58,14 @@ def series() -> list[str]:
     ]
 
 
+def has_time(rows: pl.DataFrame) -> bool:
+    """Tell whether the rows have a TIME that is a date or a datetime."""
+    return contract.TIME is not None and rows[contract.TIME].dtype.base_type() in (
+        pl.Date,
+        pl.Datetime,
+    )
+
+
 def made_at(rows: pl.DataFrame) -> pl.Series:
     """Return the time at which each row is predicted, shape (n_rows,); TIME without a forecast."""
     forecast = declared()

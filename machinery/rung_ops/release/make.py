@@ -18,7 +18,7 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.command import Verb, verb
-from rung_ops.contract import synthetic
+from rung_ops.contract import forecast, synthetic
 from rung_ops.errors import OpsError, SettingsError
 from rung_ops.model import bundle, reasons, released, row_path, source_import
 from rung_ops.model.bundle import BundleError, verify
@@ -54,7 +54,7 @@ from rung_ops.release.export import sample_rows, write_json
 from rung_ops.statistics import drift
 from rung_ops.system import files
 from rung_ops.system.printable import printable
-from rung_ops.training import estimator, refit, window
+from rung_ops.training import estimator, refit
 
 # Packages whose versions may change predictions.
 PACKAGES = (
@@ -193,7 +193,7 @@ def _reference(trained: Trained) -> pl.DataFrame:
     rows = export.sample_rows(trained.train, export.REFERENCE_ROWS, trained.seed)
     reference = _with_predictions(trained, rows)
     time = trained.contract["time"]
-    if window.has_time(rows) and (since := since_change(reference, rows[time])):
+    if forecast.has_time(rows) and (since := since_change(reference, rows[time])):
         newest = trained.train.filter(pl.col(time) >= since)
         rows = export.sample_rows(newest, export.REFERENCE_ROWS, trained.seed)
         reference = _with_predictions(trained, rows)

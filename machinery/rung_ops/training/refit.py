@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.contract.forecast import made_at
+from rung_ops.contract.forecast import has_time, made_at
 from rung_ops.data import blocks
 from rung_ops.errors import StageError
 from rung_ops.model import bundle
@@ -73,7 +73,7 @@ def _taught(rows: pl.DataFrame, settings: SplitSettings) -> dict[str, Any]:
 
 def _span(rows: pl.DataFrame) -> dict[str, Any]:
     """Return the number of rows, and of rows with a TIME the first and the last."""
-    if not window.has_time(rows):
+    if not has_time(rows):
         return {"rows": rows.height}
     time = rows[str(contract.TIME)]
     first, last = (moment.isoformat() for moment in (time.min(), time.max()))  # type: ignore[union-attr]

@@ -27,7 +27,7 @@ from rung_ops.project.paths import params
 from rung_ops.statistics import jackknife, time_blocks
 from rung_ops.statistics.jackknife import GROUPS, Figure, NotComparableError
 from rung_ops.training import estimator, judged_rows
-from rung_ops.training.window import Window, fit_arguments, has_time, in_use, sampled
+from rung_ops.training.window import Window, fit_arguments, in_use, sampled
 
 # The widest first: the others have to beat it.
 WINDOWS = (
@@ -155,7 +155,7 @@ def before_test() -> Choice | None:
         raise StageError("There are no rows to compare windows on: `uv run poe train` splits them.")
     judging, stored = judged_rows.read(current().test, slices=False), blocks.scan(current().rows)
     rows = judged_rows.read(current().rows, slices=False)
-    if not has_time(rows):
+    if not forecast.has_time(rows):
         return None
     rows = in_use(rows.with_row_index(blocks.NUMBER))
     rows = rows.filter(forecast.known_in_time(rows, judging))

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.contract.forecast import known_at, made_at
+from rung_ops.contract.forecast import has_time, known_at, made_at
 from rung_ops.errors import StageError
 from rung_ops.project.parameters import SplitSettings
 from rung_ops.project.paths import parameters
@@ -91,14 +91,6 @@ def ages(rows: pl.DataFrame, until: date | None = None) -> pl.Series:
     known = known_at(rows)
     end = pl.lit(known.max() if until is None else until)
     return rows.select(end.cast(known.dtype) - known)[:, 0]
-
-
-def has_time(rows: pl.DataFrame) -> bool:
-    """Tell whether the rows have a TIME that is a date or a datetime."""
-    return contract.TIME is not None and rows[contract.TIME].dtype.base_type() in (
-        pl.Date,
-        pl.Datetime,
-    )
 
 
 def fit_arguments(model: Any, weights: np.ndarray | None) -> dict[str, np.ndarray]:
