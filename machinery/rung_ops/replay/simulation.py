@@ -41,6 +41,9 @@ def replay(
     project_copy.set_clock(later[0].start)
     _say(f"{shown(copy)}: a copy of this project; nothing outside it is changed")
     _say(timeline.scope(unit, begin, [period.name for period in later], most))
+    rows = [period.rows.height for period in later]
+    if max(rows) < timeline.LEAST:
+        _say(timeline.not_compared(unit, rows))
     with stage_process.shared(project_copy.environment()):
         frozen = _first_release(first.height)
         trained = time.monotonic()
@@ -126,7 +129,7 @@ def _period(
         "answered": done.by_release(),
         **compared,
         "drift": [
-            {"name": row["feature"], "psi": row["psi"], "drifted": bool(row["drifted"])}
+            {"name": row["feature"], "psi": row["psi"], "drifted": row["drifted"]}
             for row in drift.iter_rows(named=True)
         ],
         "trial": {"release": done.events[-1]["detail"].get("release", ""), "lines": trial}

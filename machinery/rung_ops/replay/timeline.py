@@ -23,7 +23,7 @@ from rung_ops.autopilot import decide
 from rung_ops.project.paths import params
 from rung_ops.replay import project_copy
 from rung_ops.replay.periods import LASTS, TENTH
-from rung_ops.statistics.jackknife import dealt, half_widths
+from rung_ops.statistics.jackknife import GROUPS, dealt, half_widths
 from rung_ops.system import html
 from rung_ops.system.printable import in_column
 
@@ -36,12 +36,12 @@ def figure(value: dict[str, Any] | None) -> str:
 
 
 def interval(value: dict[str, Any] | None, signed: bool = False) -> str:
-    """Format a figure with its interval; a dash if there is none."""
+    """Format a figure with its interval, if that has a width; a dash if there is none."""
     if not value:
         return "–"
     sign = "+" if signed else ""
     figure, low, high = (_number(value[name], sign) for name in ("figure", "low", "high"))
-    return f"{figure} ({low} to {high})"
+    return figure if value["low"] == value["high"] else f"{figure} ({low} to {high})"
 
 
 def judged(difference: dict[str, Any] | None) -> str:
@@ -49,6 +49,12 @@ def judged(difference: dict[str, Any] | None) -> str:
     if not difference or difference["low"] <= 0 <= difference["high"]:
         return EVEN
     return BETTER if difference["low"] > 0 else WORSE
+
+
+def drifted(period: dict[str, Any]) -> str:
+    """Count the features that drifted in a period; a dash if none was judged."""
+    verdicts = [feature["drifted"] for feature in period["drift"] if feature["drifted"] is not None]
+    return str(sum(verdicts)) if verdicts else "–"
 
 
 def steps(taken: list[dict[str, Any]]) -> str:
@@ -87,7 +93,7 @@ def table(timeline: dict[str, Any]) -> str:
             figure(each["with"]),
             figure(each["without"]),
             interval(each["difference"], signed=True),
-            str(sum(feature["drifted"] for feature in each["drift"])),
+            drifted(each),
             ", ".join(event["kind"] for event in each["events"]) or "–",
         )
         for each in timeline["periods"]
@@ -97,8 +103,20 @@ def table(timeline: dict[str, Any]) -> str:
 
 
 LEVEL = 0.95  # confidence level of the intervals
+LEAST = 2 * GROUPS  # rows of a period that is compared
 
 Figure = dict[str, float]
+
+
+def not_compared(unit: str, rows: list[int]) -> str:
+    """Say why no period is compared, of their numbers of rows."""
+    if max(rows) < LEAST:
+        return (
+            f"No {unit} is compared: that takes {LEAST} rows, and a {unit} has {max(rows)} at most."
+        )
+    return (
+        f"No {unit} is compared: score() has no figure of a part of its rows, as of a single class."
+    )
 
 
 def compare(actual: np.ndarray, served: np.ndarray, frozen: np.ndarray) -> dict[str, Figure | None]:
@@ -279,7 +297,7 @@ def build(about: dict[str, Any], periods: list[Period]) -> dict[str, Any]:
         "lead": _lead(about, periods),
         "figures": figures,
         "counts": counts,
-        "outcome": " ".join(_outcome(about, counts)),
+        "outcome": " ".join(_outcome(about, counts, [each["rows"] for each in periods])),
         "spent": _spent(about, periods),
         "honest": list(_shortcomings(about, periods, marks)) or ["There was no such case."],
         "periods": periods,
@@ -300,10 +318,14 @@ def _spent(about: dict[str, Any], periods: list[Period]) -> str:
     return f"It took {about['seconds']:.0f} seconds: {longest} (`name`: a step of the autopilot)."
 
 
-def _outcome(about: dict[str, Any], counts: dict[str, int]) -> Iterator[str]:
+def _outcome(about: dict[str, Any], counts: dict[str, int], rows: list[int]) -> Iterator[str]:
+    compared = sum(counts.values())
+    if not compared:
+        yield not_compared(about["unit"], rows)
+        return
     yield (
         f"By {about['metric']}, the predictions were better than those of the frozen first release "
-        f"in {counts[BETTER]} of {sum(counts.values())} {about['unit']}s and worse in {counts[WORSE]}."
+        f"in {counts[BETTER]} of {compared} {about['unit']}s and worse in {counts[WORSE]}."
     )
     if counts[EVEN]:
         yield (
@@ -321,8 +343,11 @@ def _lead(about: dict[str, Any], periods: list[Period]) -> str:
         " In this project a person has to approve releases: the replay did so in place of the "
         f"person, a {about['unit']} later each time, without a validation."
     )
+    names = periods[0]["name"]
+    if len(periods) > 1:
+        names += f" to {periods[-1]['name']}"
     return (
-        f"{rows:,} rows, {periods[0]['name']} to {periods[-1]['name']}, were sent to the "
+        f"{rows:,} rows, {names}, were sent to the "
         f"prediction service {about['unit']} by {about['unit']}, with a pass of the autopilot at "
         f"the end of each. The first release, {first['release']}, was trained on the "
         f"{first['rows']:,} rows before; it is frozen for the comparison."
@@ -415,7 +440,7 @@ def chart(timeline: dict[str, Any]) -> str:
         unit=timeline["unit"],
         mark=mark,
         y_of=lambda value: TOP + PLOT * (1 - (value - low) / (high - low)),
-        grid=[low + number * step for number in range(round((high - low) / step) + 1)],
+        grid=[low + at * step for at in range(round((high - low) / step) + 1)] if sides else [],
         decimals=max(0, -math.floor(math.log10(step))),
         colours={name: at % COLOURS for at, name in enumerate(dict.fromkeys(served))},
         column=column,
@@ -459,7 +484,9 @@ def page(timeline: dict[str, Any]) -> str:
     return html.render(
         LAYOUT,
         **timeline,
-        wording=SimpleNamespace(figure=figure, interval=interval, judged=judged, steps=steps),
+        wording=SimpleNamespace(
+            figure=figure, interval=interval, judged=judged, steps=steps, drifted=drifted
+        ),
         chart=Markup(chart(timeline)),
         mark=mark,
         kinds=[kind for kind in MARKS if kind in kinds],

@@ -228,6 +228,31 @@ def test_a_figure_that_is_not_defined_leaves_a_gap(timeline: dict[str, Any]) -> 
     assert "nan" not in story.chart(timeline)
 
 
+def test_where_nothing_can_be_compared_the_reason_is_given(timeline: dict[str, Any]) -> None:
+    periods = [each | {"rows": 18} for each in timeline["periods"][:1]]
+    for name in ("with", "without", "difference"):
+        periods[0][name] = None
+    periods[0]["drift"] = [{"name": "hour", "psi": 0.12, "drifted": None}]
+
+    few = build(timeline | {"unit": "tenth"}, periods)
+    many = build(timeline | {"unit": "tenth"}, [periods[0] | {"rows": 180}])
+
+    assert few["outcome"] == (
+        "No tenth is compared: that takes 40 rows, and a tenth has 18 at most."
+    )
+    assert "a single class" in many["outcome"]
+    assert "18 rows, 2026-03, were sent" in few["lead"]
+    page, chart = story.page(few), story.chart(few)
+    assert "No tenth is compared" in chart and 'class="tick"' not in chart
+    assert re.search("<td>18</td><td>–</td><td>–</td><td>–</td><td>–</td>", page)
+    assert story.table(few).splitlines()[1].split()[5] == "–"
+
+
+def test_a_figure_without_a_width_has_no_interval() -> None:
+    assert story.interval(figure(1.0, 0.0)) == "1.000"
+    assert story.interval(figure(0.5, 0.1)) == "0.500 (0.400 to 0.600)"
+
+
 @pytest.mark.parametrize(
     "values", [[0.61, 0.72], [300.0, 420.0], [0.5, 0.5], [0.0, 0.0], [-3.0, 9.0], [0.6, 0.6004]]
 )
