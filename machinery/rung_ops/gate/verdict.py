@@ -244,7 +244,10 @@ def _incomplete(
     truth: np.ndarray, predictions: dict[str, np.ndarray], rules: Rules
 ) -> Iterator[str]:
     if len(truth) < rules.min_rows:
-        yield f"got {len(truth):,} test rows; expected at least {rules.min_rows:,}"
+        yield (
+            f"got {len(truth):,} test rows; expected at least {rules.min_rows:,}, `min_rows` in "
+            "ops/gate.toml"
+        )
     expected = (len(truth), *predictions["challenger"].shape[1:])
     for name, predicted in predictions.items():
         if predicted.shape != expected:
