@@ -16,7 +16,7 @@ from rung_ops.model.rules import broken
 from rung_ops.monitoring.limits import Freshness
 from rung_ops.statistics import drift
 
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,10 @@ def moment(value: str | date | datetime | None) -> datetime | None:
 
 
 def _words(span: timedelta) -> str:
+    if abs(span) < 2 * MINUTE:
+        return f"{span.total_seconds():.0f} seconds"
+    if abs(span) < 2 * HOUR:
+        return f"{span / MINUTE:.0f} minutes"
     if abs(span) < 2 * DAY:
         return f"{span / HOUR:.3g} hours"
     return f"{span / DAY:,.0f} days"

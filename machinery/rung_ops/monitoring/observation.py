@@ -47,6 +47,7 @@ from rung_ops.system.printable import counted, four_digits, printable
 # of the report: one self-contained HTML file with plots
 LAYOUT = Path(__file__).with_name("monitor_report.html")
 FLOOR = 200  # height of the drawing of days, above their names
+DIGIT = 8  # at most as wide is a digit beside it
 # In tables of their own, as one of all figures is wider than a screen.
 MISSING, VALUES = cs.matches("missing"), cs.matches(r"mean|p\d")
 
@@ -85,21 +86,30 @@ def summary(result: MonitorResult) -> str:
     )
     if not result.judged:
         return checked
-    drifted = dict(result.drift.select("feature", "drifted").iter_rows())
-    predictions = drifted.pop(drift.PREDICTION, None)
-    count = sum(map(bool, drifted.values()))
+    count, features, predictions = _drifted(result)
     has = "has" if count == 1 else "have"
     return (
-        f"{checked}: {count} of {counted(len(drifted), 'feature')} {has} drifted, "
+        f"{checked}: {count} of {counted(features, 'feature')} {has} drifted, "
         f"and the predictions have{'' if predictions else ' not'}"
     )
 
 
+def _drifted(result: MonitorResult) -> tuple[int, int, bool]:
+    """Count the features that drifted and all features; say whether the predictions drifted."""
+    drifted = dict(result.drift.select("feature", "drifted").iter_rows())
+    predictions = drifted.pop(drift.PREDICTION, None)
+    return sum(map(bool, drifted.values())), len(drifted), bool(predictions)
+
+
 def _tiles(result: MonitorResult) -> list[tuple[str, str, bool]]:
     """List the figures that matter most: name, value, whether it is bad."""
-    drifted = result.drift.filter(pl.col("drifted")).height
-    share = f"{drifted} of {result.drift.height}" if result.judged else "not judged"
-    tiles = [("predictions", f"{result.rows:,}", False), ("drifted", share, bool(drifted))]
+    tiles = [("predictions", f"{result.rows:,}", False)]
+    if result.judged:
+        count, features, predictions = _drifted(result)
+        tiles.append(("features drifted", f"{count} of {features}", bool(count)))
+        tiles.append(("predictions drifted", "yes" if predictions else "no", predictions))
+    else:
+        tiles.append(("drift", "not judged", False))
     for name, age in result.ages.items():
         newest = "newest " if name in ("prediction", "row") else ""
         what = f"age of the {newest}{name}"
@@ -200,8 +210,8 @@ def _outcomes(result: MonitorResult) -> dict[str, Any] | None:
         outcomes="outcomes",
         known=pl.format("{} %", (pl.col("coverage") * 100).floor().cast(pl.Int64)),
         figure="figure",
-        low="low",
-        high="high",
+        low=pl.when(pl.col("low") < pl.col("high")).then("low"),  # else it is no interval
+        high=pl.when(pl.col("low") < pl.col("high")).then("high"),
         on_the_test_rows="expected",
         worse="worse",
         mean_truth="mean_truth",
@@ -221,11 +231,13 @@ def _outcomes(result: MonitorResult) -> dict[str, Any] | None:
     else:
         drawn = "Days are not scored: score_days in ops/monitor.toml."
     height, ticks = _scale(days, expected)
+    names = [four_digits(tick) for tick in ticks]
     return {
         "note": drawn,
         "drawn": days if has_figures else [],
         "height": height,
-        "ticks": ticks,
+        "ticks": list(zip(ticks, names, strict=True)),
+        "left": 12 + DIGIT * max(map(len, names)),
         "expected": expected,
         "slices": shown.filter(~pl.col("is day")).drop("is day"),
         "days": shown.filter("is day").drop("is day", "slice", "on_the_test_rows", "worse"),
@@ -249,6 +261,8 @@ def _span(age: Age) -> str:
     if age.age is None:
         return "none"
     hours = age.age.total_seconds() / 3600
+    if abs(hours) < 2:
+        return f"{hours * 60:.0f} min"
     return f"{hours:.1f} h" if abs(hours) < 48 else f"{hours / 24:,.0f} d"
 
 

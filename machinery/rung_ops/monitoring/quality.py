@@ -8,6 +8,7 @@ import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH
 from rung_ops.monitoring.release_info import Score
 from rung_ops.statistics import jackknife
+from rung_ops.statistics.intervals import wilson_interval
 
 RECENT, DAY = "recent", "day"  # in place of a slice's column: all of the newest days, one day
 
@@ -65,7 +67,11 @@ def measure_interval(
     if not np.isfinite(error):
         return {}
     share, half = float(held.mean()), jackknife.student_t_quantile(SHOWN_ERROR) * error
-    ends = {"held_low": max(share - half, 0.0), "held_high": min(share + half, 1.0)}
+    low, high = max(share - half, 0.0), min(share + half, 1.0)
+    if not error:  # all rows are alike, of which the jackknife knows no interval
+        deviations = NormalDist().inv_cdf(1 - SHOWN_ERROR / 2)
+        low, high = wilson_interval(int(held.sum()), len(held), deviations)
+    ends = {"held_low": low, "held_high": high}
     return {"held": share, "held_error": error, **ends, "promised": promised}
 
 

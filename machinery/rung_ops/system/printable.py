@@ -22,11 +22,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+TINY = 1e-5  # below it a reader would have to count zeros
+
+
 def four_digits(value: float, sign: str = "") -> str:
-    """Return a figure with four digits and no exponent: "0.6612", "43.71", "132,243"."""
+    """Return a figure with four digits: "0.6612", "43.71", "132,243"; a tiny one as "1.037e-8"."""
     if abs(value) >= 1_000:
         return f"{value:{sign},.0f}"
     text = f"{value:{sign}.4g}"
+    if 0 < abs(value) < TINY:
+        return text.replace("e-0", "e-")
     return f"{Decimal(text):{sign}f}" if "e" in text else text
 
 

@@ -23,6 +23,7 @@ from machinery.tests.monitoring.made import (
 from rung_ops.model.rules import matcher
 from rung_ops.monitoring import check, inputs, monitor_result, observation
 from rung_ops.monitoring.check import Newest
+from rung_ops.monitoring.inputs import Age
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.monitor_result import MonitorResult, status
 from rung_ops.monitoring.outcomes import TRUTH, Outcomes
@@ -228,6 +229,59 @@ def test_the_report_shows_what_was_found_and_needs_nothing_else(tmp_path: Path) 
     assert "http" not in html.replace("http-equiv", "")
     heads = [len(re.findall("<th[ >]", head)) for head in re.findall("<thead>.*?</thead>", html)]
     assert max(heads) <= 12  # what 1,000 pixels show, with heads that wrap
+
+
+def test_the_page_counts_what_drifted_as_the_command_does(tmp_path: Path) -> None:
+    result = look(tmp_path, log(rows(1_000, seed=2, shift=0.5)))
+
+    html, line = observation.html("made", "production", result), observation.summary(result)
+
+    features, predictions = re.findall(r"<dt>.*?drifted</dt><dd>(.*?)</dd>", html)
+    assert f": {features} features" in line
+    assert ("and the predictions have not" in line) == (predictions == "no")
+
+
+def test_a_figure_that_no_outcome_changes_is_shown_without_an_interval(tmp_path: Path) -> None:
+    result = look(tmp_path, log(WELL), known(WELL))
+
+    html = observation.html("made", "production", result)
+
+    assert result.quality["low"].drop_nulls().unique().to_list() == [1.0]
+    assert re.search(r"known; 1</title>", html) and "(1 to 1)" not in html
+    cells = re.search(r'<td class="text">newest days</td>.*?</tr>', html)
+    assert cells and "<td>1</td><td>&ndash;</td><td>&ndash;</td>" in cells[0]
+
+
+@pytest.mark.parametrize("share", [0.5, 1e-8])
+def test_no_label_of_the_axis_of_outcomes_begins_left_of_the_drawing(
+    tmp_path: Path, share: float
+) -> None:
+    result = look(tmp_path, log(WELL), known(WELL))
+    scaled = pl.col("figure", "low", "high", "expected") * share
+    result = dataclasses.replace(result, quality=result.quality.with_columns(scaled))
+
+    html = observation.html("made", "production", result)
+
+    labels = re.findall(r'<text class="at" x="([\d.]+)" y="[\d.]+">(.*?)</text>', html)
+    assert len(labels) == 3
+    widest_digit = 0.64 * 12  # of DejaVu Sans, wider than most, in pixels of the font's 12
+    assert all(float(end) >= len(text) * widest_digit for end, text in labels)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words", "tile"),
+    [
+        (16, "16 seconds ago", "0 min"),
+        (5_400, "90 minutes ago", "90 min"),
+        (9_000, "2.5 hours ago", "2.5 h"),
+        (259_200, "3 days ago", "3 d"),
+    ],
+)
+def test_an_age_is_said_in_a_unit_of_its_size(seconds: int, words: str, tile: str) -> None:
+    age = Age("the newest row", NOW - timedelta(seconds=seconds), DAY, NOW)
+
+    assert words in str(age)
+    assert observation._span(age) == tile
 
 
 def test_figures_can_be_parsed_by_prometheus(tmp_path: Path) -> None:

@@ -171,6 +171,15 @@ def test_only_a_certain_loss_counts_as_worse(wrong: float, worse: bool) -> None:
     assert table.row(0, named=True)["worse"] is worse
 
 
+def test_where_all_outcomes_are_inside_the_bound_is_that_of_a_share() -> None:
+    predicted = np.tile([-1.0, 0.0, 1.0], (100, 1))
+
+    found = quality.measure_interval(np.zeros(100), predicted, 0.8, seed=1)
+
+    assert found["held"] == found["held_high"] == 1 and found["held_error"] == 0
+    assert found["held_low"] == pytest.approx(0.963, abs=0.001)  # Wilson's, of 100 of 100
+
+
 def test_lower_may_be_better() -> None:
     def error(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         return {"error": 1 - accuracy(truth, predicted)["accuracy"]}

@@ -41,9 +41,12 @@ def test_a_number_has_its_noun() -> None:
         (132_243.4, "132,243"),
         (-1_322.5, "-1,322"),
         (0.0000512, "0.0000512"),
+        (0.00000001037103, "1.037e-8"),
+        (-2.5754e-12, "-2.575e-12"),
+        (0.0, "0"),
     ],
 )
-def test_a_figure_has_four_digits_and_no_exponent(value: float, shown: str) -> None:
+def test_a_figure_has_four_digits_and_only_a_tiny_one_an_exponent(value: float, shown: str) -> None:
     assert four_digits(value) == shown
 
 
