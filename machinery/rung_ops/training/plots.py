@@ -265,8 +265,8 @@ def importances(model: Any, rows: pl.DataFrame) -> pl.DataFrame:
     Returns:
         feature, importance, low and high, the most important first. The interval of level LEVEL, by the
         jackknife of the paired loss, covers which rows were drawn and what each got by the shuffle; it
-        does not cover another training. It is null below the IMPORTANCES that are drawn, and where
-        the rows are too few.
+        does not cover another training. It is null below the IMPORTANCES that are drawn, where the
+        rows are too few, and where the loss is the same whichever of them are left out.
     """
     settings = params()
     metric, sign = settings["score"]["metric"], 1 if settings["score"]["higher_is_better"] else -1
@@ -296,7 +296,7 @@ def importances(model: Any, rows: pl.DataFrame) -> pl.DataFrame:
     with suppress(jackknife.NotComparableError):
         group = time_blocks.groups(rows, settings["seed"], IMPORTANCE_GROUPS)
         half[: len(top)] = jackknife.half_widths(partial(losses, top), group, LEVEL)
-    reach = pl.Series(half).fill_nan(None)
+    reach = pl.Series(half).replace(0, None).fill_nan(None)
     return table.with_columns(low=table["importance"] - reach, high=table["importance"] + reach)
 
 
@@ -486,7 +486,7 @@ def svg(
         draw(axes, table)
         text = StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-        marks = outlines(axes)
+        marks = Markup("").join(map(outlines, figure.axes))
         plt.close(figure)
     document = text.getvalue()
     for colour, name in NAMED.items():
@@ -554,8 +554,8 @@ def draw_confusion(axes: Axes, table: pl.DataFrame) -> None:
 
 
 def draw_by_class(axes: Axes, table: pl.DataFrame) -> None:
-    """Draw precision and recall of each class."""
-    top = table.sort("rows", descending=True, maintain_order=True).head(FEW).reverse()
+    """Draw precision and recall of each class, in the order of the confusion matrix."""
+    top = table.filter(pl.col("rows").rank("ordinal", descending=True) <= FEW).reverse()
     places = np.arange(top.height)
     for offset, figure, colour in ((0.2, "precision", BLUE), (-0.2, "recall", ORANGE)):
         values = top[figure].fill_null(0)
@@ -565,15 +565,38 @@ def draw_by_class(axes: Axes, table: pl.DataFrame) -> None:
     axes.legend(**BESIDE_TITLE)
 
 
+PANELS = 3  # in a row
+
+
+def calibration_height(classes: int) -> float:
+    """Return the height of draw_calibration_by_class(), in inches."""
+    return 0.8 + 1.5 * math.ceil(min(classes, FEW) / PANELS)
+
+
 def draw_calibration_by_class(axes: Axes, table: pl.DataFrame) -> None:
-    """Draw predicted probabilities of each class against observed shares."""
-    handles = axes.plot([0, 1], [0, 1], **COMPARED, label="perfect")
-    names = table["class"].unique(maintain_order=True).to_list()[:FEW]
-    for number, name in enumerate(names):
-        of_class = table.filter(pl.col("class") == name)
-        handles.append(_draw_bins(axes, of_class, _label(name), f"C{number % 10}"))
-    axes.set(title="Calibration by class", xlabel="predicted probability", ylabel="observed share")
-    axes.legend(handles=handles, frameon=False)
+    """Draw a panel for each class, as their bars would hide each other: predicted against observed."""
+    figure: Any = axes.get_figure()
+    axes.remove()
+    events = (pl.col("observed") * pl.col("rows")).sum()
+    counts = table.group_by("class", maintain_order=True).agg(events)
+    names = counts.filter(pl.col("observed").rank("ordinal", descending=True) <= FEW)["class"]
+    rows = max(1, math.ceil(len(names) / PANELS))
+    panels = figure.subplots(rows, PANELS, sharex=True, sharey=True, squeeze=False)
+    for panel in panels.flat[len(names) :]:
+        panel.remove()
+    for at, (panel, name) in enumerate(zip(panels.flat, names, strict=False)):
+        panel.plot([0, 1], [0, 1], **COMPARED)
+        _draw_bins(panel, table.filter(pl.col("class") == name), _label(name), BLUE)
+        panel.set_title(_label(name, 18), fontsize=9, fontweight="normal")
+        panel.tick_params(labelbottom=at + PANELS >= len(names))
+        panel.set(xlabel="predicted probability", ylabel="observed share", xticks=(0, 0.5, 1))
+        for axis in (panel.xaxis, panel.yaxis):  # named once below, and in the words of each mark
+            axis.label.set_visible(False)
+    figure.get_layout_engine().set(wspace=0.1)
+    title: Any = {"x": 0.02, "ha": "left", "fontweight": "bold"}
+    figure.suptitle("Calibration by class; dashed: perfect", **title)
+    figure.supxlabel("predicted probability", fontsize=10)
+    figure.supylabel("observed share", fontsize=10)
 
 
 MAX_SLICES = 20  # slices that a plot has room for; of more the largest ones are drawn

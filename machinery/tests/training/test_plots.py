@@ -217,6 +217,37 @@ def test_each_mark_has_its_values(
     assert max(heights, default=0) < 400  # pixels: none reaches beyond its plot
 
 
+def test_no_class_hides_another_ones_calibration() -> None:
+    truth, predicted = np.tile([0, 1], 50), np.full((100, 2), 0.5)
+    table = plots.calibration_by_class(truth, predicted, ["b", "c"])
+
+    document = plots.svg(plots.draw_calibration_by_class, table, what="calibration")
+
+    shapes = re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" [^>]*><title>([bc]),', document)
+    (of_b, height, b), (of_c, same_height, c) = shapes
+    assert (b, c, height) == ("b", "c", same_height)
+    assert float(of_c) - float(of_b) > 100
+
+
+def test_classes_are_drawn_in_their_order_and_of_many_the_most_frequent() -> None:
+    names = [f"class {number:02}" for number in range(plots.FEW + 1)]
+    rows = np.array([2, 1, *[3] * (plots.FEW - 1)])
+    truth = np.repeat(np.arange(len(names)), rows)
+    predicted = np.eye(len(names))[truth]
+    shown = [name for name in names if name != "class 01"]
+    drawn: dict[str, list[str]] = {}
+    for draw, table in (
+        (plots.draw_by_class, plots.by_class(truth, predicted, names)),
+        (plots.draw_calibration_by_class, plots.calibration_by_class(truth, predicted, names)),
+        (plots.draw_confusion, plots.confusion(truth, predicted, names)),
+    ):
+        document = plots.svg(draw, table, what="classes")
+        titles = re.findall("<title>(.*?)</title>", document)
+        drawn[draw.__name__] = list(dict.fromkeys(re.findall(r"class \d\d", " ".join(titles))))
+
+    assert drawn == dict.fromkeys(drawn, shown)
+
+
 def test_a_mark_lies_on_what_was_drawn() -> None:
     def draw(axes: Axes, table: pl.DataFrame) -> None:
         axes.barh(["a", "b"], [1, 2], color="#123456")
