@@ -55,7 +55,8 @@ def standard_errors(figures: Callable[[np.ndarray], np.ndarray], group: np.ndarr
     """Estimate the errors of figures, shape (n_figures,), as standard_error() does of one.
 
     Returns:
-        Shape (n_figures,), or (1,) with NaN where there are too few rows or one has no figure.
+        Shape (n_figures,), or (1,) with NaN where there are too few rows or one has no figure. 0 for a
+        figure that is the same without each group, as a perfect one: see unseen_share().
     """
     rows, groups = np.arange(len(group)), int(group.max(initial=0)) + 1
     if groups < 2 or len(rows) < 2 * groups:
@@ -64,6 +65,7 @@ def standard_errors(figures: Callable[[np.ndarray], np.ndarray], group: np.ndarr
         without = np.array([figures(rows[group != left_out]) for left_out in range(groups)])
     except ValueError:
         return np.array([math.nan])
+    without -= without[0].copy()  # so that rounding makes no spread of equal figures
     spread = ((without - without.mean(axis=0)) ** 2).sum(axis=0)
     return np.asarray(np.sqrt((groups - 1) / groups * spread))
 
@@ -79,6 +81,16 @@ def half_widths(
 def half_width(figure: Callable[[np.ndarray], float], group: np.ndarray, level: float) -> float:
     """Return how far the interval of one figure reaches, as half_widths() does of several."""
     return float(half_widths(lambda rows: np.array([figure(rows)]), group, level)[0])
+
+
+def unseen_share(rows: int) -> float:
+    """Bound the share of other rows that may have what none of `rows` rows has, such as an error.
+
+    Where no row differs, resampling knows nothing of rows that would: an error of 0 is none, and no
+    interval is given. What can be said is the rule of three, 3 / rows at 95 % (Hanley and
+    Lippman-Hand 1983, JAMA 249(13), 1743-1745).
+    """
+    return min(1.0, 3 / rows)
 
 
 def student_t_quantile(error: float, groups: int = GROUPS) -> float:

@@ -169,7 +169,10 @@ def constant(actual: np.ndarray) -> float:
 def compare(
     actual: np.ndarray, model: np.ndarray, simple: np.ndarray, group: np.ndarray | None = None
 ) -> dict[str, Any]:
-    """Compare predictions of the same rows by the metric; the gain has an interval where it can."""
+    """Compare predictions of the same rows by the metric; the gain has an interval where it can.
+
+    The ends are equal, and no interval, where no part of the rows changes the gain.
+    """
     settings = params()
     metric = settings["score"]["metric"]
     sign = 1 if settings["score"]["higher_is_better"] else -1
@@ -214,11 +217,12 @@ def main() -> int:
     written = current().reports / "comparison.json"
     written.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     metric = params()["score"]["metric"]
-    bounds = (
-        f"{LEVEL:.0%} interval {_gain(result['gain_low'])} to {_gain(result['gain_high'])}"
-        if "gain_low" in result
-        else unclear
-    )
+    bounds = unclear
+    if "gain_low" in result:
+        low, high = result["gain_low"], result["gain_high"]
+        bounds = f"{LEVEL:.0%} interval {_gain(low)} to {_gain(high)}"
+        if low == high:
+            bounds = "no interval: it is the same, whichever rows are left out"
     each = simple.figures or {simple.name: result["baseline"]}
     figures = ", ".join(f"{in_words(name)} {in_column(figure, 4)}" for name, figure in each.items())
     model = in_column(result["model"], 4)

@@ -20,6 +20,7 @@ from rung_ops.model.columns import rule_words
 from rung_ops.model.target import inside, numbers
 from rung_ops.project import current, hooks
 from rung_ops.project.paths import params, project_description, project_name, shown
+from rung_ops.statistics import jackknife
 from rung_ops.statistics.intervals import finite
 from rung_ops.system import html
 from rung_ops.system.files import md5
@@ -62,7 +63,7 @@ class Plot(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """A figure of the report; None for an interval or a baseline's figure that it does not have."""
+    """A figure of the report; half_width and baseline as half_widths() and score() have them, or None."""
 
     name: str
     value: float
@@ -85,7 +86,8 @@ def all_plots(
         what = "Precision and recall by class"
         yield Plot(model_card.BY_CLASS, what, table, plots.draw_by_class)
         table = plots.calibration_by_class(actual, predicted, names)
-        yield Plot("calibration", "Calibration by class", table, plots.draw_calibration_by_class)
+        draw, height = plots.draw_calibration_by_class, plots.calibration_height(len(names))
+        yield Plot("calibration", "Calibration by class", table, draw, height)
     elif estimator.is_classification(model):
         yield Plot("roc", "ROC curve", plots.roc(actual, predicted), plots.draw_roc)
         curve = plots.precision_recall(actual, predicted)
@@ -212,6 +214,7 @@ def write_report(
     drawn["plots"] += _hook_plots(model, some, their_predictions)
     for plot in (*drawn["slices"], *drawn["plots"]):
         plot.table.write_csv(current().plots / f"{plot.name}.csv")
+    figures = _figures(rows, predicted, metrics, simple)
     page = html.render(
         LAYOUT,
         title=project_name(),
@@ -219,7 +222,9 @@ def write_report(
         lead=_lead(model, rows, train),
         metric=score["metric"],
         higher=score["higher_is_better"],
-        figures=_figures(rows, predicted, metrics, simple),
+        figures=figures,
+        unvaried=[figure.name for figure in figures if figure.half_width == 0],
+        unseen=jackknife.unseen_share(rows.height),
         baseline=baseline.in_words(simple.name) if simple else "",
         level=LEVEL,
         drawn={part: [_drawn(plot) for plot in each] for part, each in drawn.items()},

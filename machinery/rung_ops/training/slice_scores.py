@@ -41,7 +41,10 @@ def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
 
 
 def half_widths(rows: pl.DataFrame, predicted: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """Compute half the interval of each named figure of score() by the jackknife; NaN without one."""
+    """Compute half the interval of each named figure of score() by the jackknife.
+
+    NaN without one; 0 where it cannot be given, as the figure is the same whichever rows are left out.
+    """
     actual = truth(rows)
 
     def figures(chosen: np.ndarray) -> np.ndarray:
@@ -67,7 +70,7 @@ def with_intervals(
         if figure is not None:
             chosen = (columns[column] == value).to_numpy()
             reach = finite(float(half_widths(rows.filter(chosen), predicted[chosen], [metric])[0]))
-        halves.append(reach)
+        halves.append(reach or None)
     half = pl.Series(halves, dtype=pl.Float64)
     return slices.with_columns(low=pl.col(metric) - half, high=pl.col(metric) + half)
 

@@ -102,6 +102,21 @@ def test_the_standard_error_of_a_mean_is_that_of_the_textbook() -> None:
     assert jackknife.student_t_quantile(0.05) == pytest.approx(stats.t.ppf(0.975, 19))
 
 
+def test_a_figure_that_no_part_of_the_rows_changes_has_an_error_of_exactly_zero() -> None:
+    error = jackknife.standard_error(lambda rows: 0.1, jackknife.dealt(44, 0))
+
+    assert error == 0  # the mean of twenty times 0.1 is another number
+
+
+def test_of_what_no_row_has_other_rows_may_have_as_much_as_the_exact_bound_says() -> None:
+    exact = [float(stats.beta.ppf(0.95, 1, rows)) for rows in (44, 200, 5_000)]
+
+    bounds = [jackknife.unseen_share(rows) for rows in (44, 200, 5_000)]
+
+    assert bounds == pytest.approx(exact, rel=0.04)
+    assert jackknife.unseen_share(2) == 1
+
+
 def test_a_figure_that_is_not_defined_has_no_standard_error() -> None:
     def undefined(rows: np.ndarray) -> float:
         raise ValueError("one class only")

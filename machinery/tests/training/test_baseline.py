@@ -53,10 +53,26 @@ def test_a_gain_that_may_be_chance_is_not_better() -> None:
     assert comparison["better"] is False
 
 
-def test_too_few_rows_give_no_interval_and_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("rows", "written_too", "sentence"),
+    [
+        (30, set(), "30 rows are too few for an interval"),
+        (
+            300,
+            {"gain_low", "gain_high"},
+            "no interval: it is the same, whichever rows are left out",
+        ),
+    ],
+)
+def test_without_an_interval_a_sentence_says_why(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    rows: int,
+    written_too: set[str],
+    sentence: str,
 ) -> None:
-    actual = outcomes(30)
+    actual = outcomes(rows)
     here = moved(
         monkeypatch,
         reports=tmp_path,
@@ -65,15 +81,16 @@ def test_too_few_rows_give_no_interval_and_a_sentence(
     )
     for file in (here.predictions, here.train):
         pl.DataFrame({"predicted": actual.astype(float)}).write_parquet(file)
-    monkeypatch.setattr(baseline, "baseline", lambda train, rows: np.zeros(rows.height))
+    simple = np.zeros(rows) if rows < 40 else actual.astype(float)  # as good as the model
+    monkeypatch.setattr(baseline, "baseline", lambda train, rows: simple)
     monkeypatch.setattr(baseline.estimator, "truth", lambda rows: actual)
 
     assert baseline.main() == 0
 
     written = json.loads((tmp_path / "comparison.json").read_text())
-    assert set(written) == {"model", "baseline", "gain", "better"}
+    assert set(written) == {"model", "baseline", "gain", "better"} | written_too
     assert written["better"] is False
-    assert "30 rows are too few for an interval" in capsys.readouterr().out
+    assert sentence in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from rung_ops import contract
 from rung_ops.data import blocks
 from rung_ops.errors import StageError
 from rung_ops.project import current, hooks
+from rung_ops.project.paths import params
 from rung_ops.stages import predict_rows, score
 from rung_ops.system import git
 from rung_ops.training import baseline, estimator, evaluate, evaluation_page
@@ -66,6 +67,28 @@ def test_the_report_has_figures_with_intervals_and_baseline_columns_and_pipeline
         assert described and ("may be missing" in described[0]) == column.nullable
     stages = re.findall(r"<g><title>(\w+): .*?</title>", page)
     assert {"ingest", "train", "evaluate", "track"} <= set(stages)
+
+
+def test_a_perfect_figure_has_no_interval_and_the_report_says_what_it_may_hide(
+    report: Callable[..., Path], trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metric, scored = params()["score"]["metric"], contract.score
+
+    def score(actual: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+        return scored(actual, predicted) | {metric: 1.0}
+
+    monkeypatch.setattr(contract.model, "score", score)
+
+    page = (report() / "report").read_text()
+
+    row = re.search(
+        rf"<td>{'_<wbr>'.join(metric.split('_'))}</td><td>1.0000</td><td>(.*?)</td>", page
+    )
+    assert row and row[1] == "&ndash;"
+    assert f"No interval of {metric}: the same, whichever rows are left out." in page
+    assert f"up to {3 / trained.test.height:.1%} of others" in page
+    plotted = [pl.read_csv(path) for path in (report() / "plots").glob("by_*.csv")]
+    assert plotted and all(table["low"].null_count() == table.height for table in plotted)
 
 
 def test_the_report_says_what_it_was_made_from(
