@@ -32,8 +32,9 @@ def page_file() -> Path:
 # What the table shows, in this order; a column that is empty everywhere is left out.
 COLUMNS = (
     *("feature", "entity", "reads", "source", "window", "cadence", "max_age", "default", "unit"),
-    *("owner", "importance", "drift", "models", "description"),
+    *("owner", "importance", "interval", "drift", "models", "description"),
 )
+NUMBERS = {"default", "importance", "interval"}  # columns of them, which are read from the right
 
 
 def features() -> list[dict[str, Any]]:
@@ -45,14 +46,14 @@ def features() -> list[dict[str, Any]]:
     entries: dict[tuple[str, str], dict[str, Any]] = {}
     for home in paths.model_folders().values():
         name = project_name(home)
-        importance, drift = _importance(home), _drift(home)
+        known_of = {"importance": _importance(home), "interval": _interval(home)}
+        known_of["drift"] = _drift(home)
         for entry in _of_model(home):
             known = entries.setdefault((entry["feature"], entry["definition"]), entry)
             known["models"].append(name)
-            if entry["feature"] in importance:
-                known["importance"][name] = importance[entry["feature"]]
-            if entry["feature"] in drift:
-                known["drift"][name] = drift[entry["feature"]]
+            for what, values in known_of.items():
+                if entry["feature"] in values:
+                    known[what][name] = values[entry["feature"]]
     return sorted(entries.values(), key=lambda entry: (-len(entry["models"]), entry["feature"]))
 
 
@@ -93,6 +94,7 @@ def _entry(
         "owner": _joined(each.owner for each in used if each.owner),
         "description": None,
         "importance": {},
+        "interval": {},
         "drift": {},
         "models": [],
     }
@@ -116,10 +118,22 @@ def _column(column: Any) -> dict[str, Any]:
 
 def _importance(home: Path) -> dict[str, float]:
     """Read the last report's: loss of score when the feature is shuffled."""
-    file = home / "reports/plots/importances.csv"
-    if not file.is_file():
+    found = _importances(home)
+    return {} if found is None else dict(found.select("feature", "importance").iter_rows())
+
+
+def _interval(home: Path) -> dict[str, tuple[float, float]]:
+    """Read the ends of the interval of each importance that has one."""
+    found = _importances(home)
+    if found is None or "low" not in found.columns:  # of an earlier version
         return {}
-    return dict(pl.read_csv(file).select("feature", "importance").iter_rows())
+    rows = found.select("feature", "low", "high").drop_nulls().iter_rows()
+    return {name: (low, high) for name, low, high in rows}
+
+
+def _importances(home: Path) -> pl.DataFrame | None:
+    file = home / "reports/plots/importances.csv"
+    return pl.read_csv(file) if file.is_file() else None
 
 
 def _drift(home: Path) -> dict[str, str]:
@@ -144,19 +158,23 @@ def _span(span: timedelta) -> str:
 
 def shown_rows(listed: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """Write entries as a table of texts: its head and its rows, without empty columns."""
-    rows = [{name: _text(entry[name]) for name in COLUMNS} for entry in listed]
+    rows = [{name: _text(entry[name], name) for name in COLUMNS} for entry in listed]
     head = [name for name in COLUMNS if any(row[name] for row in rows)]
     return [name.replace("_", " ") for name in head], [[row[n] for n in head] for row in rows]
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, column: str) -> str:
     if isinstance(value, dict):
-        shown = {name: _text(each) for name, each in value.items()}
+        shown = {name: _text(each, column) for name, each in value.items()}
         if len(shown) == 1:
             return next(iter(shown.values()))
         return ", ".join(f"{name} {text}" for name, text in shown.items())
     if isinstance(value, list):
         return ", ".join(map(str, value))
+    if isinstance(value, tuple):
+        return " to ".join(_text(each, column) for each in value)
+    if isinstance(value, float) and column in ("importance", "interval"):
+        return html.aligned(value).replace("−", "-")  # a terminal may lack the minus sign
     if isinstance(value, float):
         return four_digits(value)
     return "" if value is None else str(value)
@@ -174,13 +192,17 @@ def main(as_json: bool) -> int:
     # The page has room for the descriptions, a terminal has not.
     columns = [column for column in zip(head, *rows, strict=True) if column[0] != "description"]
     widths = [max(map(len, column)) for column in columns]
+    sides = [">" if column[0] in NUMBERS else "<" for column in columns]
     for line in zip(*columns, strict=True):
-        print(
-            "  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip()
-        )
+        cells = zip(line, sides, widths, strict=True)
+        print("  ".join(f"{text:{side}{width}}" for text, side, width in cells).rstrip())
     page_file().parent.mkdir(exist_ok=True)
     page = html.render(
-        LAYOUT, title=f"Features of {project_name(current().repository)}", head=head, rows=rows
+        LAYOUT,
+        title=f"Features of {project_name(current().repository)}",
+        head=head,
+        rows=rows,
+        numbers=NUMBERS,
     )
     page_file().write_text(page, encoding="utf-8")
     print(f"look at {shown(page_file())}")

@@ -98,6 +98,29 @@ def test_importance_and_drift_are_those_of_the_last_report_and_monitor(
     assert by_name["late_7d"]["drift"] == {OWN: "not judged"}
 
 
+def test_importances_stand_below_each_other_with_their_intervals(
+    reports: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    declare(monkeypatch, [pl.col("amount"), pl.col("late_7d")], declared())
+    (reports / "plots").mkdir(parents=True)
+    (reports / "plots/importances.csv").write_text(
+        "feature,importance,low,high\namount,0.25,0.125,0.375\nlate_7d,2.5754e-9,,\n"
+    )
+
+    assert registry.main([]) == 0
+
+    head, *lines = capsys.readouterr().out.splitlines()[:3]
+    amount, late = sorted(lines)
+    end = head.index("importance") + len("importance")
+    assert (amount[:end].split()[-1], late[:end].split()[-1]) == ("0.2500", "2.575e-9")
+    assert amount[: head.index("interval") + len("interval")].endswith("0.1250 to 0.3750")
+    page = (reports / "features.html").read_text()
+    assert '<td class="number">2.575e-9</td><td class="number"></td>' in page
+    listed = {entry["feature"]: entry for entry in registry.features()}
+    assert listed["amount"]["interval"] == {OWN: (0.125, 0.375)}
+    assert listed["late_7d"]["interval"] == {}
+
+
 def test_models_share_an_entry_only_where_they_define_it_alike(
     tmp_path: Path, monkeypatch: Patch
 ) -> None:
