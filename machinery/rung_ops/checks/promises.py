@@ -1,5 +1,6 @@
 """The promises of src/ and params.toml, each a function that names what is broken."""
 
+import difflib
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -51,8 +52,11 @@ def features_read_the_row() -> None:
                 "when the model predicts."
             )
         for unknown in sorted(read_columns - columns):
+            readable = sorted(columns - {contract.TARGET})
+            near = difflib.get_close_matches(unknown, readable, 1)
+            advice = f"Did you mean `{near[0]}`?" if near else f"There are: {', '.join(readable)}."
             raise StageError(
-                f"features.py: `{name}` reads `{unknown}`, which is not a column of Row."
+                f"features.py: `{name}` reads `{unknown}`, which is not a column of Row. {advice}"
             )
 
 
@@ -239,7 +243,7 @@ def well_typed() -> None:
     if time is not None and time not in columns:
         raise StageError(
             f"dataset.py: TIME is {time!r}, which is not a column of Row. "
-            "Name a column, or set it to None."
+            f"There are: {', '.join(columns)}. Name one, or set it to None."
         )
     if time is not None and columns[time].type not in (pl.Date, pl.Datetime):
         raise StageError(f"dataset.py: TIME is `{time}`, which is neither a date nor a datetime.")

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import warnings
 from typing import Any, NamedTuple
 
@@ -247,6 +248,7 @@ def known_too_late(train: pl.DataFrame, rows: pl.DataFrame) -> str | None:
     )
 
 
+FEW = 200  # of invented rows
 ROWS = 10_000  # enough to tell perfect predictions from a constant
 
 
@@ -259,11 +261,7 @@ def refuse_wrong_score(rows: pl.DataFrame) -> None:
     if not isinstance(figures, dict):
         kind = type(figures).__name__
         raise StageError(f"model.py: score() returns {kind}; it must be a dict of figures by name.")
-    if metric not in figures:
-        raise StageError(
-            f"{parameter_line('score', 'metric')}: [score] metric is `{metric}`, but score() returns "
-            f"{', '.join(figures)}."
-        )
+    _refuse_missing(metric, figures)
     for name, value in figures.items():
         with calling(f"reading `{name}` of score() as a number"):
             float(value)
@@ -281,6 +279,40 @@ def refuse_wrong_score(rows: pl.DataFrame) -> None:
             f"predictions and {simple:.4g} for a constant: write `higher_is_better = "
             f"{str(higher).lower()}`."
         )
+
+
+def refuse_unknown_metric() -> None:
+    """Refuse a `metric` that score() does not return, before rows are read.
+
+    To import model.py takes seconds, so it is asked only where no module names the metric. Of an
+    error of score() the rows say more, as refuse_wrong_score().
+    """
+    metric = params()["score"]["metric"]
+    name = re.compile(rf"""["']{re.escape(metric)}["']""")
+    modules = (current().root / "src" / contract.package()).rglob("*.py")
+    if any(name.search(module.read_text(encoding="utf-8")) for module in modules):
+        return
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            figures = dict(contract.score(_invented(FEW), _guesses(FEW)))
+    except Exception:  # src/ is the user's
+        return
+    _refuse_missing(metric, figures)
+
+
+def _refuse_missing(metric: str, figures: dict[str, Any]) -> None:
+    if metric not in figures:
+        raise StageError(
+            f"{parameter_line('score', 'metric')}: [score] metric is `{metric}`, but score() returns "
+            f"{', '.join(figures)}."
+        )
+
+
+def _invented(n_rows: int) -> np.ndarray:
+    """Invent what came true: each class in turn, or numbers."""
+    if estimator.is_classification(None):
+        return np.arange(n_rows) % max(2, estimator.kind().width)
+    return np.linspace(1.0, 2.0, n_rows)
 
 
 def _guesses(n_rows: int) -> np.ndarray:

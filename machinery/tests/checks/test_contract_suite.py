@@ -15,6 +15,7 @@ from rung_ops.project.paths import package_name, raw_files_in
 from rung_ops.system import git
 
 PACKAGE = f"src/{package_name()}"
+OTHER = next(c for c in contract.Row.to_schema().dtypes if c != contract.TARGET)
 ADDED = "\n\n# broken on purpose\n"
 
 # What is broken: the file, what is added to it, and the test and the sentence that are expected.
@@ -70,7 +71,13 @@ BROKEN = {
         f"{PACKAGE}/features.py",
         'FEATURES.append(__import__("polars").col("nothing"))\n',
         "test_features_read_columns_of_row",
-        "features.py: `nothing` reads `nothing`, which is not a column of Row.",
+        r"features.py: `nothing` reads `nothing`, which is not a column of Row\. There are: .*",
+    ),
+    "a misspelt column": (
+        f"{PACKAGE}/features.py",
+        'FEATURES.append(__import__("polars").col("{TARGETLESS}s"))\n',
+        "test_features_read_columns_of_row",
+        rf"features.py: `{OTHER}s` reads `{OTHER}s`, .* Did you mean `{OTHER}`\?",
     ),
     "a feature of columns that are not named, which may be the target": (
         f"{PACKAGE}/features.py",
@@ -197,9 +204,8 @@ def test_a_new_project_keeps_every_promise(small: Path) -> None:
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_promise_is_named_in_a_sentence(project: Path, name: str) -> None:
     file, added, failing, sentence = BROKEN[name]
-    other = next(c for c in contract.Row.to_schema().dtypes if c != contract.TARGET)
     with (project / file).open("a", encoding="utf-8") as text:
-        text.write(ADDED + added.replace("{TARGETLESS}", other))
+        text.write(ADDED + added.replace("{TARGETLESS}", OTHER))
 
     code, printed = run(project)
 

@@ -247,6 +247,50 @@ def test_a_metric_that_score_does_not_return_is_refused_before_training(
         read_rows(train)
 
 
+@pytest.mark.parametrize(
+    ("metric", "returned", "is_refused"),
+    [
+        ("nothing", ["auc", "brier"], True),
+        ("made_up", ["made_up"], False),  # under a name that no module has as it is
+        ("nothing", [], False),  # score() fails: with real rows it may not
+    ],
+)
+def test_a_metric_that_score_does_not_return_is_refused_before_a_file_is_read(
+    tmp_path: Path, monkeypatch: Patch, metric: str, returned: list[str], is_refused: bool
+) -> None:
+    def score(truth: Any, predicted: Any) -> dict[str, float]:
+        assert returned and len(truth) == len(predicted)
+        return dict.fromkeys(returned, 0.5)
+
+    wrong = params() | {"score": params()["score"] | {"metric": metric}}
+    monkeypatch.setattr(baseline, "params", lambda: wrong)
+    monkeypatch.setattr(contract, "score", score, raising=False)
+    ingested = moved(monkeypatch, ingested=tmp_path / "ingested").ingested
+
+    try:
+        ingest_files()
+    except StageError as error:
+        assert is_refused and f"metric is `{metric}`, but score() returns auc, brier" in str(error)
+
+    assert ingested.exists() != is_refused
+
+
+def test_ingest_reads_rows_without_model_py_where_a_module_names_the_metric(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    def score(truth: Any, predicted: Any) -> dict[str, float]:
+        raise AssertionError
+
+    asked: list[int] = []
+    monkeypatch.setattr(contract, "score", score, raising=False)
+    monkeypatch.setattr(baseline, "_invented", asked.append)
+    moved(monkeypatch, ingested=tmp_path / "ingested")
+
+    ingest_files()
+
+    assert asked == []
+
+
 def test_an_error_that_src_caused_ends_a_stage_with_the_sentence_of_poe_check(
     monkeypatch: Patch,
 ) -> None:
