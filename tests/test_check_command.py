@@ -335,7 +335,7 @@ def test_a_house_adds_capabilities_of_its_own(tmp_path: Path) -> None:
         ("prediction-service", entry, "Rung has a capability of this name"),
         ("other", entry.replace("level: 1", "level: 7"), "`level` must be a rung"),
         ("other", "level: 1", "missing required field"),
-        ("other", entry.replace("an hour", "3 days"), "at `$.effort`"),
+        ("other", entry.replace("an hour", "3 days"), "`effort`: "),
         ("other", entry + "change: Write {catalog}.\n", "unknown word `{catalog}`"),
         ("other", entry.replace("{keys: [", "{txt: ["), "`evidence.used` is not a predicate"),
         ("other", entry.replace("{keys", "{text: '(', keys"), "`evidence.used` is not a predicate"),

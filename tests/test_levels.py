@@ -189,7 +189,7 @@ def test_each_block_belongs_to_a_stage_of_the_roadmap() -> None:
             "`rung_1.default.capabilities`",
         ),
         ("1", "    level: 1\n", "    level: 7\n", "`level` must be 1"),
-        ("1", "owns: []", "owns: README.md", "Expected `array`, got `str` - at `$.owns`"),
+        ("1", "owns: []", "owns: README.md", "`owns`: Expected `array`, got `str`"),
         ("1", "    asks:\n", "    asks: [\n", "cannot be read as YAML"),
         ("1", "unit-tests,", "Unit_Tests,", "capabilities/Unit_Tests.yml is missing"),
         ("1", "unit-tests,", "", "unit-tests.yml is a capability of no rung"),

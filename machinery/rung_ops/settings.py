@@ -5,6 +5,7 @@ import json
 import math
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -68,23 +69,36 @@ def converted(value: object, kind: type[Kind], where: str) -> Kind:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        text = str(error)
-        raise SettingsError(f"{where} {text[:1].lower()}{text[1:]}{_near(text, kind)}") from error
+        # Such as "Expected `float` < 1.0 - at `$.split.test_share`".
+        what, _, place = str(error).partition(" - at `$")
+        is_item = place.endswith("]`")
+        names = [*filter(None, re.sub(r"\[[^]]*\]|`$", "", place).split("."))]
+        key = "" if "field `" in what else ("an item of " * is_item + names.pop() if names else "")
+        if "unknown field `" in what:
+            what += _near(what, names, kind)
+        raise SettingsError(located(where, names, key, what[:1].lower() + what[1:])) from error
 
 
-def names_in(text: str) -> list[str]:
-    """Return what an error of converted() is about: the names of the tables, and the key."""
-    place = re.search(r"- at `\$([^`]*)`", text)
-    field = re.search(r"field `([^`]*)`", text)
-    tables = re.sub(r"\[[^]]*\]", "", place[1]).split(".") if place else []
-    return [*filter(None, tables), *([field[1]] if field else [])]
+def located(where: str, tables: Sequence[str], key: str, what: str) -> str:
+    """Say where something is wrong, "params.toml: [split] test_share: what"; the key may be empty."""
+    if tables and where.endswith("]"):
+        where, tables = f"{where[:-1]}.{'.'.join(tables)}]", ()
+    table = f" [{'.'.join(tables)}]" if tables else ""
+    return f"{where}{table}{f' {key}:' if key else ''} {what}"
 
 
-def _near(text: str, kind: Any) -> str:
+def place_in(text: str) -> tuple[str, str]:
+    """Return table and key that an error of converted() is about."""
+    found = re.match(
+        r"\S+:(?: \[(?P<table>[^]]+)\])?(?: (?:an item of )?(?P<key>\S+):|.*field `(?P<field>[^`]*)`)",
+        text,
+    )
+    return (found["table"] or "", found["key"] or found["field"]) if found else ("", "")
+
+
+def _near(text: str, tables: list[str], kind: Any) -> str:
     """Name the field that an unknown one resembles, in its own table."""
-    if "unknown field `" not in text:
-        return ""
-    *tables, unknown = names_in(text)
+    unknown = text.partition("field `")[2].rstrip("`")
     for table in tables:
         (named,) = (each.type for each in msgspec.structs.fields(kind) if each.encode_name == table)
         kind = next(

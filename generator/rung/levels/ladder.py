@@ -296,7 +296,9 @@ def converted(data: Any, kind: type[Record], path: Path) -> Record:
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
-        raise wrong(path, str(error)) from error
+        # Such as "Expected `array`, got `str` - at `$.owns`".
+        what, _, key = str(error).partition(" - at `$.")
+        raise wrong(path, f"`{key.rstrip('`')}`: {what}" if key else what) from error
 
 
 def _decode(kind: type[Record], data: Any, path: Path, **more: Any) -> Record:

@@ -46,8 +46,11 @@ def features() -> list[dict[str, Any]]:
     entries: dict[tuple[str, str], dict[str, Any]] = {}
     for home in paths.model_folders().values():
         name = project_name(home)
-        known_of = {"importance": _importance(home), "interval": _interval(home)}
-        known_of["drift"] = _drift(home)
+        known_of: dict[str, dict[str, Any]] = {
+            "importance": _importance(home),
+            "interval": _interval(home),
+            "drift": _drift(home),
+        }
         for entry in _of_model(home):
             known = entries.setdefault((entry["feature"], entry["definition"]), entry)
             known["models"].append(name)

@@ -140,12 +140,12 @@ def _refuse_misspelt(content: Mapping[str, Any], where: str) -> None:
     for name, near in _resembling(content, list(tables), ALIKE):
         keys = getattr(tables[near], "__struct_fields__", ())
         if isinstance(content[name], Mapping) and not content[name].keys().isdisjoint(keys):
-            raise SettingsError(_misspelt(where, name, "", near))
+            raise SettingsError(_misspelt(where, (), name, near))
     split = content.get("split")
     if isinstance(split, Mapping):
         for name, near in _resembling(split, SplitSettings.__struct_fields__, ALIKE_KEY):
             if near not in split:
-                raise SettingsError(_misspelt(where, name, " - at `$.split`", near))
+                raise SettingsError(_misspelt(where, ("split",), name, near))
 
 
 def _resembling(
@@ -157,5 +157,6 @@ def _resembling(
             yield name, near[0]
 
 
-def _misspelt(where: str, name: str, at: str, near: str) -> str:
-    return f"{where} object contains unknown field `{name}`{at}; did you mean `{near}`?"
+def _misspelt(where: str, tables: Sequence[str], name: str, near: str) -> str:
+    what = f"object contains unknown field `{name}`; did you mean `{near}`?"
+    return settings.located(where, tables, "", what)

@@ -28,8 +28,8 @@ def changed(path: Path, before: str, after: str) -> Path:
     ("before", "after", "says"),
     [
         ("[limits]", "[limit]", "unknown field `limit`; did you mean `limits`"),
-        ("\nquality_drop = ", "\nquality_drop = 1 #", r"< 1.*retrain.quality_drop"),
-        ("\nmost = ", "\nmost = true #", "int.*limits.most"),
+        ("\nquality_drop = ", "\nquality_drop = 1 #", r"\[retrain\] quality_drop: .*< 1"),
+        ("\nmost = ", "\nmost = true #", r"\[limits\] most: .*int"),
     ],
 )
 def test_a_rule_that_means_nothing_is_named(

@@ -224,7 +224,7 @@ def test_a_broken_promise_is_named_in_a_sentence(project: Path, name: str) -> No
             "false",
             r": `\w+` is 1 for perfect predictions and 0\.5 for a constant: write .* = true`",
         ),
-        ('"yes"', r": expected `bool`, got `str` - at `\$\.score\.higher_is_better`"),
+        ('"yes"', r": \[score\] higher_is_better: expected `bool`, got `str`"),
     ],
 )
 def test_a_wrong_direction_of_the_metric_is_named_with_its_line(

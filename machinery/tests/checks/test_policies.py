@@ -89,11 +89,11 @@ def test_a_value_of_another_type_is_named(project: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("uri = 'somewhere'", "[server] expected `str` matching regex '://' - at `$.uri`"),
-        ("when_down = 'wait'", "[server] invalid enum value 'wait' - at `$.when_down`"),
+        ("uri = 'somewhere'", "[server] uri: expected `str` matching regex '://'"),
+        ("when_down = 'wait'", "[server] when_down: invalid enum value 'wait'"),
         (
             "timeout_seconds = true",
-            "[server] expected `float`, got `bool` - at `$.timeout_seconds`",
+            "[server] timeout_seconds: expected `float`, got `bool`",
         ),
         ("timeout = 3", "unknown field `timeout`; did you mean `timeout_seconds`?"),
     ],

@@ -458,7 +458,7 @@ def test_rules_that_are_left_out_have_their_defaults(tmp_path: Path) -> None:
         ("[gate", "is not valid TOML"),
         ("gate = 1", "`gate` is not a table"),
         ("[gate]\nalpah = 0.1", r"gate\.toml: \[gate\] .*`alpah`; did you mean `alpha`\?"),
-        ("[gate]\nalpha = 0.7", r"`float` < 0\.5 - at `\$\.alpha`"),
+        ("[gate]\nalpha = 0.7", r"\[gate\] alpha: expected `float` < 0\.5"),
         ("[gate]\nalpha = nan", "alpha"),
         ("[gate]\nmargin = 0", "margin"),
         ('[gate]\nrule = "better"', "rule"),

@@ -136,7 +136,7 @@ def test_what_no_add_on_has_a_say_in_runs_without_it() -> None:
 def test_a_list_that_is_none_is_refused(monkeypatch: Patch, listed: Any) -> None:
     monkeypatch.setattr(Project, "table", lambda _: {"addons": listed})
 
-    with pytest.raises(NoProjectError, match=r"\[tool.rung\] expected .* `\$.addons"):
+    with pytest.raises(NoProjectError, match=r"\[tool.rung\] (an item of )?addons: expected"):
         active_addons.listed()
 
 

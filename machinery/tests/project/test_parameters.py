@@ -50,9 +50,13 @@ def test_a_table_of_the_projects_own_and_further_names_of_a_split_are_left_to_it
     ("old", "new", "sentence"),
     [
         ("seed = 7", "", r"params\.toml: object missing required field `seed`"),
-        ("seed = 7", "seed = true", r"params\.toml:1: expected `int`, got `bool` - at `\$\.seed`"),
-        ("slices", "slicez", r"params\.toml:10: .* `slicez` - at `\$\.report`; did .* `slices`\?"),
-        ('["origin"]', '"origin"', r"params\.toml:10: expected `array`, got `str` - at .*slices`"),
+        ("seed = 7", "seed = true", r"params\.toml:1: seed: expected `int`, got `bool`"),
+        ("slices", "slicez", r"params\.toml:10: \[report\] .* `slicez`; did .* `slices`\?"),
+        (
+            '["origin"]',
+            '"origin"',
+            r"params\.toml:10: \[report\] slices: expected `array`, got `str`",
+        ),
         ("[report]", "[reporting]", r"params\.toml:.* field `reporting`; did you mean `report`\?"),
         (
             "[fair",
@@ -63,21 +67,30 @@ def test_a_table_of_the_projects_own_and_further_names_of_a_split_are_left_to_it
         (
             "slices",
             '"slices(" = 1\nslices',
-            r"params\.toml: .* `slices\(` - at `\$\.report`; did you mean `slices`\?",
+            r"params\.toml: \[report\] .* `slices\(`; did you mean `slices`\?",
         ),
         (
             "slices",
             "cost = 5\nslices",
-            r"params\.toml:10: .* `cost` - at `\$\.report`\. Names of your own go into a table .*",
+            r"params\.toml:10: \[report\] .* `cost`\. Names of your own go into a table .*",
         ),
         ("true", "true\nhigher_is_betterr = 1", r"params\.toml:9: .* did .* `higher_is_better`\?"),
         (
             "[model]",
             "test_row = 0\n[model]",
-            r"params\.toml:4: .* `test_row` .* did .*`test_rows`\?",
+            r"params\.toml:4: \[split\] .* `test_row`; did .*`test_rows`\?",
         ),
-        ("[model]", "test_rows = 0\n[model]", r"params\.toml:4: expected `int` >= 1 - at .*rows`"),
-        ("0.25", "1.0", r"params\.toml:3: expected `float` < 1.0 - at `\$\.split\.test_share`"),
+        (
+            "[model]",
+            "test_rows = 0\n[model]",
+            r"params\.toml:4: \[split\] test_rows: expected `int` >= 1",
+        ),
+        ("0.25", "1.0", r"params\.toml:3: \[split\] test_share: expected `float` < 1.0"),
+        (
+            "[25]",
+            '["old"]',
+            r"params\.toml: \[fairness\] an item of groups: expected `float`, got `str`",
+        ),
         (
             "[25]",
             "[nan]",

@@ -62,9 +62,9 @@ def test_what_happens_on_the_way_is_put_into_words(error: Exception, word: str) 
     [
         ("[store\n", "is not valid TOML"),
         ("[store]\nprefix = 'raw'\n", "`bucket` is missing"),
-        ("[store]\nbucket = 3\n", "`$.store.bucket`"),
+        ("[store]\nbucket = 3\n", "[store] bucket: expected"),
         ("[store]\nbucket = 'data'\nbuckt = 'a'\n", "`buckt`"),
-        ("[store]\nbucket = 'data'\n[take]\nfiles = '*'\n", "`$.take.files`"),
+        ("[store]\nbucket = 'data'\n[take]\nfiles = '*'\n", "[take] files: expected"),
     ],
 )
 def test_invalid_settings_are_named(tmp_path: Path, text: str, word: str) -> None:
