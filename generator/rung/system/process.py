@@ -78,15 +78,25 @@ def run(
     """
     started = time.monotonic()
     code, output = attempt(title, command, folder, extra)
-    seconds = time.monotonic() - started
     if code:
-        print(output, file=sys.stderr)
-        if too_new(output):
-            print(NO_DAYS, file=sys.stderr)
+        show_failure(output)
         raise NotDoneError(
             f"`{' '.join(command)}` failed in {folder} with exit code {code}; "
             f"its output is above. {shortage.remedy_in(output)}".rstrip()
         )
+    return finished(title, started)
+
+
+def show_failure(output: str) -> None:
+    """Print what a program that failed has printed."""
+    print(output, file=sys.stderr)
+    if too_new(output):
+        print(NO_DAYS, file=sys.stderr)
+
+
+def finished(title: str, started: float) -> float:
+    """Print and return how long a step has taken."""
+    seconds = time.monotonic() - started
     print(f"  {title}: {seconds:.1f} s", flush=True)
     return seconds
 

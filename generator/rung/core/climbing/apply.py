@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+import time
 import tomllib
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
@@ -186,12 +187,15 @@ def _checked(project: Project, tree: str) -> tuple[str, bool]:
     if (folder / LOCK).is_file() and libraries:
         upgraded = [word for name in libraries for word in ("--upgrade-package", name)]
         process.run("lock the new library", [uv, "lock", "--quiet", *upgraded], folder)
-    passed = True
-    try:
-        process.run("check the new state", [uv, "run", "--quiet", "poe", "check"], folder)
-    except NotDoneError:
-        passed = False
-        if failing := _failing_for_own_files(uv, folder, changed):
+    title, started = "check the new state", time.monotonic()
+    code, output = process.attempt(title, [uv, "run", "--quiet", "poe", "check"], folder)
+    passed = code == 0
+    if passed:
+        process.finished(title, started)
+    else:
+        failing, more = _failing_for_own_files(uv, folder, changed)
+        process.show_failure(output + more)  # below the steps, where a reader looks first
+        if failing:
             print(
                 f"{', '.join(failing)}: the problems above are in files that the climb does not "
                 "change, so it goes on. `uv run poe check` fails until they are fixed.",
@@ -223,10 +227,13 @@ def _stage(bench: Workbench, checkout: Path, commit: str) -> None:
         git.run(checkout, *arguments, extra=git.NO_USER_CONFIG)
 
 
-def _failing_for_own_files(uv: str, folder: Path, changed: Collection[str]) -> list[str]:
+def _failing_for_own_files(
+    uv: str, folder: Path, changed: Collection[str]
+) -> tuple[list[str], str]:
     """Run the tasks of `poe check` one by one after it failed.
 
-    Returns those that fail for files that the climb does not change; none if any other task fails.
+    Returns those that fail for files that the climb does not change, none if any other task fails;
+    and what that task printed, if `poe check` may have stopped before it.
     """
     failed: list[str] = []
     for task in _tasks(folder):
@@ -235,11 +242,9 @@ def _failing_for_own_files(uv: str, folder: Path, changed: Collection[str]) -> l
         if code == 0:
             continue
         if task not in OF_FILES or code != FINDINGS or any(path in output for path in changed):
-            if failed:  # `poe check` may have stopped at the first task that failed
-                print(output, file=sys.stderr)
-            return []
+            return [], output if failed else ""
         failed.append(task)
-    return failed
+    return failed, ""
 
 
 def _tasks(folder: Path) -> list[str]:
