@@ -131,8 +131,8 @@ def ingest_files() -> None:
     """Read each file of data/sample and data/incoming with load(); write its rows to data/ingested.
 
     Raises:
-        StageError: there is no raw file, one is a link or cannot be read, the disk is full, or score()
-            does not return the `metric` of params.toml.
+        StageError: score() lacks the `metric`, there is no raw file, one is a link or unreadable, or
+            the disk is full.
     """
     from rung_ops.training import baseline  # imported on demand, as by read_rows()
 

@@ -288,9 +288,9 @@ def refuse_unknown_metric() -> None:
     error of score() the rows say more, as refuse_wrong_score().
     """
     metric = params()["score"]["metric"]
-    name = re.compile(rf"""["']{re.escape(metric)}["']""")
+    name = re.compile(rf"""["']{re.escape(metric)}["']""".encode())
     modules = (current().root / "src" / contract.package()).rglob("*.py")
-    if any(name.search(module.read_text(encoding="utf-8")) for module in modules):
+    if any(name.search(module.read_bytes()) for module in modules):
         return
     try:
         with warnings.catch_warnings(action="ignore"):
