@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from machinery.governance.tests.conftest import Refusal
-from machinery.governance.tests.signing import ADA, OTTO, PARAMS, PASSED, VERA, Desk
+from machinery.governance.tests.signing import ADA, OTTO, PARAMS, PASSED, VERA, Desk, email
 from rung_governance.approval import (
     approve,
     bound_facts,
@@ -23,7 +23,7 @@ from rung_governance.approval import (
     stand_in,
     validation,
 )
-from rung_ops.project import current
+from rung_ops.project import current, documents
 from rung_ops.release import make
 from rung_ops.tracking import registry
 
@@ -93,6 +93,46 @@ def test_what_the_gate_refuses_is_not_signed_nor_is_its_record_begun(
     assert not validation.approval_path(version).exists()
 
 
+def test_no_record_is_begun_for_a_version_that_none_could_approve(
+    desk: Desk, refusal: Refusal
+) -> None:
+    version = desk.version()
+    tag("git_dirty", "true")(desk, version)
+
+    output = refusal(approve.main, str(version.version), "--key", desk.key(VERA))
+
+    assert "version 1 was made from files that differ from its commit" in output
+    assert "`uv run dvc repro --force --single-item track` registers another" in output
+    assert validation.record_paths(version) == []
+
+    version = desk.version()
+    (desk.folder / validation.INVENTORY).write_text("models:\n")
+    assert "names no developer of" in refusal(approve.main, str(version.version))
+    assert validation.record_paths(version) == []
+
+
+@pytest.mark.parametrize(
+    ("person", "validator"),
+    [
+        (VERA, {"name": "Vera Valid", "email": "vera@example.org"}),
+        (ADA, {"name": None, "email": None}),
+        ("A. L. <Ada+work@example.org>", {"name": None, "email": None}),
+    ],
+    ids=["a validator", "the developer", "the developer by another name"],
+)
+def test_the_record_is_begun_in_the_name_of_who_types_but_of_no_developer(
+    desk: Desk, refusal: Refusal, person: str, validator: dict[str, str | None]
+) -> None:
+    desk.git("config", "user.name", person.partition(" <")[0])
+    desk.git("config", "user.email", email(person))
+    version = desk.version()
+
+    assert "Answer what is empty in it" in refusal(approve.main, str(version.version))
+
+    (path,) = validation.record_paths(version)
+    assert documents.record(path)["validator"] == validator
+
+
 @pytest.mark.tried(
     "Sign with a key that may not approve",
     "refused, with the line for the owners of `allowed_signers`",
@@ -123,10 +163,9 @@ def test_a_record_in_the_name_of_another_is_not_signed(desk: Desk, refusal: Refu
     assert "the record is by vera@example.org, and otto@example.org signed" in output
 
 
-def tag(name: str) -> Callable[[Desk, Any], None]:
+def tag(name: str, value: str = "f" * 40) -> Callable[[Desk, Any], None]:
     def edit(desk: Desk, version: Any) -> None:
-        client = registry.client()
-        client.set_model_version_tag(version.name, version.version, name, "f" * 40)
+        registry.client().set_model_version_tag(version.name, version.version, name, value)
 
     return edit
 

@@ -18,6 +18,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from rung_governance.approval import (
     audit,
+    developers,
     readiness,
     rejudge,
     signatures,
@@ -154,7 +155,7 @@ def main(version: str, key: str | None, reason: str | None) -> int:
         if reason:
             path = withdraw(registered, reason, _key(key))
         elif not validation.record_paths(registered):
-            _passed(registered, [])
+            _passed(registered, list(validation.version_objections(registered)))
             made = shown(write_skeleton(registered))
             raise NotApprovedError(f"wrote {made}. Answer what is empty in it, and type this again")
         else:
@@ -180,6 +181,7 @@ git_commit: {git_commit}
 data_hash: {data_hash}
 params_hash: {params_hash}
 figures: {figures}
+# Somebody who did not develop it.
 validator: {{name: {name}, email: {email}}}
 date: {today}
 # What was examined of design, assumptions, data and method, and what was found.
@@ -201,11 +203,11 @@ def write_skeleton(version: ModelVersion) -> Path:
     """Write the record's skeleton where the record belongs; return its path."""
     metrics = registry.client().get_run(str(version.run_id)).data.metrics
     tags = {name: version.tags.get(name, "") for name in ("git_commit", "data_hash", "params_hash")}
-    known = tags | {
+    known: dict[str, Any] = {
+        **tags,
         "model": version.name,
         "figures": {name: round(value, 4) for name, value in sorted(metrics.items())},
-        "name": _git_setting("user.name"),
-        "email": _git_setting("user.email"),
+        **_validator(version),
         "today": date.today().isoformat(),
         "evidence": list(_evidence(str(version.version))),
     }
@@ -216,6 +218,14 @@ def write_skeleton(version: ModelVersion) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(SKELETON.format(version=version.version, **written), encoding="utf-8")
     return path
+
+
+def _validator(version: ModelVersion) -> dict[str, str | None]:
+    """Name who types this; nobody if that is a developer of the version, who cannot validate it."""
+    person = {name: _git_setting(f"user.{name}") for name in ("name", "email")}
+    if developers.known_by(person.values()) & validation.known_developers(version):
+        return dict.fromkeys(person)
+    return dict(person)
 
 
 def _evidence(version: str) -> Iterator[str]:

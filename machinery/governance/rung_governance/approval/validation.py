@@ -47,30 +47,46 @@ def _contradictions(version: Version, record: dict[str, Any]) -> Iterator[str]:
             f"not about {version.name} {version.version}"
         )
     for tag in ("git_commit", "data_hash"):
-        tagged = version.tags.get(tag)
-        if tagged is None:
-            yield f"version {version.version} has no tag {tag}, so what it was made from is unknown"
-        elif record[tag] != tagged:
+        if (tagged := version.tags.get(tag)) is not None and record[tag] != tagged:
             yield f"the record names {tag} {record[tag]}, and the version was made from {tagged}"
-    if version.tags.get("git_dirty") == "true":
-        yield f"version {version.version} was made from files that differ from its commit"
-    author = version.tags.get("git_author")
-    if not author:
-        yield f"version {version.version} has no tag git_author, so its developer is unknown"
-    path = root() / INVENTORY
-    models = documents.record(path).get("models", []) if path.is_file() else []
-    of_model = (each for each in models if each.get("name") == version.name)
-    inventory = ",".join(str(each.get("developer", "")) for each in of_model)
-    if not inventory:
-        yield f"{INVENTORY} names no developer of {version.name}"
-    trainer = version.tags.get("git_trainer", "")
-    made_it = developers.known_by([author or "", trainer, *inventory.split(",")])
+    yield from version_objections(version)
     named = record["validator"]
-    if developers.known_by([named["name"], named["email"]]) & made_it:
+    if developers.known_by([named["name"], named["email"]]) & known_developers(version):
         who = f"{named['name']} <{named['email']}>"
         yield f"{who} developed the model, and cannot be the one who validates it"
     if record["decision"] != APPROVED:
         yield f"the validation of {record['date']} has {record['decision']} this version"
+
+
+def version_objections(version: Version) -> Iterator[str]:
+    """Say why no record could approve of a version: what it is made of or who made it is unknown."""
+    number = version.version
+    for tag in ("git_commit", "data_hash"):
+        if version.tags.get(tag) is None:
+            yield f"version {number} has no tag {tag}, so what it was made from is unknown"
+    if version.tags.get("git_dirty") == "true":
+        yield (
+            f"version {number} was made from files that differ from its commit. Commit them, then "
+            "`uv run dvc repro --force --single-item track` registers another version"
+        )
+    if not version.tags.get("git_author"):
+        yield f"version {number} has no tag git_author, so its developer is unknown"
+    if not _developer_of_inventory(version):
+        yield f"{INVENTORY} names no developer of {version.name}"
+
+
+def known_developers(version: Version) -> frozenset[str]:
+    """Collect what the developers of a version are known by: of its tags, and of the inventory."""
+    tagged = (version.tags.get(tag, "") for tag in ("git_author", "git_trainer"))
+    return developers.known_by([*tagged, *_developer_of_inventory(version).split(",")])
+
+
+def _developer_of_inventory(version: Version) -> str:
+    path = root() / INVENTORY
+    models = documents.record(path).get("models") if path.is_file() else None
+    entries = (each for each in models or () if isinstance(each, dict))
+    of_model = (each for each in entries if each.get("name") == version.name)
+    return ",".join(str(each.get("developer", "")) for each in of_model)
 
 
 def released_version(manifest: Mapping[str, Any]) -> ReleasedVersion:
