@@ -71,9 +71,9 @@ Worth teaching: where the model is wrong, that following it is no safer than ove
 
 def hashes() -> list[str]:
     """Hash the sentences of every part that speaks of the example; those of old templates stay."""
-    now = {each for part in parts() for each in example_text.hashes_of(part.text)}
+    now = {each for part in parts() for each in example_text.sentences_of(part.text)}
     before = set(example_text.HASHES.read_text().split())
-    return sorted((now | before) - example_text.hashes_of(OF_EVERY_MODEL).keys())
+    return sorted((now | before) - example_text.sentences_of(OF_EVERY_MODEL).keys())
 
 
 def parts() -> Iterator[example_text.TextPart]:

@@ -1,16 +1,17 @@
 """Text in a project's documents that no person has written: of the example, or not written yet.
 
-A sentence is known by the hash of its words. A part (a field of a record, or the text below one
-heading) is the example's if more than half of its words are in such sentences.
+A sentence, or the cell of a table, is known by the hash of its words. A part (a field of a record, or
+the text below one heading) is the example's if more of its words are in such sentences than in others.
 """
 
 import hashlib
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -32,10 +33,14 @@ FILES = (
     "governance/technical_file/annex_iv.md",
     SAMPLE,
 )
+HEADING_ROW = re.compile(
+    r"^\|.*\n(?=\|[-:| ]+$)", re.MULTILINE
+)  # it stays, whatever the table says
 END = re.compile(r"[.?!:;](?=\s)|\||\n\s*\n|\n\s*[-*] ")
 NOT_WRITTEN = re.compile(r"\bNot written yet\b")
-LEAST_WORDS = 4  # shorter sentences say the same of many models
-HALF = 0.5
+LEAST_WORDS = 4  # shorter sentences say the same of many models, so they count for neither side
+EXAMPLE = "still the text of the example"
+QUOTED, WIDTH = 3, 70  # sentences that are quoted, and their characters
 
 
 @dataclass(frozen=True)
@@ -50,33 +55,68 @@ class TextPart:
     text: str  # as a reader reads it
 
 
+class Sentence(NamedTuple):
+    """A sentence or a cell."""
+
+    text: str
+    words: int
+
+
 def untouched(root: Path) -> list[TextPart]:
     """List the parts that no person has written: those of the example, and those not written yet."""
-    known = _hashes()
     parts = (part for name in FILES if (root / name).is_file() for part in parts_of(root, name))
-    return [
-        part for part in parts if NOT_WRITTEN.search(part.text) or _is_of_example(part, root, known)
+    return [part for part in parts if _fault(part, root)]
+
+
+def _fault(part: TextPart, root: Path) -> str:
+    """Say why a part is still to be written; empty if a person has written it."""
+    if NOT_WRITTEN.search(part.text):
+        return "not written yet"
+    if lost := _lost_samples(part, root):
+        return _of_example(lost)
+    if documents.REFERENCE.fullmatch(part.text.strip()):
+        return ""  # what it names is checked in its own place
+    if f"`{part.text.strip()}`" in _instruction(part, root):
+        return ""  # an answer that the schema proposes, though the example begins with it, too
+    sentences, known = sentences_of(part.text), _hashes()
+    own = sum(each.words for digest, each in sentences.items() if digest not in known)
+    of_example = [
+        s for digest, s in sentences.items() if digest in known and s.words >= LEAST_WORDS
     ]
+    if sum(each.words for each in of_example) <= own:
+        return ""
+    return _of_example([each.text for each in of_example] if own else [])
+
+
+def _of_example(sentences: list[str]) -> str:
+    quotes = [f'"{textwrap.shorten(each, WIDTH, placeholder=" ...")}"' for each in sentences]
+    more = [f"{len(quotes) - QUOTED} more"] if len(quotes) > QUOTED else []
+    return ": ".join(filter(None, [EXAMPLE, ", ".join([*quotes[:QUOTED], *more])]))
 
 
 def names_lost_sample(part: TextPart, root: Path) -> bool:
     """Tell whether a part refers to what the sample's page said before other rows replaced it."""
+    return bool(_lost_samples(part, root))
+
+
+def _lost_samples(part: TextPart, root: Path) -> list[str]:
     broken = documents.broken_references(part.text, root)
-    return any(each.startswith(f"See {SAMPLE}, ") for each in broken)
+    return [each for each in broken if each.startswith(f"See {SAMPLE}, ")]
 
 
 def objections(root: Path) -> list[str]:
-    """Say of these parts where they are and what to write, a line for those that ask for the same."""
-    places: dict[tuple[str, str, str], list[str]] = {}
+    """Say by file what is to be written, a line for the places that ask for the same.
+
+    Of a place that has words of its own, those of the example are quoted.
+    """
+    places: dict[str, dict[str, list[str]]] = {}
     for part in untouched(root):
-        wrong = (
-            "not written yet" if NOT_WRITTEN.search(part.text) else "still the text of the example"
-        )
-        key = part.file, wrong, _instruction(part, root)
-        places.setdefault(key, []).append(f"{part.line}, {part.place}")
+        line = f"{_fault(part, root)}. {_instruction(part, root)}"
+        of_file = places.setdefault(part.file, {})
+        of_file.setdefault(line, []).append(f"line {part.line}, {part.place}")
     return [
-        f"{file}:{'; '.join(where)}: {wrong}. {remedy}"
-        for (file, wrong, remedy), where in places.items()
+        "\n".join([f"{file}:", *(f"  {'; '.join(where)}: {line}" for line, where in lines.items())])
+        for file, lines in places.items()
     ]
 
 
@@ -106,30 +146,14 @@ def parts_of(root: Path, name: str) -> list[TextPart]:
         return []
 
 
-def hashes_of(text: str) -> dict[str, int]:
-    """Hash each sentence of a text; give the number of its words."""
-    sentences = (re.findall(r"\w+", each.casefold()) for each in END.split(text))
-    return {
-        hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]: len(words)
-        for words in sentences
-        if len(words) >= LEAST_WORDS
-    }
-
-
-def _is_of_example(part: TextPart, root: Path, known: frozenset[str]) -> bool:
-    if names_lost_sample(part, root):
-        return True
-    if documents.REFERENCE.fullmatch(part.text.strip()):
-        return False  # what it names is checked in its own place
-    if f"`{part.text.strip()}`" in _instruction(part, root):
-        return False  # an answer that the schema proposes, though the example begins with it, too
-    return _share(part.text, known) > HALF
-
-
-def _share(text: str, known: frozenset[str]) -> float:
-    counts = hashes_of(text)
-    of_example = sum(words for each, words in counts.items() if each in known)
-    return of_example / max(sum(counts.values()), 1)
+def sentences_of(text: str) -> dict[str, Sentence]:
+    """Cut a text into its sentences, by the hash of their words."""
+    sentences = {}
+    for each in END.split(HEADING_ROW.sub("", text)):
+        if words := re.findall(r"\w+", each.casefold()):
+            digest = hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]
+            sentences[digest] = Sentence(each.strip(), len(words))
+    return sentences
 
 
 @cache

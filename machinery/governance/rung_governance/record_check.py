@@ -55,8 +55,13 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        field = f", {self.field}" if self.field else ""
-        return f"{self.file}{field}: {self.wrong}. {self.remedy}"
+        return f"{self.file}{', ' if self.field else ': '}{self.of_field}"
+
+    @property
+    def of_field(self) -> str:
+        """Field, problem and remedy, for a reader who knows the file."""
+        field = f"{self.field}: " if self.field else ""
+        return f"{field}{self.wrong}. {self.remedy}"
 
 
 def check_record(

@@ -60,18 +60,58 @@ def test_each_document_of_the_example_is_known_and_what_holds_for_every_project_
         assert general not in places(project, "governance/oversight.md")
 
 
-def test_what_is_to_be_written_is_said_once_for_the_places_of_a_file_that_ask_for_the_same(
+def test_what_is_to_be_written_is_said_by_file_and_once_for_the_places_that_ask_for_the_same(
     project: Path,
 ) -> None:
     lines = (project / PLAN).read_text(encoding="utf-8").splitlines()
     first, second, third, *_ = (1 + at for at, line in enumerate(lines) if "    change: " in line)
-    said = objections(project)
+    by_file = dict(each.split(":\n", 1) for each in objections(project))
 
+    assert list(by_file) == FILES
     assert (
-        f"{PLAN}:{first}, `modifications[0].change`; {second}, `modifications[1].change`; "
-        f"{third}, `modifications[2].change`: still the text of the example. Say what changes."
-    ) in said
-    assert len({re.sub(r":\d.*?: (?=still|not)", ": ", each) for each in said}) == len(said)
+        f"  line {first}, `modifications[0].change`; line {second}, `modifications[1].change`; "
+        f"line {third}, `modifications[2].change`: still the text of the example. Say what changes."
+    ) in by_file[PLAN].splitlines()
+    for said in by_file.values():
+        remedies = re.findall(r": ((?:still|not) .*)", said)
+        assert len(set(remedies)) == len(remedies) == len(said.splitlines())
+
+
+LIVED = "how and how long the applicant has lived there"
+TABLE = """\
+|Columns|What they tell|Why they are held|
+|-|-|-|
+|`age`|{}|feature|
+|`clinic`|where they go|it differs|
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        (TABLE.format("age in years"), None),
+        (TABLE.format(LIVED), f'"{LIVED}"'),
+        (
+            f"A column that neither helps the prediction nor serves a comparison is not held. {OWN}",
+            None,
+        ),
+        (
+            f"We hold it. The twenty attributes are those of\nthe application and the account. {OWN[:30]}.",
+            '"The twenty attributes are those of the application and the account"',
+        ),
+    ],
+    ids=["a table", "a cell of the example", "more is own", "more is the example's"],
+)
+def test_own_text_counts_and_of_the_examples_the_words_are_quoted(
+    project: Path, text: str, quoted: str | None
+) -> None:
+    privacy = "docs/privacy.md"
+    (project / privacy).write_text(f"# Privacy\n\n## Personal data\n\n{text}\n")
+
+    said = [each for each in objections(project) if each.startswith(privacy)]
+
+    place = '  line 5, "Personal data": still the text of the example: '
+    assert said == ([f"{privacy}:\n{place}{quoted}. Write what is the case."] if quoted else [])
 
 
 FUNCTIONS, USE = "`models[0].functioning_properly`", "`models[0].actual_use`"
@@ -211,6 +251,7 @@ def test_poe_records_lists_the_places_and_does_not_fail(
     assert records.main([]) == 0
     output = capsys.readouterr().out
     assert "`poe promote` refuses" in output and f"{INVENTORY}:" in output
+    assert "records: no faults but what is open above" in output
 
     last = example_text.untouched(project)[-1:]
     monkeypatch.setattr(example_text, "untouched", lambda root: last)

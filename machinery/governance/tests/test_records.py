@@ -134,6 +134,8 @@ def test_a_plan_that_is_about_another_project_is_named_before_the_gate_refuses(
 
     mismatches = "\n".join(plan_mismatches())
     assert "feature past_claims was not approved" in mismatches
-    assert "feature housing is missing, and may not be left out" in mismatches
+    assert "features age, assets, " in mismatches and "are missing, and may not" in mismatches
+    assert mismatches.count("may not be left out") == 1
+    assert "its line is `approved: [past_claims]`" in mismatches
     assert "fairness is bounded by sex, which [fairness.groups]" in mismatches
     assert "fairness is bounded by age" not in mismatches

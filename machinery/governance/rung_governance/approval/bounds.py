@@ -2,7 +2,7 @@
 
 import fnmatch
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -210,14 +210,21 @@ def _beyond(number: float, least: float | None, most: float | None) -> str:
 
 def of_features(bounds: Bounds, challenger: Facts) -> Iterator[str]:
     """Say which features of a version, and which columns that they read, the plan does not allow."""
-    for name in sorted(challenger.features - bounds.approved - bounds.may_be_added):
-        yield f"feature {name} was not approved: {NEEDS_A_PLAN}"
-    for name in sorted(bounds.approved - challenger.features - bounds.may_be_left_out):
-        yield f"feature {name} is missing, and may not be left out: {NEEDS_A_PLAN}"
+    if added := challenger.features - bounds.approved - bounds.may_be_added:
+        was = _features(added, "was", "were")
+        yield f"{was} not approved: {NEEDS_A_PLAN}"
+    if missing := bounds.approved - challenger.features - bounds.may_be_left_out:
+        is_ = _features(missing, "is", "are")
+        yield f"{is_} missing, and may not be left out: {NEEDS_A_PLAN}"
     for name in sorted(challenger.columns & bounds.never_read):
         yield f"a feature reads {name}, which the plan forbids"
     if not challenger.features:
         yield "the version has no features, or they could not be read"
+
+
+def _features(names: Collection[str], of_one: str, of_many: str) -> str:
+    many = len(names) > 1
+    return f"{'features' if many else 'feature'} {', '.join(sorted(names))} {of_many if many else of_one}"
 
 
 def _of_figures(

@@ -74,11 +74,11 @@ def _document(artefact: str, examined: Examined) -> Evidence:
     places = (folder / artefact for folder in (current().root, current().repository))
     path = next(filter(Path.is_file, places), None)
     if path is None:
-        return Evidence(MISSING, f"{artefact} is missing")
+        return Evidence(MISSING, "there is no such file")
     if number := examined.examples[artefact]:
         return Evidence(MISSING, f"{counted(number, 'place')} of the example, or not written yet")
     if faults := [each for each in examined.problems if each.file == artefact]:
-        return Evidence(MISSING, str(faults[0]))
+        return Evidence(MISSING, faults[0].of_field)
     commits = dict(_commits(path))
     by_rung = dict(_commits(current().repository / ANSWERS))
     if commits.keys() <= by_rung.keys() and commits and path.suffix in WRITTEN:
@@ -100,21 +100,21 @@ def _report(artefact: str, examined: Examined) -> Evidence:
     version = examined.version
     path = current().root / artefact
     if not path.is_file():
-        return Evidence(MISSING, f"{artefact} is missing")
+        return Evidence(MISSING, "there is no such file")
     run = current().reports / "run.json"
     if path.name == "gate.json":
         made = str((_json(path).get("challenger") or {}).get("version", ""))
     else:
         made = str(_json(run).get("version", "")) if run.is_file() else ""
     if made != version:
-        return Evidence(MISSING, f"{artefact} is of version {made or 'unknown'}, not of {version}")
+        return Evidence(MISSING, f"it is of version {made or 'unknown'}, not of {version}")
     return Evidence(RUN, f"of version {version}; SHA-256 {file_hash(path)}")
 
 
 def _approval(artefact: str, examined: Examined) -> Evidence:
     version = provenance.registered(examined.version)
     if objections := [*validation.objections(version), *readiness.objections(version)]:
-        return Evidence(MISSING, objections[0])
+        return Evidence(MISSING, objections[0].partition("\n")[0].rstrip(":"))
     about = {"model": version.name, "version": examined.version}
     facts = validation.approval_of(about | version.tags)
     # What a person judged is a statement; a signature proves who said it.
