@@ -141,6 +141,7 @@ def test_a_person_is_erased_by_the_id_of_a_prediction(project: Project, rows: pl
     assert git(project.folder, "status", "--porcelain", "data") == ""
     assert "gc --workspace --cloud --remote local" in output
     assert "Models that learned" in output
+    assert "Erased: 4 files rewritten, 1 version deleted from the local cache." in output
     line = project.audited()
     detail: Any = line["detail"]
     assert (line["event"], line["by"], detail["reason"]) == ("erased", "Olga Officer", "Request 12")
@@ -397,3 +398,20 @@ def test_a_person_is_erased_from_a_folder_that_dvc_versions_as_one(project: Proj
     assert held(part) == COUNT - 1 and not before.exists()
     assert git(project.folder, "log", "-1", "--format=%s") == "Erase rows of a person"
     assert git(project.folder, "status", "--porcelain", "data") == ""
+
+
+def test_of_a_folder_that_a_stage_made_only_tables_are_searched(project: Project) -> None:
+    digest = "ab" * 16
+    record = {"stages": {"refit": {"outs": [{"path": "model/refit", "md5": f"{digest}.dir"}]}}}
+    (project.folder / "model").mkdir(exist_ok=True)
+    (project.folder / "model/dvc.lock").write_text(json.dumps(record))
+    kept = project.folder / ".dvc/cache/files/md5/ab"
+    kept.mkdir(parents=True, exist_ok=True)
+    for names, number in ((["judged.json"], 0), (["judged.json", "rows.csv"], 1)):
+        listed = [{"md5": f"{at}c" * 16, "relpath": name} for at, name in enumerate(names)]
+        (kept / f"{digest[2:]}.dir").write_text(json.dumps(listed))
+
+        output = project.erase(PERSON)
+
+        assert "judged.json" not in output
+        assert ("Not in the local cache, and not searched: 1 version" in output) is bool(number)

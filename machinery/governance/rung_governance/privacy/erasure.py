@@ -275,8 +275,10 @@ def main(who: tuple[str, ...], yes: bool, reason: str, by: str) -> int:
         versions=result["versions"],
         unreached=[*result["unreached"], *failed],
     )
-    rewritten = f"{counted(len(written), 'file')} rewritten"
-    print(f"\nErased: {rewritten}. The audit log has it as {person[:16]}.")
+    done = f"{counted(len(written), 'file')} rewritten"
+    if result["deleted"]:
+        done += f", {counted(result['deleted'], 'version')} deleted from the local cache"
+    print(f"\nErased: {done}. The audit log has it as {person[:16]}.")
     for each in [*failed, *problems]:
         print(each, file=sys.stderr)
     return 1 if failed or problems else 0
@@ -298,8 +300,8 @@ def handle(named: Sequence[str], erases: bool) -> dict[str, Any]:
         erases: whether to take them out of what can be reached.
 
     Returns:
-        For the record: rows (their number), versions, unreached; and with `erases` written (paths)
-        and failed.
+        For the record: rows (their number), versions, unreached; and with `erases` written (paths),
+        deleted (number of versions) and failed.
     """
     try:
         subject = subject_of(named)
@@ -315,12 +317,13 @@ def handle(named: Sequence[str], erases: bool) -> dict[str, Any]:
             "decision, reason. It cannot be changed, and holds no row."
         )
     _show(result, unreached)
-    written, failed = erase(result, overruled) if erases else ([], [])
+    written, deleted, failed = erase(result, overruled) if erases else ([], 0, [])
     return {
         "rows": sum(rows for _, rows in result.files),
         "versions": [version.md5 for version, _ in result.old.holding],
         "unreached": unreached,
         "written": [str(path) for path in written],
+        "deleted": deleted,
         "failed": failed,
     }
 
@@ -405,21 +408,22 @@ def _all(folder: Path) -> set[Version]:
     versions = set()
     for record, text in _records():
         for version in _outputs(record, text):
-            if version.md5.endswith(".dir"):
-                versions |= set(_members(version, folder)) or {version}
-            elif record.endswith(".dvc") or version.path.endswith(SUFFIXES):
+            kept = _members(version, folder) if version.md5.endswith(".dir") else [version]
+            if kept is None:
                 versions.add(version)
+            else:
+                is_raw = record.endswith(".dvc")
+                versions |= {each for each in kept if is_raw or each.path.endswith(SUFFIXES)}
     return versions
 
 
-def _members(version: Version, folder: Path) -> Iterator[Version]:
-    """List the files of a folder that DVC keeps as one; nothing if its list is not here."""
+def _members(version: Version, folder: Path) -> list[Version] | None:
+    """List the files of a folder that DVC keeps as one; None if its list is not here."""
     try:
         listed = json.loads((folder / version.stored).read_bytes())
     except (OSError, ValueError):
-        return
-    for each in listed:
-        yield Version(f"{version.path}/{each['relpath']}", each["md5"])
+        return None
+    return [Version(f"{version.path}/{each['relpath']}", each["md5"]) for each in listed]
 
 
 def _records() -> Iterator[tuple[str, str]]:
@@ -612,8 +616,12 @@ def _beyond() -> list[str]:
     return unreached
 
 
-def erase(result: FoundRows, overruled: frozenset[str]) -> tuple[list[Path], list[str]]:
-    """Take the rows out of what can be reached; return the files rewritten, and what failed."""
+def erase(result: FoundRows, overruled: frozenset[str]) -> tuple[list[Path], int, list[str]]:
+    """Take the rows out of what can be reached.
+
+    Returns:
+        The files rewritten, how many versions were deleted from the local cache, and what failed.
+    """
     failed = []
     try:  # before the rows go
         overrides.note_erased(release_folders.environment(release_folders.PRODUCTION), overruled)
@@ -629,13 +637,14 @@ def erase(result: FoundRows, overruled: frozenset[str]) -> tuple[list[Path], lis
             written.append(path)
         except (OSError, UnreadableFileError) as error:
             failed.append(f"{shown(path)}: {error}")
-    folder = cache()
+    folder, deleted = cache(), 0
     for version, _ in result.old.holding:
         try:
             (folder / version.stored).unlink(missing_ok=True)
+            deleted += 1
         except OSError as error:
             failed.append(f"{version.path}, {version.stored} in the local cache: {error}")
-    return written, failed
+    return written, deleted, failed
 
 
 def _is_log(path: Path) -> bool:
