@@ -28,6 +28,12 @@ from rung_ops.tracking import last_run, store_address
 from rung_ops.training import baseline, evaluation_page
 
 LAYOUT = Path(__file__).with_suffix(".html")
+# How a title stands in a file that a browser shows; a plot has its own in a page as well.
+TITLED = {
+    ".html": r"<title>(.*?)</title>",
+    ".md": r"(?m:^# ([^\n]+))",
+    ".svg": r'aria-label="(.*?)"',
+}
 TITLES = {
     "report.html": "Model report",
     "features.html": "Features",
@@ -69,7 +75,8 @@ def render() -> str:
 def pages() -> Iterator[dict[str, str]]:
     """Name the pages in reports/, and those like this one of the repository's other models."""
     folder = current().reports
-    own = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.html"))}
+    shown_ones = (path for path in sorted(folder.rglob("*")) if path.suffix in TITLED)
+    own = {path.relative_to(folder).as_posix(): path for path in shown_ones}
     # What DVC keeps is the model report without its origin.
     for name in (index_file().name, evaluation_page.KEPT):
         own.pop(name, None)
@@ -245,7 +252,7 @@ def _page(title: str, path: Path) -> dict[str, str]:
 
 def _title(path: Path) -> str:
     with path.open(encoding="utf-8", errors="replace") as opened:
-        found = re.search(r"<title>(.*?)</title>", opened.read(10_000), re.DOTALL)
+        found = re.search(TITLED[path.suffix], opened.read(10_000), re.DOTALL)
     return markup.unescape(found[1]).strip() if found else path.stem
 
 

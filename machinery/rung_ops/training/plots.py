@@ -479,8 +479,13 @@ def svg(
     height: float = HEIGHT,
     *,
     what: str,
+    is_file: bool = False,
 ) -> str:
-    """Draw one plot; return it as an SVG element with the name `what`, in the colours of its page."""
+    """Draw one plot; return it as an SVG element with the name `what`, in the colours of its page.
+
+    Args:
+        is_file: whether it is shown by itself, where no page says what its colours are.
+    """
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(5.2, height))
         draw(axes, table)
@@ -489,7 +494,7 @@ def svg(
         marks = Markup("").join(map(outlines, figure.axes))
         plt.close(figure)
     document = text.getvalue()
-    for colour, name in NAMED.items():
+    for colour, name in () if is_file else NAMED.items():
         document = document.replace(f": {colour}", f": {name}")
     named = Markup('<svg role="img" aria-label="{}"').format(what)
     inside = document[document.index("<svg") + len("<svg") : document.rindex("</svg>")]

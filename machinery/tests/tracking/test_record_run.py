@@ -271,6 +271,8 @@ def test_the_page_of_reports_leads_to_all_that_is_on_file(
         "replay/timeline.html": "<title>Replay of ours</title>",
         "replay/timeline.json": '{"lead": "Of <6> months,", "outcome": "`3` were better."}',
         "house/own page.html": "<title>Our &amp; own</title>",
+        "model_card.md": "Below it:\n# Card of <ours>\n## Use\n",
+        "explanations.svg": '<svg aria-label="What &amp; why"><title>a bar</title></svg>',
     }
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -286,7 +288,8 @@ def test_the_page_of_reports_leads_to_all_that_is_on_file(
 
     links = [unquote(link) for link in re.findall(r'<a href="(.*?)"', page)]
     assert (code, output) == (0, f"Open {folder}/index.html in a browser.\n")
-    assert {name for name in files if name.endswith(".html")} <= set(links)
+    assert {name for name in files if not name.endswith(".json")} <= set(links)
+    assert ">Card of &lt;ours&gt;</a>" in page and ">What &amp; why</a>" in page
     to_verdicts = [link for link in links if link.startswith("#")]
     links = [link for link in links if not link.startswith("#")]
     assert 2 == sum("artifacts/reports/report.html" in link for link in links)

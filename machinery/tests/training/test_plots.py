@@ -248,6 +248,17 @@ def test_classes_are_drawn_in_their_order_and_of_many_the_most_frequent() -> Non
     assert drawn == dict.fromkeys(drawn, shown)
 
 
+def test_a_plot_in_a_file_has_colours_of_its_own() -> None:
+    table = pl.DataFrame({"x": [0, 1]})
+
+    def draw(axes: Axes, table: pl.DataFrame) -> None:
+        axes.bar([0, 1], table["x"], color=plots.BLUE)
+
+    assert "fill: var(--blue)" in plots.svg(draw, table, what="bars")
+    in_file = plots.svg(draw, table, what="bars", is_file=True)
+    assert f"fill: {plots.BLUE}" in in_file and "var(" not in in_file
+
+
 def test_a_mark_lies_on_what_was_drawn() -> None:
     def draw(axes: Axes, table: pl.DataFrame) -> None:
         axes.barh(["a", "b"], [1, 2], color="#123456")

@@ -283,7 +283,8 @@ def main() -> int:
     table = pl.DataFrame({"feature": list(importance), "importance": list(importance.values())})
     table.write_csv(written.with_suffix(".csv"))
     plot = written.with_suffix(".svg")
-    plot.write_text(plots.svg(draw, table, what="Feature importance"), encoding="utf-8")
+    drawn = plots.svg(draw, table, what="Feature importance", is_file=True)
+    plot.write_text(drawn, encoding="utf-8")
     for name, weight in table.head(5).iter_rows():
         print(f"{name:>20} {weight:.4f}")
     for note in result["notes"]:
