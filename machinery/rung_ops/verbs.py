@@ -148,4 +148,5 @@ VERBS = {
     "secrets": Verb(
         "rung_ops.checks.secrets", "train", "check the files that git tracks for secrets"
     ),
+    "audit": Verb("rung_ops.checks.audit", "train", "check the packages for known vulnerabilities"),
 }

@@ -12,7 +12,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +20,7 @@ from urllib.parse import quote
 
 import click
 
+from rung_ops.checks import audit as vulnerabilities
 from rung_ops.command import OK, verb
 from rung_ops.errors import OpsError
 from rung_ops.project import current
@@ -256,9 +256,8 @@ def audit(bill: Bill) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder, "requirements.txt")
         path.write_text("".join(pinned), encoding="utf-8")
-        words = ("--no-deps", "--disable-pip", "--progress-spinner", "off", "--requirement")
-        done = subprocess.run([sys.executable, "-m", "pip_audit", *words, path], check=False)
-    if done.returncode != 0:
+        code = vulnerabilities.audit("--no-deps", "--disable-pip", "--requirement", str(path))
+    if code != 0:
         raise OpsError(
             "pip-audit failed, see above: take an unaffected version (`uv lock --upgrade-package "
             f"NAME`). If it reached no service, PIP_AUDIT_OSV_URL names another; {AUDIT}=off "
