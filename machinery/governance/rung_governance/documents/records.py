@@ -125,12 +125,12 @@ def plan_mismatches() -> list[str]:
         return []  # which problems() says
     from rung_ops import contract
 
-    features = frozenset(each.meta.output_name() for each in contract.FEATURES)
+    names = [each.meta.output_name() for each in contract.FEATURES]
+    columns = frozenset(name for each in contract.FEATURES for name in each.meta.root_names())
     groups = {each["group"] for each in limits.fairness}
-    others = list(bounds.of_features(limits, bounds.Facts({}, features, frozenset())))
+    others = list(bounds.of_features(limits, bounds.Facts({}, frozenset(names), columns)))
     if others:
-        named = [each.meta.output_name() for each in contract.FEATURES]
-        line = yaml.safe_dump({"approved": named}, default_flow_style=None, width=math.inf).strip()
+        line = yaml.safe_dump({"approved": names}, default_flow_style=None, width=math.inf).strip()
         others.append(f"if the features here are what the plan is to approve, its line is `{line}`")
     return [
         *others,
