@@ -28,7 +28,7 @@ from rung_ops.tracking import last_run, store_address
 from rung_ops.training import baseline, evaluation_page
 
 LAYOUT = Path(__file__).with_suffix(".html")
-# How a title stands in a file that a browser shows; a plot has its own in a page as well.
+# How the title stands in files that a browser shows.
 TITLED = {
     ".html": r"<title>(.*?)</title>",
     ".md": r"(?m:^# ([^\n]+))",
@@ -75,8 +75,8 @@ def render() -> str:
 def pages() -> Iterator[dict[str, str]]:
     """Name the pages in reports/, and those like this one of the repository's other models."""
     folder = current().reports
-    shown_ones = (path for path in sorted(folder.rglob("*")) if path.suffix in TITLED)
-    own = {path.relative_to(folder).as_posix(): path for path in shown_ones}
+    titled = (path for path in sorted(folder.rglob("*")) if path.suffix in TITLED)
+    own = {path.relative_to(folder).as_posix(): path for path in titled}
     # What DVC keeps is the model report without its origin.
     for name in (index_file().name, evaluation_page.KEPT):
         own.pop(name, None)
