@@ -6,17 +6,22 @@ Where its service knows no package, as a mirror of PyPI that answers 404, pip-au
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+import click
+
+from rung_ops.command import verb
 from rung_ops.system.printable import counted
 
 FIXED = ("--progress-spinner", "off", "--format", "json")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Audit the installed packages; the words of the command line go to pip-audit."""
-    return audit("--skip-editable", *(sys.argv[1:] if arguments is None else arguments))
+@verb("poe audit", context_settings={"ignore_unknown_options": True})
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[OPTION]...")
+def main(options: tuple[str, ...]) -> int:
+    """Check the installed packages for known vulnerabilities. OPTION: of pip-audit."""
+    return audit("--skip-editable", *options)
 
 
 def audit(*words: str) -> int:
