@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from rung.errors import RungError
@@ -43,30 +45,26 @@ def copy(repository: Path, into: Path) -> Path:
         git.run(into, "read-tree", "HEAD")
     else:
         git.run(top, "init", "--quiet", "--template=", "--", str(into))
-    _copy_files(top, into, list(dict.fromkeys(listed.split("\0"))))
+    _copy_files(top, into, filter(None, dict.fromkeys(listed.split("\0"))))
     return into / within
 
 
-def _all_files(folder: Path) -> list[str]:
-    """Return the paths of all files outside of .git, .venv and node_modules."""
-    paths: list[str] = []
+def _all_files(folder: Path) -> Iterator[str]:
+    """Yield the paths of all files outside of .git, .venv and node_modules."""
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in (".git", ".venv", "node_modules")]
-        below = Path(parent).relative_to(folder)
-        paths += [(below / name).as_posix() for name in names]
-        paths += [
-            (below / name).as_posix() for name in folders if (Path(parent) / name).is_symlink()
-        ]
-        _limit_files(folder, len(paths))
-    return paths
+        links = [name for name in folders if (Path(parent) / name).is_symlink()]
+        yield from ((Path(parent) / name).relative_to(folder).as_posix() for name in names + links)
 
 
-def _copy_files(origin: Path, into: Path, paths: list[str]) -> None:
+def _copy_files(origin: Path, into: Path, paths: Iterable[str]) -> None:
+    listed = list(islice(paths, MAX_FILES + 1))
+    if len(listed) > MAX_FILES:
+        raise _too_much(origin, f"{MAX_FILES:,} files")
     bytes_left = MAX_BYTES
-    _limit_files(origin, len(paths))
-    for path in paths:
+    for path in listed:
         source, target = origin / path, into / path
-        if not path or ".git" in PurePosixPath(path).parts:
+        if ".git" in PurePosixPath(path).parts:
             continue
         if source.is_symlink():
             if (
@@ -82,11 +80,6 @@ def _copy_files(origin: Path, into: Path, paths: list[str]) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
     into.mkdir(exist_ok=True)
-
-
-def _limit_files(origin: Path, number: int) -> None:
-    if number > MAX_FILES:
-        raise _too_much(origin, f"{MAX_FILES:,} files")
 
 
 def _too_much(origin: Path, amount: str) -> RungError:

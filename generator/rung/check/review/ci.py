@@ -5,7 +5,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 
 from rung.check.review import data_files, documents, shell
@@ -501,20 +501,20 @@ def _without_idle_jobs(
     documents_: Sequence[Node], used: Mapping[str, int]
 ) -> tuple[list[Node], list[tuple[int, int]]]:
     """Return what is left without jobs and steps that never run, and the lines of each removed part."""
-    dead: list[tuple[int, int]] = []
+    dead: list[Node] = []
     left = []
     for document in documents_:
         events = _events(document)
         _without_foreign_events(document, events)
         if events == set() or _never(document, {}) or _never(document.get("workflow"), {}):
-            dead.append((document.line, document.last))
+            dead.append(document)
             continue
         dead += _remove_hidden(document, used)
         dead += _remove_conditional(document)
         dead += _remove_dependents(document)
         dead += _remove_unlisted(document)
         left.append(document)
-    return left, dead
+    return left, [(node.line, node.last) for node in dead]
 
 
 def _events(document: Node) -> set[str] | None:
@@ -592,14 +592,14 @@ def _is_started_by_hand(document: Node) -> bool:
     return (is_off and not by_itself) or _events(document) == {"workflow_dispatch"}
 
 
-def _remove_hidden(document: Node, used: Mapping[str, int]) -> Iterator[tuple[int, int]]:
-    """Remove hidden jobs that only other such jobs extend; yield their lines."""
+def _remove_hidden(document: Node, used: Mapping[str, int]) -> list[Node]:
+    """Remove hidden jobs that only other such jobs extend."""
     hidden = {key: node for key, node in document.entries if key and HIDDEN.fullmatch(key)}
     inside = {
         key: Counter(value for _, below in walk(node) for value in below.texts() if value in hidden)
         for key, node in hidden.items()
     }
-    unused: set[str] = set()
+    unused: set[str | None] = set()
     in_unused: Counter[str] = Counter()
     for _ in range(MAX_ROUNDS):
         left = hidden.keys() - unused
@@ -609,57 +609,57 @@ def _remove_hidden(document: Node, used: Mapping[str, int]) -> Iterator[tuple[in
         unused |= more
         for key in more:
             in_unused.update(inside[key])
-    yield from ((hidden[key].line, hidden[key].last) for key in unused)
-    document.entries = [(key, node) for key, node in document.entries if key not in unused]
+    return document.remove(lambda key, _: key in unused)
 
 
-def _remove_conditional(document: Node) -> Iterator[tuple[int, int]]:
-    """Remove jobs, steps and blocks whose condition is never true; yield their lines."""
+def _remove_conditional(document: Node) -> list[Node]:
+    """Remove jobs, steps and blocks whose condition is never true."""
     jobs = dict(document.entries)
+
+    def is_dead(key: str | None, below: Node) -> bool:
+        if not below.entries:
+            return False
+        inserted = INSERTED.fullmatch(key.strip()) if key else None
+        never = key != "rules" and _never(below, jobs)
+        return never or (inserted is not None and _is_false(inserted[1]))
+
+    dead: list[Node] = []
     waiting = [document]
     visited = {id(document)}
     while waiting:
         node = waiting.pop()
-        kept = []
-        for key, below in node.entries:
-            inserted = INSERTED.fullmatch(key.strip()) if key else None
-            never = key != "rules" and _never(below, jobs)
-            if below.entries and (never or (inserted and _is_false(inserted[1]))):
-                yield below.line, below.last
-                continue
-            kept.append((key, below))
-            if id(below) not in visited:
-                visited.add(id(below))
-                waiting.append(below)
-        node.entries = kept
+        dead += node.remove(is_dead)
+        new = [below for _, below in node.entries if id(below) not in visited]
+        visited.update(map(id, new))
+        waiting += new
+    return dead
 
 
-def _remove_dependents(document: Node) -> Iterator[tuple[int, int]]:
-    """Remove jobs of GitHub that need a removed job; yield their lines."""
+def _remove_dependents(document: Node) -> list[Node]:
+    """Remove jobs of GitHub that need a removed job."""
     jobs = document.get("jobs")
+    dead: list[Node] = []
     for _ in range(MAX_ROUNDS if jobs.is_mapping else 0):
         left = {key for key, _ in jobs.entries}
-        kept = [(key, job) for key, job in jobs.entries if not _never_starts(job, left)]
-        named = {key for key, _ in kept}
-        yield from ((job.line, job.last) for key, job in jobs.entries if key not in named)
-        if named == left:
-            return
-        jobs.entries = kept
+        more = jobs.remove(partial(_never_starts, left))
+        if not more:
+            break
+        dead += more
+    return dead
 
 
-def _never_starts(job: Node, jobs: AbstractSet[str | None]) -> bool:
+def _never_starts(jobs: AbstractSet[str | None], _name: str | None, job: Node) -> bool:
     needs, condition = job.get("needs"), job.get("if")
     return not jobs >= set(needs.texts()) and not RUNS_ANYWAY.search(condition.value or "")
 
 
-def _remove_unlisted(document: Node) -> Iterator[tuple[int, int]]:
-    """Remove jobs of CircleCI that no workflow lists; yield their lines."""
+def _remove_unlisted(document: Node) -> list[Node]:
+    """Remove jobs of CircleCI that no workflow lists."""
     jobs, workflows = document.get("jobs"), document.get("workflows")
     if not jobs or not workflows:
-        return
+        return []
     named = {name for key, node in walk(workflows) for name in (key, node.value)}
-    yield from ((job.line, job.last) for key, job in jobs.entries if key not in named)
-    jobs.entries = [(key, job) for key, job in jobs.entries if key in named]
+    return jobs.remove(lambda key, _: key not in named)
 
 
 def _never(node: Node, jobs: Jobs) -> bool:

@@ -175,28 +175,25 @@ def _live(path: str, document: Node) -> Node | None:
         return None
     stages = document.get("stages")
     if stages and path.endswith("dvc.yaml"):
-        # A stage of `foreach` or `matrix` has its keys below `do`.
-        named = [(name, stage.get("do") or stage, stage) for name, stage in stages.entries]
-        stages.entries = [
-            (name, body)
-            for name, body, stage in named
-            if not _is_idle(body)
-            and "true" not in (stage.get("frozen").value, body.get("frozen").value)
-        ]
+        stages.remove(lambda _, stage: _is_idle(stage))
+        stages.entries = [(name, _body(stage)) for name, stage in stages.entries]
         if not stages.entries:
-            document.entries = [entry for entry in document.entries if entry[1] is not stages]
+            document.remove(lambda _, node: node is stages)
     default = document.get("default_stages")
     for _, repo in document.get("repos").entries if ".pre-commit-config.y" in path else []:
-        if hooks := repo.get("hooks"):
-            hooks.entries = [
-                (key, hook)
-                for key, hook in hooks.entries
-                if (hook.get("stages") or default or hook).texts() != ["manual"]
-            ]
+        repo.get("hooks").remove(
+            lambda _, hook: (hook.get("stages") or default or hook).texts() == ["manual"]
+        )
     return document
 
 
+def _body(stage: Node) -> Node:
+    """Return the node with the keys of a stage of DVC; with `foreach` or `matrix` it is below `do`."""
+    return stage.get("do") or stage
+
+
 def _is_idle(stage: Node) -> bool:
-    """Return whether a stage of DVC runs nothing, for example only prints."""
-    texts = stage.get("cmd").texts()
-    return bool(texts) and not any(shell.executed(text) or ">" in text for text in texts)
+    """Return whether a stage of DVC is frozen, or runs nothing, for example only prints."""
+    texts = _body(stage).get("cmd").texts()
+    runs = not texts or any(shell.executed(text) or ">" in text for text in texts)
+    return not runs or "true" in (stage.get("frozen").value, _body(stage).get("frozen").value)

@@ -8,7 +8,7 @@ import json
 import re
 import tomllib
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -48,6 +48,17 @@ class Node:
         for name in names:
             current = next((node for key, node in current.entries if key == name), NOTHING)
         return current
+
+    def remove(self, is_dead: Callable[[str | None, "Node"], object]) -> list["Node"]:
+        """Remove the entries of which this holds, and return their nodes."""
+        kept, dead = [], []
+        for key, node in self.entries:
+            if is_dead(key, node):
+                dead.append(node)
+            else:
+                kept.append((key, node))
+        self.entries = kept
+        return dead
 
     @property
     def script_line(self) -> int:

@@ -50,13 +50,9 @@ def sections(text: str) -> list[tuple[str, int, str]]:
     headings = list(islice(_headings(lines), MAX_HEADINGS))
     sections = []
     for index, (line, rank, title) in enumerate(headings):
-        body: list[str] = []
-        end = len(lines)
-        for later, other, _ in headings[index + 1 :]:
-            if other <= rank:
-                end = later
-                break
-        inside = {number for number, _, _ in headings[index + 1 :] if number < end}
+        below = headings[index + 1 :]
+        end = next((later for later, other, _ in below if other <= rank), len(lines))
+        inside = {number for number, _, _ in below}
         body = [lines[number] for number in range(line + 1, end) if number not in inside]
         sections.append((title, line + 1, "\n".join(body[:400])))
     return sections

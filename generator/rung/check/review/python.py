@@ -176,10 +176,8 @@ class Source:
     def imports(self) -> dict[str, int]:
         """Imported dotted names, relative ones with their leading dots, and their lines."""
         imports: dict[str, int] = {}
-        line, position = 1, 0
         for match in IMPORT.finditer(f"\n{self.code}"):
-            line += self.code.count("\n", position, match.start())
-            position = match.start()
+            line = self.line(match.start())
             for name, alias in _imported(match.groupdict()):
                 imports.setdefault(name, line)
                 if alias:

@@ -5,7 +5,6 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
@@ -35,21 +34,6 @@ QUOTED = re.compile(
 )  # a file or module name, with a dot
 
 
-@dataclass
-class Walk:
-    """A search: the files that were reached, and those of them that were not read yet."""
-
-    visited: set[str]
-    waiting: list[str]
-
-    def visit(self, paths: Iterable[str]) -> list[str]:
-        """Add files; return those that are new."""
-        new = [path for path in paths if path not in self.visited]
-        self.visited.update(new)
-        self.waiting += new
-        return new
-
-
 class Reachability:
     """The files that the roots of a repository lead to."""
 
@@ -58,7 +42,8 @@ class Reachability:
         self.ci = ci
         self.workflow_paths = {workflow.path for workflow in ci.workflows}
         self.modules = ci.runners.modules
-        self.by_start: dict[str, Walk] = {}
+        # By the file in which a search begins: the files that it reached, and its further steps.
+        self.by_start: dict[str, tuple[set[str], Iterator[str]]] = {}
         self.tests = frozenset(filter(is_test, content.files.lower))
         self.not_collected = frozenset(filter(_not_collected(content), self.tests))
         self.named_files: dict[str, list[str]] = {}
@@ -99,12 +84,12 @@ class Reachability:
         if path not in self.by_start:
             workflows = [workflow for workflow in self.ci.workflows if workflow.path == path]
             texts = [text for workflow in workflows for text in _texts(workflow)]
-            self.by_start[path] = self._start([path], texts)
-        walk = self.by_start[path]
-        missing = set(targets) - walk.visited
-        while missing and (new := self._step(walk)) is not None:
-            missing.difference_update(new)
-        return targets & walk.visited
+            visited = {path}
+            self.by_start[path] = visited, self._search(visited, texts)
+        visited, steps = self.by_start[path]
+        while not targets <= visited and next(steps, None):
+            pass
+        return targets & visited
 
     def _has_schedule(self, path: str) -> bool:
         if self.content.files.stops(path):
@@ -134,30 +119,32 @@ class Reachability:
                     if not tops.isdisjoint(folders):
                         yield path
 
-    def _follow(self, roots: Iterable[str], texts: Iterable[str]) -> frozenset[str]:
-        walk = self._start(roots, texts)
-        while self._step(walk) is not None:
+    def _follow(self, roots: set[str], texts: Iterable[str]) -> frozenset[str]:
+        for _ in self._search(roots, texts):
             pass
-        return frozenset(walk.visited)
+        return frozenset(roots)
 
-    def _start(self, roots: Iterable[str], texts: Iterable[str]) -> Walk:
-        walk = Walk(set(roots), list(roots))
+    def _search(self, visited: set[str], texts: Iterable[str]) -> Iterator[str]:
+        """Add the files that some files and texts lead to; yield each file before it is read."""
+        waiting = list(visited)
+
+        def visit(paths: Iterable[str]) -> None:
+            new = dict.fromkeys(path for path in paths if path not in visited)
+            visited.update(new)
+            waiting.extend(new)
+
         for text in texts:
-            walk.visit(path for path in self.modules.named(text) if path not in self.tests)
-        return walk
-
-    def _step(self, walk: Walk) -> list[str] | None:
-        """Read one waiting file; return the new files it leads to, or None if the search is over."""
-        if not walk.waiting:
-            return None
-        if len(walk.visited) >= MAX_FILES:
-            reason = f"searches of imports that ended after {MAX_FILES:,} files"
-            self.content.files.left_out.note_file(reason, walk.waiting[-1])
-            return None
-        path = walk.waiting.pop()
-        if self.content.files.stops(path):
-            return None
-        return walk.visit(self._references(path))
+            visit(path for path in self.modules.named(text) if path not in self.tests)
+        while waiting:
+            if len(visited) >= MAX_FILES:
+                reason = f"searches of imports that ended after {MAX_FILES:,} files"
+                self.content.files.left_out.note_file(reason, waiting[-1])
+                return
+            path = waiting.pop()
+            if self.content.files.stops(path):
+                return
+            yield path
+            visit(self._references(path))
 
     def _references(self, path: str) -> list[str]:
         """Return the files, except tests, that a file imports, quotes or runs."""
