@@ -519,6 +519,8 @@ IGNORED = {
         ci("task a") | {"Taskfile.yml": "tasks: {a: {ignore_error: true, cmds: [pytest]}}\n"},
         ci("task a") | {"Taskfile.yml": "tasks: {a: {ignore_error: false, cmds: [pytest]}}\n"},
     ),
+    "of what go-task defers": ignored(ci("task a") | {"Taskfile.yml": "tasks: {a: {cmds: [{defer: {task: b}}]}, b: pytest}\n"}, ci("task a") | {"Taskfile.yml": "tasks: {a: {cmds: [{task: b}]}, b: pytest}\n"}),
+    "of a script that a script of hatch names": ignored(ci("hatch run a") | {"hatch.toml": "[envs.default.scripts]\na = ['- b']\nb = 'pytest'\n"}, ci("hatch run a") | {"hatch.toml": "[envs.default.scripts]\na = ['b']\nb = 'pytest'\n"}),
     "of a script of hatch": ignored(ci("hatch run a") | {"hatch.toml": "[envs.default.scripts]\na = ['- pytest']\n"}, ci("hatch run a") | {"hatch.toml": "[envs.default.scripts]\na = ['pytest -']\n"}),
     "of an environment of tox in TOML": ignored(
         ci("tox -e py311") | {"tox.toml": "[env_run_base]\nignore_outcome = true\ncommands = [['pytest']]\n"},

@@ -386,6 +386,9 @@ def test_a_repository_that_only_describes_itself_is_on_rung_0(tmp_path: Path) ->
         ({"noxfile.py": "def tests(s):\n    s.run('pytest')\n\n\ndef lint(s):\n    s.run('ruff')\n"}, "nox -s lint"),
         ({"tasks.py": "def tests(c):\n    c.run('pytest')\n\n\ndef lint(c):\n    c.run('ruff')\n"}, "inv lint"),
         ({"pixi.toml": "[tasks]\ntest = 'pytest'\nlint = 'ruff'\n"}, "pixi run lint"),
+        ({"justfile": "all:\n    pytest\na: (b '3')\nb version:\n    ls\n"}, "just a"),
+        ({"mise.toml": "[tasks]\na = {run = 'ls', wait_for = ['b']}\nb = 'pytest'\n"}, "mise run a"),
+        ({"tox.ini": "[testenv:a]\ncommands = {[testenv:c]commands}\n[testenv:b]\ncommands = pytest\n[testenv:c]\ncommands = ls\n"}, "tox -e a"),
         ({"compose.yaml": "services: {tests: {command: pytest}, app: {command: serve}}\n"}, "docker compose run app"),
     ],
 )  # fmt: skip
@@ -397,6 +400,46 @@ def test_a_description_of_a_task_is_not_run(
     looked = evidence(plant(tmp_path, files | workflow))
 
     assert [] == looked.holds({"ci_runs": r"\bpytest\b"})
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        ({"Makefile": "a:\n\t$(MAKE) b\nb:\n\tpytest\n"}, "make a"),
+        ({"Taskfile.yml": "tasks: {a: {cmds: [{task: b}]}, b: {cmds: [pytest]}}\n"}, "task a"),
+        ({"Taskfile.yml": "tasks: {a: {deps: [{task: b}]}, b: {cmds: [pytest]}}\n"}, "task a"),
+        ({"Taskfile.yml": "tasks: {a: {cmds: [{defer: {task: b}}]}, b: {cmds: [{defer: pytest}]}}\n"}, "task a"),
+        ({"Taskfile.yml": "tasks: {a: [{task: b}], b: pytest}\n"}, "task a"),
+        ({"justfile": "all: (b '3')\nb version:\n    pytest\n"}, "just all"),
+        ({"justfile": "all: c && b\nb:\n    pytest\nc:\n    ls\n"}, "just all"),
+        ({"justfile": "all:\n    just b\nb:\n    pytest\n"}, "just all"),
+        ({"package.json": '{"scripts": {"a": "npm run b", "b": "pytest"}}'}, "npm run a"),
+        ({"hatch.toml": "[envs.default.scripts]\na = ['c', 'b -q']\nb = 'pytest'\n"}, "hatch run a"),
+        ({"pyproject.toml": "[tool.pdm.scripts]\na = {composite = ['b']}\nb = {shell = 'pytest'}\n"}, "pdm run a"),
+        ({"pixi.toml": "[tasks]\na = {depends-on = ['b']}\nb = 'pytest'\n"}, "pixi run a"),
+        ({"pixi.toml": "[tasks]\na = {depends-on = [{task = 'b'}]}\nb = 'pytest'\n"}, "pixi run a"),
+        ({"pixi.toml": "[tasks]\na = [{task = 'b'}]\nb = {cmd = ['pytest', '-q']}\n"}, "pixi run a"),
+        ({"mise.toml": "[tasks]\na.run = [{task = 'b'}]\nb = 'pytest'\n"}, "mise run a"),
+        ({"mise.toml": "[tasks]\na.run = ['ls', {tasks = ['c', 'b']}]\nb = 'pytest'\n"}, "mise run a"),
+        ({"mise.toml": "[tasks]\na = {depends = [['b', '-q']], depends_post = ['c']}\nb = 'pytest'\n"}, "mise run a"),
+        ({"mise.toml": "[tasks]\na.depends_post = [{task = 'b'}]\nb = 'pytest'\n"}, "mise run a"),
+        ({"pyproject.toml": "[tool.poe.tasks]\na.uses = {OUT = 'b'}\nb = 'pytest'\n"}, "poe a"),
+        ({"pyproject.toml": "[tool.poe.tasks.a]\ncontrol = 'ls'\nswitch = [{case = '1', ref = 'b'}]\n[tool.poe.tasks]\nb = 'pytest'\n"}, "poe a"),
+        ({"tox.ini": "[testenv:a]\ncommands =\n    {[testenv:b]commands}\n[testenv:b]\ncommands = pytest\n"}, "tox -e a"),
+        ({"tox.ini": "[testenv:a]\ncommands = {[testenv]commands} -q\n[testenv]\ncommands = pytest\n"}, "tox -e a"),
+        ({"noxfile.py": "def a(session):\n    session.notify('b')\n\n\ndef b(session):\n    session.run('pytest')\n"}, "nox -s a"),
+        ({"tasks.py": "@task\ndef b(c):\n    c.run('pytest')\n\n\n@task(pre=[b])\ndef a(c):\n    pass\n"}, "inv a"),
+        ({"Earthfile": "a:\n  DO +B\nB:\n  FUNCTION\n  RUN pytest\n"}, "earthly +a"),
+    ],
+)  # fmt: skip
+def test_a_task_that_a_task_starts_is_run(
+    files: dict[str, str], command: str, tmp_path: Path
+) -> None:
+    workflow = {CI: f"on: push\njobs:\n  a:\n    steps:\n      - run: {command}\n"}
+
+    looked = evidence(plant(tmp_path, files | workflow))
+
+    assert looked.holds({"ci_runs": r"^pytest\b"})
 
 
 @pytest.mark.parametrize(

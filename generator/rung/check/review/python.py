@@ -108,7 +108,10 @@ class Function:
 
     @cached_property
     def calls(self) -> frozenset[str]:
-        """Names of the functions and of the object's own methods that are called."""
+        """Names of the functions and of the object's own methods that are called.
+
+        Those that a decorator takes count, as `@task(build)` of Invoke, and those that nox notifies.
+        """
         called = set()
         waiting: list[ast.AST] = list(self.nodes)
         while waiting:
@@ -119,6 +122,13 @@ class Function:
                     called.add(function.id)
                 elif isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
                     called |= {function.attr} if function.value.id in ("self", "cls") else set()
+                    if function.attr == "notify":
+                        constants = (name for name in node.args if isinstance(name, ast.Constant))
+                        called |= {str(name.value) for name in constants}
+            if isinstance(node, Definition):
+                calls = [call for call in node.decorator_list if isinstance(call, ast.Call)]
+                taken = (part for call in calls for part in ast.walk(call) if part is not call.func)
+                called |= {part.id for part in taken if isinstance(part, ast.Name)}
             if self.name or not isinstance(node, Definition):
                 waiting.extend(ast.iter_child_nodes(node))
         return frozenset(called)

@@ -31,7 +31,8 @@ PYTHON = re.compile(
 
 ENTRY_POINT = re.compile(r"([\w.-]+)\s*=\s*([\w.]+:\w+)")
 APP = re.compile(r"(?<!\S)[\w/-]+\.(?:py|ts|js)\b")  # of AWS CDK
-EARTHLY = re.compile(r"RUN\s+(?:--\S+\s+)*(.*)|(?:BUILD|FROM|COPY)\b.*?\+([\w-]+)")
+OTHER_SECTION = re.compile(r"\{\[(?:testenv:)?([^\]\n]+)\]commands\}")  # of tox
+EARTHLY = re.compile(r"RUN\s+(?:--\S+\s+)*(.*)|(?:BUILD|FROM|COPY|DO)\b.*?\+([\w-]+)")
 MAX_COMMANDS = 3_000  # that a CI file, for example, leads to
 MAX_TARGETS = 500  # of make, per command
 RULE = re.compile(r"^([A-Za-z0-9_./%-]+(?:[ \t]+[A-Za-z0-9_./%-]+)*)[ \t]*::?(?!=)[ \t]*([^\n#=]*)")
@@ -362,7 +363,7 @@ def poe_commands(node: Node, file: str, may_fail: bool = False) -> Iterator[Comm
             yield Command(below.value, file, below.line, may_fail)
         elif key == "ref" and below.value:
             yield Command(f"poe {below.value}", file, below.line, may_fail)
-        elif key in ("sequence", "parallel", "deps", None):
+        elif key in ("sequence", "parallel", "switch", "deps", "uses", None):
             parts = [below] if key is None else [part for _, part in below.entries]
             for part in parts:
                 if part.value is not None:
@@ -506,7 +507,8 @@ def _tox_ini_commands(text: str, file: str) -> Iterator[tuple[str, Command]]:
         elif not line.startswith((" ", "\t")):
             inside = inside and not line.strip()
         if inside and line.strip():
-            yield section, Command(line.strip(), file, number, line.strip().startswith("-"))
+            command = OTHER_SECTION.sub(r"tox -e \1", line.strip())
+            yield section, Command(command, file, number, command.startswith("-"))
 
 
 def just(content: Content, recipe: str, _path: str) -> Iterator[Command]:
@@ -522,7 +524,8 @@ def just(content: Content, recipe: str, _path: str) -> Iterator[Command]:
                 name = name or match[1]
                 inside = match[1] == name
                 if inside:
-                    for dependency in match[2].split():
+                    dependencies = re.sub(r"\((\S+)[^)]*\)", r"\1", match[2])  # with arguments
+                    for dependency in re.findall(r"[\w:-]+", dependencies):
                         yield Command(f"just {dependency}", file, number)
 
 
@@ -535,13 +538,13 @@ def npm(content: Content, script: str, _path: str) -> Iterator[Command]:
 
 
 def hatch(content: Content, script: str, _path: str) -> Iterator[Command]:
-    """Yield the commands of a script of hatch or pdm."""
+    """Yield the commands of a script of hatch or pdm, and those that run the scripts it names."""
     name = script.rpartition(":")[2]
     for file, document in content.documents("pyproject.toml", "hatch.toml"):
         own = document if file == "hatch.toml" else document.get("tool", "hatch")
         tables = [document.get("tool", "pdm", "scripts")]
         tables += [node.get("scripts") for _, node in own.get("envs").entries]
-        yield from _task_commands(tables, name, file)
+        yield from _task_commands(tables, name, file, "hatch run")
 
 
 def pixi(content: Content, task: str, _path: str) -> Iterator[Command]:
@@ -550,31 +553,38 @@ def pixi(content: Content, task: str, _path: str) -> Iterator[Command]:
         own = document if file == "pixi.toml" else document.get("tool", "pixi")
         tables = [own.get("tasks")]
         tables += [node.get("tasks") for _, node in own.get("feature").entries]
-        yield from _task_commands(tables, task, file)
-        for table in tables:
-            node = table.get(task, "depends-on")
-            yield from (Command(f"pixi run {name}", file, node.line) for name in node.texts())
+        yield from _task_commands(tables, task, file, "pixi run")
 
 
-def _task_commands(tables: Iterable[Node], name: str, file: str) -> Iterator[Command]:
-    """Yield the commands of a task: its value is a text, a list of texts, or has a `cmd`."""
-    for table in tables:
-        task = table.get(name)
-        node = task.get("cmd") if task.is_mapping else task
-        yield from (_of_recipe(text, file, node.line) for text in node.texts())
+def _task_commands(tables: Sequence[Node], name: str, file: str, run: str) -> Iterator[Command]:
+    """Yield the commands of a task of hatch, pdm or pixi, and those that run the tasks it names."""
+    names = {key for table in tables for key, _ in table.entries}
+    for task in (table.get(name) for table in tables):
+        for node in filter(None, (task.get("cmd"), task.get("shell"))):
+            yield _of_recipe(node.value or joined(node.texts()), file, node.line)
+        for _, part in _steps(task, "composite", "depends-on"):
+            if text := (part.get("task") or part).value:
+                command = _of_recipe(text, file, part.line)
+                is_task = command.text.partition(" ")[0] in names
+                yield replace(command, text=f"{run} {command.text}") if is_task else command
+
+
+def _steps(task: Node, *keys: str) -> Iterator[tuple[str, Node]]:
+    """Yield the steps that a task has below keys; those of a text or a list have the first key."""
+    lists = [(key, task.get(key)) for key in keys] if task.is_mapping else [(keys[0], task)]
+    for key, node in lists:
+        yield from ((key, part) for _, part in node.entries or [(None, node)])
 
 
 def mise(content: Content, task: str, _path: str) -> Iterator[Command]:
-    """Yield the commands of a task of mise, and those that run its dependencies."""
+    """Yield the commands of a task of mise, and those that run the tasks it names."""
     for file, document in content.documents("mise.toml", ".mise.toml", ".config/mise.toml"):
-        task_node = document.get("tasks", task)
-        if not task_node.is_mapping:
-            yield from (Command(text, file, task_node.line) for text in task_node.texts())
-        for key in ("run", "depends"):
-            node = task_node.get(key)
-            for text in node.texts():
-                command = text if key == "run" else f"mise run {text}"
-                yield Command(command, file, node.line)
+        for key, part in _steps(document.get("tasks", task), "run", "depends", "depends_post"):
+            if key == "run" and part.value:
+                yield Command(part.value, file, part.line)
+            else:
+                names = part.texts() + part.get("tasks").texts()
+                yield from (Command(f"mise run {name}", file, part.line) for name in names)
 
 
 def pre_commit(content: Content, arguments: str, _path: str) -> Iterator[Command]:
@@ -609,16 +619,17 @@ def dvc(content: Content, _task: str, _path: str) -> Iterator[Command]:
 
 
 def go_task(content: Content, task: str, _path: str) -> Iterator[Command]:
-    """Yield the commands of a task of go-task."""
+    """Yield the commands of a task of go-task, and those that run the tasks it names."""
     for file, document in content.documents("**/Taskfile.yml", "**/Taskfile.yaml"):
         node = document.get("tasks", task or "default")
-        for key in ("cmds", "deps", "cmd"):
-            below = node.get(key)
-            for entry in [below, *(entry for _, entry in below.entries)]:
-                if command := entry.value or (entry.get("cmd") or entry.get("task")).value:
-                    text = f"task {command}" if key == "deps" else command
-                    may_fail = ignores_failure(node) or ignores_failure(entry)
-                    yield Command(text, file, entry.line, bool(may_fail))
+        for key, entry in _steps(node, "cmds", "deps", "cmd"):
+            step = entry.get("defer") or entry  # the failure of what is deferred is ignored
+            command, named = step.value or step.get("cmd").value, step.get("task").value
+            if named or (command and key == "deps"):
+                command = f"task {named or command}"
+            may_fail = step is not entry or ignores_failure(node) or ignores_failure(entry)
+            if command:
+                yield Command(command, file, entry.line, bool(may_fail))
 
 
 def shebang_of(script: str) -> str:
