@@ -85,7 +85,7 @@ def test_its_jobs_come_with_it_and_only_with_it(
 
 def test_a_plan_lists_its_jobs(template: Source, tmp_path: Path) -> None:
     project = tiny.new_project(Path(template.address), tmp_path / "p", level=1)
-    plan = tiny.plan(project, Path(template.address), ci="bitbucket")
+    plan = tiny.plan(project, ci="bitbucket")
 
     assert [FILE] == plan.jobs
     assert ".github/workflows/check.yml" in plan.retired
@@ -108,8 +108,8 @@ def test_a_climb_above_its_rung_is_refused_unless_the_ci_changes_with_it(
     template: Source, project: Path
 ) -> None:
     with pytest.raises(RungError, match="Bitbucket Pipelines serves projects up to rung 1"):
-        tiny.plan(project, Path(template.address), level=2)
-    plan = tiny.plan(project, Path(template.address), level=2, ci="gitlab")
+        tiny.plan(project, level=2)
+    plan = tiny.plan(project, level=2, ci="gitlab")
 
     assert ".gitlab/ci/train.yml" in plan.jobs
     assert FILE in plan.retired

@@ -37,6 +37,12 @@ def new_project(tmp_path: Path, originals: Callable[[int], Path]) -> NewProject:
     return lambda level: tiny.copy(originals(level), tmp_path / f"project-{level}")
 
 
+@pytest.fixture
+def project(new_project: NewProject) -> Path:
+    """Return a separate project on rung 0."""
+    return new_project(0)
+
+
 @pytest.fixture(scope="session")
 def template(copier_template: Path) -> Source:
     """Return today's template as `rung` follows it."""

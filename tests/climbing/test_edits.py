@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from rung.core.climbing import apply, messages, planner
-from rung.core.climbing.plans import ChangeRequest
+from rung.core.climbing import apply, messages
 from rung.core.merging import tree_merge
 from rung.errors import RungError
 from tests.climbing import tiny
@@ -24,21 +23,19 @@ def either_merge(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 
 def test_without_edits_a_climb_gives_a_fresh_project(
-    new_project: NewProject, small: Path, tmp_path: Path, either_merge: None
+    project: Path, small: Path, tmp_path: Path, either_merge: None
 ) -> None:
-    project = new_project(0)
-    climb(project, small, level=2)
+    climb(project, level=2)
 
     assert files_of(tiny.fresh(small, tmp_path / "fresh", level=2)) == files_of(project)
 
 
 def test_lines_that_both_changed_are_a_conflict_and_nothing_is_written(
-    new_project: NewProject, small: Path, either_merge: None
+    project: Path, either_merge: None
 ) -> None:
-    project = new_project(0)
     edit(project, {"ops/zero.py": tiny.CODE + "\n\nLEVEL = 99\n"})
     before = files_of(project)
-    (conflict,) = plan(project, small, level=1).conflicts
+    (conflict,) = plan(project, level=1).conflicts
 
     assert ("ops/zero.py", "lines") == (conflict.path, conflict.why)
     assert [(16, "LEVEL = 99\n", "LEVEL = 1\n")] == [
@@ -47,30 +44,25 @@ def test_lines_that_both_changed_are_a_conflict_and_nothing_is_written(
     assert before == files_of(project)
 
 
-def test_a_missing_file_is_created_even_if_git_would_ignore_it(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(0)
+def test_a_missing_file_is_created_even_if_git_would_ignore_it(project: Path) -> None:
     edit(project, {".gitignore": "*.log\nDockerfile\n"})
-    climb(project, small, level=1)
+    climb(project, level=1)
 
     assert "FROM scratch" in (project / "Dockerfile").read_text()
     assert "Dockerfile" in git(project, "ls-files").split()
 
 
-def test_down_and_up_again_an_edit_is_still_the_persons(
-    new_project: NewProject, small: Path
-) -> None:
+def test_down_and_up_again_an_edit_is_still_the_persons(new_project: NewProject) -> None:
     project = new_project(2)
     edited: dict[str, str | bytes | None] = {
         "ops/two.py": tiny.FILES["files/ops/two.py"].replace("return 2", "return 22"),
         "data/table.bin": b"\0mine",
     }
     edit(project, edited)
-    observed = climb(project, small, level=0)
+    observed = climb(project, level=0)
     assert sorted(edited) == observed.kept
     assert not (project / "ops/one.py").exists()
-    climb(project, small, level=2)
+    climb(project, level=2)
 
     for path, content in edited.items():
         assert content == (
@@ -80,15 +72,12 @@ def test_down_and_up_again_an_edit_is_still_the_persons(
         )
 
 
-def test_a_renamed_file_is_followed(
-    new_project: NewProject, small: Path, either_merge: None
-) -> None:
-    project = new_project(0)
+def test_a_renamed_file_is_followed(project: Path, either_merge: None) -> None:
     git(project, "mv", "ops/zero.py", "ops/start.py")
     file = project / "ops/start.py"
     file.write_text(file.read_text().replace("return 3", "return 33"))
     commit(project)
-    observed = climb(project, small, level=2)
+    observed = climb(project, level=2)
 
     assert {"ops/zero.py": "ops/start.py"} == observed.renamed
     assert not (project / "ops/zero.py").exists()
@@ -97,14 +86,13 @@ def test_a_renamed_file_is_followed(
 
 
 @pytest.mark.parametrize("path", ["ops/zero.py", "README.md", "src/flights/model.py"])
-def test_a_deleted_file_stays_deleted(new_project: NewProject, small: Path, path: str) -> None:
-    project = new_project(0)
+def test_a_deleted_file_stays_deleted(project: Path, path: str) -> None:
     if path.startswith("src"):
         write(project, {"src/flights/other.py": "X = 1\n"})
     edit(project, {path: None})
 
     for level in (1, 2, 0):
-        climb(project, small, level=level)
+        climb(project, level=level)
         assert not (project / path).exists()
 
 
@@ -114,7 +102,7 @@ def test_rungs_version_beside_yours_overwrites_nothing(tmp_path: Path) -> None:
     (project / ".git/info/exclude").write_text("*.rung-2\n")
     write(project, {"data/table.bin.rung-2": "and one that git ignores\n"})
     tiny.release(made_from, "v0.2.0", {"files/data/table.bin": b"\0rung"})
-    with planner.prepare(project, ChangeRequest(version="v0.2.0"), str(made_from)) as prepared:
+    with tiny.prepare(project, "v0.2.0") as prepared:
         (conflict,) = prepared.plan.conflicts
         assert ("data/table.bin", "binary") == (conflict.path, conflict.why)
         apply.climb_on_branch(prepared, "side", messages.message(prepared.plan), verify=False)
@@ -124,28 +112,24 @@ def test_rungs_version_beside_yours_overwrites_nothing(tmp_path: Path) -> None:
     assert "data/table.bin.rung-2" not in git(project, "ls-tree", "-r", "--name-only", "side")
 
 
-def test_bytes_that_are_not_utf8_are_kept(new_project: NewProject, small: Path) -> None:
-    project = new_project(0)
+def test_bytes_that_are_not_utf8_are_kept(project: Path) -> None:
     file = project / "ops/zero.py"
     file.write_bytes(file.read_bytes().replace(b"return 1", b"return 1  # caf\xe9"))
     commit(project)
-    climb(project, small, level=2)
+    climb(project, level=2)
 
     assert b"# caf\xe9" in file.read_bytes()
     assert b"LEVEL = 2" in file.read_bytes()
 
 
 @pytest.mark.parametrize("path", ["ops/zero.py", "pyproject.toml", "tasks.yml", "RUNG.md"])
-def test_line_ends_of_windows_are_kept_and_rungs_lines_get_them(
-    new_project: NewProject, small: Path, path: str
-) -> None:
-    project = new_project(0)
+def test_line_ends_of_windows_are_kept_and_rungs_lines_get_them(project: Path, path: str) -> None:
     file = project / path
     comment = b"" if path == "RUNG.md" else b"# mine\r\n"
     file.write_bytes(comment + file.read_bytes().replace(b"\n", b"\r\n"))
     commit(project)
     before = file.read_bytes()
-    climb(project, small, level=1)
+    climb(project, level=1)
 
     assert file.read_bytes().startswith(comment)
     assert before != file.read_bytes()
@@ -153,11 +137,8 @@ def test_line_ends_of_windows_are_kept_and_rungs_lines_get_them(
 
 
 @pytest.mark.parametrize("path", ["ops/zero.py", "pyproject.toml"])
-def test_line_ends_that_git_itself_converts_are_not_an_edit(
-    new_project: NewProject, small: Path, path: str
-) -> None:
+def test_line_ends_that_git_itself_converts_are_not_an_edit(project: Path, path: str) -> None:
     """As Git for Windows is set up: files have other line ends on disk than in commits."""
-    project = new_project(0)
     git(project, "config", "core.autocrlf", "true")
     git(project, "rm", "--quiet", "-r", "--cached", ".")
     git(project, "reset", "--quiet", "--hard")
@@ -165,7 +146,7 @@ def test_line_ends_that_git_itself_converts_are_not_an_edit(
     assert text.count(b"\n") == text.count(b"\r\n")
     edit(project, {path: b"# mine\r\n" + text})
 
-    climb(project, small, level=1)
+    climb(project, level=1)
 
     after = (project / path).read_bytes()
     assert after.startswith(b"# mine\r\n")
@@ -174,76 +155,68 @@ def test_line_ends_that_git_itself_converts_are_not_an_edit(
 
 
 @pytest.mark.parametrize("yours", ["dockerfile", "Ops/One.py"])
-def test_names_that_differ_only_in_case_are_a_conflict(
-    new_project: NewProject, small: Path, yours: str
-) -> None:
-    project = new_project(0)
+def test_names_that_differ_only_in_case_are_a_conflict(project: Path, yours: str) -> None:
     edit(project, {yours: "mine\n"})
     before = files_of(project)
 
     with pytest.raises(RungError, match=rf"`{yours}` and Rung's name there differ only in upper"):
-        climb(project, small, level=1)
+        climb(project, level=1)
 
     assert before == files_of(project)
     rungs = {"dockerfile": "Dockerfile", "Ops/One.py": "ops/one.py"}[yours]
     git(project, "mv", yours, f"{yours}.mine")
     commit(project)
-    climb(project, small, level=1)
+    climb(project, level=1)
     assert (project / rungs).is_file()
 
 
-def test_a_folder_that_differs_only_in_case_is_refused_too(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(0)
+def test_a_folder_that_differs_only_in_case_is_refused_too(project: Path) -> None:
     git(project, "mv", "ops", "Ops")
     commit(project)
 
     with pytest.raises(
         RungError, match=r"differ only in upper and lower case(?s:.*)git mv Ops ops$"
     ):
-        plan(project, small, level=1)
+        plan(project, level=1)
 
 
-def test_a_file_of_rungs_may_be_renamed_in_case_alone(new_project: NewProject, small: Path) -> None:
+def test_a_file_of_rungs_may_be_renamed_in_case_alone(new_project: NewProject) -> None:
     project = new_project(1)
     git(project, "mv", "Dockerfile", "dockerfile")
     commit(project)
 
-    climb(project, small, level=2)
+    climb(project, level=2)
 
     assert not (project / "Dockerfile").exists()
 
 
 def test_an_executable_bit_of_yours_and_a_change_of_rungs_both_stay(
-    new_project: NewProject, small: Path, either_merge: None
+    project: Path, either_merge: None
 ) -> None:
-    project = new_project(0)
     (project / "ops/zero.py").chmod(0o755)
     commit(project)
-    climb(project, small, level=1)
+    climb(project, level=1)
 
     assert os.access(project / "ops/zero.py", os.X_OK)
     assert "LEVEL = 1" in (project / "ops/zero.py").read_text()
 
 
-def test_a_link_of_yours_stays_a_link(new_project: NewProject, small: Path, tmp_path: Path) -> None:
-    project = new_project(0)
+def test_a_link_of_yours_stays_a_link(project: Path) -> None:
     (project / "mine").symlink_to("README.md")
     (project / "ops/zero.py").unlink()
     (project / "ops/zero.py").symlink_to("../src/flights/model.py")
     commit(project)
-    result = plan(project, small, level=1).conflicts
+    result = plan(project, level=1).conflicts
 
     assert [("ops/zero.py", "kind")] == [(conflict.path, conflict.why) for conflict in result]
     edit(project, {"ops/zero.py": None})
-    climb(project, small, level=1)
+    climb(project, level=1)
     assert "README.md" == str((project / "mine").readlink())
 
 
 @pytest.mark.parametrize("link", [False, True])
 def test_a_file_or_link_of_yours_where_a_folder_of_rungs_goes_stays_and_is_named(
-    new_project: NewProject, small: Path, tmp_path: Path, either_merge: None, link: bool
+    new_project: NewProject, tmp_path: Path, either_merge: None, link: bool
 ) -> None:
     project, elsewhere = new_project(0), tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -254,9 +227,9 @@ def test_a_file_or_link_of_yours_where_a_folder_of_rungs_goes_stays_and_is_named
         write(project, {"data": "mine\n"})
     commit(project)
 
-    assert ["data"] == climb(project, small, level=2).own
+    assert ["data"] == climb(project, level=2).own
     for level in (1, 2, 0):
-        climb(project, small, level=level)
+        climb(project, level=level)
     assert link == (project / "data").is_symlink()
     assert link or "mine\n" == (project / "data").read_text()
     assert [] == list(elsewhere.iterdir())
@@ -266,21 +239,18 @@ def test_a_file_of_yours_where_the_folder_of_settings_goes_is_a_conflict(tmp_pat
     made_from, project = tiny.with_template(tmp_path, level=0)
     edit(project, {"machinery": "mine\n"})
     tiny.release(made_from, "v0.2.0", {"files/machinery/code.py": "CODE = 1\n"})
-    result = plan(project, made_from, "v0.2.0").conflicts
+    result = plan(project, "v0.2.0").conflicts
 
     assert [("machinery", "kind")] == [(conflict.path, conflict.why) for conflict in result]
     assert "mine\n" == (project / "machinery").read_text()
 
 
-def test_a_link_in_the_place_of_rungs_page_stays(
-    new_project: NewProject, small: Path, either_merge: None
-) -> None:
-    project = new_project(0)
+def test_a_link_in_the_place_of_rungs_page_stays(project: Path, either_merge: None) -> None:
     (project / "RUNG.md").unlink()
     (project / "RUNG.md").symlink_to("README.md")
     commit(project)
     for level in (1, 2, 0):
-        climbed = climb(project, small, level=level)
+        climbed = climb(project, level=level)
         assert ["RUNG.md"] == climbed.own
         listed = [line for line in messages.left_alone(climbed) if line.startswith("RUNG.md (")]
         assert ["RUNG.md (your own; Rung's file of that name is left out)"] == listed
@@ -291,33 +261,29 @@ def test_a_link_in_the_place_of_rungs_page_stays(
 
 @pytest.mark.parametrize("link", [False, True])
 def test_a_folder_or_link_of_yours_where_a_file_of_rungs_goes_stays_and_is_named(
-    new_project: NewProject, small: Path, either_merge: None, link: bool
+    project: Path, either_merge: None, link: bool
 ) -> None:
-    project = new_project(0)
     mine = project / ("Dockerfile" if link else "Dockerfile/mine")
     if link:
         mine.symlink_to("README.md")
     else:
         write(project, {"Dockerfile/mine": "mine\n"})
     commit(project)
-    with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as prepared:
+    with tiny.prepare(project, level=2) as prepared:
         own, result = prepared.plan.own, prepared.bench.files(prepared.plan.result)
 
     assert ["Dockerfile"] == own
     assert [str(mine.relative_to(project))] == [p for p in result if p.startswith("Dockerfile")]
     for level in (1, 2, 0, 2):
-        climb(project, small, level=level)
+        climb(project, level=level)
     assert (link, "# Yours\n" if link else "mine\n") == (mine.is_symlink(), mine.read_text())
 
 
-def test_a_file_of_yours_like_rungs_stays_when_the_rung_goes(
-    new_project: NewProject, small: Path
-) -> None:
+def test_a_file_of_yours_like_rungs_stays_when_the_rung_goes(project: Path) -> None:
     """As .dvc/.gitignore is, where the user has run `dvc init` before."""
-    project = new_project(0)
     edit(project, {"Dockerfile": tiny.FILES["files/Dockerfile"]})
-    climb(project, small, level=1)
-    observed = climb(project, small, level=0)
+    climb(project, level=1)
+    observed = climb(project, level=0)
 
     assert tiny.FILES["files/Dockerfile"] == (project / "Dockerfile").read_text()
     assert ["ops/one.py"] == observed.retired
@@ -327,65 +293,59 @@ def test_a_file_of_yours_like_rungs_stays_when_the_rung_goes(
 
 
 @pytest.mark.parametrize("path", ["ops/one.py", "Dockerfile"])
-def test_a_deletion_survives_the_way_down_and_up(
-    new_project: NewProject, small: Path, path: str
-) -> None:
+def test_a_deletion_survives_the_way_down_and_up(new_project: NewProject, path: str) -> None:
     project = new_project(1)
     edit(project, {path: None})
     for level in (0, 1, 2, 0, 2):
-        climbed = climb(project, small, level=level)
+        climbed = climb(project, level=level)
         assert not (project / path).exists()
         assert ([path] if level else []) == climbed.gone
     for other in {"ops/one.py", "Dockerfile", "ops/two.py"} - {path}:
         assert (project / other).exists()
 
 
-def test_a_rename_survives_the_way_down_and_up(new_project: NewProject, small: Path) -> None:
+def test_a_rename_survives_the_way_down_and_up(new_project: NewProject) -> None:
     project = new_project(1)
     git(project, "mv", "ops/one.py", "ops/mine.py")
     commit(project)
-    down = climb(project, small, level=0)
+    down = climb(project, level=0)
     assert {"ops/one.py": "ops/mine.py"} == down.renamed
     assert "ops/mine.py (Rung's ops/one.py, renamed by you)" in messages.left_alone(down)
     assert ["Dockerfile"] == down.retired
     for level in (1, 2, 0):
-        climb(project, small, level=level)
+        climb(project, level=level)
         assert not (project / "ops/one.py").exists()
         assert tiny.FILES["files/ops/one.py"] == (project / "ops/mine.py").read_text()
 
-    assert {"ops/one.py": "ops/mine.py"} == climb(project, small, level=1).renamed
+    assert {"ops/one.py": "ops/mine.py"} == climb(project, level=1).renamed
     edit(project, {"ops/mine.py": None})
-    climb(project, small, level=0)
-    climb(project, small, level=1)
+    climb(project, level=0)
+    climb(project, level=1)
     assert not (project / "ops/one.py").exists()
 
 
-def test_a_file_of_your_own_that_you_deleted_stops_no_file_of_rungs(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(0)
+def test_a_file_of_your_own_that_you_deleted_stops_no_file_of_rungs(project: Path) -> None:
     for content in ("FROM mine\n", None):
         edit(project, {"Dockerfile": content})
-    climb(project, small, level=1)
+    climb(project, level=1)
 
     assert tiny.FILES["files/Dockerfile"] == (project / "Dockerfile").read_text()
 
 
 def test_a_folder_reached_through_a_link_that_git_does_not_keep_is_refused(
-    new_project: NewProject, small: Path, tmp_path: Path
+    project: Path, tmp_path: Path
 ) -> None:
-    project = new_project(0)
     (tmp_path / "elsewhere").mkdir()
     (project / "data").rmdir()
     (project / "data").symlink_to(tmp_path / "elsewhere")
     (project / ".git/info/exclude").write_text("/data\n")
 
     with pytest.raises(RungError, match="`data`"):
-        plan(project, small, level=2)
+        plan(project, level=2)
     assert [] == list((tmp_path / "elsewhere").iterdir())
 
 
-def test_requirements_go_by_name_and_your_bounds_win(new_project: NewProject, small: Path) -> None:
+def test_requirements_go_by_name_and_your_bounds_win(new_project: NewProject) -> None:
     project = new_project(1)
     file = project / "pyproject.toml"
     text = file.read_text()
@@ -400,7 +360,7 @@ def test_requirements_go_by_name_and_your_bounds_win(new_project: NewProject, sm
     file.write_text(text)
     commit(project)
     for level in (2, 0, 1):
-        climb(project, small, level=level)
+        climb(project, level=level)
         now = file.read_text()
         for mine in ('"mypy==1.18"', "# strict", "types-requests", '"requests"', "120", "seaborn"):
             assert mine in now
@@ -413,7 +373,7 @@ def test_patterns_of_both_sides_stay_in_an_ignore_file(tmp_path: Path) -> None:
     made_from, project = tiny.with_template(tmp_path, level=0)
     edit(project, {".gitignore": "*.log\n/mine/\n"})
     tiny.release(made_from, "v0.2.0", {"files/.gitignore": "*.log\n/rungs/\n"})
-    climb(project, made_from, "v0.2.0")
+    climb(project, "v0.2.0")
 
     assert {"*.log", "/mine/", "/rungs/"} == set((project / ".gitignore").read_text().split())
 
@@ -423,7 +383,7 @@ def test_a_file_that_a_newer_template_renames_takes_your_edit_along(tmp_path: Pa
     edit(project, {"ops/two.py": tiny.FILES["files/ops/two.py"] + "\nMINE = 1\n"})
     code = tiny.FILES["files/ops/two.py"].replace("return 1", "return 111")
     tiny.release(made_from, "v0.2.0", {"files/ops/two.py": None, "files/ops/three.py": code})
-    climb(project, made_from, "v0.2.0")
+    climb(project, "v0.2.0")
 
     assert "MINE = 1" in (project / "ops/three.py").read_text()
     assert "return 111" in (project / "ops/three.py").read_text()
@@ -444,30 +404,28 @@ class TestFilesThatATemplateListsAsMoved:
         tiny.release(made_from, "v0.2.0", moved | {"levels/moved.yml": listed})
         return project
 
-    def test_an_edit_follows(self, project: Path, tmp_path: Path) -> None:
+    def test_an_edit_follows(self, project: Path) -> None:
         old = project / "ops/two.py"
         old.write_text(old.read_text().replace("return 1\n", "return 111\n"))
         commit(project)
-        climb(project, tmp_path / "template", "v0.2.0")
+        climb(project, "v0.2.0")
 
         text = (project / "settings/three.py").read_text()
         assert "return 111" in text
         assert "SETTING_39 = 39" in text
         assert not old.exists()
 
-    def test_a_deletion_follows(self, project: Path, tmp_path: Path) -> None:
+    def test_a_deletion_follows(self, project: Path) -> None:
         git(project, "rm", "--quiet", "ops/two.py")
         commit(project)
-        observed = climb(project, tmp_path / "template", "v0.2.0")
+        observed = climb(project, "v0.2.0")
 
         assert not (project / "settings/three.py").exists()
         assert ["settings/three.py"] == observed.gone
 
-    def test_a_file_of_the_users_at_the_new_place_stays(
-        self, project: Path, tmp_path: Path
-    ) -> None:
+    def test_a_file_of_the_users_at_the_new_place_stays(self, project: Path) -> None:
         edit(project, {"settings/three.py": "MINE = 1\n"})
-        observed = climb(project, tmp_path / "template", "v0.2.0")
+        observed = climb(project, "v0.2.0")
 
         assert "MINE = 1\n" == (project / "settings/three.py").read_text()
         assert ["settings/three.py"] == observed.own
@@ -487,21 +445,21 @@ def planting(tmp_path: Path) -> Path:
 def test_a_file_of_the_users_that_a_newer_template_brings_is_planted_once(
     planting: Path, tmp_path: Path
 ) -> None:
-    assert ["pipeline/train.py"] == climb(planting, tmp_path / "template", "v0.2.0").added
+    assert ["pipeline/train.py"] == climb(planting, "v0.2.0").added
 
     git(planting, "rm", "--quiet", "pipeline/train.py")
     commit(planting)
     changed = {"files/pipeline/train.py": "STAGE = 2\n", "files/Dockerfile": "FROM other\n"}
     tiny.release(tmp_path / "template", "v0.3.0", changed)
-    climb(planting, tmp_path / "template", "v0.3.0", level=1)
+    climb(planting, "v0.3.0", level=1)
 
     assert not (planting / "pipeline/train.py").exists()
     assert "FROM other\n" == (planting / "Dockerfile").read_text()
 
 
-def test_a_planted_file_that_the_user_has_already_is_theirs(planting: Path, tmp_path: Path) -> None:
+def test_a_planted_file_that_the_user_has_already_is_theirs(planting: Path) -> None:
     edit(planting, {"pipeline/train.py": "MINE = 1\n"})
-    climb(planting, tmp_path / "template", "v0.2.0")
+    climb(planting, "v0.2.0")
 
     assert "MINE = 1\n" == (planting / "pipeline/train.py").read_text()
 
@@ -512,17 +470,17 @@ def test_a_choice_that_a_newer_template_drops_is_refused(tmp_path: Path) -> None
     tiny.release(made_from, "v0.2.0", {"levels/questions.yml": questions})
 
     with pytest.raises(RungError, match="`ci`"):
-        plan(project, made_from, "v0.2.0")
+        plan(project, "v0.2.0")
 
 
 @pytest.mark.parametrize("undone_by", ["restore", "revert", "amended"])
 def test_a_level_that_was_written_by_hand_and_undone_costs_no_file(
-    new_project: NewProject, small: Path, undone_by: str
+    new_project: NewProject, undone_by: str
 ) -> None:
     project = new_project(1)
-    climb(project, small, level=2)
+    climb(project, level=2)
     edit(project, {"ops/two.py": None})
-    climb(project, small, level=1)
+    climb(project, level=1)
     file = project / ".copier-answers.yml"
     answers = file.read_text()
     file.write_text(answers.replace("level: 1", "level: 2"))
@@ -535,45 +493,40 @@ def test_a_level_that_was_written_by_hand_and_undone_costs_no_file(
     else:
         file.write_text(answers)
         commit(project)
-    climbed = climb(project, small, level=2)
+    climbed = climb(project, level=2)
 
     assert "data/table.bin" in climbed.added
     if undone_by != "amended":  # which leaves no commit of rung 2 that still has its files
         assert ["ops/two.py"] == climbed.gone
-    assert [] == plan(project, small, level=1).conflicts
+    assert [] == plan(project, level=1).conflicts
 
 
-def test_a_climb_that_an_earlier_rung_left_incomplete_is_completed(
-    new_project: NewProject, small: Path
-) -> None:
+def test_a_climb_that_an_earlier_rung_left_incomplete_is_completed(new_project: NewProject) -> None:
     """Rung 0.2 took files for deleted after a level had been written by hand and restored."""
     project = new_project(1)
-    climb(project, small, level=2)
-    climb(project, small, level=1)
-    climb(project, small, level=2)
+    climb(project, level=2)
+    climb(project, level=1)
+    climb(project, level=2)
     git(project, "rm", "--quiet", "ops/two.py", "data/table.bin")
     git(project, "commit", "--quiet", "--amend", "--no-edit")
     git(project, "revert", "--no-edit", "HEAD")
 
-    assert ["data/table.bin", "ops/two.py"] == climb(project, small, level=2).added
+    assert ["data/table.bin", "ops/two.py"] == climb(project, level=2).added
 
 
-def test_a_climb_that_was_rolled_back_in_part_is_named_as_that_too(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(0)
-    climb(project, small, level=2)
+def test_a_climb_that_was_rolled_back_in_part_is_named_as_that_too(project: Path) -> None:
+    climb(project, level=2)
     git(project, "rm", "--quiet", "ops/one.py", "ops/two.py", "Dockerfile", "data/table.bin")
     git(project, "checkout", "HEAD~1", "--", "RUNG.md", "ops", "pyproject.toml", "tasks.yml")
     commit(project)
 
     with pytest.raises(RungError, match=r"rolled back .*in part") as refused:
-        plan(project, small, level=1)
+        plan(project, level=1)
     advice = re.search(r"`(git restore .*?)`", str(refused.value))
     assert advice is not None
     git(project, *advice[1].split()[1:])
     commit(project)
-    assert [] == plan(project, small, level=1).conflicts
+    assert [] == plan(project, level=1).conflicts
 
 
 HANDS: list[tuple[int, tuple[str, Any, Any]]] = [
@@ -591,12 +544,7 @@ BY_HAND = [
 
 @pytest.mark.parametrize(("level", "change", "edited", "amended"), BY_HAND)
 def test_answers_written_by_hand_are_refused_in_every_direction(
-    new_project: NewProject,
-    small: Path,
-    level: int,
-    change: tuple[str, Any, Any],
-    edited: bool,
-    amended: bool,
+    new_project: NewProject, level: int, change: tuple[str, Any, Any], edited: bool, amended: bool
 ) -> None:
     project = new_project(level)
     if edited:
@@ -611,7 +559,7 @@ def test_answers_written_by_hand_are_refused_in_every_direction(
 
     for goal in goals:
         with pytest.raises(RungError, match="by hand"):
-            plan(project, small, **goal)
+            plan(project, **goal)
     file.write_text(file.read_text().replace(f"{key}: {new}", f"{key}: {old}"))
     commit(project)
-    assert [] == plan(project, small, level=0).conflicts
+    assert [] == plan(project, level=0).conflicts

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from rung.core.climbing import messages, planner
-from rung.core.climbing.plans import ChangeRequest
+from rung.core.climbing import messages
 from rung.core.commands import eject as ejecting
 from rung.errors import NotDoneError, RungError
 from tests.climbing import tiny
@@ -96,7 +95,7 @@ def test_an_ejected_project_climbs_and_stays_ejected(template: Path, tmp_path: P
     eject(project, template)
     edit(project, "8000", "9000")
 
-    tiny.climb(project, template, level=2)
+    tiny.climb(project, level=2)
 
     assert (project / "ops/two.py").exists()
     assert "9000" in (project / "machinery/rung_ops/service.py").read_text()
@@ -109,7 +108,7 @@ def test_an_update_merges_an_edit_with_changes_elsewhere(template: Path, project
     newer = SOURCE.replace("/predict", "/v2/predict")
     tiny.release(template, "v0.2.0", {"files/machinery/rung_ops/service.py": newer})
 
-    tiny.climb(project, template, "v0.2.0")
+    tiny.climb(project, "v0.2.0")
 
     merged = newer.replace("8000", "9000")
     assert merged == (project / "machinery/rung_ops/service.py").read_text()
@@ -121,7 +120,7 @@ def test_an_update_of_the_edited_line_is_a_conflict(template: Path, project: Pat
     newer = SOURCE.replace("8000", "8080")
     tiny.release(template, "v0.2.0", {"files/machinery/rung_ops/service.py": newer})
 
-    with planner.prepare(project, ChangeRequest(version="v0.2.0"), str(template)) as prepared:
+    with tiny.prepare(project, "v0.2.0") as prepared:
         assert ["machinery/rung_ops/service.py"] == [
             conflict.path for conflict in prepared.plan.conflicts
         ]
@@ -140,7 +139,7 @@ def test_a_file_rewritten_by_the_user_is_a_conflict_too(template: Path, project:
     newer = SOURCE.replace("8000", "8080")
     tiny.release(template, "v0.2.0", {"files/machinery/rung_ops/service.py": newer})
 
-    plan = tiny.plan(project, template, "v0.2.0")
+    plan = tiny.plan(project, "v0.2.0")
 
     assert ["machinery/rung_ops/service.py"] == [conflict.path for conflict in plan.conflicts]
     assert [] == plan.own

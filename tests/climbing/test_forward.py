@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 
 from rung.core import template_source, transaction
-from rung.core.climbing import apply, messages, planner
-from rung.core.climbing.plans import ChangeRequest
+from rung.core.climbing import apply, messages
 from rung.errors import RungError
 from tests.climbing import tiny
-from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import files_of, git
 from tests.command import RUNG, rung
 
@@ -36,9 +34,8 @@ SETTINGS = {
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_a_climb_is_one_commit_with_any_setting(
-    new_project: NewProject, small: Path, settings: dict[str, str]
+    project: Path, small: Path, settings: dict[str, str]
 ) -> None:
-    project = new_project(0)
     before = git(project, "rev-parse", "HEAD")
     for key, value in settings.items():
         git(project, "config", key, value)
@@ -55,20 +52,18 @@ def test_a_climb_is_one_commit_with_any_setting(
     assert before == git(project, "rev-parse", "HEAD")
 
 
-def test_a_branch_of_any_name_goes_forward(new_project: NewProject, small: Path) -> None:
-    project = new_project(0)
+def test_a_branch_of_any_name_goes_forward(project: Path) -> None:
     git(project, "switch", "--quiet", "--create", "a=b")
     git(project, "config", "branch.a=b.mergeOptions", "--strategy=nonsense")
-    tiny.climb(project, small, level=1)
+    tiny.climb(project, level=1)
 
     assert "Climb to rung 1" == git(project, "log", "-1", "--format=%s")
 
 
 def test_a_forward_that_does_something_else_is_led_back(
-    new_project: NewProject, small: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Git says that all went well, and HEAD is not what it was to be."""
-    project = new_project(0)
     before, files = git(project, "rev-parse", "HEAD"), files_of(project)
 
     def otherwise(top: Path, commit: str, *_: Any) -> str:
@@ -76,7 +71,7 @@ def test_a_forward_that_does_something_else_is_led_back(
         git(top, "read-tree", "-u", "-m", "HEAD", commit)
         return ""
 
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
+    with tiny.prepare(project, level=1) as prepared:
         monkeypatch.setattr(transaction, "_forward", otherwise)
         with pytest.raises(RungError, match="as it was"):
             apply.climb(prepared, messages.message(prepared.plan), verify=False)
@@ -88,9 +83,8 @@ def test_a_forward_that_does_something_else_is_led_back(
 
 
 def test_a_forward_that_git_refuses_ends_with_what_to_change(
-    new_project: NewProject, small: Path, tmp_path: Path
+    project: Path, small: Path, tmp_path: Path
 ) -> None:
-    project = new_project(0)
     settings = tmp_path / "gitconfig"
     settings.write_text('[filter "own"]\nsmudge = false\nrequired = true\n')
     (project / ".git/info/attributes").write_text("ops/one.py filter=own\n")
@@ -105,9 +99,8 @@ def test_a_forward_that_git_refuses_ends_with_what_to_change(
 
 
 def test_a_file_written_right_after_the_forward_stays(
-    new_project: NewProject, small: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = new_project(0)
     real = transaction._forward
 
     def going_on(top: Path, *others: Any) -> str:
@@ -115,7 +108,7 @@ def test_a_file_written_right_after_the_forward_stays(
         (top / "README.md").write_text("mine\n")
         return failed
 
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
+    with tiny.prepare(project, level=1) as prepared:
         monkeypatch.setattr(transaction, "_forward", going_on)
         apply.climb(prepared, messages.message(prepared.plan), verify=False)
 
@@ -126,9 +119,8 @@ def test_a_file_written_right_after_the_forward_stays(
 @pytest.mark.parametrize("redirected", [">/dev/full", ">&-", "2>&-"])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_climb_whose_words_cannot_be_written_is_done_all_the_same(
-    new_project: NewProject, small: Path, redirected: str, unbuffered: str
+    project: Path, small: Path, redirected: str, unbuffered: str
 ) -> None:
-    project = new_project(0)
     command = f"{RUNG} climb {project} --no-verify --template {small} {redirected}"
     done = subprocess.run(
         command,
@@ -145,8 +137,7 @@ def test_a_climb_whose_words_cannot_be_written_is_done_all_the_same(
     assert "" == git(project, "status", "--porcelain")
 
 
-def test_the_templates_address_may_end_in_a_slash(new_project: NewProject, small: Path) -> None:
-    project = new_project(0)
+def test_the_templates_address_may_end_in_a_slash(project: Path, small: Path) -> None:
     answers = project / ".copier-answers.yml"
     answers.write_text(answers.read_text().replace(f"_src_path: {small}", f"_src_path: {small}/"))
     tiny.commit(project)
@@ -158,8 +149,7 @@ def test_the_templates_address_may_end_in_a_slash(new_project: NewProject, small
         )
 
 
-def test_no_advice_is_given_that_cannot_be_followed(new_project: NewProject, small: Path) -> None:
-    project = new_project(0)
+def test_no_advice_is_given_that_cannot_be_followed(project: Path, small: Path) -> None:
     answers = project / ".copier-answers.yml"
     answers.write_text(re.sub("_commit: .*", "_commit: main", answers.read_text()))
     tiny.commit(project)
@@ -168,9 +158,6 @@ def test_no_advice_is_given_that_cannot_be_followed(new_project: NewProject, sma
     assert "-d _commit" not in done.stderr
 
 
-def test_attributes_from_elsewhere_do_not_lead_a_climb_astray(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(0)
+def test_attributes_from_elsewhere_do_not_lead_a_climb_astray(project: Path, small: Path) -> None:
     others = {"GIT_ATTR_SOURCE": "refs/heads/none"}
     rung("climb", project, "--no-verify", "--template", small, environment=others, expect=0)

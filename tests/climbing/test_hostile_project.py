@@ -10,7 +10,6 @@ import yaml
 
 from rung.__main__ import main
 from tests.climbing import tiny
-from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import commit
 from tests.command import RUNG
 
@@ -25,9 +24,8 @@ ALONE = re.compile(r"^\s*::|\x1b|\u202e|##vso\[", re.MULTILINE)  # what no messa
 
 @pytest.mark.parametrize("answer", ["_src_path", "package", "ci"])
 def test_a_refusal_holds_no_text_of_a_project_as_it_is(
-    new_project: NewProject, small: Path, capsys: pytest.CaptureFixture[str], answer: str
+    project: Path, small: Path, capsys: pytest.CaptureFixture[str], answer: str
 ) -> None:
-    project = new_project(0)
     file = project / ".copier-answers.yml"
     answers = yaml.safe_load(file.read_text())
     value = f"https://{HOSTILE}" if answer == "_src_path" else HOSTILE
@@ -42,9 +40,8 @@ def test_a_refusal_holds_no_text_of_a_project_as_it_is(
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_plan_and_a_climb_hold_no_text_of_a_project_as_it_is(
-    new_project: NewProject, small: Path, capsys: pytest.CaptureFixture[str], form: str
+    project: Path, small: Path, capsys: pytest.CaptureFixture[str], form: str
 ) -> None:
-    project = new_project(0)
     tiny.write(
         project, {f"ops/{HOSTILE}": tiny.FILES["files/ops/zero.py.jinja"], "ops/zero.py": None}
     )
@@ -58,10 +55,7 @@ def test_a_plan_and_a_climb_hold_no_text_of_a_project_as_it_is(
 
 
 @pytest.mark.parametrize("name", [".copier-answers.yml", ".gitignore"])
-def test_a_pipe_in_the_place_of_a_file_is_refused(
-    new_project: NewProject, small: Path, name: str
-) -> None:
-    project = new_project(0)
+def test_a_pipe_in_the_place_of_a_file_is_refused(project: Path, small: Path, name: str) -> None:
     (project / name).unlink()
     os.mkfifo(project / name)
     for verb in ("plan", "climb", "update"):

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from rung.core.merging import line_merge
-from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import climb, commit
 
 EDITS = {
@@ -21,15 +20,14 @@ EDITS = {
 
 @pytest.mark.parametrize(("old", "new"), EDITS.values(), ids=EDITS)
 def test_an_edit_of_the_page_is_kept_and_never_a_conflict(
-    new_project: NewProject, small: Path, old: str, new: str
+    project: Path, old: str, new: str
 ) -> None:
-    project = new_project(0)
     file = project / "RUNG.md"
     file.write_bytes(file.read_bytes().decode().replace(old, new).encode())
     commit(project)
     own = [line for line in new.splitlines() if line and line not in old]
     for answers in ({"level": 1}, {"level": 2, "ci": "gitlab"}, {"level": 0}, {"level": 2}):
-        climb(project, small, **answers)
+        climb(project, **answers)
         text = file.read_text()
         assert f"# Rung {answers['level']}\n" in text
         assert own == [line for line in own if line in text.splitlines()]

@@ -93,9 +93,8 @@ def test_a_plan_file_never_overwrites_a_file(
 
 @pytest.mark.parametrize("directory", ["plan.log", ".git/plan"])
 def test_a_plan_may_stand_where_git_does_not_look(
-    new_project: NewProject, small: Path, directory: str
+    project: Path, small: Path, directory: str
 ) -> None:
-    project = new_project(0)
     for _ in range(2):  # an older plan may be overwritten
         options = ("--template", small, "--out", project / directory)
         assert 0 == rung("plan", project, "--to", 1, *options)
@@ -124,9 +123,8 @@ def test_a_file_that_is_not_a_plan_is_refused(
 
 
 def test_json_says_all_of_a_plan_and_nothing_else(
-    new_project: NewProject, small: Path, capsys: pytest.CaptureFixture[str]
+    project: Path, small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project = new_project(0)
     edit(project, {"ops/zero.py": tiny.CODE + "\n\nLEVEL = 99\n"})
     code = rung("plan", project, "--to", 1, "--template", small, "--json")
     data = json.loads(capsys.readouterr().out)
@@ -139,16 +137,15 @@ def test_json_says_all_of_a_plan_and_nothing_else(
 
 
 def test_the_patch_of_a_plan_gives_what_the_climb_gives(
-    new_project: NewProject, small: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+    project: Path, small: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    project = new_project(0)
     rung("plan", project, "--to", 2, "--template", small, "--diff")
     (tmp_path / "patch").write_bytes(capfdbinary.readouterr().out)
     git(project, "update-index", "-q", "--refresh")  # the copied files are newer than the index
     git(project, "apply", "--index", str(tmp_path / "patch"))
     tree = git(project, "write-tree")
     git(project, "reset", "--quiet", "--hard")
-    tiny.climb(project, small, level=2)
+    tiny.climb(project, level=2)
 
     assert tree == git(project, "rev-parse", "HEAD^{tree}")
 
@@ -227,14 +224,13 @@ def test_a_plan_with_a_name_that_is_not_utf_8_is_read_again(tmp_path: Path) -> N
 
 
 def test_a_changed_requirement_or_wheel_changes_the_lock_file_and_nothing_else_does(
-    new_project: NewProject, small: Path
+    project: Path,
 ) -> None:
-    project = new_project(0)
-    assert not tiny.plan(project, small, level=1).locks
+    assert not tiny.plan(project, level=1).locks
     tiny.edit(project, {"uv.lock": "old\n"})
 
-    assert tiny.plan(project, small, level=1).locks
-    assert not tiny.plan(project, small, ci="gitlab").locks
+    assert tiny.plan(project, level=1).locks
+    assert not tiny.plan(project, ci="gitlab").locks
 
 
 def test_an_update_prints_the_changelog_first_and_the_conflict_last(tmp_path: Path) -> None:

@@ -135,19 +135,16 @@ def test_a_proof_in_a_copy_starts_nothing_that_the_configuration_names(
 
 
 def test_an_interrupted_climb_is_ended_without_filters(
-    new_project: NewProject, small: Path, evil: Path, tmp_path: Path
+    project: Path, small: Path, evil: Path, tmp_path: Path
 ) -> None:
     """The end of a climb reads and writes files, and may be left to a repository by its sender."""
     from rung.core import transaction
-    from rung.core.climbing import planner
-    from rung.core.climbing.plans import ChangeRequest
 
     inner = repository(tmp_path / "inner", {"file": "inner\n"})
-    project = new_project(0)
     named = ("-c", "protocol.file.allow=always")
     git(project, *named, "submodule", "--quiet", "add", str(inner), "inner")
     tiny.commit(project)
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
+    with tiny.prepare(project, level=1) as prepared:
         complete = prepared.bench.commit(
             prepared.project.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
         )
@@ -179,14 +176,8 @@ def test_an_interrupted_climb_is_ended_without_filters(
     ],
 )
 def test_a_partial_clone_is_refused_and_fetches_nothing(
-    new_project: NewProject,
-    small: Path,
-    evil: Path,
-    tmp_path: Path,
-    arguments: tuple[str, ...],
-    scheme: str,
+    project: Path, small: Path, evil: Path, tmp_path: Path, arguments: tuple[str, ...], scheme: str
 ) -> None:
-    project = new_project(0)
     git(project, "config", "uploadpack.allowFilter", "true")
     git(tmp_path, "clone", "--quiet", "--filter=blob:none", project.as_uri(), "partial")
     partial = tmp_path / "partial"
@@ -212,14 +203,9 @@ def test_a_partial_clone_is_refused_and_fetches_nothing(
     "arguments", [("plan",), ("adopt", "--dry-run"), ("check", "--base", "HEAD")]
 )
 def test_a_missing_object_is_reported_and_not_fetched(
-    new_project: NewProject,
-    small: Path,
-    copier_template: Path,
-    evil: Path,
-    arguments: tuple[str, ...],
+    project: Path, small: Path, copier_template: Path, evil: Path, arguments: tuple[str, ...]
 ) -> None:
     """The setting of the filter alone makes a remote git's source of missing objects."""
-    project = new_project(0)
     if arguments[0] == "adopt":
         git(project, "rm", "--quiet", ".copier-answers.yml")
         tiny.commit(project)
@@ -242,9 +228,8 @@ def test_a_missing_object_is_reported_and_not_fetched(
 
 
 def test_the_server_of_a_template_is_asked_without_the_projects_settings(
-    new_project: NewProject, evil: Path
+    project: Path, evil: Path
 ) -> None:
-    project = new_project(0)
     address = "git@localhost:none/template"
     answers = project / ".copier-answers.yml"
     answers.write_text(re.sub("_src_path: .*", f"_src_path: {address}", answers.read_text()))
@@ -259,10 +244,9 @@ def test_the_server_of_a_template_is_asked_without_the_projects_settings(
 
 
 def test_a_filter_of_the_users_own_still_runs(
-    new_project: NewProject, small: Path, evil: Path, tmp_path: Path
+    project: Path, small: Path, evil: Path, tmp_path: Path
 ) -> None:
     """Git LFS is one, where `git lfs install` has set it up."""
-    project = new_project(0)
     (project / ".git/info/attributes").write_text("*.md filter=evil\n")
     (tmp_path / "gitconfig").write_text(
         f'[user]\nname = A\nemail = a@b\n[filter "evil"]\nclean = {evil}\n'
@@ -277,19 +261,15 @@ def test_a_filter_of_the_users_own_still_runs(
 @pytest.mark.parametrize(
     "key", ["lfs.extension.x.clean", "lfs.customtransfer.x.path", "lfs.standalonetransferagent"]
 )
-def test_git_lfs_is_off_where_a_repository_names_a_program_for_it(
-    new_project: NewProject, key: str
-) -> None:
-    project = new_project(0)
+def test_git_lfs_is_off_where_a_repository_names_a_program_for_it(project: Path, key: str) -> None:
     git(project, "config", key, "program")
 
     assert "filter.lfs.process" in rungs_git.filters_off(project)
 
 
 def test_a_filter_that_cannot_be_turned_off_is_refused(
-    new_project: NewProject, small: Path, evil: Path
+    project: Path, small: Path, evil: Path
 ) -> None:
-    project = new_project(0)
     git(project, "config", "filter.a=b.clean", str(evil))
     done = rung("plan", project, "--template", small, expect=2)
 
@@ -314,10 +294,7 @@ def test_a_folder_of_any_name_climbs(
     assert "" == git(complete, "status", "--porcelain")
 
 
-def test_what_is_to_be_typed_takes_a_folder_for_no_option(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(0)
+def test_what_is_to_be_typed_takes_a_folder_for_no_option(project: Path, small: Path) -> None:
     project.rename(project.parent / "-x")
     tiny.write(project.parent / "-x", {"ops/zero.py": tiny.CODE + "\n\nLEVEL = 99\n"})
     tiny.commit(project.parent / "-x")

@@ -45,15 +45,14 @@ Grow = Callable[[Path, pytest.MonkeyPatch], None]
 
 @pytest.mark.parametrize("grow", [grow_old, grow_large])
 def test_what_is_old_or_large_is_thrown_away_and_made_again(
-    new_project: NewProject, small: Path, home: Path, monkeypatch: pytest.MonkeyPatch, grow: Grow
+    project: Path, home: Path, monkeypatch: pytest.MonkeyPatch, grow: Grow
 ) -> None:
-    project = new_project(0)
     for level in (1, 2):
-        tiny.plan(project, small, level=level)
+        tiny.plan(project, level=level)
     assert 3 == kept(home)
 
     grow(home, monkeypatch)
-    tiny.climb(project, small, level=1)
+    tiny.climb(project, level=1)
 
     assert 2 == kept(home)
 
@@ -65,19 +64,19 @@ def test_what_somebody_reads_is_not_thrown_away(
     with workbench.opened(project) as bench:
         tree = rendered_trees.rendered(bench, template, {"level": 2})
         grow_old(home, monkeypatch)
-        tiny.climb(project, small, level=1)
+        tiny.climb(project, level=1)
 
         assert "ops/two.py" in bench.files(tree)
         assert 3 == kept(home)
-    tiny.plan(project, small, level=2)
+    tiny.plan(project, level=2)
     assert 2 == kept(home)
 
 
 def test_what_a_killed_removal_has_left_goes_at_the_next_start(
-    new_project: NewProject, small: Path, home: Path
+    new_project: NewProject, home: Path
 ) -> None:
     (home / "renders.old/objects").mkdir(parents=True)
-    tiny.plan(new_project(0), small, level=1)
+    tiny.plan(new_project(0), level=1)
 
     assert ["renders.git", "renders.lock"] == sorted(
         path.name for path in home.iterdir() if path.name.startswith("renders")
@@ -89,59 +88,50 @@ def loose(home: Path) -> list[Path]:
     return [path for path in (home / "renders.git/objects").glob("??/*") if path.is_file()]
 
 
-def test_what_a_cleaner_took_is_made_again(
-    new_project: NewProject, small: Path, home: Path
-) -> None:
-    project = new_project(0)
-    before = tiny.plan(project, small, level=1)
+def test_what_a_cleaner_took_is_made_again(project: Path, home: Path) -> None:
+    before = tiny.plan(project, level=1)
     for path in loose(home):
         path.unlink()
     shutil.rmtree(home / "renders.git/objects")
 
-    assert before == tiny.plan(project, small, level=1)
+    assert before == tiny.plan(project, level=1)
 
 
-def test_a_cache_that_cannot_be_repaired_is_named(
-    new_project: NewProject, small: Path, home: Path
-) -> None:
-    project = new_project(0)
-    tiny.plan(project, small, level=1)
+def test_a_cache_that_cannot_be_repaired_is_named(project: Path, home: Path) -> None:
+    tiny.plan(project, level=1)
     for path in loose(home):
         path.chmod(0o644)
         path.write_bytes(b"")
 
     with pytest.raises(RungError, match=r"renders\.git is damaged"):
-        tiny.plan(project, small, level=1)
+        tiny.plan(project, level=1)
 
 
 def test_a_cache_may_be_named_by_a_relative_path(
-    new_project: NewProject, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_project: NewProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RUNG_CACHE_DIR", "near")
-    tiny.plan(new_project(0), small, level=1)
+    tiny.plan(new_project(0), level=1)
 
     assert (tmp_path / "near/renders.git/HEAD").is_file()
 
 
 def test_what_git_makes_by_default_does_not_matter(
-    new_project: NewProject, small: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    new_project: NewProject, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_DEFAULT_HASH", "sha256")
-    tiny.climb(new_project(0), small, level=1)
+    tiny.climb(new_project(0), level=1)
 
     assert "sha1" == git(home / "renders.git", "rev-parse", "--show-object-format")
 
 
-def test_a_cache_that_cannot_be_locked_is_read_all_the_same(
-    new_project: NewProject, small: Path, home: Path
-) -> None:
-    project = new_project(0)
-    before = tiny.plan(project, small, level=1)
+def test_a_cache_that_cannot_be_locked_is_read_all_the_same(project: Path, home: Path) -> None:
+    before = tiny.plan(project, level=1)
     (home / "renders.lock").unlink()
     (home / "renders.lock").mkdir()
 
-    assert before == tiny.plan(project, small, level=1)
+    assert before == tiny.plan(project, level=1)
 
 
 def test_a_render_under_other_defaults_of_the_user_is_not_reused(
@@ -160,13 +150,13 @@ def test_a_render_under_other_defaults_of_the_user_is_not_reused(
     with planner.prepare(project, request, str(template)) as prepared:
         plans.save(tmp_path / "plan", project, request, str(template), prepared.plan)
     saved = plans.load(tmp_path / "plan")
-    plans.refuse_if_moved(saved, tiny.plan(project, template, "v0.2.0"))
+    plans.refuse_if_moved(saved, tiny.plan(project, "v0.2.0"))
 
     settings.write_text("defaults: {tone: cold}\n")
 
     with pytest.raises(RungError, match="what the climb would give changed"):
-        plans.refuse_if_moved(saved, tiny.plan(project, template, "v0.2.0"))
-    tiny.climb(project, template, "v0.2.0")
+        plans.refuse_if_moved(saved, tiny.plan(project, "v0.2.0"))
+    tiny.climb(project, "v0.2.0")
     assert "cold\n" == (project / "tone.txt").read_text()
 
 
@@ -197,5 +187,5 @@ def test_a_climb_renders_only_what_is_to_come(
     rendered = render.render
     monkeypatch.setattr(rendered_trees, "render", counted)
     for number, level in enumerate((2, 0), 1):  # the second begins with a newly asked question
-        tiny.climb(made.folder, small, level=level)
+        tiny.climb(made.folder, level=level)
         assert number == len(made_of)

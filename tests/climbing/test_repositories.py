@@ -17,9 +17,7 @@ from tests.command import rung
 NAMED = ["-c", "protocol.file.allow=always"]
 
 
-def test_a_project_in_a_folder_of_a_larger_repository(
-    small: Path, tmp_path: Path, new_project: NewProject
-) -> None:
+def test_a_project_in_a_folder_of_a_larger_repository(small: Path, tmp_path: Path) -> None:
     complete = tmp_path / "whole"
     project = tiny.fresh(small, complete / "packages/ml", level=0)
     write(
@@ -32,7 +30,7 @@ def test_a_project_in_a_folder_of_a_larger_repository(
     )
     commit(complete)
     before = {path: text for path, text in files_of(complete).items() if "packages/ml/" not in path}
-    climb(project, small, level=2)
+    climb(project, level=2)
 
     after = {path: text for path, text in files_of(complete).items() if "packages/ml/" not in path}
     assert before == after
@@ -41,34 +39,31 @@ def test_a_project_in_a_folder_of_a_larger_repository(
     assert fresh.keys() == files_of(project).keys()
 
 
-def test_a_work_tree_beside_the_first(new_project: NewProject, small: Path, tmp_path: Path) -> None:
-    project = new_project(0)
+def test_a_work_tree_beside_the_first(project: Path, tmp_path: Path) -> None:
     git(project, "worktree", "add", "--quiet", "-b", "side", str(tmp_path / "side"))
     before = files_of(project)
-    climb(tmp_path / "side", small, level=1)
+    climb(tmp_path / "side", level=1)
 
     assert before == files_of(project)
     assert "side" == git(tmp_path / "side", "branch", "--show-current")
     assert "# Rung 1" in (tmp_path / "side/RUNG.md").read_text()
 
 
-def test_a_shallow_clone(new_project: NewProject, small: Path, tmp_path: Path) -> None:
-    project = new_project(0)
+def test_a_shallow_clone(project: Path, tmp_path: Path) -> None:
     edit(project, {"README.md": "later\n"})
     git(tmp_path, "clone", "--quiet", "--depth", "1", project.as_uri(), "shallow")
-    climb(tmp_path / "shallow", small, level=2)
-    climb(tmp_path / "shallow", small, level=0)
+    climb(tmp_path / "shallow", level=2)
+    climb(tmp_path / "shallow", level=0)
 
     assert "later\n" == (tmp_path / "shallow/README.md").read_text()
     assert "3" == git(tmp_path / "shallow", "rev-list", "--count", "HEAD")
 
 
-def test_a_submodule(new_project: NewProject, small: Path, tmp_path: Path) -> None:
+def test_a_submodule(project: Path, tmp_path: Path) -> None:
     inner = tiny.repository(tmp_path / "inner", {"file": "inner\n"})
-    project = new_project(0)
     git(project, *NAMED, "submodule", "--quiet", "add", str(inner), "inner")
     commit(project)
-    climb(project, small, level=2)
+    climb(project, level=2)
 
     assert "inner\n" == (project / "inner/file").read_text()
     assert "160000" == git(project, "ls-tree", "HEAD", "inner").split()[0]
@@ -81,10 +76,7 @@ def said(small: Path, *words: str | Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_a_plan_and_a_climb_say_that_head_is_on_no_branch(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(0)
+def test_a_plan_and_a_climb_say_that_head_is_on_no_branch(project: Path, small: Path) -> None:
     sentence = "HEAD is detached, so a commit is on no branch: `git switch -c NAME` makes one."
     assert sentence not in said(small, "plan", project, "--to", "1")
     git(project, "checkout", "--quiet", "--detach")
@@ -95,10 +87,7 @@ def test_a_plan_and_a_climb_say_that_head_is_on_no_branch(
     assert sentence not in said(small, "plan", project, "--to", "1")
 
 
-def test_a_climb_to_a_branch_ends_there_where_head_is_on_none(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(0)
+def test_a_climb_to_a_branch_ends_there_where_head_is_on_none(project: Path, small: Path) -> None:
     git(project, "checkout", "--quiet", "--detach")
     lines = said(small, "climb", project, "--to", "1", "--branch", "up", "--no-verify")
 
@@ -127,7 +116,7 @@ def test_a_path_that_leads_where_no_file_may_be_written_is_refused(
     before = files_of(project)
 
     with pytest.raises(RungError, match=message):
-        plan(project, made_from, "v0.2.0")
+        plan(project, "v0.2.0")
     assert before == files_of(project)
     assert not (project / ".git/hooks/pre-commit").exists()
     assert not list(tmp_path.glob("out*"))
@@ -141,13 +130,10 @@ def test_a_rendered_link_out_of_the_project_is_refused(tmp_path: Path, target: s
     tiny.release(made_from, "v0.2.0", {"copier.yml": settings})
 
     with pytest.raises(RungError, match=r"link|outside|path"):
-        plan(project, made_from, "v0.2.0")
+        plan(project, "v0.2.0")
 
 
-def test_a_file_whose_name_is_not_text_is_reported_all_the_same(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(0)
+def test_a_file_whose_name_is_not_text_is_reported_all_the_same(project: Path, small: Path) -> None:
     (project / "ops/zero.py").rename(project / os.fsdecode(b"ops/n\xff.py"))
     commit(project)
     done = rung("climb", project, "--to", "1", "--no-verify", "--template", small, expect=0)
@@ -155,35 +141,30 @@ def test_a_file_whose_name_is_not_text_is_reported_all_the_same(
     assert "ops/n\\udcff.py (Rung's ops/zero.py, renamed by you)" in done.stdout
 
 
-def test_a_partial_clone_is_refused(new_project: NewProject, small: Path, tmp_path: Path) -> None:
-    project = new_project(0)
+def test_a_partial_clone_is_refused(project: Path, tmp_path: Path) -> None:
     git(project, "config", "uploadpack.allowFilter", "true")
     git(tmp_path, "clone", "--quiet", "--filter=blob:none", project.as_uri(), "partial")
 
     with pytest.raises(RungError, match="is a partial clone") as refused:
-        plan(tmp_path / "partial", small, level=1)
+        plan(tmp_path / "partial", level=1)
     for command in str(refused.value).splitlines()[2:]:
         git(tmp_path / "partial", *command.split()[1:])
-    climb(tmp_path / "partial", small, level=1)
+    climb(tmp_path / "partial", level=1)
 
 
-def test_what_git_overlooks_is_checked_again_as_it_says(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(0)
+def test_what_git_overlooks_is_checked_again_as_it_says(project: Path) -> None:
     for bit in ("--assume-unchanged", "--skip-worktree"):
         git(project, "update-index", bit, "README.md")
     git(project, "update-index", "--assume-unchanged", "RUNG.md")
 
     with pytest.raises(RungError, match="overlook") as refused:
-        plan(project, small, level=1)
+        plan(project, level=1)
     for command in str(refused.value).splitlines()[2:]:
         git(project, *command.split()[1:])
-    climb(project, small, level=1)
+    climb(project, level=1)
 
 
-def test_the_last_commits_signature_is_not_checked(new_project: NewProject, tmp_path: Path) -> None:
-    project = new_project(0)
+def test_the_last_commits_signature_is_not_checked(project: Path, tmp_path: Path) -> None:
     program = tmp_path / "gpg"
     program.write_text(f"#!/bin/sh\ntouch {tmp_path / 'ran'}\n")
     program.chmod(0o755)

@@ -10,7 +10,6 @@ from rung.core.merging.conflict import Hunk, hunks
 from rung.core.rendering import answers_file
 from rung.system import globs
 from tests.climbing import tiny
-from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import climb, commit, plan
 
 
@@ -38,29 +37,26 @@ def test_lines_that_merge_into_no_python_are_a_conflict(tmp_path: Path) -> None:
     commit(project)
     rungs = tiny.FILES["files/ops/one.py"].replace("def first() -> int:", "def first(\n) -> int:")
     tiny.release(made_from, "v0.2.0", {"files/ops/one.py": rungs})
-    assert [] == plan(project, made_from, "v0.2.0").conflicts
+    assert [] == plan(project, "v0.2.0").conflicts
 
     broken = tiny.FILES["files/ops/one.py"].replace('"""What a', 'x = """What a')
     tiny.release(made_from, "v0.3.0", {"files/ops/one.py": broken.replace('runs."""', "runs.")})
     file.write_text(tiny.FILES["files/ops/one.py"] + "\nMINE = 1\n")
     commit(project)
-    (result,) = plan(project, made_from, "v0.3.0").conflicts
+    (result,) = plan(project, "v0.3.0").conflicts
 
     assert ("ops/one.py", "unreadable") == (result.path, result.why)
 
 
-def test_a_file_of_the_user_with_a_name_that_rung_adds_stays_and_is_named(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(0)
+def test_a_file_of_the_user_with_a_name_that_rung_adds_stays_and_is_named(project: Path) -> None:
     tiny.edit(project, {"Dockerfile": "FROM mine\n"})
 
-    observed = climb(project, small, level=1)
+    observed = climb(project, level=1)
 
     assert (["Dockerfile"], []) == (observed.own, observed.conflicts)
     assert "FROM mine\n" == (project / "Dockerfile").read_text()
     assert any(line.startswith("Dockerfile (your own;") for line in messages.left_alone(observed))
-    assert ["Dockerfile"] == climb(project, small, level=2).edited
+    assert ["Dockerfile"] == climb(project, level=2).edited
     assert "FROM mine\n" == (project / "Dockerfile").read_text()
 
 
@@ -71,10 +67,10 @@ def test_a_file_of_your_own_stays_too_when_rung_changes_its_own_later(tmp_path: 
     made_from = tiny.template(tmp_path / "template", files={"files/Dockerfile": LONG})
     project = tiny.new_project(made_from, tmp_path / "p", level=0)
     tiny.edit(project, {"Dockerfile": "FROM mine\nRUN make\n"})
-    climb(project, made_from, level=1)
+    climb(project, level=1)
     tiny.release(made_from, "v0.2.0", {"files/Dockerfile": f"{LONG}RUN all\n"})
 
-    assert ["Dockerfile"] == climb(project, made_from, "v0.2.0").own
+    assert ["Dockerfile"] == climb(project, "v0.2.0").own
     assert "FROM mine\nRUN make\n" == (project / "Dockerfile").read_text()
 
 
@@ -82,7 +78,7 @@ def test_a_file_of_rungs_that_you_edited_is_not_a_file_of_your_own(tmp_path: Pat
     made_from, project = tiny.with_template(tmp_path, level=1)
     tiny.edit(project, {"Dockerfile": "FROM mine\nCOPY . .\n"})
     tiny.release(made_from, "v0.2.0", {"files/Dockerfile": "FROM other\nCOPY . .\n"})
-    (result,) = plan(project, made_from, "v0.2.0").conflicts
+    (result,) = plan(project, "v0.2.0").conflicts
 
     assert ("Dockerfile", "lines") == (result.path, result.why)
 
@@ -107,7 +103,7 @@ def test_what_says_little_of_whose_it_is_conflicts(
     project = tiny.new_project(made_from, tmp_path / "p", level=0)
     tiny.edit(project, {"page": mine})
     tiny.release(made_from, "v0.2.0", {"files/page": rungs})
-    observed = plan(project, made_from, "v0.2.0")
+    observed = plan(project, "v0.2.0")
 
     assert ([], ["page"]) == (observed.own, [conflict.path for conflict in observed.conflicts])
 
@@ -119,7 +115,7 @@ def test_answers_and_settings_written_again_are_never_your_own(tmp_path: Path) -
     flow = ", ".join(f"{name}: {value}" for name, value in reported.items())
     new = {".copier-answers.yml": f"{{{flow}}}\n", "RUNG.md": "Mine\n", "pyproject.toml": "[\n"}
     tiny.edit(project, new)
-    observed = plan(project, made_from, level=1)
+    observed = plan(project, level=1)
 
     assert [] == observed.own
     assert {".copier-answers.yml", "pyproject.toml"} == {
@@ -130,23 +126,17 @@ def test_answers_and_settings_written_again_are_never_your_own(tmp_path: Path) -
 PAGE = "# Rung {{ level }}\n\n" + "".join(f"{n} of {{{{ level }}}}\n" for n in range(9))
 
 
-def test_a_file_of_your_own_in_the_machinery_is_a_conflict(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(0)
+def test_a_file_of_your_own_in_the_machinery_is_a_conflict(project: Path) -> None:
     tiny.edit(project, {"ops/one.py": "MINE = 1\n"})
-    (result,) = plan(project, small, level=1).conflicts
+    (result,) = plan(project, level=1).conflicts
 
     assert ("ops/one.py", "lines") == (result.path, result.why)
 
 
-def test_a_file_that_was_not_readable_before_does_not_stop_a_climb(
-    new_project: NewProject, small: Path
-) -> None:
-    project = new_project(0)
+def test_a_file_that_was_not_readable_before_does_not_stop_a_climb(project: Path) -> None:
     tiny.edit(project, {"mine.py": "def (\n", "mine.toml": "[\n"})
 
-    climb(project, small, level=1)
+    climb(project, level=1)
 
 
 LINES = [f"{number}\n" for number in range(1, 30)]

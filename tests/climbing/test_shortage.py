@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.climbing.conftest import NewProject
 from tests.climbing.test_apply import small_disk
 from tests.climbing.tiny import files_of, git
 from tests.command import RUNG
@@ -19,9 +18,8 @@ COMMANDS = CLIMBS | {"new": ("new", "../made", "--defaults")}
 
 
 @pytest.fixture
-def limited(new_project: NewProject, small: Path, tmp_path: Path) -> Limited:
+def limited(project: Path, small: Path, tmp_path: Path) -> Limited:
     """Run a command on a machine that lacks something; nothing of the project may have changed."""
-    project = new_project(0)
 
     def run(
         command: str, limit: str = "true", **variables: str

@@ -33,20 +33,19 @@ def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV", str(program))
 
 
-def verified(project: Path, small: Path, level: int) -> None:
-    with planner.prepare(project, ChangeRequest({"level": level}), str(small)) as prepared:
+def verified(project: Path, level: int) -> None:
+    with tiny.prepare(project, level=level) as prepared:
         apply.climb(prepared, messages.message(prepared.plan), verify=True)
 
 
 def test_a_climb_whose_checks_fail_touches_nothing_and_shows_why(
-    new_project: NewProject, small: Path, uv: None, capsys: pytest.CaptureFixture[str]
+    project: Path, uv: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project = new_project(0)
     tiny.write(project, {"fails": "", "uv.lock": "old\n"})
     head = commit(project)
     before = files_of(project)
     with pytest.raises(NotDoneError, match="do not pass in the new state"):
-        verified(project, small, 1)
+        verified(project, 1)
     output = capsys.readouterr().err.splitlines()
 
     assert head in output  # the new state follows the last commit, with nothing uncommitted
@@ -56,9 +55,8 @@ def test_a_climb_whose_checks_fail_touches_nothing_and_shows_why(
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_climb_on_a_branch_is_checked_and_locked_too(
-    new_project: NewProject, small: Path, uv: None, capsys: pytest.CaptureFixture[str], fails: bool
+    project: Path, small: Path, uv: None, capsys: pytest.CaptureFixture[str], fails: bool
 ) -> None:
-    project = new_project(0)
     tiny.write(project, {"uv.lock": "old\n", **({"fails": ""} if fails else {})})
     head = commit(project)
     typed = ["climb", str(project), "--to", "1", "--template", str(small), "--branch", "up"]
@@ -76,7 +74,7 @@ def test_a_repository_of_sha256_is_checked_as_one(small: Path, uv: None, tmp_pat
     project = tiny.fresh(small, tmp_path / "p", level=0)
     git(project, "init", "--quiet", "--object-format=sha256")
     commit(project)
-    verified(project, small, 1)
+    verified(project, 1)
 
     assert "Climb to rung 1" == git(project, "log", "-1", "--format=%s")
     assert 64 == len(git(project, "rev-parse", "HEAD"))
@@ -84,11 +82,10 @@ def test_a_repository_of_sha256_is_checked_as_one(small: Path, uv: None, tmp_pat
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_the_lock_file_comes_with_the_climb_where_git_keeps_one(
-    new_project: NewProject, small: Path, uv: None, kept: bool
+    project: Path, uv: None, kept: bool
 ) -> None:
-    project = new_project(0)
     tiny.edit(project, {"uv.lock": "old\n"} if kept else {".gitignore": "uv.lock\n"})
-    verified(project, small, 1)
+    verified(project, 1)
 
     assert kept == (project / "uv.lock").exists()
     assert not kept or "locked again\n" == (project / "uv.lock").read_text()
@@ -107,7 +104,7 @@ def test_a_wheel_of_the_library_that_keeps_its_name_is_locked_again(
     template = tiny.template(tmp_path / "template", files={f"files/{wheel}": "old\n"})
     project = tiny.new_project(template, tmp_path / "p", level=0)
     tiny.edit(project, {"uv.lock": "old\n"})
-    verified(project, template, 1)
+    verified(project, 1)
     assert calls.read_text().splitlines() == ["run --quiet poe check"]
 
     tiny.release(template, "v0.1.1", {f"files/{wheel}": "new\n"})
@@ -121,14 +118,14 @@ def test_a_wheel_of_the_library_that_keeps_its_name_is_locked_again(
 
 
 def test_without_uv_it_says_how_to_go_on(
-    new_project: NewProject, small: Path, monkeypatch: pytest.MonkeyPatch
+    new_project: NewProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("UV", raising=False)
     result = shutil.which
     monkeypatch.setattr(shutil, "which", lambda name: None if name == "uv" else result(name))
 
     with pytest.raises(RungError, match="--no-verify"):
-        verified(new_project(0), small, 1)
+        verified(new_project(0), 1)
 
 
 CHECKED = """\
@@ -157,8 +154,7 @@ esac
     ],
 )
 def test_lint_of_a_file_that_the_climb_does_not_change_is_reported_and_stops_nothing(
-    new_project: NewProject,
-    small: Path,
+    project: Path,
     uv: None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -166,17 +162,16 @@ def test_lint_of_a_file_that_the_climb_does_not_change_is_reported_and_stops_not
     climbs: bool,
 ) -> None:
     (tmp_path / "uv").write_text(LINTING_UV)
-    project = new_project(0)
     tiny.edit(project, {"mine.py": "x = 1\n", "pyproject.toml": CHECKED, **fails})
 
     printed: list[str] = []
     monkeypatch.setattr("builtins.print", lambda *texts, **_: printed.extend(texts))
     if climbs:
-        verified(project, small, 1)
+        verified(project, 1)
         assert "lint: the problems above are in files that the climb does not change" in printed[-1]
     else:
         with pytest.raises(NotDoneError, match="do not pass in the new state"):
-            verified(project, small, 1)
+            verified(project, 1)
     assert climbs == (project / "ops/one.py").exists()
     causes = "".join(printed[max(at for at, text in enumerate(printed) if text.endswith("...")) :])
     assert all(cause in causes for cause in fails.values())  # below all steps

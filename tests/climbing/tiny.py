@@ -3,11 +3,15 @@
 import shutil
 import subprocess
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rung.core import template_source
 from rung.core.climbing import apply, messages, planner
+from rung.core.climbing.planner import PreparedPlan
 from rung.core.climbing.plans import ChangeRequest, Plan
 from rung.core.rendering.render import render
 from tests.conftest import files_of
@@ -195,9 +199,17 @@ def with_template(folder: Path, **answers: Any) -> tuple[Path, Path]:
     return made_from, new_project(made_from, folder / "p", **answers)
 
 
-def climb(folder: Path, made_from: Path, version: str | None = None, **answers: Any) -> Plan:
+def prepare(
+    folder: Path, version: str | None = None, **answers: Any
+) -> AbstractContextManager[PreparedPlan]:
+    """Prepare a climb, by the template that the project names."""
+    named = yaml.safe_load((folder / ".copier-answers.yml").read_text())["_src_path"]
+    return planner.prepare(folder, ChangeRequest(answers, version), named)
+
+
+def climb(folder: Path, version: str | None = None, **answers: Any) -> Plan:
     """Climb without the project's checks; conflicts are an error. Return the plan."""
-    with planner.prepare(folder, ChangeRequest(answers, version), str(made_from)) as prepared:
+    with prepare(folder, version, **answers) as prepared:
         assert [] == prepared.plan.conflicts
         if not prepared.plan.changes_nothing:
             apply.climb(prepared, messages.message(prepared.plan), verify=False)
@@ -205,9 +217,9 @@ def climb(folder: Path, made_from: Path, version: str | None = None, **answers: 
         return prepared.plan
 
 
-def plan(folder: Path, made_from: Path, version: str | None = None, **answers: Any) -> Plan:
+def plan(folder: Path, version: str | None = None, **answers: Any) -> Plan:
     """Return what a climb would do."""
-    with planner.prepare(folder, ChangeRequest(answers, version), str(made_from)) as prepared:
+    with prepare(folder, version, **answers) as prepared:
         return prepared.plan
 
 

@@ -99,7 +99,7 @@ def updated_velocity(versions: Path, tmp_path_factory: pytest.TempPathFactory) -
     project = tiny.new_project(
         versions, tmp_path_factory.mktemp("velocity") / "p", OLD, use_case="velocity", level=4
     )
-    tiny.climb(project, versions, corpus.TODAY)
+    tiny.climb(project, corpus.TODAY)
     return project
 
 
@@ -111,7 +111,7 @@ def velocity(updated_velocity: Path, tmp_path: Path) -> Updated:
 @pytest.fixture
 def governance(versions: Path, tmp_path: Path) -> Updated:
     project = tiny.new_project(versions, tmp_path / "p", OLD, use_case="governance", level=3)
-    tiny.climb(project, versions, corpus.TODAY)
+    tiny.climb(project, corpus.TODAY)
     return Updated(project, "governance")
 
 

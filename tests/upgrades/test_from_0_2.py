@@ -36,7 +36,7 @@ def project(request: pytest.FixtureRequest, versions: Path, tmp_path: Path) -> P
 def test_without_edits_it_becomes_a_project_of_today(
     versions: Path, project: Path, tmp_path: Path
 ) -> None:
-    tiny.climb(project, versions, TODAY)
+    tiny.climb(project, TODAY)
 
     (package,) = (project / "src").iterdir()
     code = {f"src/{package.name}/{name}.py" for name in ("dataset", "features", "model")}
@@ -47,7 +47,7 @@ def test_no_edit_is_lost_and_nothing_conflicts(versions: Path, project: Path) ->
     applied = corpus.edit(project, OLD)
     written = corpus.tokens(files_of(project))
 
-    tiny.climb(project, versions, TODAY)
+    tiny.climb(project, TODAY)
 
     assert {"ignored", "packages", "stage", "tests"} <= set(applied)
     assert written == corpus.tokens(files_of(project))
