@@ -188,7 +188,6 @@ def test_a_rung_that_does_not_exist_is_refused(
         ("echo x > new-file", "not committed"),
         ("echo x >> README.md", "not committed"),
         ("git config status.showUntrackedFiles no; echo x > new-file", "not committed"),
-        ("git update-index --assume-unchanged README.md; echo x >> README.md", "overlook"),
         ("ignore Dockerfile; mkdir Dockerfile; touch Dockerfile/x", "`Dockerfile`"),
         ("ignore .github; echo mine > .github", "`.github`"),
         (f"{MARKERS}; commit", "`RUNG.md`"),
@@ -198,7 +197,6 @@ def test_a_rung_that_does_not_exist_is_refused(
         ("git mv src/late_flights src/flights; commit", "src/late_flights is not there"),
         ("rm -rf .git", "not in a git repository"),
         ("rm -rf .git; git init -q", "not committed"),
-        ("git config extensions.partialClone origin", "partial clone"),
         ("git config remote.a.b.promisor true", "  git config --unset-all remote.a.b.promisor"),
         (
             "git status -s; git sparse-checkout set --no-cone '/*' '!/docs/'; test ! -e docs",
