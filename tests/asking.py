@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 import msgspec
 
-from tests.command import git
+from tests.command import init
 from tests.conftest import CI, QUESTIONS, ROOT
 
 PROJECT = "templates/project"
@@ -35,11 +35,7 @@ def template(folder: Path, *files: str) -> Path:
 
 def repository(folder: Path, *files: str) -> Path:
     """Make it as a repository with one commit, as `rung` asks for."""
-    template(folder, *files)
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    git(folder, "add", "--all")
-    git(folder, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "-qm", "Ask")
-    return folder
+    return init(template(folder, *files))
 
 
 JINJA = jinja2.Environment(extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"])

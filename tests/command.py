@@ -68,9 +68,23 @@ def stopped(
 
 
 def git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
-    ).stdout.strip()
+    """Run git in a folder and return what it prints."""
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=True)
+    return done.stdout.decode("utf-8", "surrogateescape").strip()
+
+
+def commit(folder: Path, message: str = "Edit") -> str:
+    """Commit everything and return the commit's id."""
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+def init(folder: Path) -> Path:
+    """Make a folder a repository with one commit of all that is in it."""
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    commit(folder, "Start")
+    return folder
 
 
 def dialogue(

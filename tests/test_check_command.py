@@ -16,7 +16,7 @@ from rung.check.report import facts
 from rung.check.report.text import explain
 from rung.check.review.review import Review, review
 from rung.errors import RungError
-from tests.command import git, rung
+from tests.command import git, init, rung
 from tests.conftest import ROOT
 from tests.repositories import LADDER, ML, PLENTY, plant
 
@@ -132,10 +132,7 @@ def test_git_is_not_needed_and_nothing_is_run(tmp_path: Path) -> None:
 
 def test_the_base_shows_what_changed(tmp_path: Path) -> None:
     folder = plant(tmp_path, {path: text for path, text in TESTED.items() if "ci.yml" not in path})
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    git(folder, "add", "--all")
-    git(folder, "-c", "user.name=A", "-c", "user.email=a@b.c", "commit", "--quiet", "-m", "Start")
-    plant(folder, TESTED)
+    plant(init(folder), TESTED)
 
     done = rung(
         "check", folder, "--format", "markdown", "--base", "main", "--seconds", "60", expect=0

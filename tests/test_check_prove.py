@@ -11,7 +11,7 @@ import pytest
 
 from rung.check.proof import copied
 from rung.check.proof import prove as proving
-from tests.command import git, rung, running, stopped
+from tests.command import init, rung, running, stopped
 from tests.conftest import ROOT
 from tests.repositories import LADDER, plant
 from tests.test_check_command import TESTED
@@ -31,10 +31,7 @@ PASSES = 'echo "$@" >asked.txt\necho all is well\n'
 
 def project(folder: Path, files: Mapping[str, str] = PROJECT) -> Path:
     """Write a repository out and commit it."""
-    git(plant(folder, files), "init", "--quiet", "--initial-branch=main")
-    git(folder, "add", "--all")
-    git(folder, *IDENTITY, "commit", "--quiet", "-m", "Start")
-    return folder
+    return init(plant(folder, files))
 
 
 def search_path(folder: Path, **programs: str) -> dict[str, str]:

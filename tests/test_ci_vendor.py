@@ -15,7 +15,7 @@ from rung.errors import RungError
 from rung.levels import ladder
 from tests import asking
 from tests.climbing import tiny
-from tests.command import rung
+from tests.command import init, rung
 from tests.conftest import CI, ROOT
 
 # A vendor whose jobs are in one file, and that has only the check.
@@ -55,9 +55,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Source:
     owners = folder / "templates/project/.bitbucket/CODEOWNERS"
     owners.parent.mkdir()
     owners.write_text("* @you\n", "utf-8")
-    tiny.git(folder, "init", "--quiet", "--initial-branch=main")
-    tiny.commit(folder)
-    tiny.git(folder, "tag", "v0.1.0")
+    tiny.git(init(folder), "tag", "v0.1.0")
     return template_source.choose(str(folder), None)
 
 

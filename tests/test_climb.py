@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pytest_copier.plugin import CopierFixture
 
-from tests.command import git
+from tests.command import commit, init
 from tests.conftest import GAMES, ROOT, Render, files_of, of_the_sample
 
 # Together they hold every climb from one rung to another, each in one of the games: what plain Copier
@@ -26,18 +26,11 @@ FAST = ("velocity", [0, 1])
 IN_VELOCITY = ["velocity", pytest.param("governance", marks=pytest.mark.slow)]
 
 
-def commit(project: Path, message: str) -> None:
-    git(project, "add", "--all")
-    git(project, "commit", "--quiet", "--message", message)
-
-
 def start(copier: CopierFixture, project: Path, **answers: Any) -> Path:
     """Make a project in a separate repository, with one commit."""
     data = of_the_sample(answers)
     copier_api.run_copy(str(copier.template), project, data=data, defaults=True, quiet=True)
-    git(project, "init", "--quiet", "--initial-branch=main")
-    commit(project, "Start")
-    return project
+    return init(project)
 
 
 def climb(project: Path, **answers: Any) -> None:

@@ -18,7 +18,7 @@ from rung.check.fleet import repositories, table, upkeep, workers
 from rung.check.fleet.reviews import Row
 from rung.errors import RungError
 from rung.system.process import stopped_like_ctrl_c
-from tests.command import RUNG, git, rung, running, stopped
+from tests.command import RUNG, git, init, rung, running, stopped
 from tests.repositories import ML, plant
 from tests.test_check_command import HOUSE, TESTED, Tags
 
@@ -172,10 +172,7 @@ def test_a_folder_without_repositories_is_one_itself_or_is_refused(tmp_path: Pat
 
 
 def test_a_bare_repository_is_read_as_its_branch_has_it(tmp_path: Path) -> None:
-    made = plant(tmp_path / "made", TESTED)
-    git(made, "init", "--quiet", "--initial-branch=main")
-    git(made, "add", "--all")
-    git(made, "-c", "user.name=A", "-c", "user.email=a@b.c", "commit", "--quiet", "-m", "Start")
+    made = init(plant(tmp_path / "made", TESTED))
     bare = tmp_path / "served/the flights.git"
     git(made, "clone", "--quiet", "--bare", ".", str(bare))
     (tmp_path / "all.txt").write_text("served/the flights.git\n")

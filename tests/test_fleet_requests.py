@@ -13,7 +13,7 @@ import yaml
 from rung.check.fleet import clones, upkeep
 from tests import fleet as six
 from tests.climbing.tiny import commit, git, write
-from tests.command import rung
+from tests.command import init, rung
 from tests.conftest import ROOT
 from tests.fleet import BROKEN, GITHUB, Fleet
 from tests.repositories import ML, plant
@@ -284,9 +284,7 @@ def test_a_path_is_no_url(path: str) -> None:
 
 def test_a_repository_without_a_default_branch_is_not_read(tmp_path: Path) -> None:
     repositories = {"empty": [], "one": ["main"], "two": ["dev", "main"]}
-    work = plant(tmp_path / "work", ML)
-    git(work, "init", "--quiet", "--initial-branch=main")
-    commit(work)
+    work = init(plant(tmp_path / "work", ML))
     for name, branches in repositories.items():
         git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=master", name)
         for branch in branches:

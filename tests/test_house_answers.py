@@ -15,12 +15,11 @@ import yaml
 from rung.core.merging import key_merge
 from rung.levels.template_answers import is_setting
 from tests import asking
-from tests.command import git, rung
+from tests.command import commit, init, rung
 from tests.conftest import CI, GAMES, HOUSE, QUESTIONS, SYNTAX, VENDORS, Render, files_of
 from tests.parsing import AnyTag
 
 ANSWERS = ".copier-answers.yml"
-AS_ADA = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
 LARGEST = {"level": 4, "compute": "ray_on_kubernetes", "tracking": "server", "features": "redis"}
 # What projects had before these could be answered.
 TODAY = {
@@ -202,10 +201,7 @@ def test_plain_copier_records_a_default_of_a_new_project_alone(
     def made(name: str) -> Path:
         copier.run_copy(str(template), tmp_path / name, defaults=True, quiet=True)
         project = tmp_path / name
-        git(project, "init", "--quiet")
-        git(project, "add", "--all")
-        git(project, *AS_ADA, "commit", "--quiet", "--message", "Start")
-        return project
+        return init(project)
 
     template = asking.repository(tmp_path / "template")
     before = settings.read_text()
@@ -275,8 +271,7 @@ def test_certificates_that_are_not_there_are_named_until_they_are(
     assert said("climb", "--to", "2", "--no-verify", "--branch", "up")
     (project / bundle).parent.mkdir()
     (project / bundle).write_text("PEM\n")
-    git(project, "add", "--all")
-    git(project, *AS_ADA, "commit", "--quiet", "--message", "Bring the certificates")
+    commit(project, "Bring the certificates")
     assert not said("plan", "--to", "2")
     assert not said("climb", "--to", "2", "--no-verify")
     project = tmp_path / "other"

@@ -14,7 +14,7 @@ from rung.core import cache
 from rung.errors import RungError
 from rung.system import staging
 from tests import asking
-from tests.command import RUNG, dialogue, git, rung, running, stopped
+from tests.command import RUNG, commit, dialogue, git, rung, running, stopped
 from tests.conftest import RELEASE, files_of
 
 COPIER = RUNG.with_name("copier")
@@ -68,8 +68,7 @@ def test_a_raw_file_comes_out_of_git_as_it_went_in(made: Path, tmp_path: Path) -
     raw = made / "data/sample/rows.csv"
     raw.write_bytes(b"a;b\r\n1;2\r\n")
 
-    git(made, "add", "--all")
-    git(made, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "-qm", "Rows")
+    commit(made, "Rows")
     git(tmp_path, "clone", "--quiet", str(made), "cloned")
 
     assert raw.read_bytes() == (tmp_path / "cloned/data/sample/rows.csv").read_bytes()

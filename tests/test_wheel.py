@@ -194,7 +194,7 @@ def test_copier_itself_updates_the_project_from_the_url(alone: Alone) -> None:
             shutil.copy(ROOT / path, published / path)
     (published / "README.md").write_text("More than the template is here.\n", "utf-8")
     git(published, "add", "--all", "--force")
-    git(published, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "x")
+    git(published, "commit", "--quiet", "-m", "x")
     git(published, "tag", template.tag())
     settings = {
         "GIT_CONFIG_COUNT": "1",
@@ -218,7 +218,7 @@ def test_a_version_that_is_not_in_the_cache_is_looked_for_at_the_url(cut_off: Al
     made = cut_off.new("made", "--level", "0")
     answers = made / ".copier-answers.yml"
     answers.write_text(answers.read_text("utf-8").replace(template.tag(), "v9.9.9"), "utf-8")
-    git(made, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qam", "Later version")
+    git(made, "commit", "-qam", "Later version")
     done = cut_off("climb", made, "--to", "1")
 
     assert done.returncode == 2, done.stdout

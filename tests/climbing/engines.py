@@ -10,7 +10,8 @@ from rung.core.climbing import apply, planner
 from rung.core.climbing.plans import ChangeRequest
 from rung.core.rendering import rendered_trees, workbench
 from rung.core.template_source import Source
-from tests.climbing.histories import Climbed, Engine, Fresh, git
+from tests.climbing.histories import Climbed, Engine, Fresh
+from tests.command import git
 
 
 def fresh_projects(source: Source, folder: Path) -> Fresh:

@@ -7,7 +7,6 @@ compares two.
 import ast
 import re
 import shutil
-import subprocess
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 import yaml
 
 from tests.climbing.edits import Edit
+from tests.command import git
 from tests.conftest import INFRASTRUCTURE, ROOT
 
 TOKEN = re.compile(rb"907\d{6}")
@@ -46,12 +46,6 @@ class Climbed:
 
 Engine = Callable[[Path, Mapping[str, Any]], Climbed]
 Fresh = Callable[[Mapping[str, Any]], Path]
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """Run git and return what it prints."""
-    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=True)
-    return done.stdout.decode("utf-8", "surrogateescape")
 
 
 def tree(folder: Path) -> Tree:

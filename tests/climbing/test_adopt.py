@@ -12,14 +12,12 @@ import yaml
 from rung.core.adoption import adoption as adopting
 from rung.core.adoption import complete, drafts, summary
 from rung.core.adoption.adoption import Adoption
-from rung.core.climbing import apply, planner
-from rung.core.climbing.plans import ChangeRequest
 from rung.core.drafting import Wanted
 from rung.core.rendering.render import render
 from rung.core.template_source import Source
 from rung.errors import RungError
-from tests.climbing.tiny import commit, edit, repository
-from tests.command import git, rung
+from tests.climbing.tiny import climb, edit, repository
+from tests.command import git, init, rung
 from tests.conftest import files_of
 
 # Small repositories of different shapes.
@@ -223,16 +221,14 @@ def test_what_was_adopted_without_the_entries_is_completed_later(
     assert "" == git(late, "status", "--porcelain")
     for path in (".gitignore", "pyproject.toml"):
         assert set((once / path).read_text().split()) <= set((late / path).read_text().split())
-    climbed(late, template, 2)
+    climb(late, level=2)
     assert "rung-2 = [" in (late / "pyproject.toml").read_text()
 
 
 def test_a_project_that_was_born_lacks_nothing(tmp_path: Path, template: Source) -> None:
     render(template, tmp_path / "p", {"level": 1}, defaults=True)
-    git(tmp_path / "p", "init", "--quiet")
-    commit(tmp_path / "p")
 
-    assert {} == complete.complete(tmp_path / "p", template.address)
+    assert {} == complete.complete(init(tmp_path / "p"), template.address)
 
 
 def test_a_plan_touches_nothing(tmp_path: Path, template: Source) -> None:
@@ -314,13 +310,6 @@ def test_a_refusal_says_why_and_what_to_do_and_changes_nothing(
     assert before == snapshot(folder)
 
 
-def climbed(folder: Path, template: Source, level: int) -> Any:
-    with planner.prepare(folder, ChangeRequest({"level": level}), template.address) as prepared:
-        assert [] == prepared.plan.conflicts
-        apply.climb(prepared, f"Climb to {level}\n", verify=False)
-        return prepared.plan
-
-
 @pytest.mark.parametrize("shape, merge", [("src", True), ("gitlab", False)])
 def test_later_climbs_work_up_and_down_and_leave_what_was_there(
     tmp_path: Path, template: Source, shape: str, merge: bool
@@ -329,11 +318,11 @@ def test_later_climbs_work_up_and_down_and_leave_what_was_there(
     folder = repository(tmp_path / "late", files)
     made = adopt(folder, template, merge=merge)
 
-    up = climbed(folder, template, 2)
+    up = climb(folder, level=2)
     assert {"Dockerfile", ".pre-commit-config.yaml"} <= set(up.own)
     assert (folder / "docs/datasheet.md").exists()
     assert not merge or "rung-2 = [" in (folder / "pyproject.toml").read_text()
-    climbed(folder, template, 0)
+    climb(folder, level=0)
 
     assert not (folder / "docs/datasheet.md").exists()
     now = files_of(folder)

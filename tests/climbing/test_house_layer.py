@@ -8,25 +8,17 @@ import copier
 import pytest
 import yaml
 
-from tests.command import git, rung
+from tests.command import commit, git, init, rung
 from tests.conftest import ROOT
 
 HOUSE = ".copier-answers.house.yml"
-AS_ADA = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
-
-
-def commit(folder: Path, message: str) -> None:
-    git(folder, "add", "--all")
-    git(folder, *AS_ADA, "commit", "--quiet", "--message", message)
 
 
 @pytest.fixture
 def layer(tmp_path: Path) -> Path:
     """Make the house's template a repository with a release."""
     folder = tmp_path / "layer"
-    shutil.copytree(ROOT / "tests/house", folder)
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    commit(folder, "Start")
+    init(shutil.copytree(ROOT / "tests/house", folder))
     git(folder, "tag", "v1")
     return folder
 

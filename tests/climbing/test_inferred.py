@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from rung.core.adoption import existing
 from rung.core.adoption.existing import Existing
 from rung.core.adoption.inferred import Inferred, infer
 from rung.core.template_source import Source
+from tests.climbing.tiny import git, repository
 from tests.conftest import ROOT
 
 RESERVED = yaml.safe_load((ROOT / "levels/questions.yml").read_text())["reserved_packages"][
@@ -160,11 +160,11 @@ def test_what_answers_no_question_is_seen_as_well(files: Paths, about: str, valu
 
 def test_a_person_with_two_spellings_or_a_robot_is_not_a_second_one(tmp_path: Path) -> None:
     folder = tmp_path / "late"
-    subprocess.run(["git", "init", "-q", folder], check=True)
+    git(tmp_path, "init", "--quiet", "late")
     for who in ("Ann Lee <a@x>", "AnnLee <b@x>", "Ann <a@x>", "dependabot[bot] <d@x>", "Bo <c@x>"):
         (folder / "who.txt").write_text(who)
-        for text in (["add", "-A"], ["commit", "-q", "-m", "x", f"--author={who}"]):
-            subprocess.run(["git", *text], cwd=folder, check=True)
+        git(folder, "add", "who.txt")
+        git(folder, "commit", "--quiet", "-m", "x", f"--author={who}")
 
     assert 2 == existing.read(folder).authors
 
@@ -173,11 +173,9 @@ def test_a_repository_is_read_from_its_last_commit_and_not_through_links(tmp_pat
     outside = tmp_path / "secret.toml"
     outside.write_text('[project]\nname = "secret"')
     folder = tmp_path / "late"
-    (folder / "lib").mkdir(parents=True)
+    folder.mkdir()
     (folder / "pyproject.toml").symlink_to(outside)
-    (folder / "lib/__init__.py").write_text("")
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Start"]):
-        subprocess.run(["git", *command], cwd=folder, check=True)
+    repository(folder, {"lib/__init__.py": ""})
     (folder / "uv.lock").write_text("")
 
     read = existing.read(folder)
@@ -190,14 +188,10 @@ def test_a_repository_is_read_from_its_last_commit_and_not_through_links(tmp_pat
 
 
 def test_a_part_of_a_repository_is_read_as_if_it_were_all(tmp_path: Path) -> None:
-    part = tmp_path / "mono/teams/late"
-    (part / "src/late").mkdir(parents=True)
-    (part / "src/late/__init__.py").write_text("")
-    (tmp_path / "mono/poetry.lock").write_text("")
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Start"]):
-        subprocess.run(["git", *command], cwd=tmp_path / "mono", check=True)
+    files = {"teams/late/src/late/__init__.py": "", "poetry.lock": ""}
+    mono = repository(tmp_path / "mono", files)
 
-    observed = infer(existing.read(part), RESERVED, CI, "github")
+    observed = infer(existing.read(mono / "teams/late"), RESERVED, CI, "github")
 
     assert "late" == observed.answers["package"]
     assert "none" == fact(observed, "lock")

@@ -12,7 +12,7 @@ from rung.system import process
 from tests.climbing import tiny
 from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import climb, commit, edit, files_of, git, plan, write
-from tests.command import rung
+from tests.command import init, rung
 
 NAMED = ["-c", "protocol.file.allow=always"]
 
@@ -23,8 +23,7 @@ def test_a_project_in_a_folder_of_a_larger_repository(small: Path, tmp_path: Pat
     write(
         complete, {"README.md": "All of us\n", "packages/ml.txt": "beside\n", "ops/zero.py": "x\n"}
     )
-    git(complete, "init", "--quiet", "--initial-branch=main")
-    commit(complete)
+    init(complete)
     (project / "ops/zero.py").write_text(
         tiny.CODE.replace("return 1", "return 11") + "\n\nLEVEL = 0\n"
     )

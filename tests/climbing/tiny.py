@@ -1,7 +1,6 @@
 """A template with three rungs of a few files, and projects made from it: real Copier, real git."""
 
 import shutil
-import subprocess
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,9 +13,10 @@ from rung.core.climbing import apply, messages, planner
 from rung.core.climbing.planner import PreparedPlan
 from rung.core.climbing.plans import ChangeRequest, Plan
 from rung.core.rendering.render import render
+from tests.command import commit, git, init
 from tests.conftest import files_of
 
-__all__ = ["files_of"]  # which most tests of climbs need
+__all__ = ["commit", "files_of", "git"]  # which most tests of climbs need
 
 CODE = """\
 \"\"\"What a rung runs.\"\"\"
@@ -124,19 +124,6 @@ tasks:
 BINARY = bytes(range(256)) * 8
 
 
-def git(folder: Path, *arguments: str) -> str:
-    """Run git in a folder and return what it prints."""
-    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=True)
-    return done.stdout.decode("utf-8", "surrogateescape").strip()
-
-
-def commit(folder: Path, message: str = "Edit") -> str:
-    """Commit everything and return the commit's id."""
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", message)
-    return git(folder, "rev-parse", "HEAD")
-
-
 def write(folder: Path, files: Mapping[str, str | bytes | None]) -> None:
     """Write files; None removes one."""
     for path, content in files.items():
@@ -158,9 +145,7 @@ def repository(folder: Path, files: Mapping[str, str | bytes | None]) -> Path:
     """Make a repository with one commit."""
     folder.mkdir(parents=True, exist_ok=True)
     write(folder, files)
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    commit(folder)
-    return folder
+    return init(folder)
 
 
 def template(folder: Path, tag: str = "v0.1.0", files: Mapping[str, Any] = {}) -> Path:
