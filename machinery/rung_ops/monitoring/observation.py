@@ -47,7 +47,7 @@ from rung_ops.system.printable import counted, four_digits, printable
 # of the report: one self-contained HTML file with plots
 LAYOUT = Path(__file__).with_name("monitor_report.html")
 FLOOR = 200  # height of the drawing of days, above their names
-DIGIT = 8  # at most as wide is a digit beside it
+DIGIT = 8  # pixels that a digit of its axis takes at most
 # In tables of their own, as one of all figures is wider than a screen.
 MISSING, VALUES = cs.matches("missing"), cs.matches(r"mean|p\d")
 
