@@ -13,7 +13,7 @@ pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 
 from rung_ops import contract
 from rung_ops.ray.searcher import RoundSearcher, evaluate
-from rung_ops.tracking import tune
+from rung_ops.tracking import registry, tune
 from rung_ops.tracking.tune import Search, sequential
 
 TRIALS, TOGETHER = 14, 4  # more than the ten that are drawn without a look at what came of others
@@ -28,6 +28,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.setattr(tune, "score_of", figure_of)
+    registry.recorder()  # MLflow records in the store of the last one, which may be another test's
 
 
 def figure_of(settings: dict[str, Any], *_: Any) -> float:

@@ -329,6 +329,7 @@ def test_the_page_of_reports_asks_no_server(made: dict[str, str], monkeypatch: P
 def test_the_registered_model_answers_as_the_saved_one(made: dict[str, str]) -> None:
     rows = pl.read_parquet(current().rows)
     uri = f"models:/{made['model']}@challenger"
+    registry.client()  # MLflow reads from the store of the last client, which may be another test's
     loaded = mlflow.sklearn.load_model(uri)
 
     expected = estimator.predict(estimator.load(current().model_file), rows)
@@ -341,12 +342,16 @@ def test_a_store_that_was_moved_still_finds_its_models(
     made: dict[str, str], tmp_path: Path, monkeypatch: Patch
 ) -> None:
     """As the registry of one CI job does, that another one downloads."""
-    folder = shutil.move(current().rows.parent, tmp_path / "elsewhere")
+    home = current().rows.parent
+    folder = shutil.move(home, tmp_path / "elsewhere")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
 
-    registry.client()
-    result = mlflow.artifacts.download_artifacts(
-        f"models:/{made['model']}/2", dst_path=str(tmp_path / "model")
-    )
+    try:
+        registry.client()
+        result = mlflow.artifacts.download_artifacts(
+            f"models:/{made['model']}/2", dst_path=str(tmp_path / "model")
+        )
+    finally:
+        shutil.move(folder, home)  # for the tests that come after this one
 
     assert list(Path(result).rglob("*.skops"))
