@@ -27,7 +27,7 @@ def main(options: tuple[str, ...]) -> int:
 def audit(*words: str) -> int:
     """Run pip-audit and print what it found; return its exit code, or 1 if it looked up nothing."""
     command = [sys.executable, "-m", "pip_audit", *words, *FIXED]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     try:
         packages = json.loads(done.stdout)["dependencies"]
     except ValueError:  # it reached no service, or was called in a wrong way

@@ -638,7 +638,7 @@ def test_a_folder_that_cannot_be_written_is_reported_once(
     ("wrong", "message"),
     [
         (("0.01, 0.25, 1.0", "0.25, 0.01, 1.0"), "do not rise"),
-        (("0.01, 0.25, 1.0", ""), "rollout.toml: expected `array` of length >= 1"),
+        (("0.01, 0.25, 1.0", ""), "rollout.toml: [canary] steps: expected `array` of length >= 1"),
         (("false_abort = 0.01", ""), "missing required field `false_abort`"),
         (("max_drift = 0.5", "max_drift = 1.5"), "max_drift"),
         (("max_drift", "max_drft"), "max_drft"),
