@@ -542,9 +542,9 @@ def hatch(content: Content, script: str, _path: str) -> Iterator[Command]:
     name = script.rpartition(":")[2]
     for file, document in content.documents("pyproject.toml", "hatch.toml"):
         own = document if file == "hatch.toml" else document.get("tool", "hatch")
-        tables = [document.get("tool", "pdm", "scripts")]
-        tables += [node.get("scripts") for _, node in own.get("envs").entries]
+        tables = [node.get("scripts") for _, node in own.get("envs").entries]
         yield from _task_commands(tables, name, file, "hatch run")
+        yield from _task_commands([document.get("tool", "pdm", "scripts")], name, file, "pdm run")
 
 
 def pixi(content: Content, task: str, _path: str) -> Iterator[Command]:
@@ -565,7 +565,9 @@ def _task_commands(tables: Sequence[Node], name: str, file: str, run: str) -> It
         for _, part in _steps(task, "composite", "depends-on"):
             if text := (part.get("task") or part).value:
                 command = _of_recipe(text, file, part.line)
-                is_task = command.text.partition(" ")[0] in names
+                # A task that is a text names another one in hatch alone.
+                may_name = part is not task or run == "hatch run"
+                is_task = may_name and command.text.partition(" ")[0] in names
                 yield replace(command, text=f"{run} {command.text}") if is_task else command
 
 
