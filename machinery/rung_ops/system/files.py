@@ -329,7 +329,7 @@ def _new_draft_folder(folder: Path) -> tuple[Path, int]:
         with suppress(FileNotFoundError):
             # Before it had the lock, another process may have taken it for left.
             if (lock := try_lock(draft / LOCK)) is not None:
-                if (draft / LOCK).exists():
+                if os.fstat(lock).st_nlink:
                     return draft, lock
                 os.close(lock)
 

@@ -92,6 +92,24 @@ def test_a_draft_folder_that_another_process_took_for_left_is_not_lent(
         assert draft.is_dir()
 
 
+def test_a_draft_folder_whose_lock_is_another_file_by_now_is_not_lent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, locked = files.try_lock, list[Path]()
+
+    def overtaken(path: Path) -> int | None:
+        held = lock(path)
+        locked.append(path)
+        if len(locked) == 1:  # two others take it for left: one removes the lock, one makes another
+            path.unlink()
+            path.touch()
+        return held
+
+    monkeypatch.setattr(files, "try_lock", overtaken)
+    with files.draft_folder(tmp_path) as draft:
+        assert draft == locked[-1].parent != locked[0].parent
+
+
 def test_what_a_kill_at_any_point_leaves_the_next_draft_folder_removes(tmp_path: Path) -> None:
     def lend() -> None:
         with files.draft_folder(tmp_path) as draft:
