@@ -14,6 +14,7 @@ import click
 from rung_ops.command import verb
 from rung_ops.system.printable import counted
 
+OWN = "distribution marked as editable"  # why --skip-editable leaves out the project itself
 FIXED = ("--progress-spinner", "off", "--format", "json")
 
 
@@ -33,6 +34,7 @@ def audit(*words: str) -> int:
     except ValueError:  # it reached no service, or was called in a wrong way
         print(done.stdout + done.stderr, file=sys.stderr)
         return done.returncode or 1
+    packages = [each for each in packages if each.get("skip_reason") != OWN]
     skipped = [each["name"] for each in packages if "skip_reason" in each]
     if len(skipped) == len(packages):
         print(

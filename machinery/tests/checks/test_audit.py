@@ -14,6 +14,7 @@ from rung_ops.service_image import push
 KNOWN = {"name": "polars", "version": "1.30.0", "vulns": []}
 BAD = KNOWN | {"vulns": [{"id": "PYSEC-1", "fix_versions": ["1.30.1", "1.31"], "aliases": []}]}
 UNKNOWN = {"name": "rung-ops", "skip_reason": "Dependency not found on PyPI"}
+OWN = {"name": "flights", "skip_reason": "distribution marked as editable"}
 BILL = {"components": [{"name": "polars", "version": "1.30.0", "purl": "pkg:pypi/polars@1.30.0"}]}
 # Ends as pip-audit 2.10 does: 1 if it found something, and 0 also where it looked up nothing.
 TOOL = """\
@@ -33,11 +34,12 @@ sys.exit(any(each.get("vulns") for each in packages))
     [
         ([KNOWN], 0, "No known vulnerabilities found in 1 package.\n"),
         ([KNOWN, UNKNOWN], 0, "Not looked up, as the service does not know them: rung-ops.\n"),
+        ([KNOWN, OWN, UNKNOWN], 0, "does not know them: rung-ops.\n"),
         ([BAD, UNKNOWN], 1, "polars 1.30.0: PYSEC-1, fixed in 1.30.1, 1.31\n"),
-        ([UNKNOWN], 1, "Nothing was audited: the service knows none of 1 package."),
+        ([OWN, UNKNOWN], 1, "Nothing was audited: the service knows none of 1 package."),
         (None, 1, "could not connect"),
     ],
-    ids=["nothing known", "one not known", "vulnerable", "none known", "no service"],
+    ids=["nothing known", "one not known", "its own", "vulnerable", "none known", "no service"],
 )
 def test_an_audit_passes_if_something_was_looked_up_and_nothing_found(
     found: Any, code: int, said: str, tmp_path: Path, monkeypatch: Patch, capsys: Capture
