@@ -106,8 +106,13 @@ def test_no_record_is_begun_for_a_version_that_none_could_approve(
     assert validation.record_paths(version) == []
 
     version = desk.version()
-    (desk.folder / validation.INVENTORY).write_text("models:\n")
-    assert "names no developer of" in refusal(approve.main, str(version.version))
+    for text, reason in (
+        ("models:\n", "names no developer of"),
+        ("models: 5\n", "names no developer of"),
+        ("models: [\n", f"{validation.INVENTORY} is not YAML (line 2)"),
+    ):
+        (desk.folder / validation.INVENTORY).write_text(text)
+        assert reason in refusal(approve.main, str(version.version))
     assert validation.record_paths(version) == []
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rung_governance.approval import bound_facts, developers, plan, signatures, signed_approval
 from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.record_check import check_record, read_schema
-from rung_ops.errors import VersionError
+from rung_ops.errors import UnreadableFileError, VersionError
 from rung_ops.model import bundle
 from rung_ops.project import current, documents, release_folders
 from rung_ops.project.paths import shown
@@ -83,8 +83,13 @@ def known_developers(version: Version) -> frozenset[str]:
 
 def _developer_of_inventory(version: Version) -> str:
     path = root() / INVENTORY
-    models = documents.record(path).get("models") if path.is_file() else None
-    entries = (each for each in models or () if isinstance(each, dict))
+    try:
+        models = documents.record(path).get("models") if path.is_file() else None
+    except UnreadableFileError as error:
+        raise NotApprovedError(f"{INVENTORY} {error}") from error
+    entries = (
+        [each for each in models if isinstance(each, dict)] if isinstance(models, list) else []
+    )
     of_model = (each for each in entries if each.get("name") == version.name)
     return ",".join(str(each.get("developer", "")) for each in of_model)
 
