@@ -400,18 +400,29 @@ def test_a_person_is_erased_from_a_folder_that_dvc_versions_as_one(project: Proj
     assert git(project.folder, "status", "--porcelain", "data") == ""
 
 
-def test_of_a_folder_that_a_stage_made_only_tables_are_searched(project: Project) -> None:
+def test_what_a_stage_made_is_searched_if_a_table_and_named_if_it_may_hold_rows(
+    project: Project,
+) -> None:
     digest = "ab" * 16
-    record = {"stages": {"refit": {"outs": [{"path": "model/refit", "md5": f"{digest}.dir"}]}}}
-    (project.folder / "model").mkdir(exist_ok=True)
-    (project.folder / "model/dvc.lock").write_text(json.dumps(record))
-    kept = project.folder / ".dvc/cache/files/md5/ab"
-    kept.mkdir(parents=True, exist_ok=True)
-    for names, number in ((["judged.json"], 0), (["judged.json", "rows.csv"], 1)):
-        listed = [{"md5": f"{at}c" * 16, "relpath": name} for at, name in enumerate(names)]
-        (kept / f"{digest[2:]}.dir").write_text(json.dumps(listed))
+    kept = project.folder / ".dvc/cache/files/md5"
+    for folder, name, said in (
+        ("model/refit", "judged.json", ""),
+        ("model/refit", "rows.csv", "Not in the local cache, and not searched: 1 version"),
+        ("data/features", "rows.feather", "data/features/rows.feather, version files/md5/cd/"),
+    ):
+        out = {"path": folder, "md5": f"{digest}.dir"}
+        (project.folder / "dvc.lock").write_text(json.dumps({"stages": {"own": {"outs": [out]}}}))
+        for md5, text in (
+            (f"{digest}.dir", json.dumps([{"md5": "cd" * 16, "relpath": name}])),
+            ("cd" * 16, "any"),
+        ):
+            (kept / md5[:2]).mkdir(parents=True, exist_ok=True)
+            (kept / md5[:2] / md5[2:]).write_text(text)
+        if name == "rows.csv":
+            (kept / "cd" / ("cd" * 15)).unlink()
 
         output = project.erase(PERSON)
 
-        assert "judged.json" not in output
-        assert ("Not in the local cache, and not searched: 1 version" in output) is bool(number)
+        assert said in output
+        assert ("judged" in output, "feather" in output) == (False, name == "rows.feather")
+        assert "examples in reports/explanations.json" in output

@@ -154,6 +154,10 @@ SUFFIXES = (".parquet", ".csv")
 PASSED_OVER = {".git", ".venv", ".dvc", ".cache", "vendor", "node_modules", "__pycache__", ".keys"}
 
 
+# Folders of stages. Of what is there and no table, _beyond() speaks.
+MADE = {"model", "reports"}
+
+
 def files(folder: Path) -> Iterator[Path]:
     """List the tables in a folder and below, in a fixed order."""
     for parent, folders, names in os.walk(folder):
@@ -404,7 +408,7 @@ def search_versions(subject: Subject, folder: Path) -> SearchedVersions:
 
 
 def _all(folder: Path) -> set[Version]:
-    """List versions of tables, of raw files of any kind, and of folders whose list is not here."""
+    """List versions of raw files, of what stages made that may hold rows, and of unlisted folders."""
     versions = set()
     for record, text in _records():
         for version in _outputs(record, text):
@@ -413,8 +417,12 @@ def _all(folder: Path) -> set[Version]:
                 versions.add(version)
             else:
                 is_raw = record.endswith(".dvc")
-                versions |= {each for each in kept if is_raw or each.path.endswith(SUFFIXES)}
+                versions |= {each for each in kept if is_raw or _may_hold_rows(each.path)}
     return versions
+
+
+def _may_hold_rows(path: str) -> bool:
+    return path.endswith(SUFFIXES) or MADE.isdisjoint(path.split("/"))
 
 
 def _members(version: Version, folder: Path) -> list[Version] | None:
@@ -603,7 +611,8 @@ def _of_versions(searched: SearchedVersions) -> list[str]:
 def _beyond() -> list[str]:
     """Name what no search here reaches."""
     unreached = [
-        "Models that learned from the rows are as they were: `uv run poe pipeline`, and promote.",
+        "Models that learned from the rows, and examples in reports/explanations.json, are as they "
+        "were, in old versions too: `uv run poe pipeline`, and promote.",
         "Backups, files that `poe predict` wrote elsewhere, other machines, and what other systems "
         "received.",
     ]
