@@ -134,6 +134,10 @@ def test_an_approval_is_a_statement_and_its_absence_is_missing(project: Path, de
     assert look("lineage", number).status == RUN
     assert look("validation", "99").status == look("lineage", "99").status == MISSING
 
+    (project / "docs/datasheet.md").write_text("# Datasheet\n\n## Uses\n\nNot written yet.\n")
+    shown = look("validation", number).shown_by
+    assert shown.startswith('docs/datasheet.md: line 5, "Uses": not written yet. ')
+
 
 def test_both_files_are_written_and_what_is_missing_is_printed(
     project: Path, desk: Desk, capsys: Capture

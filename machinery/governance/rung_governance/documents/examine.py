@@ -114,7 +114,7 @@ def _report(artefact: str, examined: Examined) -> Evidence:
 def _approval(artefact: str, examined: Examined) -> Evidence:
     version = provenance.registered(examined.version)
     if objections := [*validation.objections(version), *readiness.objections(version)]:
-        return Evidence(MISSING, objections[0].partition("\n")[0].rstrip(":"))
+        return Evidence(MISSING, " ".join("".join(objections[0].splitlines()[:2]).split()))
     about = {"model": version.name, "version": examined.version}
     facts = validation.approval_of(about | version.tags)
     # What a person judged is a statement; a signature proves who said it.
