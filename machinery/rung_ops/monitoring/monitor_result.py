@@ -89,9 +89,10 @@ def problems(result: MonitorResult) -> Iterator[str]:
             f"{row['promised']:.0%}: off by more than {result.limits.outcomes.most_miss:.0%}"
         )
     for row in result.quality.filter(pl.col("worse")).iter_rows(named=True):
+        ends = f" ({four_digits(row['low'])} to {four_digits(row['high'])})"
         yield (
-            f"{result.metric}{_where(row)} is {four_digits(row['figure'])} "
-            f"({four_digits(row['low'])} to {four_digits(row['high'])}), "
+            f"{result.metric}{_where(row)} is {four_digits(row['figure'])}"
+            f"{ends if row['low'] < row['high'] else ''}, "
             f"and was {four_digits(row['expected'])} on the test rows: worse by more than {row['allowed']}"
         )
 

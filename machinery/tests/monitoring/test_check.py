@@ -250,6 +250,9 @@ def test_a_figure_that_no_outcome_changes_is_shown_without_an_interval(tmp_path:
     assert re.search(r"known; 1</title>", html) and "(1 to 1)" not in html
     cells = re.search(r'<td class="text">newest days</td>.*?</tr>', html)
     assert cells and "<td>1</td><td>&ndash;</td><td>&ndash;</td>" in cells[0]
+    worse = result.quality.head(1).with_columns(worse=True, allowed=pl.lit("0.1"))
+    *_, said = monitor_result.problems(dataclasses.replace(result, quality=worse))
+    assert " is 1, and was " in said
 
 
 @pytest.mark.parametrize("share", [0.5, 1e-8])
