@@ -387,6 +387,8 @@ def test_a_repository_that_only_describes_itself_is_on_rung_0(tmp_path: Path) ->
         ({"tasks.py": "def tests(c):\n    c.run('pytest')\n\n\ndef lint(c):\n    c.run('ruff')\n"}, "inv lint"),
         ({"pixi.toml": "[tasks]\ntest = 'pytest'\nlint = 'ruff'\n"}, "pixi run lint"),
         ({"justfile": "c:\n    pytest\na: (b 'c')\nb version:\n    ls\n"}, "just a"),
+        ({"justfile": "c:\n    pytest\na: (b (d(x) / 'c'))\nb version:\n    ls\n"}, "just a"),
+        ({"justfile": "c:\n    pytest\na: (b ')' c)\nb version:\n    ls\n"}, "just a"),
         ({"mise.toml": "[tasks]\na = {run = 'ls', wait_for = ['b']}\nb = 'pytest'\n"}, "mise run a"),
         ({"tox.ini": "[testenv:a]\ncommands = {[testenv:c]commands}\n[testenv:b]\ncommands = pytest\n[testenv:c]\ncommands = ls\n"}, "tox -e a"),
         ({"compose.yaml": "services: {tests: {command: pytest}, app: {command: serve}}\n"}, "docker compose run app"),

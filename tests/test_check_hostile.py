@@ -112,6 +112,7 @@ BOMBS: dict[str, dict[str, str | bytes]] = {
     "Python, lines": {f"gate{n}.py": ("<" * 990 + " champion\n") * 480 for n in range(5)},
     "a notebook": {"train.ipynb": '{"cells": [' + '{"cell_type": "code", "source": ["fit(1)\\n"]},' * 60_000 + "{}]}", "b.ipynb": "[" * 900_000},
     "a Makefile that calls itself": {".github/workflows/a.yml": "jobs: {a: {steps: [{run: make a b c}]}}\n", "Makefile": "a: b\n\tmake b c\nb: c\n\tmake c a\nc: a\n\tmake a b\n"},
+    "a justfile": {".github/workflows/a.yml": "on: push\njobs: {a: {steps: [{run: just a}]}}\n", "justfile": f"a: {'(' * 980}\n" * 400},
     "lines of many commands": {".github/workflows/a.yml": "on: push\njobs:\n  a:\n    steps:\n    - run: |\n" + "".join(f"        a{n};{'a;' * 490}\n" for n in range(10))},
     "an include of itself": {".gitlab-ci.yml": "include:\n  - local: .gitlab-ci.yml\n  - local: '*.yml'\n"},
     "a document": {"docs/use_case.md": "# Use\n" * 60_000, "docs/model_card.md": "<!--" * 100_000},

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 
 from rung.check.review import data_files, python, shell
 from rung.check.review.content import Content
@@ -40,6 +40,7 @@ DEFINED = re.compile(r"^(?:export[ \t]+)?([\w.-]+)[ \t]*[:?]?:?=[ \t]*([^#\n]*?)
 FLAGS = re.compile(r"(?:export[ \t]+)?MAKEFLAGS[ \t]*[+:?]?=(.*)")
 MAKE_VARIABLE = re.compile(r"\$[({]([\w.-]+)[)}]")
 MAX_NESTED = 3  # variables of make within variables
+JUST_PART = re.compile(r"\"[^\"]*\"|'[^']*'|[()]|[\w:-]+")
 RECIPE = re.compile(r"^@?([A-Za-z0-9_-]+)(?:[ \t]+[^:\n=]*)?:(?!=)[ \t]*([^\n#]*)")
 
 PIECE = r"(?:[\w./-]|\$\{[^{}\s]*+\}|\$\w++)"
@@ -524,9 +525,17 @@ def just(content: Content, recipe: str, _path: str) -> Iterator[Command]:
                 name = name or match[1]
                 inside = match[1] == name
                 if inside:
-                    dependencies = re.sub(r"\((\S+)[^)]*\)", r"\1", match[2])  # with arguments
-                    for dependency in re.findall(r"[\w:-]+", dependencies):
+                    for dependency in _dependencies_of_just(match[2]):
                         yield Command(f"just {dependency}", file, number)
+
+
+def _dependencies_of_just(text: str) -> Iterator[str]:
+    """Yield the recipes that a recipe needs: words, or the first of brackets, which hold arguments."""
+    depth = 0
+    for before, part in pairwise(["", *JUST_PART.findall(text)]):
+        depth += (before == "(") - (before == ")")
+        if part[0] not in "()\"'" and (not depth or (depth == 1 and before == "(")):
+            yield part
 
 
 def npm(content: Content, script: str, _path: str) -> Iterator[Command]:
