@@ -21,7 +21,7 @@ from page import publish
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "benchmarks/drift"
 # pandas 3 lacks a name that this Evidently imports.
-PACKAGES = {"rung": ["numpy", "polars"], "evidently": ["evidently==0.7.23", "pandas<3", "pyarrow"]}
+PACKAGES = {"rung": ["numpy", "polars", "scipy"], "evidently": ["evidently==0.7.23", "pandas<3", "pyarrow"]}
 TIMED = ("wall", "cpu", "check", "megabytes")
 
 
@@ -50,7 +50,7 @@ class Contender:
         process = subprocess.Popen(
             [rooms / self.room / "bin/python", SCRIPTS / script, folder, *rest],
             stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": f"{ROOT / 'templates/project'}", "DO_NOT_TRACK": "1"},
+            env=os.environ | {"PYTHONPATH": str(ROOT / "machinery"), "DO_NOT_TRACK": "1"},
         )
         assert process.stdout is not None
         output = process.stdout.read()

@@ -1,4 +1,4 @@
-"""Judge drift as `poe monitor` does: `with_rung.py FOLDER`, with the template on PYTHONPATH."""
+"""Judge drift as `poe monitor` does: `with_rung.py FOLDER`, with machinery/ on PYTHONPATH."""
 
 import json
 import sys
