@@ -21,7 +21,10 @@ from page import publish
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "benchmarks/drift"
 # pandas 3 lacks a name that this Evidently imports.
-PACKAGES = {"rung": ["numpy", "polars", "scipy"], "evidently": ["evidently==0.7.23", "pandas<3", "pyarrow"]}
+PACKAGES = {
+    "rung": ["numpy", "polars", "scipy"],
+    "evidently": ["evidently==0.7.23", "pandas<3", "pyarrow"],
+}
 TIMED = ("wall", "cpu", "check", "megabytes")
 
 
