@@ -34,7 +34,17 @@ class NoProjectError(UsageError):
 
 
 class SettingsError(OpsError):
-    """A file of settings cannot be used: not TOML, an unknown name, or a wrong value."""
+    """A file of settings cannot be used: not TOML, an unknown name, or a wrong value.
+
+    Attributes:
+        place: table and key that it is about; empty where a message names them otherwise, or none.
+    """
+
+    def __init__(
+        self, message: str = "", remedy: str = "", place: tuple[str, str] = ("", "")
+    ) -> None:
+        super().__init__(message, remedy)
+        self.place = place
 
 
 class StageError(OpsError):

@@ -73,10 +73,13 @@ def converted(value: object, kind: type[Kind], where: str) -> Kind:
         what, _, place = str(error).partition(" - at `$")
         is_item = place.endswith("]`")
         names = [*filter(None, re.sub(r"\[[^]]*\]|`$", "", place).split("."))]
-        key = "" if "field `" in what else ("an item of " * is_item + names.pop() if names else "")
+        field = what.partition("field `")[2].rstrip("`")
+        key = "" if field or not names else names.pop()
         if "unknown field `" in what:
-            what += _near(what, names, kind)
-        raise SettingsError(located(where, names, key, what[:1].lower() + what[1:])) from error
+            what += _near(field, names, kind)
+        shown = f"an item of {key}" if is_item and key else key
+        message = located(where, names, shown, what[:1].lower() + what[1:])
+        raise SettingsError(message, place=(".".join(names), field or key)) from error
 
 
 def located(where: str, tables: Sequence[str], key: str, what: str) -> str:
@@ -87,18 +90,8 @@ def located(where: str, tables: Sequence[str], key: str, what: str) -> str:
     return f"{where}{table}{f' {key}:' if key else ''} {what}"
 
 
-def place_in(text: str) -> tuple[str, str]:
-    """Return table and key that an error of converted() is about."""
-    found = re.match(
-        r"\S+:(?: \[(?P<table>[^]]+)\])?(?: (?:an item of )?(?P<key>\S+):|.*field `(?P<field>[^`]*)`)",
-        text,
-    )
-    return (found["table"] or "", found["key"] or found["field"]) if found else ("", "")
-
-
-def _near(text: str, tables: list[str], kind: Any) -> str:
+def _near(unknown: str, tables: list[str], kind: Any) -> str:
     """Name the field that an unknown one resembles, in its own table."""
-    unknown = text.partition("field `")[2].rstrip("`")
     for table in tables:
         (named,) = (each.type for each in msgspec.structs.fields(kind) if each.encode_name == table)
         kind = next(

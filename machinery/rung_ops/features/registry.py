@@ -46,9 +46,10 @@ def features() -> list[dict[str, Any]]:
     entries: dict[tuple[str, str], dict[str, Any]] = {}
     for home in paths.model_folders().values():
         name = project_name(home)
+        importance, interval = _importances(home)
         known_of: dict[str, dict[str, Any]] = {
-            "importance": _importance(home),
-            "interval": _interval(home),
+            "importance": importance,
+            "interval": interval,
             "drift": _drift(home),
         }
         for entry in _of_model(home):
@@ -119,24 +120,17 @@ def _column(column: Any) -> dict[str, Any]:
     }
 
 
-def _importance(home: Path) -> dict[str, float]:
-    """Read the last report's: loss of score when the feature is shuffled."""
-    found = _importances(home)
-    return {} if found is None else dict(found.select("feature", "importance").iter_rows())
-
-
-def _interval(home: Path) -> dict[str, tuple[float, float]]:
-    """Read the ends of the interval of each importance that has one."""
-    found = _importances(home)
-    if found is None or "low" not in found.columns:  # of an earlier version
-        return {}
-    rows = found.select("feature", "low", "high").drop_nulls().iter_rows()
-    return {name: (low, high) for name, low, high in rows}
-
-
-def _importances(home: Path) -> pl.DataFrame | None:
+def _importances(home: Path) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Read the last report's: loss of score when the feature is shuffled, and its interval if it has one."""
     file = home / "reports/plots/importances.csv"
-    return pl.read_csv(file) if file.is_file() else None
+    if not file.is_file():
+        return {}, {}
+    found = pl.read_csv(file)
+    importance = dict(found.select("feature", "importance").iter_rows())
+    if "low" not in found.columns:  # of an earlier version
+        return importance, {}
+    rows = found.select("feature", "low", "high").drop_nulls().iter_rows()
+    return importance, {name: (low, high) for name, low, high in rows}
 
 
 def _drift(home: Path) -> dict[str, str]:

@@ -125,9 +125,8 @@ def checked(content: Mapping[str, Any], where: str = "params.toml:") -> Paramete
         return settings.converted(content, Parameters, where)
     except SettingsError as error:
         if "unknown field" in str(error) and not str(error).endswith("?"):
-            raise SettingsError(
-                f"{error}. Names of your own go into a table of your own."
-            ) from error
+            message = f"{error}. Names of your own go into a table of your own."
+            raise SettingsError(message, place=error.place) from error
         raise
 
 
@@ -140,12 +139,12 @@ def _refuse_misspelt(content: Mapping[str, Any], where: str) -> None:
     for name, near in _resembling(content, list(tables), ALIKE):
         keys = getattr(tables[near], "__struct_fields__", ())
         if isinstance(content[name], Mapping) and not content[name].keys().isdisjoint(keys):
-            raise SettingsError(_misspelt(where, (), name, near))
+            raise _misspelt(where, "", name, near)
     split = content.get("split")
     if isinstance(split, Mapping):
         for name, near in _resembling(split, SplitSettings.__struct_fields__, ALIKE_KEY):
             if near not in split:
-                raise SettingsError(_misspelt(where, ("split",), name, near))
+                raise _misspelt(where, "split", name, near)
 
 
 def _resembling(
@@ -157,6 +156,7 @@ def _resembling(
             yield name, near[0]
 
 
-def _misspelt(where: str, tables: Sequence[str], name: str, near: str) -> str:
+def _misspelt(where: str, table: str, name: str, near: str) -> SettingsError:
     what = f"object contains unknown field `{name}`; did you mean `{near}`?"
-    return settings.located(where, tables, "", what)
+    message = settings.located(where, [table] if table else [], "", what)
+    return SettingsError(message, place=(table, name))

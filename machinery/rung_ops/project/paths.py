@@ -18,7 +18,7 @@ from rung_ops import __version__
 from rung_ops.errors import NoProjectError, SettingsError, StageError
 from rung_ops.project import current
 from rung_ops.project.parameters import Parameters, checked
-from rung_ops.settings import parsed, place_in
+from rung_ops.settings import parsed
 from rung_ops.system.printable import printable
 
 
@@ -98,7 +98,7 @@ def _params() -> tuple[dict[str, Any], Parameters]:
         content = parsed(path)
         return content, checked(content)
     except SettingsError as error:
-        where = parameter_line(*place_in(str(error)))
+        where = parameter_line(*error.place)
         raise StageError(where + str(error).removeprefix("params.toml")) from error
 
 
