@@ -366,6 +366,36 @@ def test_what_cannot_be_drafted_from_is_refused_with_a_sentence(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("written", "later", "read_as"),
+    [
+        (("1.234,5", "18,9"), "18.9", 18.9),
+        (("1.234.567,5", "18,9"), "2.345.678,9", 2345678.9),
+        (("18,9", "7,25"), "18.9", 18.9),
+        (("18,9", "7,25"), "1.234,5", None),
+        (("1,234.5", "18.9"), "18,9", None),
+        (("1,234,567.5", "18.9"), "2,345,678.9", 2345678.9),
+    ],
+)
+def test_only_what_stands_between_thousands_is_left_out_of_a_number(
+    written: tuple[str, str], later: str, read_as: float | None, tmp_path: Path
+) -> None:
+    """A mark of decimals must not vanish, which would make a later 18.9 a 189 without a word."""
+    file = tmp_path / "rows.csv"
+    mark = "," if "," in written[1] else "."
+    rows = ([written[n % 2], n % 7, f"{n}{mark}5"] for n in range(ROWS))
+    file.write_bytes(text("size;day;y", rows, ";").encode())
+    found = columns.infer(table.read(file), "y")
+    (size,) = (each for each in found.columns if each.raw == "size")
+    values = pl.Series("size", [later])
+
+    if read_as is None:
+        with pytest.raises(pl.exceptions.InvalidOperationError):
+            columns.run(values, size.read)
+    else:
+        assert columns.run(values, size.read).to_list() == [read_as]
+
+
 def test_the_verb_replaces_nothing_unless_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert 2 == main([json.dumps("rows.csv"), "--target", "y"])
     assert "add `--replace`" in capsys.readouterr().err

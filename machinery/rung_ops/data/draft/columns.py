@@ -34,6 +34,8 @@ COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?\Z")  # 1.234,5
 GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?\Z")  # 1,234.5
 SURELY_COMMA = re.compile(r".*,(\d{1,2}|\d{4,})\Z")
 CODE = re.compile(r"[+-]?0\d")  # a postcode such as 01234
+# Code that leaves out the marks between thousands; a later value with a mark elsewhere keeps it.
+THOUSANDS = r'.str.replace_all(r"[{}](\d{{3}})\b", "${{1}}")'
 SIGNS = r"[€$£%\s]"
 DAYS = (
     *("%Y-%m-%d", "%d.%m.%Y", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y"),
@@ -244,12 +246,14 @@ def _of_numbers(
     plain = [re.sub(SIGNS, "", text) for text in texts]
     if decimal_comma and any("," in text for text in plain) and all(map(COMMA.match, plain)):
         why.append("decimal commas")
-        read += '.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)'
+        if any("." in text for text in plain):
+            read += THOUSANDS.format(".")
+        read += '.str.replace(",", ".", literal=True)'
     elif not all(map(POINT.match, plain)):
         if not all(POINT.match(text) or GROUPED.match(text) for text in plain):
             return None
         why.append("commas between thousands")
-        read += '.str.replace_all(",", "", literal=True)'
+        read += THOUSANDS.format(",")
     return (f"{read}.cast(pl.Float64)", why) if plain else None
 
 
