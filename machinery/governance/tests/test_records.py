@@ -129,14 +129,15 @@ def test_a_plan_that_is_about_another_project_is_named_before_the_gate_refuses(
 ) -> None:
     assert plan_mismatches() == []
 
-    monkeypatch.setitem(vars(contract), "FEATURES", [pl.col("sex").alias("past_claims")])
+    features = [pl.col("sex").alias("group"), pl.col("claims").alias("past_claims")]
+    monkeypatch.setitem(vars(contract), "FEATURES", features)
     monkeypatch.setattr(records, "params", lambda: {"fairness": {"groups": {"age": []}}})
 
     mismatches = "\n".join(plan_mismatches())
-    assert "feature past_claims was not approved" in mismatches
+    assert "features group, past_claims were not approved" in mismatches
     assert "features age, assets, " in mismatches and "are missing, and may not" in mismatches
     assert mismatches.count("may not be left out") == 1
     assert "a feature reads sex, which the plan forbids" in mismatches
-    assert "its line is `approved: [past_claims]`" in mismatches
+    assert "its line is `approved: [past_claims]`" in mismatches, "none reads what is forbidden"
     assert "fairness is bounded by sex, which [fairness.groups]" in mismatches
     assert "fairness is bounded by age" not in mismatches

@@ -19,6 +19,7 @@ from rung_ops.data.draft import columns, files, networks, table
 from rung_ops.data.draft.columns import CLASS, NUMBER, TRUTH
 from rung_ops.data.draft.files import main
 from rung_ops.errors import UsageError
+from rung_ops.gate import rules
 from rung_ops.model import target as targets
 
 ROWS = 120
@@ -76,8 +77,11 @@ def identified() -> bytes:
 
 
 def texts() -> bytes:
-    rows = ([f'It "works",\nsaid {n}', round(s), c] for n, _, s, c, _ in ALL)
-    return text("review,length,colour", rows).encode()
+    rows = (
+        [f'It "works",\nsaid {n}', f"the chain came off after {n % 60} km", round(s), c]
+        for n, _, s, c, _ in ALL
+    )
+    return text("review,complaint,length,colour", rows).encode()
 
 
 def missing_targets() -> bytes:
@@ -174,6 +178,21 @@ def test_a_draft_reads_its_file_and_learns_from_it(name: str, tmp_path: Path) ->
     assert (kind, time) == (found.kind, found.time.name if found.time else None)
     assert seen == features.columns
     assert scores
+
+
+@pytest.mark.parametrize(("number", "told"), [(799, True), (800, False)])
+def test_a_file_too_small_for_the_gate_is_told_when_it_is_drafted(
+    number: int, told: bool, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(text("size,y", ([n % 9, n % 2] for n in range(number))), "utf-8")
+    rows = table.read(file)
+    found = columns.infer(rows, "y")
+
+    lines = files.summary(rows, found, files.choose(found, "", {}, ()), [])
+
+    assert ("199 rows are for the test; from rung 3 on no model passes" in lines) is told
+    assert str(rules.Rules().min_rows) in lines or not told
 
 
 @pytest.mark.parametrize(

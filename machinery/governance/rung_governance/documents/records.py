@@ -129,9 +129,16 @@ def plan_mismatches() -> list[str]:
     columns = frozenset(name for each in contract.FEATURES for name in each.meta.root_names())
     groups = {each["group"] for each in limits.fairness}
     others = list(bounds.of_features(limits, bounds.Facts({}, frozenset(names), columns)))
-    if others:
-        line = yaml.safe_dump({"approved": names}, default_flow_style=None, width=math.inf).strip()
-        others.append(f"if the features here are what the plan is to approve, its line is `{line}`")
+    allowed = [
+        each.meta.output_name()
+        for each in contract.FEATURES
+        if limits.never_read.isdisjoint(each.meta.root_names())
+    ]
+    if others and allowed:
+        line = yaml.safe_dump({"approved": allowed}, default_flow_style=None, width=math.inf)
+        others.append(
+            f"if the features here are what the plan is to approve, its line is `{line.strip()}`"
+        )
     return [
         *others,
         *group_check.before_training(),

@@ -17,6 +17,7 @@ from rung_ops.model.added_columns import RESERVED
 MOST_LISTED = 20  # texts that Row lists; of more, any is taken
 MOST_CLASSES = 50
 MOST_CATEGORIES = 1_000  # more are free text to a model
+MOST_WORDS = 4  # of a typical category, if there are more than are listed
 LONGEST_LISTED = 60  # characters
 LONGEST_NAME = 50  # of a column in Row
 LEAST_ROWS = 30  # with a target: fewer neither train a model nor judge one
@@ -422,6 +423,9 @@ def _hidden(column: Column, aim: Column, identity: Column | None) -> str:
         different = values.drop_nulls().n_unique()
         if different > min(MOST_CATEGORIES, values.len() / 2):
             return f"with {different:,} different texts it is no category"
+        words = values.str.split(" ").list.len().median()
+        if different > MOST_LISTED and isinstance(words, float) and words > MOST_WORDS:
+            return f"it is free text, of typically {words:.0f} words"
         # Each text stands for one value of the target, and there are as many of both.
         pairs = pl.DataFrame({"a": values, "b": aim.values}).drop_nulls().unique()
         told = pairs.height == pairs["a"].n_unique() == pairs["b"].n_unique()

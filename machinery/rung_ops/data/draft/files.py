@@ -302,13 +302,15 @@ Not written yet: where the model is wrong, or untried.
 ## Owner
 Not written yet: who answers for the model, and decides when to stop.
 """
+TEST_SHARE = 0.25
+LEAST_JUDGED = 200  # test rows: `min_rows` of the gate's defaults
 PARAMS = """\
 # Every number that changes a result. Change one, train again, compare.
 
 seed = 7 # of everything random
 
 [split]
-test_share = 0.25 # {share}; the model never learns from it
+test_share = {test_share} # {share}; the model never learns from it
 {window}{refit}
 
 [model] # handed to build() in model.py
@@ -460,6 +462,7 @@ def params(columns: Columns, model: Model, is_refitted: bool) -> str:
         "the last quarter of the rows by time" if columns.time else "of the rows, drawn at random"
     )
     return PARAMS.format(
+        test_share=TEST_SHARE,
         share=share,
         window=WINDOW if columns.time else "",
         refit=REFIT if is_refitted else NO_REFIT,
@@ -506,6 +509,8 @@ def summary(table: Table, columns: Columns, model: Model, written: Iterable[str]
     """Return what was inferred, a line each."""
     time = "none: a random share of the rows judges the model"
     note = f" ({model.note})" if model.note else ""
+    judging = int(columns.target.values.drop_nulls().len() * TEST_SHARE)
+    few = f"{judging:,} rows are for the test; from rung 3 on no model passes the gate with fewer than "
     lines = [
         f"{table.name}: {table.frame.height:,} rows. {table.form}.",
         f"  target    {columns.target.name}: {columns.kind} ({'; '.join(columns.target.why)})",
@@ -514,6 +519,7 @@ def summary(table: Table, columns: Columns, model: Model, written: Iterable[str]
         *(f"  left out  {c.name}: {c.hidden}" for c in columns.columns if c.hidden),
         *(f"  left out  {reason}" for reason in columns.left_out),
         f"  model     {model.name}, compared by {model.scores[0]}{note}",
+        *([f"  few rows  {few}{LEAST_JUDGED}"] if judging < LEAST_JUDGED else []),
         f"Drafts, yours to correct: {', '.join(written)}.",
     ]
     return "\n".join(_plain(line) for line in lines)
