@@ -321,7 +321,7 @@ def stopped(planned: Plan, command: str) -> str:
     lines += _conflicts(planned)
     lines += [
         "",
-        "Change your side, commit, and climb again; or resolve the conflict on a branch:",
+        "Change your side, commit, and try again; or resolve the conflict on a branch:",
         f"  {printable(command)} --branch climb",
     ]
     return "\n".join(lines)
