@@ -18,7 +18,7 @@ from rung_ops.command import verb
 from rung_ops.data import pipeline_graph
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.verdict import name_of
-from rung_ops.project import active_addons, current, paths, release_folders
+from rung_ops.project import active_addons, current, paths
 from rung_ops.project.paths import params, project_description, project_name, shown
 from rung_ops.release import report_page, state, status
 from rung_ops.statistics.intervals import finite
@@ -134,7 +134,7 @@ def versions() -> tuple[list[dict[str, Any]], bool]:
 
 def verdicts() -> Iterator[dict[str, Any]]:
     """Describe the last verdict of the gate on each version, the newest first."""
-    kept = release_folders.verdicts(release_folders.environment(release_folders.PRODUCTION))
+    kept = paths.verdicts(paths.environment(paths.PRODUCTION))
     files = [*kept.glob("*.json"), *gate_rules.verdict_folder().glob("*.json")]
     given = [_json(path) for path in (*files, gate_rules.verdict_file())]
     given.sort(key=lambda each: str(each.get("at")))
@@ -198,9 +198,9 @@ def _is_scored(trial: Any) -> bool:
 
 def environments() -> Iterator[dict[str, Any]]:
     """Describe what each environment serves, and its newest events."""
-    for name in release_folders.ENVIRONMENTS:
-        folder = release_folders.environment(name)
-        if not folder.is_dir() and not release_folders.address(folder):
+    for name in paths.ENVIRONMENTS:
+        folder = paths.environment(name)
+        if not folder.is_dir() and not paths.address(folder):
             continue
         try:
             now, events = state.read(folder), state.events(folder)[: -EVENTS - 1 : -1]

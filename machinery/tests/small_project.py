@@ -38,7 +38,6 @@ from rung_ops.monitoring.check import Newest
 from rung_ops.monitoring.limits import Limits as MonitorLimits
 from rung_ops.monitoring.monitor_result import MonitorResult
 from rung_ops.project import paths
-from rung_ops.project import release_folders as release_paths
 from rung_ops.project.service_settings import ANY_SPEED, Limits
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.training import baseline, estimator, evaluate, model_card, slice_scores
@@ -203,13 +202,13 @@ def answered(
 
     def answered(rows: pl.DataFrame, log: pl.DataFrame | None = None) -> pl.DataFrame:
         monkeypatch.delenv("LOGS", raising=False)
-        folder = prediction_log.folder(release_paths.PRODUCTION)
+        folder = prediction_log.folder(paths.PRODUCTION)
         log = small.logged(trained, rows) if log is None else log
         prediction_log.write_predictions(log, folder)
         rows.select(small.key, small.target).write_csv(tmp_path / "outcomes.csv")
         described = json.loads((release_folder / "contract.json").read_text())
         monkeypatch.setattr(labelled_rows, "_contract", lambda environment: described)
-        return labelled_rows.answers(release_paths.PRODUCTION, NOW, tmp_path)
+        return labelled_rows.answers(paths.PRODUCTION, NOW, tmp_path)
 
     return answered
 
@@ -258,8 +257,8 @@ def released(release_folder: Path, release_key: bytes) -> release_info.Released:
 def deployed(release_folder: Path, release_key: bytes, monkeypatch: Patch, tmp_path: Path) -> None:
     """That release and its key, where the autopilot looks for those of production."""
     (tmp_path / "release.pub").write_bytes(release_key)
-    monkeypatch.setattr(release_paths, "public_key", lambda: tmp_path / "release.pub")
-    monkeypatch.setattr(release_paths, "bundle", lambda folder, name: release_folder)
+    monkeypatch.setattr(paths, "public_key", lambda: tmp_path / "release.pub")
+    monkeypatch.setattr(paths, "bundle", lambda folder, name: release_folder)
 
 
 @pytest.fixture

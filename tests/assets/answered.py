@@ -20,7 +20,7 @@ from rung_ops import contract
 from rung_ops.data import ingest
 from rung_ops import prediction_log
 from rung_ops.contract.row_checks import inspect
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import state
 from rung_ops.model import released
 
@@ -48,9 +48,9 @@ if options.origin:
     rows = rows.filter(pl.col("origin") == options.origin)
 rows = rows.sample(min(options.most, rows.height), seed=1).sort(MOMENT, maintain_order=True)
 
-folder = release_folders.environment(release_folders.PRODUCTION)
+folder = paths.environment(paths.PRODUCTION)
 serving = str(state.read(folder).serving)
-loaded = released.load(release_folders.bundle(folder, serving), release_folders.public_key().read_bytes())
+loaded = released.load(paths.bundle(folder, serving), paths.public_key().read_bytes())
 typed = rows.select(pl.col(name).cast(kind) for name, kind in loaded.schema.items())
 features, predictions = loaded.score(typed)
 predicted = pl.Series(predictions).shuffle(1) if options.guess else pl.Series(predictions)
@@ -59,7 +59,7 @@ names = [f"{options.first:%Y-%m-%d}-{number}" for number in range(rows.height)]
 batch = prediction_log.Batch(0, names, serving, "serving", typed, features, predicted.to_numpy())
 moments = rows[MOMENT].dt.replace_time_zone("UTC").alias("time")
 log = prediction_log.assemble([batch]).with_columns(moments)
-prediction_log.write_predictions(log, prediction_log.folder(release_folders.PRODUCTION))
+prediction_log.write_predictions(log, prediction_log.folder(paths.PRODUCTION))
 
 key = list(contract.Row.to_schema().unique or [])
 outcomes = Path("data/outcomes")

@@ -26,7 +26,7 @@ from rung_ops import contract
 from rung_ops.training import estimator
 from rung_ops.release import signing
 from rung_ops.release import make
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.model.bundle import read_manifest
 from rung_ops.model import released
 from rung_ops.project import current
@@ -85,7 +85,7 @@ def main() -> None:
             "alike": (102, fitted(train.sample(fraction=0.9, seed=1)), None),
             "slow": (103, good, slow),
         }
-        candidates = release_folders.candidates()
+        candidates = paths.candidates()
         names = {"good": next(path.name for path in candidates.glob("v1-*"))}
         for name, (version, model, source) in models.items():
             facts = FACTS | {"version": str(version)}
@@ -94,7 +94,7 @@ def main() -> None:
     rows = test.drop(contract.TARGET).sample(500, seed=3)
     expected = {
         read_manifest(candidates / identity)["id"]: released.load(
-            candidates / identity, release_folders.public_key().read_bytes()
+            candidates / identity, paths.public_key().read_bytes()
         )
         .score(rows)[1]
         .tolist()

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.slow
 AT_ONCE = """
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import state
-folder, many = release_folders.environment("production"), 8
+folder, many = paths.environment("production"), 8
 before, start = state.read(folder), Barrier(many)
 def change(number):
     start.wait()
@@ -34,10 +34,10 @@ state.resume(folder, "operator")
 
 # A file of two parts.
 LARGE = """
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import state
-folder = release_folders.environment("staging")
-large = release_folders.bundle(folder, "large")
+folder = paths.environment("staging")
+large = paths.bundle(folder, "large")
 large.mkdir(parents=True)
 (large / "model").write_bytes(b"0123456789" * 1_000_000)
 state.state_store(folder).upload(large.name)

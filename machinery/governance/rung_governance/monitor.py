@@ -36,7 +36,7 @@ from rung_ops.model.bundle import BundleError
 from rung_ops.monitoring import observation
 from rung_ops.monitoring.monitor_result import MonitorResult
 from rung_ops.monitoring.observation import Options
-from rung_ops.project import keyless, release_folders
+from rung_ops.project import keyless, paths
 from rung_ops.release import state
 from rung_ops.system import key_names
 
@@ -67,7 +67,7 @@ def unapproved(folder: Path, release: str) -> list[str]:
     By the signed log and today's records: so an edited state.json is found, a state written past
     `poe promote`, and an approval that has expired or was withdrawn.
     """
-    if folder.name != release_folders.PRODUCTION:
+    if folder.name != paths.PRODUCTION:
         return []
     return [f"{release} answers unapproved: {each}" for each in _objections(folder, release)]
 
@@ -165,25 +165,25 @@ def _duty(setting: str) -> str:
 def main(**chosen: Any) -> int:
     """Check what was predicted, and write the problems into the audit log."""
     options = Options(**chosen)
-    folder = release_folders.environment(options.environment)
+    folder = paths.environment(options.environment)
     try:
         plan.thresholds()
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    for problem in relay_withdrawals(folder, release_folders.person()):
+    for problem in relay_withdrawals(folder, paths.person()):
         print(problem, file=sys.stderr)
     if not options.now and not options.json:  # another moment is only examined
-        for line in retention.apply(release_folders.person(), datetime.now(UTC)):
+        for line in retention.apply(paths.person(), datetime.now(UTC)):
             print(line, file=sys.stderr)
     # Here, as the other process has no right at the remote.
     unfitting = audit.against_notes(folder)
     kept = key_names.OF_LOG
     code, checked = keyless.call("rung_governance.monitor:check", chosen, unfitting, kept=kept)
     if checked and code != USAGE and not options.json:
-        for problem in note(folder, **checked, by=release_folders.person()):
+        for problem in note(folder, **checked, by=paths.person()):
             print(problem, file=sys.stderr)
-    if problem := witness.note(folder, release_folders.person()):
+    if problem := witness.note(folder, paths.person()):
         print(problem, file=sys.stderr)
     return int(code)
 
@@ -191,7 +191,7 @@ def main(**chosen: Any) -> int:
 def check(chosen: dict[str, Any], unfitting: list[str]) -> tuple[int, dict[str, Any]]:
     """Check what was predicted, and the audit log; return the exit code, and what was found."""
     options = Options(**chosen)
-    folder = release_folders.environment(options.environment)
+    folder = paths.environment(options.environment)
     thresholds = plan.thresholds()
     limits = thresholds.pop(OVERRIDES, {})
     checked: dict[str, Any] = {}

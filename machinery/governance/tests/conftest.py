@@ -29,7 +29,7 @@ from machinery.tests.conftest import (
 from machinery.tests.projects import moved
 from rung_governance.approval import audit, deploy, keys, plan, served_model, validation
 from rung_ops.gate import rules as gate_rules
-from rung_ops.project import current, keyless, release_folders
+from rung_ops.project import current, keyless, paths
 from rung_ops.release import history, state
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class Releases:
 
     def install(self, release: str) -> None:
         bundle = self.folder / "bundles" / release
-        shutil.copytree(release_folders.candidates() / release, bundle)
+        shutil.copytree(paths.candidates() / release, bundle)
 
     def serve(self, *releases: str) -> None:
         """Let releases answer, one after the other, in a signed log."""
@@ -230,7 +230,7 @@ def releases(
 ) -> Releases:
     """Production with two candidates; the registry is out of reach."""
     for folder in two_releases:
-        shutil.copytree(folder, release_folders.candidates() / folder.name)
+        shutil.copytree(folder, paths.candidates() / folder.name)
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     monkeypatch.setattr(gate_rules, "verdict_file", lambda: tmp_path / "gate.json")

@@ -15,7 +15,7 @@ from machinery.governance.tests.conftest import Capture, Patch, Refusal, Release
 from machinery.tests.conftest import FACTS
 from rung_governance.approval import audit, deploy, keys, promote, served_model, validation
 from rung_governance.approval.signed_log import WITHDRAWN
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import state
 
 UNAPPROVED = {"promote": False, "awaits": ["it is not validated"]}
@@ -161,7 +161,7 @@ def test_without_the_audit_key_nothing_comes_back_as_no_service_would_follow(
 def test_staging_goes_back_without_an_approval(releases: Releases) -> None:
     staging = releases.folder.with_name("staging")
     for release in (releases.first, releases.second):
-        shutil.copytree(release_folders.candidates() / release, staging / "bundles" / release)
+        shutil.copytree(paths.candidates() / release, staging / "bundles" / release)
         state.serve(staging, release, "Ada")
 
     assert deploy.rollback(["staging"]) == 0
@@ -200,7 +200,7 @@ def test_what_was_withdrawn_is_not_deployed(
     assert WITHDRAWAL in refusal(deploy.main, environment, releases.first)
 
     assert state.read(folder).serving is None
-    bundle = release_folders.bundle(folder, releases.first)
+    bundle = paths.bundle(folder, releases.first)
     assert not bundle.exists() or environment == "production"
 
 

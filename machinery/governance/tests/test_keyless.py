@@ -21,7 +21,7 @@ from rung_ops.autopilot import decide, steps
 from rung_ops.autopilot.journal import Tools
 from rung_ops.errors import StageError
 from rung_ops.model import bundle
-from rung_ops.project import current, keyless, release_folders
+from rung_ops.project import current, keyless, paths
 from rung_ops.system import key_names
 
 LIBRARY = Path(rung_ops.__file__).parent
@@ -46,7 +46,7 @@ def probed(tmp_path: Path, monkeypatch: Patch) -> None:
 @pytest.fixture
 def curious(releases: Releases, release_private_key: bytes, probed: None) -> Releases:
     """The first candidate is signed; its features look for keys when they are imported."""
-    folder = release_folders.candidates() / releases.first
+    folder = paths.candidates() / releases.first
     make_curious(folder, releases.project / "seen", release_private_key)
     return releases
 

@@ -24,7 +24,7 @@ from rung_governance.approval.admission import Admission
 from rung_governance.approval.signed_log import APPROVED, SignedLog, details
 from rung_ops.errors import SettingsError
 from rung_ops.model import bundle
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.project.paths import project_name
 from rung_ops.release import state
 from rung_ops.tracking import registry
@@ -89,7 +89,7 @@ def test_a_release_that_does_not_exist_is_answered_with_those_that_do(
 
     listed = ", ".join(sorted([releases.first, releases.second]))
     assert refusal(promote.main, "x").endswith(
-        f"There is no release x: {release_folders.candidates()} has {listed}. "
+        f"There is no release x: {paths.candidates()} has {listed}. "
         "Type the command again with one of these.\n"
     )
 
@@ -245,7 +245,7 @@ def test_a_stop_outlasts_a_promotion(waiting: Releases, capsys: Capture) -> None
 def test_a_bundle_that_was_changed_on_the_disk_does_not_answer(
     waiting: Releases, refusal: Refusal
 ) -> None:
-    for folder in (waiting.folder / "bundles", release_folders.candidates()):
+    for folder in (waiting.folder / "bundles", paths.candidates()):
         with (folder / waiting.first / "contract.json").open("a") as file:
             file.write(" ")
 
@@ -260,7 +260,7 @@ def test_a_bundle_that_was_changed_on_the_disk_does_not_answer(
 def test_a_bundle_signed_again_since_its_deployment_does_not_answer(
     waiting: Releases, release_private_key: bytes, refusal: Refusal
 ) -> None:
-    swap_model(release_folders.bundle(waiting.folder, waiting.first), release_private_key)
+    swap_model(paths.bundle(waiting.folder, waiting.first), release_private_key)
     assert f"{waiting.first} has other files than were deployed" in refusal(promote.main, "1")
     assert waiting.now.serving is None
 
@@ -270,7 +270,7 @@ def approved(releases: Releases) -> tuple[str, int]:
     log = SignedLog(releases.folder)
     log.follow()
     admission = Admission(log, signatures.signers_file(releases.project))
-    serving = release_folders.bundle(releases.folder, str(releases.now.serving))
+    serving = paths.bundle(releases.folder, str(releases.now.serving))
     objection = admission.objection(bundle.read_manifest(serving))
     return objection.reason if objection else "", len(details(releases.events, APPROVED))
 
@@ -301,7 +301,7 @@ def sign(waiting: Releases, monkeypatch: Patch) -> Callable[..., None]:
     def write(**changes: Any) -> None:
         verdict = json.loads((waiting.project / "gate.json").read_text())
         record = waiting.project / validation.RECORDS / f"{FACTS['model']}-1.yaml"
-        about = FACTS | {"source_hash": source_of(release_folders.candidates() / waiting.first)}
+        about = FACTS | {"source_hash": source_of(paths.candidates() / waiting.first)}
         content = signed_approval.statement(
             about, record, signed_approval.verdict_facts(verdict), waiting.project
         )

@@ -20,7 +20,7 @@ from rung_ops.errors import SettingsError
 from rung_ops.gate import registry_gate
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
-from rung_ops.project import keyless, release_folders
+from rung_ops.project import keyless, paths
 from rung_ops.release import make, registry_artifacts
 from rung_ops.release.history import ChangeRefusedError
 from rung_ops.tracking import registry
@@ -146,7 +146,7 @@ def test_what_another_process_wrote_is_signed_here(
     version: Any = SimpleNamespace(version="1")
     assert release.write(version, None) == 0
 
-    (made,) = release_folders.candidates().glob("[!.]*")
+    (made,) = paths.candidates().glob("[!.]*")
     assert made.name == release_folder.name
     assert bundle.verify(made, release_key) == bundle.read_manifest(release_folder)
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from rung_ops.autopilot.decide import Policy
 from rung_ops.errors import OpsError, StageError
-from rung_ops.project import current, keyless, release_folders
+from rung_ops.project import current, keyless, paths
 from rung_ops.project.paths import shown
 from rung_ops.release import state
 from rung_ops.system import files
@@ -34,7 +34,7 @@ Record = dict[str, Any]
 
 def folder() -> Path:
     """Return the folder of the journal."""
-    return release_folders.releases() / "autopilot"
+    return paths.releases() / "autopilot"
 
 
 def clock() -> str:
@@ -208,7 +208,7 @@ class TaskRunner:
         executables = str(Path(sys.executable).parent)
         last: deque[str] = deque(maxlen=SHOWN)
         environment = keyless.environment() if words[0] in WITHOUT_KEYS else dict(os.environ)
-        environment |= {release_folders.ACTOR: release_folders.AUTOPILOT}
+        environment |= {paths.ACTOR: paths.AUTOPILOT}
         with subprocess.Popen(
             poe(*words, directory=current().root),
             cwd=current().root,
@@ -240,7 +240,7 @@ class Tools:
 
 def production() -> state.State:
     """Read the state of production."""
-    return state.read(release_folders.environment(release_folders.PRODUCTION))
+    return state.read(paths.environment(paths.PRODUCTION))
 
 
 def tries(record: Record, name: str) -> int:

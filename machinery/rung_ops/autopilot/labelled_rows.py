@@ -22,7 +22,7 @@ from rung_ops.model.target import kind_in, packed
 from rung_ops.monitoring import outcomes
 from rung_ops.monitoring.outcomes import TRUTH
 from rung_ops.prediction_log import log_sync
-from rung_ops.project import current, release_folders
+from rung_ops.project import current, paths
 from rung_ops.project.paths import shown
 from rung_ops.release import state
 from rung_ops.system import files
@@ -69,8 +69,8 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
 
 def _contract(environment: str) -> dict[str, Any]:
     """Read the contract of the serving release, which names the key of a row."""
-    folder = release_folders.environment(environment)
-    path = release_folders.bundle(folder, str(state.read(folder).serving)) / bundle.CONTRACT
+    folder = paths.environment(environment)
+    path = paths.bundle(folder, str(state.read(folder).serving)) / bundle.CONTRACT
     return bundle.parse_json(path, bundle.read_small(path))
 
 

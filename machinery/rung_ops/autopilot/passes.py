@@ -10,7 +10,7 @@ from rung_ops.autopilot.journal import Record, TaskRunner, Tools
 from rung_ops.command import verb
 from rung_ops.errors import StageError
 from rung_ops.project import current
-from rung_ops.project.release_folders import person
+from rung_ops.project.paths import person
 from rung_ops.system import files
 from rung_ops.tracking import last_run
 

@@ -27,7 +27,7 @@ from rung_ops.model import released as serving_release
 from rung_ops.model import source_import
 from rung_ops.model.added_columns import PREDICTION_TIME
 from rung_ops.model.target import unpacked
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.project.paths import params
 from rung_ops.project.service_settings import ANY_SPEED
 from rung_ops.release.history import State
@@ -96,7 +96,7 @@ def least_on_trial(policy: Rollback) -> int:
 def predecessor(state: State) -> str | None:
     """Return the release before the serving one, if that was promoted."""
     last, serving = None, None
-    for event in events(release_folders.environment(release_folders.PRODUCTION)):
+    for event in events(paths.environment(paths.PRODUCTION)):
         if event["detail"].get("serving", serving) != serving:
             last, serving = event["event"], event["detail"]["serving"]
     return state.previous[0] if state.previous and last in ("serve", "promote") else None
@@ -123,12 +123,12 @@ def _of_quality(
     before: str, now: str, own: pl.DataFrame, policy: Rollback, blocks: int = time_blocks.LEAST
 ) -> OutcomeVerdict:
     """Compare two releases on rows that one of them answered."""
-    folder = release_folders.environment(release_folders.PRODUCTION)
+    folder = paths.environment(paths.PRODUCTION)
     answered_by = own[RELEASE][0]
     other = before if answered_by == now else now
     try:
-        key = release_folders.public_key().read_bytes()
-        loaded = serving_release.load(release_folders.bundle(folder, other), key, ANY_SPEED)
+        key = paths.public_key().read_bytes()
+        loaded = serving_release.load(paths.bundle(folder, other), key, ANY_SPEED)
         rows = own.select(pl.col(name).cast(kind) for name, kind in loaded.schema.items())
         predicted = loaded.score(rows)[1]
         actual = estimator.truth(own)

@@ -34,7 +34,7 @@ from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
 from rung_ops.monitoring.inputs import known_until
 from rung_ops.prediction_log import log_sync
-from rung_ops.project import active_addons, current, hooks, keyless, release_folders
+from rung_ops.project import active_addons, current, hooks, keyless, paths
 from rung_ops.project.paths import params, shown
 from rung_ops.release import rollout, state
 from rung_ops.release.deploy import rollback_event
@@ -46,7 +46,7 @@ from rung_ops.tracking import last_run
 VETO, NOTIFY = "autopilot_veto", "notify"
 TRAIN, RELEASE = "train", "release"  # the actions that a veto is asked about
 VETOED = "vetoed"  # the outcome of a pass that a veto ended
-PRODUCTION = release_folders.PRODUCTION
+PRODUCTION = paths.PRODUCTION
 SERVED = "production"
 # What a release is in after an event of the history.
 ROLES = {
@@ -247,7 +247,7 @@ def gather(record: Record, state: State, passes: Sequence[Record], policy: Polic
     now = datetime.fromisoformat(record["at"])
     if state.serving is None:
         return Facts(now, None, None, None, None, None, 0)
-    serving = release_folders.bundle(release_folders.environment(PRODUCTION), state.serving)
+    serving = paths.bundle(paths.environment(PRODUCTION), state.serving)
     status = journal.detail(record, "look").get("status") or {}
     drift = status.get("drift") or {}
     judged = bool(drift.get("judged"))
@@ -338,7 +338,7 @@ def _why_not(release: str) -> tuple[str, str]:
 
 
 def _history() -> list[dict[str, Any]]:
-    return events(release_folders.environment(PRODUCTION))
+    return events(paths.environment(PRODUCTION))
 
 
 def _write_gauges(held_back: bool) -> None:
@@ -494,7 +494,7 @@ def publish(tools: Tools, record: Record) -> Done:
 def deploy(tools: Tools, record: Record) -> Done:
     """Deploy the release to production, as shadow or canary by the project's rules."""
     release = journal.detail(record, "release")["release"]
-    folder = release_folders.environment(PRODUCTION)
+    folder = paths.environment(PRODUCTION)
     if release not in production().releases() and not rollback_event(folder, release):
         file = gate_rules.verdict_file()
         if not file.exists():  # the verdict was written in another checkout
@@ -526,9 +526,9 @@ def end_trial(tools: Tools, record: Record) -> Done:
     if release not in now.on_trial:  # the next pass settles what became of it
         return Done(outcome=rules.NOTHING, summary=f"{release} is no longer on trial")
     is_worse = bool((trial.get("verdict") or {}).get("worse"))
-    folder = release_folders.environment(PRODUCTION)
+    folder = paths.environment(PRODUCTION)
     end = state.abort if is_worse else state.end_trial
-    end(folder, reason, release_folders.AUTOPILOT, now.generation, release)
+    end(folder, reason, paths.AUTOPILOT, now.generation, release)
     if is_worse:
         return Done({"aborted": release}, outcome="aborted", summary=reason)
     return Done({"ended": release}, outcome="trial ended", summary=reason)
@@ -556,7 +556,7 @@ def _result(release: str) -> Done:
 def _candidate(trained: dict[str, str]) -> str | None:
     """Return the newest candidate of a version, if any."""
     candidates = []
-    for path in release_folders.candidates().glob(f"v{trained['version']}-*"):
+    for path in paths.candidates().glob(f"v{trained['version']}-*"):
         try:
             manifest = bundle.read_manifest(path)
         except bundle.BundleError:

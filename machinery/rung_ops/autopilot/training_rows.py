@@ -19,7 +19,7 @@ from rung_ops.gate import rules
 from rung_ops.gate.judge import unseen_rows
 from rung_ops.model import bundle
 from rung_ops.monitoring import limits
-from rung_ops.project import current, release_folders
+from rung_ops.project import current, paths
 from rung_ops.project.paths import params
 from rung_ops.settings import override
 from rung_ops.training import rolling_origin, window
@@ -99,6 +99,6 @@ def _without_chosen(text: str) -> dict[str, Any]:
 
 def _learned_until(serving: str) -> str:
     """Return the time of the newest row that what serves has learned from, in ISO 8601."""
-    folder = release_folders.environment(release_folders.PRODUCTION)
-    manifest = bundle.read_manifest(release_folders.bundle(folder, serving))
+    folder = paths.environment(paths.PRODUCTION)
+    manifest = bundle.read_manifest(paths.bundle(folder, serving))
     return str(manifest.get("trained_until") or manifest["created"])

@@ -23,7 +23,7 @@ from rung_ops.model import bundle, source_import
 from rung_ops.model.bundle import BundleError
 from rung_ops.model.columns import dtype_of
 from rung_ops.model.entity_feature import MICROSECOND, View, ticks, views_of
-from rung_ops.project import current, keyless, release_folders
+from rung_ops.project import current, keyless, paths
 
 Schema = Mapping[str, pl.DataType]
 
@@ -116,8 +116,8 @@ def main(now: datetime, pull: bool) -> int:
     filled = dict(_declared(now))
     served = [
         (name, view, schema)
-        for environment in release_folders.ENVIRONMENTS
-        for name, views, schema in released(release_folders.environment(environment))
+        for environment in paths.ENVIRONMENTS
+        for name, views, schema in released(paths.environment(environment))
         for view in views
     ]
     if not filled and not served:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from rung_ops.errors import OpsError
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.project.paths import shown
 from rung_ops.system import files
 from rung_ops.system.files import stamp
@@ -145,7 +145,7 @@ def moment_shown(moment: int) -> str:
 
 def store_file() -> Path:
     """Return the path of the store: `features.sqlite` in the folder of the releases."""
-    return release_folders.releases() / "features.sqlite"
+    return paths.releases() / "features.sqlite"
 
 
 class SqliteStore:

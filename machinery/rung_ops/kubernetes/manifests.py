@@ -15,7 +15,7 @@ import yaml
 
 from rung_ops.command import OK, REFUSED, verb
 from rung_ops.errors import SettingsError, UsageError
-from rung_ops.project import current, release_folders
+from rung_ops.project import current, paths
 from rung_ops.project.paths import shown
 from rung_ops.release import rollout
 
@@ -174,7 +174,7 @@ def notes(built: list[Manifest]) -> list[str]:
     rules = rollout.read_policy()
     most = 1
     for scaler in of_kind(built, "HorizontalPodAutoscaler"):
-        if scaler["metadata"]["labels"].get("environment") != release_folders.STAGING:
+        if scaler["metadata"]["labels"].get("environment") != paths.STAGING:
             most = max(most, scaler["spec"]["maxReplicas"])
     if rules is None or most == 1:
         return []

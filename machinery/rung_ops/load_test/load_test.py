@@ -39,7 +39,7 @@ from rung_ops.model import bundle
 from rung_ops.model import released as released
 from rung_ops.model.columns import dtype_of
 from rung_ops.prediction_log import LOAD_TEST
-from rung_ops.project import current, release_folders, service_settings
+from rung_ops.project import current, paths, service_settings
 from rung_ops.project.paths import shown
 from rung_ops.project.service_settings import SLO, limits
 from rung_ops.release import state
@@ -92,7 +92,7 @@ def running(url: str) -> Iterator[Target]:
 @contextlib.contextmanager
 def own(environment: str) -> Iterator[Target]:
     """Start a service with the serving release of an environment, and stop it at the end."""
-    folder = release_folders.environment(environment)
+    folder = paths.environment(environment)
     release = state.read(folder).serving
     if release is None:
         raise OpsError(
@@ -104,11 +104,11 @@ def own(environment: str) -> Iterator[Target]:
         model = current().root.relative_to(current().repository)
         copy = temporary / "releases" / model / environment
         try:
-            copied = release_folders.bundle(copy, release)
-            shutil.copytree(release_folders.bundle(folder, release), copied, symlinks=True)
-            state.serve(copy, release, release_folders.person())
+            copied = paths.bundle(copy, release)
+            shutil.copytree(paths.bundle(folder, release), copied, symlinks=True)
+            state.serve(copy, release, paths.person())
             # Raises at once if the release is invalid; the service would wait for another one.
-            loaded = released.load(copied, release_folders.public_key().read_bytes(), limits())
+            loaded = released.load(copied, paths.public_key().read_bytes(), limits())
         except OSError as error:
             raise OpsError(f"{release} of {environment} cannot be copied: {error}") from error
         with _started(temporary, environment) as url:
@@ -120,7 +120,7 @@ def _started(folder: Path, environment: str) -> Iterator[str]:
     port = free_port()
     settings = {
         **{"RELEASES": str(folder / "releases"), "LOGS": str(folder / "logs")},
-        "RELEASE_KEY": str(release_folders.public_key().resolve()),
+        "RELEASE_KEY": str(paths.public_key().resolve()),
         # It asks as the real one does, which belongs to what is measured.
         access.PREDICT: f"load test:{OWN_TOKEN}",
     }
@@ -355,9 +355,9 @@ def rows_of(release: str, contract: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _folders(release: str) -> list[Path]:
-    environments = map(release_folders.environment, release_folders.ENVIRONMENTS)
-    folders = [release_folders.bundle(environment, release) for environment in environments]
-    return [*folders, release_folders.candidates() / release]
+    environments = map(paths.environment, paths.ENVIRONMENTS)
+    folders = [paths.bundle(environment, release) for environment in environments]
+    return [*folders, paths.candidates() / release]
 
 
 BUSY = 0.9  # above this CPU share of the client, the figures may be those of the client
@@ -528,8 +528,8 @@ POSITIVE = click.FloatRange(0, 1e9, min_open=True)
 @click.argument("url", required=False, type=Url())
 @click.option(
     "--environment",
-    default=release_folders.STAGING,
-    type=click.Choice(release_folders.ENVIRONMENTS),
+    default=paths.STAGING,
+    type=click.Choice(paths.ENVIRONMENTS),
     show_default=True,
     help="without a URL: the environment whose release is tested",
 )

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rung_ops.errors import OpsError
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.system import git
 from rung_ops.system.files import open_regular, read_regular
 
@@ -147,7 +147,7 @@ def paths_of(folder: Path) -> list[str]:
 
 
 def _listed(folder: Path) -> list[str]:
-    paths: list[str] = []
+    found: list[str] = []
     total = 0
     folders = [""]
     while folders:
@@ -158,16 +158,16 @@ def _listed(folder: Path) -> list[str]:
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(path)
                 elif entry.is_file(follow_symlinks=False):
-                    paths.append(path)
+                    found.append(path)
                     total += entry.stat(follow_symlinks=False).st_size
                 else:
                     raise BundleError(f"{folder.name}: {path} is a link or not a regular file")
-                if len(paths) + len(folders) > MAX_FILES or total > MAX_BYTES:
+                if len(found) + len(folders) > MAX_FILES or total > MAX_BYTES:
                     raise BundleError(
                         f"{folder.name} has more than {MAX_FILES:,} files "
                         f"or {MAX_BYTES / 1024**3:.0f} GiB"
                     )
-    return sorted(paths)
+    return sorted(found)
 
 
 def digest(path: Path) -> str:
@@ -268,7 +268,7 @@ MAX_KEY_BYTES = 64_000
 
 def public_key() -> bytes:
     """Read the key that releases are verified with."""
-    path = release_folders.public_key()
+    path = paths.public_key()
     try:
         return read_regular(path, MAX_KEY_BYTES, follow=True)  # a mounted secret is a link
     except OSError as error:
@@ -293,8 +293,8 @@ def open_verified(folder: Path, key: bytes) -> tuple[dict[str, Any], ReleaseFile
         BundleError: it is unsigned, signed by another key, or its files are not those that were
         signed.
     """
-    paths = paths_of(folder)
-    if SIGNATURE not in paths:
+    listed = paths_of(folder)
+    if SIGNATURE not in listed:
         raise BundleError(
             f"{folder.name} is not signed: {SIGNATURE} is missing. "
             "`uv run poe release` writes signed releases."
@@ -303,7 +303,7 @@ def open_verified(folder: Path, key: bytes) -> tuple[dict[str, Any], ReleaseFile
     manifest_text = read_small(folder / MANIFEST)
     present = {
         path: hashlib.sha256(manifest_text).hexdigest() if path == MANIFEST else None
-        for path in paths
+        for path in listed
         if path != SIGNATURE
     }
     for path in sorted(present.keys() | signed.keys()):

@@ -36,7 +36,7 @@ from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.monitor_result import MonitorResult, not_judged, status
 from rung_ops.monitoring.release_info import Released
 from rung_ops.prediction_log import log_sync, other_times
-from rung_ops.project import active_addons, current, hooks, release_folders
+from rung_ops.project import active_addons, current, hooks, paths
 from rung_ops.project.hooks import notify
 from rung_ops.project.paths import params, project_name, shown
 from rung_ops.release import state
@@ -354,16 +354,16 @@ def observe(
 
 def _serving(environment: str) -> Released:
     """Load the release that an environment serves, with its signature verified."""
-    folder = release_folders.environment(environment)
+    folder = paths.environment(environment)
     serving = state.read(folder).serving
     if serving is None:
         raise UsageError(
             f"{environment} serves nothing: `uv run poe deploy {environment}` brings a release."
         )
-    key = release_folders.public_key()
+    key = paths.public_key()
     if not key.is_file():
         raise UsageError(f"{shown(key)} is missing: releases are verified with it. Bring it back.")
-    return release_info.load(release_folders.bundle(folder, serving), key.read_bytes())
+    return release_info.load(paths.bundle(folder, serving), key.read_bytes())
 
 
 def write(result: MonitorResult, environment: str, folder: Path | None = None) -> None:
@@ -403,8 +403,8 @@ def command_line(function: Callable[..., int]) -> Verb:
         ),
         click.option(
             "--environment",
-            type=click.Choice(release_folders.ENVIRONMENTS),
-            default=release_folders.PRODUCTION,
+            type=click.Choice(paths.ENVIRONMENTS),
+            default=paths.PRODUCTION,
             show_default=True,
         ),
     ):
@@ -458,8 +458,8 @@ def monitor(
 
 def deployed(environment: str) -> bool:
     """Tell whether an environment ever had a release, or its folder cannot be seen from here."""
-    folder = release_folders.environment(environment)
-    if release_folders.address(folder):
+    folder = paths.environment(environment)
+    if paths.address(folder):
         try:
             return state.read(folder).generation > 0
         except (OpsError, OSError):  # unreachable, or damaged

@@ -36,7 +36,7 @@ from rung_ops.model.added_columns import DEFAULTS_USED, PREDICTION
 from rung_ops.model.rows import Rows, frame_of
 from rung_ops.model.target import ONE_NUMBER, Kind, columns
 from rung_ops.prediction_log import sealed
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.system.files import private_folder, sync, writing
 
 # Merged files are kept for processes that are reading them: the monitor, for minutes if rows are many.
@@ -155,8 +155,8 @@ class Batch(NamedTuple):
 
 
 def logs() -> Path:
-    """Return the folder of the logs of all environments: $LOGS, or logs/; see release_folders.share()."""
-    return release_folders.share("LOGS", "logs")
+    """Return the folder of the logs of all environments: $LOGS, or logs/; see paths.share()."""
+    return paths.share("LOGS", "logs")
 
 
 def folder(environment: str) -> Path:
@@ -166,7 +166,7 @@ def folder(environment: str) -> Path:
 
 def address(environment: str) -> str:
     """Return the address of an environment's logs in the bucket of $LOGS; empty where it is a folder."""
-    return release_folders.bucket_address("LOGS", environment)
+    return paths.bucket_address("LOGS", environment)
 
 
 def now() -> int:

@@ -116,6 +116,11 @@ class Project:
         """Read the same table unchecked, as a project of another version may have other names."""
         return dict(_tool(self.repository / "pyproject.toml")["rung"])
 
+    def metadata(self) -> dict[str, Any]:
+        """Read the `[project]` table, which names and describes the project."""
+        text = (self.repository / "pyproject.toml").read_text(encoding="utf-8")
+        return dict(tomllib.loads(text)["project"])
+
 
 _in_use: Project | None = None
 

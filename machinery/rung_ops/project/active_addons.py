@@ -10,7 +10,6 @@ from typing import Any
 from rung_ops.addons import Addon, Backend, Verb
 from rung_ops.errors import NoProjectError, UsageError
 from rung_ops.project import current
-from rung_ops.project.paths import project_name
 
 GROUP = "rung_ops.addons"
 PUBLIC_KEY = b"-----BEGIN PUBLIC KEY-----"
@@ -45,7 +44,7 @@ def installed() -> dict[str, Addon]:
 def _entries() -> Iterator[EntryPoint]:
     own = None
     with suppress(KeyError, NoProjectError):  # as for `rung-ops --help`, typed outside of a project
-        own = _normalized(project_name(current().repository))
+        own = _normalized(str(current().metadata()["name"]))
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         if entry.dist is None or _normalized(entry.dist.name) != own:
             yield entry

@@ -26,7 +26,7 @@ from rung_ops.model.bundle import (
     public_key,
     verify,
 )
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import history
 from rung_ops.release.history import (
     Changed,
@@ -117,7 +117,7 @@ class BucketState:
             files.write(path, text)
             files.write(tag, version.get("e_tag", "").encode())
             for release in before.releases() - state.releases():
-                shutil.rmtree(release_folders.bundle(self.folder, release), ignore_errors=True)
+                shutil.rmtree(paths.bundle(self.folder, release), ignore_errors=True)
 
     def _take_up_releases(self, state: State, version: Version) -> None:
         """Download and verify what a state serves and tries, and, if it can be had, what was before."""
@@ -223,12 +223,12 @@ class BucketState:
 
     def upload(self, release: str) -> None:
         """Bring a release to the bucket, its signature last; files that are there are left alone."""
-        bundle = release_folders.bundle(self.folder, release)
-        paths = sorted(path for path in bundle.rglob("*") if path.is_file())
-        paths.sort(key=lambda path: path.name in (MANIFEST, SIGNATURE))
+        bundle = paths.bundle(self.folder, release)
+        local = sorted(path for path in bundle.rglob("*") if path.is_file())
+        local.sort(key=lambda path: path.name in (MANIFEST, SIGNATURE))
         with buckets.in_words(self.address):
             tags = {found["path"]: found["e_tag"] for found in self._files(release)}
-            for path in paths:
+            for path in local:
                 key = f"{_folder(release)}{path.relative_to(bundle).as_posix()}"
                 if (tags.get(key) or "").strip('"') != md5(path):
                     obstore.put(
@@ -256,7 +256,7 @@ class BucketState:
             BundleError: it is not in the bucket, or its files are not those that were signed.
             SupersededError: the history was replaced.
         """
-        bundle = release_folders.bundle(self.folder, release)
+        bundle = paths.bundle(self.folder, release)
         if _is_sound(bundle):
             return
         with files.draft_folder(bundle.parent) as draft:

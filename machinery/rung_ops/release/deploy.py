@@ -23,7 +23,7 @@ from rung_ops.errors import OpsError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle, released
 from rung_ops.model.bundle import BundleError
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.project.paths import project_name, shown
 from rung_ops.project.service_settings import limits
 from rung_ops.release import rollout, state
@@ -69,7 +69,7 @@ def gate_objections(manifest: dict[str, Any], state: State, awaited: bool = Fals
 
 def keep_verdict(folder: Path, release: str) -> None:
     """Copy the gate's verdict on a release to its environment: in CI reports/ ends with the run."""
-    kept = release_folders.verdicts(folder) / f"{release}.json"
+    kept = paths.verdicts(folder) / f"{release}.json"
     try:
         with files.locked(kept.parent):
             files.write(kept, gate_rules.verdict_file().read_bytes())
@@ -85,7 +85,7 @@ def newest_candidate() -> str | None:
     made = []
     for name in candidates():
         try:
-            manifest = bundle.read_manifest(release_folders.candidates() / name)
+            manifest = bundle.read_manifest(paths.candidates() / name)
             made.append((manifest["created"], name))
         except BundleError:
             continue  # `poe deploy ENVIRONMENT NAME` says what is wrong with it
@@ -94,13 +94,13 @@ def newest_candidate() -> str | None:
 
 def candidates() -> list[str]:
     """List the ids of all candidates."""
-    return sorted(path.name for path in release_folders.candidates().glob("[!.]*"))
+    return sorted(path.name for path in paths.candidates().glob("[!.]*"))
 
 
 def no_such_candidate(release: str) -> str:
     """Say that there is no candidate of an id, which there are, and what to do."""
     made = ", ".join(candidates())
-    lacks, place = f"There is no release {printable(release)}", shown(release_folders.candidates())
+    lacks, place = f"There is no release {printable(release)}", shown(paths.candidates())
     if not made:
         return f"{lacks}: {place} has none yet. `uv run poe release` makes one."
     return f"{lacks}: {place} has {made}. Type the command again with one of these."
@@ -133,7 +133,7 @@ def install(folder: Path, release: str, load: Callable[[Path], object] | None = 
 def _copy(folder: Path, release: str, load: Callable[[Path], object]) -> Path:
     if not is_release_id(release):
         raise BundleError(no_such_candidate(release))
-    source, final = release_folders.candidates() / release, release_folders.bundle(folder, release)
+    source, final = paths.candidates() / release, paths.bundle(folder, release)
     bundles = final.parent
     draft = bundles / DRAFT
     with files.locked(bundles):
@@ -160,7 +160,7 @@ def _copy(folder: Path, release: str, load: Callable[[Path], object]) -> Path:
 
 def delete_unused(folder: Path, used: Iterable[str]) -> list[str]:
     """Delete the unused bundles of an environment; return their ids."""
-    bundles = release_folders.bundle(folder, "x").parent
+    bundles = paths.bundle(folder, "x").parent
     with files.locked(bundles):
         old = {path.name for path in bundles.glob("[!.]*")} - set(used)
         for name in old:
@@ -226,7 +226,7 @@ def begin(
         expected: generation of the state that the decision is based on.
         plan: of its trial, if ops/rollout.toml has rules for that.
     """
-    if at_once or folder.name == release_folders.STAGING or state.read(folder).serving is None:
+    if at_once or folder.name == paths.STAGING or state.read(folder).serving is None:
         return state.serve(folder, release, by, expected)
     rules = read_policy()
     share = rules.shadow.share if rules else SHADOW_SHARE
@@ -244,7 +244,7 @@ def rollback_event(folder: Path, release: str) -> dict[str, Any] | None:
 
 
 @verb("poe deploy")
-@click.argument("environment", type=click.Choice(release_folders.ENVIRONMENTS))
+@click.argument("environment", type=click.Choice(paths.ENVIRONMENTS))
 @click.argument("release", required=False)
 @click.option(
     "--at-once",
@@ -270,7 +270,7 @@ def main(
     at once. In production it starts as a shadow or as a canary, as ops/rollout.toml says; without
     that file it stays a shadow.
     """
-    folder = release_folders.environment(environment)
+    folder = paths.environment(environment)
     try:
         if plan:
             _say_how_long(_traffic(environment))
@@ -278,7 +278,7 @@ def main(
         chosen = release or newest_candidate()
         if chosen is None:
             raise BundleError(
-                f"{shown(release_folders.candidates())} has no release: `uv run poe release` creates one"
+                f"{shown(paths.candidates())} has no release: `uv run poe release` creates one"
             )
         now = state.read(folder)
         role = now.role_of(chosen)
@@ -303,7 +303,7 @@ def main(
         raise
     except (OpsError, OSError) as error:
         raise OpsError(f"Nothing was changed in {environment}: {error}") from error
-    if environment == release_folders.PRODUCTION:
+    if environment == paths.PRODUCTION:
         print(_update_alias(folder, str(now.serving)))
     return 0
 
@@ -328,7 +328,7 @@ def _traffic(environment: str) -> rollout.Traffic | None:
 
 def _update_alias(folder: Path, serving: str) -> str:
     try:
-        version = bundle.read_manifest(release_folders.bundle(folder, serving))["version"]
+        version = bundle.read_manifest(paths.bundle(folder, serving))["version"]
     except BundleError as error:
         return f"The alias `champion` of the registry was not changed: {error}"
     return set_champion(version)
@@ -357,9 +357,9 @@ def _deploy(
     except BundleError:
         state.expect(folder, before.generation)  # another deployment may have deleted it
         raise
-    by = release_folders.person()
+    by = paths.person()
     reasons: list[str] = []
-    if folder.name == release_folders.PRODUCTION:
+    if folder.name == paths.PRODUCTION:
         reasons = list(gate_objections(manifest, before))
         if reasons and not without_gate:
             raise state.ChangeRefusedError("\n- ".join([NOT_PASSED, *reasons]))

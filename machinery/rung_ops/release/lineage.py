@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion
 from rung_ops.command import verb
 from rung_ops.errors import OpsError
 from rung_ops.model import bundle
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import state
 from rung_ops.tracking import registry, store_address, versions
 
@@ -53,10 +53,10 @@ def describe(version: ModelVersion) -> str:
 
 def served() -> dict[str, Any] | None:
     """Return the manifest of the release that production serves; None if it is not here or unreadable."""
-    folder = release_folders.environment(release_folders.PRODUCTION)
+    folder = paths.environment(paths.PRODUCTION)
     try:
         serving = state.read(folder).serving
-        return bundle.read_manifest(release_folders.bundle(folder, serving)) if serving else None
+        return bundle.read_manifest(paths.bundle(folder, serving)) if serving else None
     except (state.StateError, bundle.BundleError, OSError):
         return None
 

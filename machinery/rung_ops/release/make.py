@@ -38,7 +38,7 @@ from rung_ops.model.reasons import (
 from rung_ops.model.row_path import UntranslatedError
 from rung_ops.model.rows import Refusal
 from rung_ops.model.target import MULTICLASS, columns, finite_rows, kind_in
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.project.paths import params, shown
 from rung_ops.release import (
     FACTS,
@@ -518,7 +518,7 @@ def main(version: str, unsigned: Path | None) -> int:
         private_key = None if unsigned else signing.private_key()
         found = registry_artifacts.version(version)
         facts = registry_artifacts.facts(found)
-        folder = unsigned or release_folders.candidates()
+        folder = unsigned or paths.candidates()
         name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
         if private_key and was_released(folder / name, signing.public_key_of(private_key)):
             for sentence in last_run.newer(versions.origin_of(found)):

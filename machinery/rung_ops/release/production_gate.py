@@ -21,7 +21,7 @@ from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.judge import Champion, unseen_rows
 from rung_ops.gate.verdict import Verdict
 from rung_ops.model import bundle, released, source_import
-from rung_ops.project import current, release_folders
+from rung_ops.project import current, paths
 from rung_ops.project.service_settings import ANY_SPEED
 from rung_ops.release import lineage, state
 from rung_ops.tracking import registry, versions
@@ -40,12 +40,12 @@ def champion(rows: pl.LazyFrame) -> Champion | None:
     Raises:
         VersionError: the champion cannot score these rows.
     """
-    folder = release_folders.environment(release_folders.PRODUCTION)
+    folder = paths.environment(paths.PRODUCTION)
     try:
         served = state.read(folder).serving
         if served is None:
             return registry_gate.registered(rows)
-        path = release_folders.bundle(folder, served)
+        path = paths.bundle(folder, served)
         loaded = released.load(path, bundle.public_key(), ANY_SPEED)
         files = loaded.files
         slices = json.loads(files.read(bundle.SLICES)) if bundle.SLICES in files else []

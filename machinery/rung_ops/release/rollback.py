@@ -17,7 +17,7 @@ import click
 
 from rung_ops.command import Verb, verb
 from rung_ops.errors import OpsError
-from rung_ops.project import keyless, release_folders
+from rung_ops.project import keyless, paths
 from rung_ops.release import state
 from rung_ops.release.history import State, UncertainChangeError
 
@@ -43,7 +43,7 @@ def roll_back(
     if source is None and current == before and (before.on_trial or before.previous):
         _refuse_again(folder, before, last)
     if not before.on_trial and before.previous:
-        path = release_folders.bundle(folder, before.previous[0])
+        path = paths.bundle(folder, before.previous[0])
         if not (path / "manifest.json").is_file():
             raise state.ChangeRefusedError(
                 f"The bundle of {before.previous[0]} is missing from {path.parent}: "
@@ -82,8 +82,8 @@ def rollback_verb(act: Callable[[Path, str, str, str | None], str]) -> Verb:
     @verb("poe rollback")
     @click.argument(
         "environment",
-        type=click.Choice(release_folders.ENVIRONMENTS),
-        default=release_folders.PRODUCTION,
+        type=click.Choice(paths.ENVIRONMENTS),
+        default=paths.PRODUCTION,
     )
     @click.option(
         "--from",
@@ -95,7 +95,7 @@ def rollback_verb(act: Callable[[Path, str, str, str | None], str]) -> Verb:
     @click.option("--reason", default="", help="recorded in the history")
     def run(environment: str, source: str | None, reason: str) -> int:
         """Roll back to the previous release; where a canary or a shadow is running, only end those."""
-        folder, by = release_folders.environment(environment), release_folders.person()
+        folder, by = paths.environment(environment), paths.person()
         try:
             print(happened := act(folder, by, reason, source))
         except UncertainChangeError:
@@ -103,7 +103,7 @@ def rollback_verb(act: Callable[[Path, str, str, str | None], str]) -> Verb:
         except (OpsError, OSError) as error:
             raise OpsError(f"Nothing was changed in {environment}: {error}") from error
         # The autopilot notifies itself of what it does.
-        if environment == release_folders.PRODUCTION and by != release_folders.AUTOPILOT:
+        if environment == paths.PRODUCTION and by != paths.AUTOPILOT:
             message = f"{happened} {by}: {reason or 'no reason given'}."
             try:
                 keyless.guarded(NOTIFY, "production was rolled back", message)

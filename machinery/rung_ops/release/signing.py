@@ -13,7 +13,7 @@ from rung_ops.command import verb
 from rung_ops.errors import OpsError
 from rung_ops.model import bundle
 from rung_ops.model.bundle import MANIFEST, SIGNATURE, BundleError, verify
-from rung_ops.project import current, release_folders
+from rung_ops.project import current, paths
 from rung_ops.project.paths import shown
 from rung_ops.release import ReleaseError
 from rung_ops.system import key_names
@@ -40,7 +40,7 @@ def private_key() -> bytes:
             f"There is no key to sign with: {shown(private_key_file())} is missing, and {VARIABLE} is not "
             f"set. {MAKE} creates a key pair and explains what CI needs."
         )
-    public = release_folders.public_key()
+    public = paths.public_key()
     if not public.is_file():
         raise ReleaseError(
             f"{shown(public)} is missing, and the service trusts no other key. Restore it from "
@@ -69,7 +69,7 @@ def make_pair(private: Path, public: Path) -> None:
 @verb("poe keys")
 def create_keys() -> int:
     """Create the key pair that signs releases."""
-    private, public = private_key_file(), release_folders.public_key()
+    private, public = private_key_file(), paths.public_key()
     try:
         make_pair(private, public)
     except FileExistsError as error:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rung_ops.model.bundle import BundleError
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import history
 from rung_ops.release.history import (
     Canary,
@@ -112,7 +112,7 @@ class FolderState:
 
 def state_store(folder: Path) -> "FolderState | BucketState":
     """Return where the state of an environment is: in its folder, or in the bucket of $RELEASES."""
-    if address := release_folders.address(folder):
+    if address := paths.address(folder):
         from rung_ops.release.bucket import (
             BucketState,
         )  # with a library that a folder does not need

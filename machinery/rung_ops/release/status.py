@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from rung_ops.command import verb
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.project.paths import shown
 from rung_ops.release import history, state
 
@@ -47,16 +47,16 @@ def detail(event: dict[str, Any]) -> str:
 def main(folder: bool) -> int:
     """Print the releases of each environment and its latest events."""
     if folder:
-        print(release_folders.releases())
+        print(paths.releases())
         return 0
     code = 0
-    for name in release_folders.ENVIRONMENTS:
+    for name in paths.ENVIRONMENTS:
         try:
-            for line in describe(release_folders.environment(name)):
+            for line in describe(paths.environment(name)):
                 print(line)
         except (state.StateError, OSError) as error:
             print(error, file=sys.stderr)
             code = 1
-    ready = sorted(path.name for path in release_folders.candidates().glob("[!.]*"))
+    ready = sorted(path.name for path in paths.candidates().glob("[!.]*"))
     print(f"candidates\n  {', '.join(ready) or 'none: `uv run poe release` creates one'}")
     return code

@@ -25,7 +25,7 @@ import polars as pl
 
 from rung_ops import contract, prediction_log
 from rung_ops.errors import OpsError
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import rollout, state
 from rung_ops.replay import project_copy
 from rung_ops.replay.periods import WHEN, Period
@@ -237,7 +237,7 @@ def request_ids(period: Period) -> list[str]:
 
 def date_log(served: Served, since: datetime) -> None:
     """Write the predictions of a period, logged since a moment, to a log with the times of the rows."""
-    folder = project_copy.copy_folder() / "logs" / release_folders.PRODUCTION / "predictions"
+    folder = project_copy.copy_folder() / "logs" / paths.PRODUCTION / "predictions"
     ids = request_ids(served.period)
     when = pl.DataFrame({"id": ids, WHEN: served.period.rows[WHEN]}).with_row_index(NUMBER)
 
@@ -252,7 +252,7 @@ def date_log(served: Served, since: datetime) -> None:
     dated = logged().sort(WHEN, NUMBER, "arm").with_columns(pl.col(WHEN).alias("time"))
     dated = dated.drop(WHEN, NUMBER)
     logs = project_copy.copy_folder() / project_copy.LOGS
-    prediction_log.write_predictions(dated, logs / release_folders.PRODUCTION / "predictions")
+    prediction_log.write_predictions(dated, logs / paths.PRODUCTION / "predictions")
 
 
 def write_outcomes(period: Period) -> None:
@@ -269,7 +269,7 @@ def write_outcomes(period: Period) -> None:
 
 def production() -> Path:
     """Return the folder of the copy's production environment."""
-    return project_copy.copy_folder() / "releases" / release_folders.PRODUCTION
+    return project_copy.copy_folder() / "releases" / paths.PRODUCTION
 
 
 def serving_state() -> state.State:

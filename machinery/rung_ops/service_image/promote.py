@@ -11,8 +11,7 @@ import click
 from rung_ops.command import OK, verb
 from rung_ops.errors import OpsError, UsageError
 from rung_ops.project import current
-from rung_ops.project.paths import shown
-from rung_ops.project.release_folders import PRODUCTION, STAGING
+from rung_ops.project.paths import PRODUCTION, STAGING, shown
 from rung_ops.service_image.push import REFERENCE, docker, logged_in, pushed, reference_file
 
 SECONDS = 120  # until a container has to be healthy

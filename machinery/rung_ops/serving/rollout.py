@@ -21,7 +21,7 @@ import numpy as np
 
 from rung_ops import prediction_log
 from rung_ops.prediction_log import sealed
-from rung_ops.project import hooks, release_folders
+from rung_ops.project import hooks, paths
 from rung_ops.release import state as states
 from rung_ops.release.history import Canary, ChangeRefusedError, Shadow, State, StateError
 from rung_ops.release.rollout import (
@@ -277,7 +277,7 @@ class Rollout:
             ]
         except (StateError, OSError):
             return False
-        return any(each["by"] == release_folders.AUTOPILOT for each in events)
+        return any(each["by"] == paths.AUTOPILOT for each in events)
 
     def _watch(self, what: Canary | Shadow | None, serving: str | None) -> None:
         """Reset the trial when another canary or shadow starts."""

@@ -24,7 +24,7 @@ from rung_ops import prediction_log
 from rung_ops.command import verb
 from rung_ops.errors import OpsError, SettingsError
 from rung_ops.prediction_log import sealed
-from rung_ops.project import active_addons, current, release_folders, service_settings
+from rung_ops.project import active_addons, current, paths, service_settings
 from rung_ops.project.paths import shown
 from rung_ops.release import history, library
 from rung_ops.release.rollout import read_policy
@@ -96,7 +96,7 @@ def main(host: str, port: int, environment: str, modules: tuple[str, ...]) -> in
         if worker is None:
             LOG.info("%s", library.statement())
         names = list(dict.fromkeys([*guards(), *modules]))
-        callers = access_of(names, host, release_folders.environment(environment))
+        callers = access_of(names, host, paths.environment(environment))
         if worker is None and limits.workers > 1:
             named = [f"--with={name}" for name in modules]
             arguments = [f"--host={host}", f"--port={port}", f"--environment={environment}", *named]
@@ -114,19 +114,19 @@ def main(host: str, port: int, environment: str, modules: tuple[str, ...]) -> in
             raise failed from error
         LOG.error("%s", failed)
         return failed.exit_code
-    folder = release_folders.environment(environment)
-    if not release_folders.address(folder) and not (folder / STATE).is_file():
+    folder = paths.environment(environment)
+    if not paths.address(folder) and not (folder / STATE).is_file():
         LOG.warning("Not ready: %s", service.advice)
     return server.serve_until_stopped(worker.socket() if worker is not None else None)
 
 
 def require_environment(name: str) -> None:
     """Refuse an environment that nothing is ever deployed to."""
-    folder = release_folders.environment(name)
-    if name not in release_folders.ENVIRONMENTS and not folder.is_dir():
+    folder = paths.environment(name)
+    if name not in paths.ENVIRONMENTS and not folder.is_dir():
         raise SettingsError(
             f"`{name}` is no environment, and {shown(folder)} is missing.",
-            f"Give `--environment` or SERVICE_ENVIRONMENT {' or '.join(release_folders.ENVIRONMENTS)}.",
+            f"Give `--environment` or SERVICE_ENVIRONMENT {' or '.join(paths.ENVIRONMENTS)}.",
         )
 
 
@@ -140,7 +140,7 @@ def service_of(
     folder = prediction_log.folder(environment)
     monitor = folder.with_name(prediction_log.MONITOR_PROM)
     metrics = Metrics(monitor, service_settings.read_slo(), worker)
-    rollout = Rollout(release_folders.environment(environment), read_policy())
+    rollout = Rollout(paths.environment(environment), read_policy())
     log = None
     if logged.enabled:
         try:
@@ -294,7 +294,7 @@ def routes_of(name: str, service: Service) -> list[BaseRoute]:
 
 def reader_of(names: list[str], environment: str) -> StateReader:
     """Return what reads the state of an environment: that of the first module that has one."""
-    folder = release_folders.environment(environment)
+    folder = paths.environment(environment)
     for name in names:
         if make := getattr(importlib.import_module(name), "state_reader", None):
             reader: StateReader = make(folder)

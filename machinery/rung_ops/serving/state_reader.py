@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rung_ops.errors import OpsError
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import history
 from rung_ops.release import state as states
 from rung_ops.release.history import State, StateError, Stopped, is_release_id
@@ -118,7 +118,7 @@ class StateReader:
             return ""  # unreachable, as above
         if self._checked.fault is not None:
             return f"{path}: {self._checked.fault}. {REPAIR}"
-        if release_folders.address(self.folder):  # the state was read from this file
+        if paths.address(self.folder):  # the state was read from this file
             return ""
         if self._entry is not None and not self._checked.holds(self._entry):
             return f"{path}: its last change differs from that of {states.STATE}. {REPAIR}"

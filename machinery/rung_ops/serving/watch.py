@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BundleError
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import state as states
 from rung_ops.release.history import State
@@ -146,7 +146,7 @@ class Watch:
         if not self._reader.is_guarded:
             return True
         try:
-            manifest = bundle.read_manifest(release_folders.bundle(self._reader.folder, name))
+            manifest = bundle.read_manifest(paths.bundle(self._reader.folder, name))
         except BundleError:
             return True  # the loader says what is wrong with it
         objection = self._reader.objection(manifest)
@@ -193,7 +193,7 @@ class Watch:
         if self._reader.is_guarded:
             if before is not None:
                 return before
-            release = SeparateRelease(release_folders.bundle(self._reader.folder, wanted.release))
+            release = SeparateRelease(paths.bundle(self._reader.folder, wanted.release))
             return Shadow(release, wanted.share, log, adjust, release.close)
         loaded = self._on_trial(wanted.release, problems)
         if loaded is None:
@@ -292,7 +292,7 @@ class Loader:
         """
         if name in self._held:
             return self._held[name]
-        now = _stamp(release_folders.bundle(self._folder, name))
+        now = _stamp(paths.bundle(self._folder, name))
         bad = self._bad.get(name)
         believed = bad is not None and bad.stamp == now and time.monotonic() < bad.until
         if not believed and name not in self._loading:
@@ -311,7 +311,7 @@ class Loader:
     def _start(self, name: str, stamp: Stamp) -> None:
         self._loading[name] = stamp
         loop = asyncio.get_running_loop()
-        path, limits = release_folders.bundle(self._folder, name), self._limits
+        path, limits = paths.bundle(self._folder, name), self._limits
         clock = loop.call_later(limits.max_load_seconds, self._give_up, name, stamp)
 
         def load() -> None:
@@ -366,7 +366,7 @@ class Loader:
 
 def _stamp(path: Path) -> Stamp:
     """Return a state of the bundle and the key that shows changes without reading them."""
-    files = (path / bundle.MANIFEST, path / bundle.SIGNATURE, release_folders.public_key())
+    files = (path / bundle.MANIFEST, path / bundle.SIGNATURE, paths.public_key())
     return tuple(map(_file_stamp, files))
 
 

@@ -10,7 +10,7 @@ from rung_ops.autopilot import steps
 from rung_ops.autopilot.decide import read_rules
 from rung_ops.autopilot.journal import Record, Tools, production
 from rung_ops.errors import StageError
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import state
 
 BY = "Ada"
@@ -32,7 +32,7 @@ class Verbs:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Production, in which v2 followed v1."""
     monkeypatch.setenv("RELEASES", str(tmp_path))
-    made = release_folders.environment(release_folders.PRODUCTION)
+    made = paths.environment(paths.PRODUCTION)
     state.serve(made, "v1", BY)
     state.serve(made, "v2", BY)
     return made

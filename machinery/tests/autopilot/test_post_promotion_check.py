@@ -21,7 +21,7 @@ from rung_ops.gate import rules
 from rung_ops.model import released as serving_release
 from rung_ops.model.added_columns import PREDICTION_ID, PREDICTION_TIME
 from rung_ops.model.target import Kind
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import state
 from rung_ops.training import estimator
 
@@ -39,8 +39,8 @@ def production(
     monkeypatch.setenv("RELEASES", str(tmp_path))
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     (tmp_path / "release.pub").write_bytes(release_key)
-    folder = release_folders.environment(release_folders.PRODUCTION)
-    shutil.copytree(release_folder, release_folders.bundle(folder, release_folder.name))
+    folder = paths.environment(paths.PRODUCTION)
+    shutil.copytree(release_folder, paths.bundle(folder, release_folder.name))
     state.serve(folder, release_folder.name, "Ada")
     state.canary(folder, NEW, "Ada")
     state.promote(folder, "service")
@@ -64,7 +64,7 @@ def rows() -> pl.DataFrame:
 @pytest.fixture
 def before(production: Path, rows: pl.DataFrame, release_key: bytes) -> np.ndarray:
     """What the release before says of them."""
-    folder = release_folders.bundle(production, state.read(production).previous[0])
+    folder = paths.bundle(production, state.read(production).previous[0])
     return serving_release.load(folder, release_key).score(rows)[1]
 
 
@@ -203,7 +203,7 @@ def test_a_first_release_has_nothing_to_be_compared_with(
     tmp_path: Path, rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RELEASES", str(tmp_path))
-    folder = release_folders.environment(release_folders.PRODUCTION)
+    folder = paths.environment(paths.PRODUCTION)
     state.serve(folder, NEW, "Ada")
 
     assert verdict(folder, answered(rows, np.zeros(rows.height)))[0] is None

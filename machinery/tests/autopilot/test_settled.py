@@ -13,7 +13,7 @@ from machinery.tests.conftest import Patch
 from rung_ops.autopilot import post_promotion_check, steps
 from rung_ops.autopilot.decide import OutcomeVerdict, Trial, read_rules
 from rung_ops.autopilot.journal import Done, Tools
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import deploy, rollout, state
 
 AT = datetime(2026, 6, 1, tzinfo=UTC)
@@ -24,7 +24,7 @@ BY = "service"
 def folder(tmp_path: Path, monkeypatch: Patch) -> Path:
     """Production that serves v1, with v2 in the shadow."""
     monkeypatch.setenv("RELEASES", str(tmp_path))
-    made = release_folders.environment(release_folders.PRODUCTION)
+    made = paths.environment(paths.PRODUCTION)
     state.serve(made, "v1", "Ada")
     state.shadow(made, "v2", 1.0, "autopilot")
     return made

@@ -22,7 +22,7 @@ from rung_ops.model import source_import
 from rung_ops.model.bundle import BundleError, ReleaseFiles
 from rung_ops.model.entity_feature import views_of
 from rung_ops.model.released import load
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import deploy, make, signing
 
 NOW = datetime(2026, 3, 1, 12, 34, tzinfo=UTC)
@@ -270,14 +270,14 @@ def test_what_ci_builds_where_no_store_is_in_reach_is_refused_where_it_is_deploy
 ) -> None:
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
-    made = released(release_folders.candidates(), is_signed=False)
+    made = released(paths.candidates(), is_signed=False)
     signing.sign_all(made.parent, release_private_key)
 
     with pytest.raises(BundleError, match=rf"{made.name}: its entity features have no store"):
-        deploy.install(release_folders.environment(release_folders.STAGING), made.name)
+        deploy.install(paths.environment(paths.STAGING), made.name)
     materialize.main([])
 
-    assert deploy.install(release_folders.environment(release_folders.STAGING), made.name).is_dir()
+    assert deploy.install(paths.environment(paths.STAGING), made.name).is_dir()
 
 
 @pytest.mark.parametrize(("declared", "pulled"), [([declared()], 1), ([], 0)])
@@ -303,7 +303,7 @@ def test_what_serves_keeps_its_values_when_the_declaration_changes(
 ) -> None:
     last = str(trained.train[contract.TIME or ""].max())
     materialize.main(["--as-of", last])
-    serves = released(release_folders.environment(release_folders.PRODUCTION) / "bundles")
+    serves = released(paths.environment(paths.PRODUCTION) / "bundles")
     views = ReleaseFiles.wrap(serves).json("contract.json")["entity_features"]
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))

@@ -18,7 +18,7 @@ from rung_ops.load_test import load_test
 from rung_ops.model.rows import Refusal
 from rung_ops.model.target import Kind
 from rung_ops.monitoring import release_info
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import contract_file
 from rung_ops.serving import pages
 from rung_ops.serving.loaded_release import LoadedRelease
@@ -81,13 +81,13 @@ def test_a_promoted_forecast_is_compared_by_blocks_of_time(
         predictions=estimator.predict(trained.estimator, rows),
         kind=Kind(),
     )
-    folder = prediction_log.folder(release_folders.PRODUCTION)
+    folder = prediction_log.folder(paths.PRODUCTION)
     prediction_log.write_predictions(prediction_log.assemble([batch]), folder)
     rows.select("bikes").with_row_index("id").write_csv(tmp_path / "outcomes.csv")
     described = release_info.load(release_folder, release_key).contract
     monkeypatch.setattr(labelled_rows, "_contract", lambda environment: described)
     policy = Rollback(least_rows=100, watch_days=90, level=0.99, error_rate=0.01)
-    answers = labelled_rows.answers(release_folders.PRODUCTION, NOW, tmp_path)
+    answers = labelled_rows.answers(paths.PRODUCTION, NOW, tmp_path)
     worse = answers.with_columns(
         pl.col(labelled_rows.PREDICTION) + 30, pl.lit("v2").alias(labelled_rows.RELEASE)
     )

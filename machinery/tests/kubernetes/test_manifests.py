@@ -12,7 +12,7 @@ import yaml
 import rung_ops
 from rung_ops.errors import UsageError
 from rung_ops.kubernetes import manifests
-from rung_ops.project import current, release_folders, service_settings
+from rung_ops.project import current, paths, service_settings
 from rung_ops.serving import pages, serve, server
 from rung_ops.serving.hooks import NO_HOOKS
 
@@ -173,7 +173,7 @@ def test_the_network_allows_callers_in_and_name_lookups_out() -> None:
     }
 
 
-@pytest.mark.parametrize("name", release_folders.ENVIRONMENTS)
+@pytest.mark.parametrize("name", paths.ENVIRONMENTS)
 def test_an_overlay_serves_the_environment_it_is_named_after(name: str) -> None:
     """The label is what SERVICE_ENVIRONMENT is read from."""
     (labels,) = overlay(name)["labels"]

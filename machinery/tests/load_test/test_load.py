@@ -16,7 +16,7 @@ import pytest
 
 from rung_ops.load_test import load_test
 from rung_ops.load_test.load_test import BROKEN, Answers, Load, figures, missed_parts
-from rung_ops.project import release_folders, service_settings
+from rung_ops.project import paths, service_settings
 from rung_ops.project.service_settings import SLO
 from rung_ops.release import state
 
@@ -184,12 +184,10 @@ def place(
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     monkeypatch.setattr(load_test, "report_file", lambda: tmp_path / "load.json")
     monkeypatch.setattr(service_settings, "read_slo", lambda: KIND)
-    bundle = release_folders.bundle(
-        release_folders.environment(release_folders.STAGING), release_folder.name
-    )
+    bundle = paths.bundle(paths.environment(paths.STAGING), release_folder.name)
     bundle.parent.mkdir(parents=True)
     bundle.symlink_to(release_folder)
-    state.serve(release_folders.environment(release_folders.STAGING), release_folder.name, "a test")
+    state.serve(paths.environment(paths.STAGING), release_folder.name, "a test")
     return bundle
 
 
@@ -208,7 +206,7 @@ def test_rows_are_those_that_the_release_carries(place: Path) -> None:
 def test_a_service_of_its_own_is_tested_and_nothing_else_is_touched(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = state.read(release_folders.environment(release_folders.STAGING))
+    before = state.read(paths.environment(paths.STAGING))
 
     code = load_test.main(["--seconds", "1", "--connections", "4"])
 
@@ -218,7 +216,7 @@ def test_a_service_of_its_own_is_tested_and_nothing_else_is_touched(
     assert report["release"] == place.name
     assert report["found"]["answered"] > 0
     assert (report["found"]["failed"], report["missed"]) == (0, [])
-    assert state.read(release_folders.environment(release_folders.STAGING)) == before
+    assert state.read(paths.environment(paths.STAGING)) == before
     assert not (tmp_path / "logs").exists()
 
 

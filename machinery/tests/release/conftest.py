@@ -10,7 +10,7 @@ import pytest
 
 from machinery.tests.conftest import FACTS, Patch, Trained
 from rung_ops.model import bundle
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import signing
 
 FIRST = "v1-aaaaaaaa-bbbbbb"
@@ -70,11 +70,11 @@ def releases(two_candidates: Path, release_key: bytes, tmp_path: Path, monkeypat
 @pytest.fixture
 def production(releases: Path) -> Path:
     """The folder of production, where nothing is served."""
-    return release_folders.environment(release_folders.PRODUCTION)
+    return paths.environment(paths.PRODUCTION)
 
 
 @pytest.fixture
 def untouched(tmp_path: Path, monkeypatch: Patch) -> Path:
     """The folder of production in releases of their own, where nothing has happened yet."""
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
-    return release_folders.environment(release_folders.PRODUCTION)
+    return paths.environment(paths.PRODUCTION)

@@ -16,7 +16,7 @@ from machinery.tests.conftest import Capture, Patch, RunVerb, private_key
 from machinery.tests.release.conftest import FIRST, SECOND, copy_as
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import deploy, history, rollout, signing, state
 from rung_ops.release.history import Plan, State
 from rung_ops.release.rollout import CanaryPolicy, Policy, ShadowPolicy
@@ -191,7 +191,7 @@ def gone(release: Path) -> None:
         (gone, f"There is no release {FIRST}: "),
     ],
 )
-@pytest.mark.parametrize("environment", release_folders.ENVIRONMENTS)
+@pytest.mark.parametrize("environment", paths.ENVIRONMENTS)
 def test_what_the_service_would_refuse_is_not_deployed(
     releases: Path, run_verb: RunVerb, environment: str, harm: Any, reason: str
 ) -> None:
@@ -256,7 +256,7 @@ def test_the_next_release_is_tried_before_it_answers(
     assert ("is the canary" in output) == (expected is None)
     assert ("No request is logged yet" in output) == (share is not None)
     assert apart == ["1"]
-    kept = release_folders.verdicts(first_serves) / f"{SECOND}.json"
+    kept = paths.verdicts(first_serves) / f"{SECOND}.json"
     assert kept.read_bytes() == gate_rules.verdict_file().read_bytes()
 
 
@@ -399,7 +399,7 @@ def test_a_kill_while_it_is_copied_leaves_a_whole_release_or_none(
 
     path = deploy.install(production, FIRST)
 
-    assert path == release_folders.bundle(production, FIRST)
+    assert path == paths.bundle(production, FIRST)
     assert not (production / "bundles" / deploy.DRAFT).exists()
 
 
@@ -422,7 +422,7 @@ def test_a_release_of_another_model_is_refused(
 
     assert (code, "v3-a-b is a release of the model other, but this is " in output) == (1, True)
     assert state.read(releases / "staging") == State()
-    assert not release_folders.bundle(releases / "staging", other.name).exists()
+    assert not paths.bundle(releases / "staging", other.name).exists()
 
 
 def test_bundles_that_nothing_refers_to_are_deleted(production: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from machinery.tests.conftest import Patch
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import deploy, rollback, state
 from rung_ops.release.history import State
 from rung_ops.release.rollout import CanaryPolicy, Policy, ShadowPolicy
@@ -70,7 +70,7 @@ def reach(folder: Path, before: str) -> None:
     trial = next((at for at, word in enumerate(text) if word in ("canary", "shadow")), len(text))
     for release in reversed([word for word in text[:trial] if word != "<"]):
         state.serve(folder, release, BY)
-        manifest = release_folders.bundle(folder, release) / "manifest.json"
+        manifest = paths.bundle(folder, release) / "manifest.json"
         manifest.parent.mkdir(parents=True)
         manifest.write_text("{}")
     for arm, release in zip(text[trial::2], text[trial + 1 :: 2], strict=True):

@@ -16,14 +16,14 @@ from rung_ops.gate.judge import Champion
 from rung_ops.gate.rules import Rules
 from rung_ops.gate.verdict import Verdict
 from rung_ops.model import bundle
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import production_gate, state
 
 
 def test_the_champion_says_until_when_it_was_trained(
     releases: Path, production: Path, trained: Trained
 ) -> None:
-    shutil.copytree(releases / "candidates" / FIRST, release_folders.bundle(production, FIRST))
+    shutil.copytree(releases / "candidates" / FIRST, paths.bundle(production, FIRST))
     state.serve(production, FIRST, "Ada")
 
     champion = production_gate.champion(trained.test.lazy())

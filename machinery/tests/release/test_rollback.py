@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from machinery.tests.conftest import RunVerb
-from rung_ops.project import current, hooks, keyless, release_folders
+from rung_ops.project import current, hooks, keyless, paths
 from rung_ops.release import history, rollback, state
 from rung_ops.release.history import State
 
@@ -22,8 +22,8 @@ NEVER = {"mlflow", "polars", "numpy", "sklearn", "onnxruntime", "requests", "url
 def folder(untouched: Path) -> Path:
     """Production, which serves v2 after v1; their bundles are as good as empty."""
     for release in ("v1", "v2"):
-        release_folders.bundle(untouched, release).mkdir(parents=True)
-        (release_folders.bundle(untouched, release) / "manifest.json").write_text("{}")
+        paths.bundle(untouched, release).mkdir(parents=True)
+        (paths.bundle(untouched, release) / "manifest.json").write_text("{}")
         state.serve(untouched, release, BY)
     return untouched
 
@@ -45,9 +45,9 @@ def test_a_rollback_by_a_person_is_told_by_the_hook_notify(
     told: list[str] = []
     monkeypatch.setattr(hooks, "notify", lambda subject, message: told.append(message))
     monkeypatch.setattr(keyless, "environment", lambda kept: os.environ)
-    monkeypatch.setenv(release_folders.ACTOR, "Ada")
+    monkeypatch.setenv(paths.ACTOR, "Ada")
     run_verb(rollback.main, "--reason", "too many late answers")
-    monkeypatch.setenv(release_folders.ACTOR, release_folders.AUTOPILOT)
+    monkeypatch.setenv(paths.ACTOR, paths.AUTOPILOT)
     state.serve(folder, "v2", BY)
     run_verb(rollback.main)
 
@@ -80,7 +80,7 @@ def test_a_trial_ends_even_if_the_bundle_of_the_previous_release_is_missing(
     folder: Path, run_verb: RunVerb
 ) -> None:
     state.shadow(folder, "v3", 1.0, BY)
-    (release_folders.bundle(folder, "v1") / "manifest.json").unlink()
+    (paths.bundle(folder, "v1") / "manifest.json").unlink()
 
     assert run_verb(rollback.main)[0] == 0
     assert state.read(folder) == State(4, "v2", ("v1",))
@@ -99,7 +99,7 @@ def test_where_nothing_was_before_nothing_is_changed(folder: Path, run_verb: Run
 
 
 def test_a_release_without_its_bundle_does_not_come_back(folder: Path, run_verb: RunVerb) -> None:
-    (release_folders.bundle(folder, "v1") / "manifest.json").unlink()
+    (paths.bundle(folder, "v1") / "manifest.json").unlink()
 
     code, output = run_verb(rollback.main)
 

@@ -19,7 +19,7 @@ from model_signing import hashing, verifying
 from machinery.tests.conftest import RunVerb, private_key
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BundleError, verify
-from rung_ops.project import current, release_folders
+from rung_ops.project import current, paths
 from rung_ops.release import ReleaseError, signing
 
 
@@ -252,7 +252,7 @@ def test_a_key_that_the_service_does_not_trust_signs_nothing(
 
     monkeypatch.setenv("RELEASE_PRIVATE_KEY", pair[0].read_text())
     assert signing.private_key() == pair[0].read_bytes().strip()
-    assert release_folders.public_key() == pair[1]
+    assert paths.public_key() == pair[1]
 
 
 @pytest.mark.parametrize(

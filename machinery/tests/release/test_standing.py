@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from machinery.tests.conftest import RunVerb
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import state, status
 
 BY = "Ada"
@@ -19,8 +19,8 @@ def test_a_project_without_releases_shows_how_to_begin(untouched: Path, run_verb
 
 
 def test_everything_that_is_under_way_is_reported(untouched: Path, run_verb: RunVerb) -> None:
-    (release_folders.candidates() / "v4").mkdir(parents=True)
-    (release_folders.candidates() / ".new-1").mkdir()
+    (paths.candidates() / "v4").mkdir(parents=True)
+    (paths.candidates() / ".new-1").mkdir()
     state.serve(untouched, "v1", BY)
     state.serve(untouched, "v2", BY)
     state.canary(untouched, "v3", BY)
@@ -62,7 +62,7 @@ def test_a_history_that_was_changed_is_reported(untouched: Path) -> None:
 def test_a_damaged_state_does_not_hide_the_other_environment(
     untouched: Path, run_verb: RunVerb
 ) -> None:
-    state.serve(release_folders.environment(release_folders.STAGING), "v1", BY)
+    state.serve(paths.environment(paths.STAGING), "v1", BY)
     state.serve(untouched, "v1", BY)
     (untouched / state.STATE).write_text("{")
 

@@ -17,7 +17,7 @@ from machinery.tests.serving.test_watch import Watched
 from rung_ops.errors import SettingsError
 from rung_ops.model import bundle
 from rung_ops.monitoring import observation
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import bucket, deploy, rollback, state, status
 from rung_ops.release.history import ChangeRefusedError, UncertainChangeError
@@ -65,8 +65,8 @@ def store(
     made = store_of("RELEASES", tmp_path / "operator", monkeypatch, scheme)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     (tmp_path / "release.pub").write_bytes(release_key)
-    copy_as(release_folder, release_folders.candidates(), FIRST, release_private_key)
-    copy_as(release_folder, release_folders.candidates(), SECOND, release_private_key)
+    copy_as(release_folder, paths.candidates(), FIRST, release_private_key)
+    copy_as(release_folder, paths.candidates(), SECOND, release_private_key)
     yield made
     made.close()
 
@@ -78,7 +78,7 @@ class Machine(Watched):
         self.patch, self.cache = patch, cache
         with patch.context() as other:
             other.setenv("RELEASES_CACHE", str(cache))
-            super().__init__(release_folders.environment("staging"), runner, Limits())
+            super().__init__(paths.environment("staging"), runner, Limits())
 
     def poll(self, times: int = 1) -> None:
         with self.patch.context() as other:
@@ -98,7 +98,7 @@ def machine(store: FakeStore, tmp_path: Path, monkeypatch: Patch) -> Iterator[Ma
 def staging(store: FakeStore, run_verb: RunVerb) -> Path:
     """The operator's folder of staging, which serves the first release."""
     assert run_verb(deploy.main, "staging", FIRST)[0] == 0
-    return release_folders.environment("staging")
+    return paths.environment("staging")
 
 
 @ALSO_GOOGLE
@@ -192,7 +192,7 @@ def test_a_change_that_was_not_answered_may_still_be_made(
     store.before_put, store.after_put = waited.wait, made.set
 
     with pytest.raises(UncertainChangeError, match="staging may have been changed"):
-        state.note(release_folders.environment("staging"), "tried", "Ada")
+        state.note(paths.environment("staging"), "tried", "Ada")
 
     assert HISTORY not in store.objects
     waited.set()
@@ -220,7 +220,7 @@ def test_a_step_of_a_rollout_asks_a_store_once(
 
 @ALSO_GOOGLE
 def test_a_first_deployment_replaces_no_other(store: FakeStore, run_verb: RunVerb) -> None:
-    folder = release_folders.environment("staging")
+    folder = paths.environment("staging")
     store.before_put = lambda: state.serve(folder, FIRST, "Ada")
 
     with pytest.raises(ChangeRefusedError, match="serve by Ada"):
@@ -255,7 +255,7 @@ def test_a_release_that_is_in_the_bucket_is_deployed_from_there(
     for name in ("without candidates", "with another of its name"):
         monkeypatch.setenv("RELEASES_CACHE", str(tmp_path / name))
         if name.startswith("with "):
-            copy_as(release_folder, release_folders.candidates(), SECOND, release_private_key)
+            copy_as(release_folder, paths.candidates(), SECOND, release_private_key)
 
         code, output = run_verb(deploy.main, "staging", SECOND)
 
@@ -346,7 +346,7 @@ def test_only_stores_that_are_shared_are_taken(store: FakeStore, monkeypatch: Pa
 
     monkeypatch.setenv("RELEASES", "memory://team")
     with pytest.raises(SettingsError, match="s3://"):
-        release_folders.releases()
+        paths.releases()
 
 
 @pytest.mark.parametrize(
@@ -430,7 +430,7 @@ def test_a_history_that_was_tampered_with_is_not_taken(
     change: Callable[[bytes], bytes | None],
     word: str,
 ) -> None:
-    folder = release_folders.environment("staging")
+    folder = paths.environment("staging")
     deploy.install(folder, FIRST)
     state.serve(folder, FIRST, "Ada")
     state.note(folder, "tried", "Ada")

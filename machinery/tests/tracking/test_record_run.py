@@ -20,7 +20,7 @@ from machinery.tests.projects import moved
 from rung_ops import contract, reports
 from rung_ops.data.ingest import sample_rows
 from rung_ops.model import bundle
-from rung_ops.project import current, release_folders
+from rung_ops.project import current, paths
 from rung_ops.project.paths import params
 from rung_ops.release import lineage, report_page, rollback, state
 from rung_ops.tracking import last_run, record_run, registry, versions
@@ -169,9 +169,9 @@ def champion(made: dict[str, str]) -> Iterator[None]:
 def production(tmp_path: Path, monkeypatch: Patch) -> Path:
     """Production, which serves version 1 again after a rollback of version 2."""
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
-    folder = release_folders.environment(release_folders.PRODUCTION)
+    folder = paths.environment(paths.PRODUCTION)
     for number in ("1", "2"):
-        bundle_folder = release_folders.bundle(folder, f"v{number}")
+        bundle_folder = paths.bundle(folder, f"v{number}")
         bundle_folder.mkdir(parents=True)
         required = {name: kind() for name, kind in bundle.REQUIRED.items()}
         manifest = required | {"schema": bundle.SCHEMA, "version": number}
@@ -280,8 +280,8 @@ def test_the_page_of_reports_leads_to_all_that_is_on_file(
 
     in_ci = {"promote": True, "challenger": {"version": "1", "run_id": "c" * 32}}
     in_ci |= {"at": "2026-02-01T00:00:00+00:00"}
-    release_folders.verdicts(production).mkdir()
-    (release_folders.verdicts(production) / "v7-a.json").write_text(json.dumps(in_ci))
+    paths.verdicts(production).mkdir()
+    (paths.verdicts(production) / "v7-a.json").write_text(json.dumps(in_ci))
 
     code, output = run_verb(reports.main)
     page = (folder / "index.html").read_text()

@@ -31,7 +31,7 @@ from rung_ops.command import verb
 from rung_ops.errors import SettingsError
 from rung_ops.gate import registry_gate
 from rung_ops.gate.verdict import Verdict
-from rung_ops.project import current, documents, release_folders
+from rung_ops.project import current, documents, paths
 from rung_ops.project.paths import shown
 from rung_ops.release import state
 from rung_ops.system import git
@@ -78,11 +78,11 @@ def withdraw(version: validation.Version, reason: str, key: str) -> Path:
         raise NotApprovedError(f"{shown(path)} does not exist: there is nothing to withdraw")
     digest = file_hash(path)
     withdrawal = signed_approval.withdrawal_of(path, digest)
-    by, day = release_folders.person(), date.today().isoformat()
+    by, day = paths.person(), date.today().isoformat()
     facts = {"model": version.name, "version": str(version.version), "approval": digest}
     with _restored(withdrawal):
         _sign(withdrawal, facts | {"by": by, "withdrawn": day, "reason": reason}, key, by)
-    folder = release_folders.environment(release_folders.PRODUCTION)
+    folder = paths.environment(paths.PRODUCTION)
     if (folder / state.HISTORY).exists():
         for problem in audit.record(folder, WITHDRAWN, by, approval=digest, reason=reason):
             print(problem, file=sys.stderr)

@@ -20,7 +20,7 @@ from rung_governance.approval import anchors, keys, signed_log
 from rung_governance.approval.anchors import ANCHORS, Anchor
 from rung_governance.approval.keys import AuditLogError
 from rung_ops.command import verb
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.project.paths import shown
 from rung_ops.release import history, state
 from rung_ops.system import files
@@ -185,8 +185,8 @@ def _line(event: dict[str, Any]) -> str:
 # Of a command line: production, if none is named.
 ENVIRONMENT = click.argument(
     "environment",
-    default=release_folders.PRODUCTION,
-    type=click.Choice(release_folders.ENVIRONMENTS),
+    default=paths.PRODUCTION,
+    type=click.Choice(paths.ENVIRONMENTS),
 )
 
 
@@ -197,7 +197,7 @@ ENVIRONMENT = click.argument(
 @click.option("--witness", default="", help="an anchor noted earlier, NUMBER:HASH")
 def main(environment: str, sign: bool, restore: bool, witness: str) -> int:
     """Verify and print the audit log; the exit code is 0 if it can be relied on."""
-    folder = release_folders.environment(environment)
+    folder = paths.environment(environment)
     if not (folder / state.HISTORY).exists():
         print(f"Nothing has happened in {environment} yet.", file=sys.stderr)
         return 1
@@ -217,7 +217,7 @@ def main(environment: str, sign: bool, restore: bool, witness: str) -> int:
             return 1
         print(f"{state.STATE} is restored: {folder.name} serves {serving or 'nothing'}.")
     if sign:
-        for problem in record(folder, signed_log.REVIEWED, release_folders.person(), review=True):
+        for problem in record(folder, signed_log.REVIEWED, paths.person(), review=True):
             print(problem, file=sys.stderr)
     unfitting, why = _compared(folder)
     faults = [*report(folder, witness), *unfitting]

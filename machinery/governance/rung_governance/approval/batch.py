@@ -31,7 +31,7 @@ from rung_ops.batch import predict, predict_logged
 from rung_ops.errors import StageError
 from rung_ops.model import bundle
 from rung_ops.model.added_columns import NOT_APPROVED
-from rung_ops.project import current, release_folders
+from rung_ops.project import current, paths
 from rung_ops.project.paths import shown
 from rung_ops.release import state
 from rung_ops.training import refit
@@ -43,7 +43,7 @@ def log_predictions() -> Iterator[Callable[[pl.DataFrame], pl.DataFrame]]:
     if not (current().repository / validation.RECORDS).is_dir():
         yield predict.as_scored
         return
-    production = release_folders.environment(release_folders.PRODUCTION)
+    production = paths.environment(paths.PRODUCTION)
     _refuse_while_stopped(production)
     marks = []
     if reasons := objections():
@@ -150,7 +150,7 @@ def _lapsed(path: Path, signed: Mapping[str, Any], source: str) -> Iterator[str]
         return
     if not plan.path(current().root).is_file():  # before rung 3: nothing is served, without a log
         return
-    folder = release_folders.environment(release_folders.PRODUCTION)
+    folder = paths.environment(paths.PRODUCTION)
     if not (folder / state.HISTORY).is_file():
         yield (
             "whether its approval was withdrawn since is not known here: mount the folder of the "

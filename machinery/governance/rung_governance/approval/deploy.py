@@ -18,7 +18,7 @@ from rung_ops.errors import SettingsError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BundleError
-from rung_ops.project import keyless, release_folders
+from rung_ops.project import keyless, paths
 from rung_ops.project.paths import shown
 from rung_ops.release import deploy as release_deploy
 from rung_ops.release import rollback as release_rollback
@@ -43,7 +43,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     gate_record.refuse("the gate refuses it.", objections)
     _refuse_withdrawn(folder, manifest)
     gate_record.refuse("it is not what was recorded and judged.", rejudged(manifest))
-    refuse_another_model(release_folders.bundle(folder, release))
+    refuse_another_model(paths.bundle(folder, release))
     answers = f"`uv run poe promote {manifest['version']}` lets it answer, when it is approved."
     now = before
     with audit.signed_with_warnings(folder):
@@ -89,19 +89,19 @@ def _refuse_withdrawn(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 
 @verb("poe deploy")
-@click.argument("environment", type=click.Choice(release_folders.ENVIRONMENTS))
+@click.argument("environment", type=click.Choice(paths.ENVIRONMENTS))
 @click.argument("release", required=False)
 def main(environment: str, release: str | None) -> int:
     """Bring a release to staging, or into the shadow of production.
 
     RELEASE is its id; the newest candidate by default.
     """
-    folder = release_folders.environment(environment)
-    if environment == release_folders.PRODUCTION:
+    folder = paths.environment(environment)
+    if environment == paths.PRODUCTION:
         return _to_production(folder, release)
     try:
         if newest := release or release_deploy.newest_candidate():
-            _refuse_withdrawn(folder, bundle.read_manifest(release_folders.candidates() / newest))
+            _refuse_withdrawn(folder, bundle.read_manifest(paths.candidates() / newest))
     except state.ChangeRefusedError as error:
         print(f"Nothing was changed in {folder.name}: {error}", file=sys.stderr)
         return 1
@@ -116,18 +116,18 @@ def _to_production(folder: Path, named: str | None) -> int:
         release = named or release_deploy.newest_candidate()
         if release is None:
             raise BundleError(
-                f"{shown(release_folders.candidates())} holds no release: `uv run poe release` writes one."
+                f"{shown(paths.candidates())} holds no release: `uv run poe release` writes one."
             )
         if not named and (back := release_deploy.rollback_event(folder, release)):
             raise state.ChangeRefusedError(
                 f"{release} was rolled back at {back['at']} by {back['by']} "
                 f"({back['detail'].get('reason') or 'without a reason'}). Name it to try it again."
             )
-        print(to_the_shadow(folder, release, release_folders.person()))
+        print(to_the_shadow(folder, release, paths.person()))
     except REFUSALS as error:
         print(f"Nothing was changed in {folder.name}: {error}", file=sys.stderr)
         return 1
-    if problem := witness.note(folder, release_folders.person()):
+    if problem := witness.note(folder, paths.person()):
         print(problem, file=sys.stderr)
     return 0
 
@@ -138,7 +138,7 @@ def roll_back(folder: Path, by: str, reason: str, source: str | None = None) -> 
     Production goes back only to a release that is still approved.
     """
     before = state.read(folder)
-    if folder.name == release_folders.PRODUCTION:
+    if folder.name == paths.PRODUCTION:
         audit.require_signature(folder)
         if before.previous and not before.on_trial:  # ending a trial needs no approval
             _refuse_unapproved(folder, before.previous[0])

@@ -13,7 +13,7 @@ import click
 from rung_governance.approval import audit, signed_log
 from rung_ops.command import Verb, verb
 from rung_ops.model.rows import Refusal
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import history, state
 
 FIELDS = ("by", "reason")
@@ -58,7 +58,7 @@ def switch_on(folder: Path, by: str, reason: str) -> list[str]:
     """
     if not state.read(folder).stopped:
         raise state.ChangeRefusedError(f"{folder.name} is not stopped.")
-    if folder.name == release_folders.PRODUCTION:
+    if folder.name == paths.PRODUCTION:
         audit.require_signature(folder)
     with audit.signed(folder) as problems:
         state.note(folder, "resuming", by, reason=reason)
@@ -96,7 +96,7 @@ def _verb(name: str, act: Callable[..., list[str]], summary: str) -> Verb:
     @click.option("--by", required=True, help="your name")
     @click.option("--reason", required=True, help="why, in a sentence")
     def run(environment: str, by: str, reason: str) -> int:
-        folder = release_folders.environment(environment)
+        folder = paths.environment(environment)
         try:
             problems = act(folder, **complete({"by": by, "reason": reason}, FIELDS))
         except (Refusal, state.ChangeRefusedError) as error:
@@ -129,7 +129,7 @@ def _note_at_the_witness(folder: Path) -> None:
     from rung_governance.approval import witness  # reads the plan, which no service imports
 
     try:
-        problem = witness.note(folder, release_folders.person())
+        problem = witness.note(folder, paths.person())
     except Exception as error:  # whatever a plan that was edited may raise: the stop holds
         problem = f"The audit log is not noted at the remote: {error}"
     if problem:

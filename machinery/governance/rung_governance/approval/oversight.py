@@ -28,7 +28,7 @@ from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops.errors import SettingsError
 from rung_ops.model import json_text
 from rung_ops.model.rows import Refusal
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import history, state
 from rung_ops.serving.service import Service
 from rung_ops.serving.state_reader import StateReader
@@ -69,7 +69,7 @@ def routes(service: Service) -> list[Route]:
     except SettingsError as error:  # it goes on predicting, without oversight
         LOG.error("%s", error)
         holders = {}
-    oversight = Oversight(service, release_folders.environment(service.environment))
+    oversight = Oversight(service, paths.environment(service.environment))
     return [
         Route("/override", _guarded(oversight.override, holders), methods=["POST"]),
         Route("/override/{id:path}", _guarded(oversight.overridden, holders), methods=["GET"]),
@@ -82,7 +82,7 @@ def state_reader(folder: Path) -> StateReader:
     """Return what reads the state of an environment: signed, unless it is just staging."""
     return (
         StateReader(folder)
-        if folder.resolve().name == release_folders.STAGING
+        if folder.resolve().name == paths.STAGING
         else SignedStateReader(folder, True)
     )
 

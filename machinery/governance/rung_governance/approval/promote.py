@@ -29,7 +29,7 @@ from rung_governance.approval.signed_log import APPROVED, details
 from rung_ops.command import verb
 from rung_ops.errors import StageError
 from rung_ops.model import bundle
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.release import deploy, state
 from rung_ops.release.history import State
 
@@ -59,7 +59,7 @@ def promote(folder: Path, named: str, by: str) -> tuple[str, str]:
 
 def renew(folder: Path, release: str, by: str) -> bool:
     """Write a new approval of the release that answers into the audit log; return whether it was."""
-    manifest = bundle.read_manifest(release_folders.bundle(folder, release))
+    manifest = bundle.read_manifest(paths.bundle(folder, release))
     version = validation.released_version(manifest)
     path, is_signed = validation.approval_path(version), validation.is_signed()
     if is_signed and not path.is_file():
@@ -83,7 +83,7 @@ def renew(folder: Path, release: str, by: str) -> bool:
     keys.private_key()
     judged = gate_record.last(folder, release) or {}
     if not judged.get(bound_facts.RELEASE):  # it was deployed by an earlier library
-        refuse_another_model(release_folders.bundle(folder, release))
+        refuse_another_model(paths.bundle(folder, release))
         judged = {bound_facts.RELEASE: bound_facts.release_hash(manifest)}
     approved = _approved(manifest, judged)
     with audit.signed_with_warnings(folder):
@@ -99,7 +99,7 @@ def _refuse(folder: Path, what: str, reasons: list[str]) -> None:
 
 def _approved(manifest: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[str, Any]:
     """Describe the approval of a release, as the service verifies it."""
-    again = f"`uv run poe deploy {release_folders.PRODUCTION} {manifest['id']}` compares them"
+    again = f"`uv run poe deploy {paths.PRODUCTION} {manifest['id']}` compares them"
     if judged.get(bound_facts.RELEASE) != bound_facts.release_hash(manifest):
         raise state.ChangeRefusedError(
             f"{manifest['id']} has other files than were deployed: {again}."
@@ -138,7 +138,7 @@ def find(folder: Path, named: str, now: State) -> str:
     # Before anything answers there is no shadow: a deployed release waits among the bundles.
     deployed = [now.shadow.release] if now.shadow else []
     if not now.serving:
-        bundles = release_folders.bundle(folder, "x").parent
+        bundles = paths.bundle(folder, "x").parent
         deployed = sorted(path.name for path in bundles.glob("[!.]*"))
     matching = [release for release in deployed if named in (release, _version(folder, release))]
     if len(matching) > 1:
@@ -152,7 +152,7 @@ def find(folder: Path, named: str, now: State) -> str:
 
 def _version(folder: Path, release: str) -> str:
     try:
-        return str(bundle.read_manifest(release_folders.bundle(folder, release))["version"])
+        return str(bundle.read_manifest(paths.bundle(folder, release))["version"])
     except bundle.BundleError:
         return ""
 
@@ -194,22 +194,22 @@ def main(version: str, reason: str | None) -> int:
 
     VERSION is its number in the registry, or the id of a release.
     """
-    folder = release_folders.environment(release_folders.PRODUCTION)
+    folder = paths.environment(paths.PRODUCTION)
     try:
         if reason is not None:
-            release = reject(folder, version, release_folders.person(), reason)
+            release = reject(folder, version, paths.person(), reason)
             print(f"{release} is no longer in the shadow of {folder.name}.")
             return 0
         deployed = state.read(folder).serving
         if deployed and version in (deployed, _version(folder, deployed)):
             # Typed again, it completes what a registry that was down did not take.
-            renewed = renew(folder, deployed, release_folders.person())
+            renewed = renew(folder, deployed, paths.person())
             print(f"{deployed} answers in {folder.name} already.")
             if renewed:
                 print("Its new approval is in the audit log.")
             print(deploy.set_champion(_version(folder, deployed)))
             return 0
-        release, number = promote(folder, version, release_folders.person())
+        release, number = promote(folder, version, paths.person())
     except REFUSALS as error:
         print(f"Refused: {error}", file=sys.stderr)
         print(f"How to write the record: {validation.RECORDS}/README.md", file=sys.stderr)
@@ -218,6 +218,6 @@ def main(version: str, reason: str | None) -> int:
     if state.read(folder).stopped:
         print(f"{folder.name} stays stopped until `uv run poe resume`.")
     print(deploy.set_champion(number))
-    if problem := witness.note(folder, release_folders.person()):
+    if problem := witness.note(folder, paths.person()):
         print(problem, file=sys.stderr)
     return 0

@@ -13,7 +13,7 @@ from rung_governance.approval import rejudge, validation
 from rung_ops.errors import SettingsError
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BundleError, ReleaseFiles
-from rung_ops.project import keyless, release_folders
+from rung_ops.project import keyless, paths
 from rung_ops.project.paths import shown
 from rung_ops.release import ReleaseError, make, registry_artifacts, signing
 from rung_ops.release.contract_file import refuse_without_values
@@ -33,7 +33,7 @@ def write(version: ModelVersion, unsigned: Path | None) -> int:
         return int(
             keyless.call("rung_ops.release.make:main", [number, "--unsigned", str(unsigned)])
         )
-    private_key, folder = signing.private_key(), release_folders.candidates()
+    private_key, folder = signing.private_key(), paths.candidates()
     facts = registry_artifacts.facts(version)
     name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
     if make.was_released(folder / name, signing.public_key_of(private_key)):

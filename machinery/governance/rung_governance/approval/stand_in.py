@@ -13,7 +13,7 @@ from typing import Any
 from rung_governance import example_text
 from rung_governance.approval import signatures, validation
 from rung_ops.model import bundle
-from rung_ops.project import release_folders
+from rung_ops.project import paths
 from rung_ops.replay import project_copy, traffic
 
 NAME = "a stand-in of the replay"
@@ -40,7 +40,7 @@ def waiting() -> str | None:
 
 def approve(release: str) -> None:
     """Approve and promote a release: write the record, sign where approvals are signed, promote."""
-    manifest = bundle.read_manifest(release_folders.bundle(traffic.production(), release))
+    manifest = bundle.read_manifest(paths.bundle(traffic.production(), release))
     folder, version = project_copy.copy_folder(), str(manifest["version"])
     path = folder / validation.RECORDS / f"{manifest['model']}-{version}.yaml"
     # JSON is YAML, and quotes what has to be quoted.

@@ -15,7 +15,7 @@ from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.record_check import check_record, read_schema
 from rung_ops.errors import UnreadableFileError, VersionError
 from rung_ops.model import bundle
-from rung_ops.project import current, documents, release_folders
+from rung_ops.project import current, documents, paths
 from rung_ops.project.paths import shown
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def released_version(manifest: Mapping[str, Any]) -> ReleasedVersion:
 
 def of_release(folder: Path, release: str) -> ReleasedVersion:
     """Return the version that a release of an environment was made of; raises BundleError."""
-    return released_version(bundle.read_manifest(release_folders.bundle(folder, release)))
+    return released_version(bundle.read_manifest(paths.bundle(folder, release)))
 
 
 def objections(
@@ -140,24 +140,24 @@ def is_signed() -> bool:
 
 def record_objections(version: Version) -> list[str]:
     """List why the validation record does not approve of a version."""
-    paths = record_paths(version)
-    if not paths:
+    files = record_paths(version)
+    if not files:
         named = f"{RECORDS}/{version.name}-{version.version}.yaml"
         return [f"{named} does not exist: there is no validation of version {version.version}"]
-    if len(paths) > 1:
-        both = " and ".join(path.name for path in paths)
+    if len(files) > 1:
+        both = " and ".join(path.name for path in files)
         return [f"{both} in {RECORDS} are records of one version: keep one"]
     schema = read_schema("validation", root())
-    if faults := list(check_record(paths[0], schema, root())):
+    if faults := list(check_record(files[0], schema, root())):
         return list(map(str, faults))
-    return list(_contradictions(version, documents.record(paths[0])))
+    return list(_contradictions(version, documents.record(files[0])))
 
 
 def record_paths(version: Version) -> list[Path]:
     """Find the files that claim to be the record of this version."""
     name = f"{version.name}-{version.version}"
-    paths = (root() / RECORDS / f"{name}{ending}" for ending in (".yaml", ".yml", ".md"))
-    return list(filter(Path.is_file, paths))
+    files = (root() / RECORDS / f"{name}{ending}" for ending in (".yaml", ".yml", ".md"))
+    return list(filter(Path.is_file, files))
 
 
 def root() -> Path:

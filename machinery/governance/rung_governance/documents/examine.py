@@ -26,7 +26,7 @@ from rung_governance.documents.file_parts import version_of
 from rung_governance.record_check import Problem
 from rung_ops.command import verb
 from rung_ops.errors import UnreadableFileError, VersionError
-from rung_ops.project import current, documents, release_folders
+from rung_ops.project import current, documents, paths
 from rung_ops.project.paths import project_name, shown
 from rung_ops.release import state
 from rung_ops.system import git, html
@@ -134,7 +134,7 @@ def _lineage(artefact: str, examined: Examined) -> Evidence:
 
 
 def _audit_log(artefact: str, examined: Examined) -> Evidence:
-    folder = release_folders.environment(release_folders.PRODUCTION)
+    folder = paths.environment(paths.PRODUCTION)
     if not (folder / state.HISTORY).is_file():
         return Evidence(MISSING, "nothing has been deployed to production from here")
     if faults := audit.report(folder):

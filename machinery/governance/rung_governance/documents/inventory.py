@@ -38,9 +38,9 @@ def facts() -> dict[str, str]:
 
 def serving() -> tuple[str, str] | None:
     """Name the version that answers in production, and the day since when; None if none does."""
-    from rung_ops.project import release_folders
+    from rung_ops.project import paths
 
-    folder = release_folders.environment(release_folders.PRODUCTION)
+    folder = paths.environment(paths.PRODUCTION)
     if not (folder / "state.json").is_file():
         return None
     from rung_ops.model import bundle
@@ -50,7 +50,7 @@ def serving() -> tuple[str, str] | None:
         release = state.read(folder).serving
         if not release:
             return None
-        manifest = bundle.read_manifest(release_folders.bundle(folder, release))
+        manifest = bundle.read_manifest(paths.bundle(folder, release))
         days = [e["at"] for e in state.events(folder) if e["detail"].get("release") == release]
     except (state.StateError, bundle.BundleError, OSError):
         return None

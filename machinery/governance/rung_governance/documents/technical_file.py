@@ -23,7 +23,7 @@ from rung_governance.record_check import check_record, read_schema
 from rung_ops.command import verb
 from rung_ops.errors import UnreadableFileError, VersionError
 from rung_ops.model.target import MULTICLASS, QUANTILE
-from rung_ops.project import current, documents, release_folders
+from rung_ops.project import current, documents, paths
 from rung_ops.project.paths import project_name, shown
 from rung_ops.release import state
 from rung_ops.training import model_card
@@ -31,7 +31,7 @@ from rung_ops.training import model_card
 
 def served(version: str) -> str:
     """List what production has served, and what people did about it."""
-    folder = release_folders.environment(release_folders.PRODUCTION)
+    folder = paths.environment(paths.PRODUCTION)
     try:
         events = state.events(folder)
     except state.StateError as error:

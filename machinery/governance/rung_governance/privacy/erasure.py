@@ -34,7 +34,7 @@ from rung_ops.errors import StageError, UnreadableFileError
 from rung_ops.model.added_columns import PREDICTION_ID
 from rung_ops.monitoring import outcomes
 from rung_ops.prediction_log import sealed
-from rung_ops.project import current, keyless, release_folders
+from rung_ops.project import current, keyless, paths
 from rung_ops.project.paths import others, raw_files, shown
 from rung_ops.system import git, key_names
 from rung_ops.system.files import LockTimeoutError, locked, writing
@@ -245,7 +245,7 @@ def _commit(raw: list[Path]) -> list[str]:
 @click.argument("who", nargs=-1, required=True, metavar="ID...")
 @click.option("--yes", is_flag=True, help="erase; without it, the rows are only listed")
 @click.option("--reason", default="", help="such as the request's number in your register")
-@click.option("--by", default=release_folders.person, help="your name")
+@click.option("--by", default=paths.person, help="your name")
 def main(who: tuple[str, ...], yes: bool, reason: str, by: str) -> int:
     """Erase a person's rows, or list where they are. ID is an id, or COLUMN=VALUE."""
     erases = yes and bool(reason)
@@ -268,7 +268,7 @@ def main(who: tuple[str, ...], yes: bool, reason: str, by: str) -> int:
     written = [Path(path) for path in result["written"]]
     failed = result["failed"] + _commit([path for path in written if _is_versioned(path)])
     problems = audit.attempt(
-        release_folders.environment(release_folders.PRODUCTION),
+        paths.environment(paths.PRODUCTION),
         ERASED,
         by,
         "The record could not be written",
@@ -312,7 +312,7 @@ def handle(named: Sequence[str], erases: bool) -> dict[str, Any]:
         result = search(subject)
     except (ValueError, OSError, UnreadableFileError) as error:
         raise ErasureError(str(error)) from error
-    folder = release_folders.environment(release_folders.PRODUCTION)
+    folder = paths.environment(paths.PRODUCTION)
     overruled = result.subject.ids & set(Overrides(folder).count())
     unreached = list(result.unreached)
     if overruled:
@@ -531,14 +531,14 @@ def _tables() -> Iterator[Path]:
     for path in files(root):
         if not any(path.is_relative_to(each) for each in of_others):
             yield path
-    moved = (prediction_log.logs(), outcomes.outcomes_folder(), release_folders.releases())
+    moved = (prediction_log.logs(), outcomes.outcomes_folder(), paths.releases())
     for folder in moved:
         if not folder.resolve().is_relative_to(root):
             yield from files(folder)
 
 
 def _out_of_reach(path: Path, tracked: set[Path]) -> str:
-    if path.is_relative_to(release_folders.releases()):
+    if path.is_relative_to(paths.releases()):
         return (
             "a signed release carries it, as those of an earlier Rung do. Release the version again, "
             "deploy that, and delete this bundle."
@@ -633,7 +633,7 @@ def erase(result: FoundRows, overruled: frozenset[str]) -> tuple[list[Path], int
     """
     failed = []
     try:  # before the rows go
-        overrides.note_erased(release_folders.environment(release_folders.PRODUCTION), overruled)
+        overrides.note_erased(paths.environment(paths.PRODUCTION), overruled)
     except OSError as error:
         failed.append(f"`poe monitor` will call overrides of its predictions unknown: {error}")
     written, unread = _log(result)

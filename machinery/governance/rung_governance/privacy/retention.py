@@ -20,7 +20,7 @@ from rung_ops import prediction_log
 from rung_ops.command import verb
 from rung_ops.errors import SettingsError, UnreadableFileError
 from rung_ops.monitoring import outcomes
-from rung_ops.project import documents, release_folders
+from rung_ops.project import documents, paths
 from rung_ops.project.paths import shared, shown
 from rung_ops.system import files
 
@@ -62,7 +62,7 @@ def delete(past_due: list[Overdue], by: str) -> list[str]:
         return problems
     listed = [shown(each.path) for each in gone]
     days = sorted({each.days for each in gone})
-    folder = release_folders.environment(release_folders.PRODUCTION)
+    folder = paths.environment(paths.PRODUCTION)
     otherwise = f"That {', '.join(listed)} was deleted is not in the audit log"
     return problems + audit.attempt(folder, DELETED, by, otherwise, deleted=listed, days=days)
 
@@ -140,7 +140,7 @@ def main(dry_run: bool) -> int:
     if dry_run or not past_due:
         print("Nothing was deleted." if past_due else "Nothing is past its date.")
         return 0
-    problems = delete(past_due, release_folders.person())
+    problems = delete(past_due, paths.person())
     for problem in problems:
         print(problem, file=sys.stderr)
     print(f"Deleted, and written into the audit log: {len(past_due)}.")
