@@ -33,7 +33,6 @@ from rung_ops.errors import StageError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
 from rung_ops.monitoring.inputs import known_until
-from rung_ops.prediction_log import log_sync
 from rung_ops.project import active_addons, current, hooks, keyless, paths
 from rung_ops.project.paths import params, shown
 from rung_ops.release import rollout, state
@@ -141,7 +140,7 @@ def look(tools: Tools, record: Record) -> Done:
     if serving is None:
         return Done({"serving": None})
     moment = datetime.fromisoformat(record["at"])
-    log = log_sync.download_for_pass(PRODUCTION, moment)
+    log = prediction_log.download_for_pass(PRODUCTION, moment)
     if not any(log.glob("date=*/*.parquet")):
         return Done({"serving": serving, "status": None, "reading": None})
     status, url = _status(tools, record), tools.policy.service.url
@@ -357,7 +356,7 @@ def _write_gauges(held_back: bool) -> None:
     ):
         Gauge(name, says, registry=registry).set(value)
     name, figures = prediction_log.AUTOPILOT_PROM, generate_latest(registry)
-    log_sync.write_figures(PRODUCTION, name, figures)
+    prediction_log.write_figures(PRODUCTION, name, figures)
 
 
 def collect(tools: Tools, record: Record) -> Done:
