@@ -16,7 +16,7 @@ from rung_ops.errors import OpsError
 from rung_ops.project import active_addons
 from rung_ops.system import uncaught  # noqa: F401
 from rung_ops.system.processes import importing, quietly
-from rung_ops.verbs import VERBS
+from rung_ops.verbs import ALSO_SHARED, VERBS
 
 OK, USAGE = 0, 2  # exit codes
 HELP = {"-h", "--help"}
@@ -84,10 +84,8 @@ def _run_verb(owner: str, name: str, verb: Verb, words: list[str]) -> int:
         refuse_other_version()
         if not verb.is_alone:
             active_addons.refuse_missing()
-        from rung_ops.project import stage_process
-
-        if verb.is_keyless or stage_process.takes(name):
-            from rung_ops.project import keyless
+        if verb.is_keyless or name in os.environ.get(ALSO_SHARED, "").split():
+            from rung_ops.project import keyless, stage_process
             from rung_ops.system import key_names
 
             code = stage_process.delegated(words)

@@ -4,6 +4,10 @@ from functools import partial
 
 from rung_ops.addons import Verb
 
+# Environment variable of a replay: other verbs that it hands to the process which stages share, and which has
+# no keys but its own.
+ALSO_SHARED = "RUNG_SHARED_VERBS"
+
 _of_project = partial(Verb, is_keyless=True)  # it runs code of the project
 
 VERBS = {

@@ -32,7 +32,6 @@ from rung_ops.autopilot.journal import Done, Record, Step, Tools, production, tr
 from rung_ops.errors import StageError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
-from rung_ops.monitoring.inputs import known_until
 from rung_ops.project import active_addons, current, hooks, keyless, paths
 from rung_ops.project.paths import params, shown
 from rung_ops.release import rollout, state
@@ -256,7 +255,7 @@ def gather(record: Record, state: State, passes: Sequence[Record], policy: Polic
     return Facts(
         now=now,
         serving=state.serving,
-        knows_until=known_until(bundle.read_manifest(serving))[1],
+        knows_until=bundle.known_until(bundle.read_manifest(serving))[1],
         drifted=tuple(drift["features"]) if judged else None,
         prediction_drifted=bool(drift["prediction"]) if judged else None,
         quality=_quality(status.get("quality")),

@@ -20,6 +20,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime, time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,6 +104,28 @@ def parse_manifest(folder: Path, content: bytes) -> dict[str, Any]:
                 f"{folder.name}/{MANIFEST}: `{name}` is missing or not a {kind.__name__}"
             )
     return manifest
+
+
+def known_until(manifest: Mapping[str, Any]) -> tuple[str, datetime | None]:
+    """Return since when the world may have changed without a release knowing, and what was then."""
+    # Rows that judged the release count as well: it could not have been made of newer ones. Releases of
+    # earlier versions say only which row was the last to train on.
+    if manifest.get("data_until"):
+        return "the newest row when the model was made", moment(manifest["data_until"])
+    if manifest.get("trained_until"):
+        return "the newest row the model learned from", moment(manifest["trained_until"])
+    return "the model", moment(manifest["created"])
+
+
+def moment(value: str | date | datetime | None) -> datetime | None:
+    """Read a moment, as UTC where it names no zone; a day counts from its beginning."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def read_small(path: Path) -> bytes:

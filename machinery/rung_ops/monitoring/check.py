@@ -14,9 +14,10 @@ import polars as pl
 
 from rung_ops import prediction_log
 from rung_ops.data import blocks
+from rung_ops.model.bundle import moment
 from rung_ops.model.target import kind_in, packed
 from rung_ops.monitoring import inputs, outcomes, quality
-from rung_ops.monitoring.inputs import Newest, moment
+from rung_ops.monitoring.inputs import Newest
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.monitor_result import MonitorResult, problems
 from rung_ops.monitoring.outcomes import Outcomes

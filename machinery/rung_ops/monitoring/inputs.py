@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -11,6 +11,7 @@ from rung_ops.data import blocks
 from rung_ops.features import stores
 from rung_ops.features.point_in_time import CADENCES
 from rung_ops.features.store import FeatureStoreError
+from rung_ops.model import bundle
 from rung_ops.model.columns import columns_of
 from rung_ops.model.rules import broken
 from rung_ops.monitoring.limits import Freshness
@@ -63,30 +64,8 @@ def check_freshness(
     ages = {"prediction": Age("the newest prediction", newest.prediction, hours, now)}
     if has_time:
         ages["row"] = Age("the newest row", newest.row, days, now)
-    ages["model"] = Age(*known_until(manifest), limits.model_days * DAY, now)
+    ages["model"] = Age(*bundle.known_until(manifest), limits.model_days * DAY, now)
     return ages
-
-
-def known_until(manifest: Mapping[str, Any]) -> tuple[str, datetime | None]:
-    """Return since when the world may have changed without a release knowing, and what was then."""
-    # Rows that judged the release count as well: it could not have been made of newer ones. Releases of
-    # earlier versions say only which row was the last to train on.
-    if manifest.get("data_until"):
-        return "the newest row when the model was made", moment(manifest["data_until"])
-    if manifest.get("trained_until"):
-        return "the newest row the model learned from", moment(manifest["trained_until"])
-    return "the model", moment(manifest["created"])
-
-
-def moment(value: str | date | datetime | None) -> datetime | None:
-    """Read a moment, as UTC where it names no zone; a day counts from its beginning."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    if not isinstance(value, datetime):
-        value = datetime.combine(value, time())
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def _words(span: timedelta) -> str:

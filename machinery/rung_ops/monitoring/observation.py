@@ -22,6 +22,7 @@ import polars.selectors as cs
 from rung_ops import prediction_log
 from rung_ops.command import OK, REFUSED, USAGE, Verb, verb
 from rung_ops.errors import OpsError, UsageError
+from rung_ops.model.bundle import moment
 from rung_ops.monitoring import (
     check,
     inputs,
@@ -31,7 +32,7 @@ from rung_ops.monitoring import (
     quality,
     release_info,
 )
-from rung_ops.monitoring.inputs import Age, moment
+from rung_ops.monitoring.inputs import Age
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.monitor_result import MonitorResult, not_judged, status
 from rung_ops.monitoring.release_info import Released

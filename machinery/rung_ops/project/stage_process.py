@@ -30,8 +30,6 @@ from rung_ops.system import key_names
 from rung_ops.system.processes import quietly, stop
 
 SOCKET = "RUNG_STAGES"  # environment variable: where that process listens
-# Environment variable of a replay: other verbs that it hands to that process, which has no keys but its own.
-ALSO = "RUNG_SHARED_VERBS"
 STARTED = b"+"  # what it answers first; then the exit code
 # Files of a project that it loads, and those that they may read as they are loaded: while a replay lasts,
 # the autopilot changes params.toml and adds rows.
@@ -128,11 +126,6 @@ def shared(environment: dict[str, str] | None = None) -> Iterator[None]:
                 process.communicate(timeout=SECONDS)
             except subprocess.TimeoutExpired:
                 stop(process, SECONDS)
-
-
-def takes(verb: str) -> bool:
-    """Tell whether the process that is shared runs a verb that needs keys, too."""
-    return verb in os.environ.get(ALSO, "").split()
 
 
 def delegated(words: list[str]) -> int | None:

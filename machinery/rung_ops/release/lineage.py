@@ -1,25 +1,16 @@
 """Print the origin of a model version: `uv run poe lineage [VERSION or alias]`."""
 
 import sys
-from typing import Any
 
 import click
 from mlflow.entities.model_registry import ModelVersion
 
 from rung_ops.command import verb
 from rung_ops.errors import OpsError
-from rung_ops.model import bundle
-from rung_ops.project import paths
 from rung_ops.release import state
 from rung_ops.tracking import registry, store_address, versions
 
 TAGS = ("git_commit", "git_author", "git_dirty", "data_hash", "params_hash")
-
-
-def origin(manifest: dict[str, Any]) -> dict[str, str]:
-    """Return the origin of a release as versions.origin_of() returns that of its version."""
-    known = manifest | {"source_hash": bundle.source_hash(manifest["files"])}
-    return {name: str(known.get(name, "")) for name in versions.ORIGIN}
 
 
 def describe(version: ModelVersion) -> str:
@@ -51,22 +42,12 @@ def describe(version: ModelVersion) -> str:
     return "\n".join(lines)
 
 
-def served() -> dict[str, Any] | None:
-    """Return the manifest of the release that production serves; None if it is not here or unreadable."""
-    folder = paths.environment(paths.PRODUCTION)
-    try:
-        serving = state.read(folder).serving
-        return bundle.read_manifest(paths.bundle(folder, serving)) if serving else None
-    except (state.StateError, bundle.BundleError, OSError):
-        return None
-
-
 def find(wanted: str) -> ModelVersion:
     """Find a version by its number or alias; the champion is what production serves.
 
     A rollback needs no registry, so the alias `champion` may still be at the version before it.
     """
-    manifest = served() if wanted == registry.CHAMPION else None
+    manifest = state.served_manifest() if wanted == registry.CHAMPION else None
     if manifest is None:
         return registry.version(wanted)
     version = registry.version(str(manifest["version"]))

@@ -510,7 +510,7 @@ def main(version: str, unsigned: Path | None) -> int:
 
     VERSION is its number or alias; the challenger by default.
     """
-    from rung_ops.release import lineage, registry_artifacts
+    from rung_ops.release import registry_artifacts, state
     from rung_ops.tracking import last_run, versions
     from rung_ops.tracking.versions import fetch_refitted, model_digest
 
@@ -540,8 +540,8 @@ def main(version: str, unsigned: Path | None) -> int:
         raise OpsError(f"Nothing was released. {error}") from error
     for line in summary(made):
         print(line)
-    if served := lineage.served():
-        changes = versions.changes(*map(lineage.origin, (bundle.read_manifest(made), served)))
+    if served := state.served_manifest():
+        changes = versions.changes(*map(versions.origin_in, (bundle.read_manifest(made), served)))
         print(f"against {served['id']}, which production serves: {changes}")
     return 0
 

@@ -23,7 +23,7 @@ from rung_ops.gate.verdict import Verdict
 from rung_ops.model import bundle, released, source_import
 from rung_ops.project import current, paths
 from rung_ops.project.service_settings import ANY_SPEED
-from rung_ops.release import lineage, state
+from rung_ops.release import state
 from rung_ops.tracking import registry, versions
 
 JUDGED = "the model that judged its settings is compared"
@@ -51,7 +51,7 @@ def champion(rows: pl.LazyFrame) -> Champion | None:
         slices = json.loads(files.read(bundle.SLICES)) if bundle.SLICES in files else []
     except (state.StateError, bundle.BundleError, OSError) as error:
         raise VersionError(f"the release in production cannot be used: {error}") from error
-    origin = {"release": served} | lineage.origin(loaded.manifest)
+    origin = {"release": served} | versions.origin_in(loaded.manifest)
     until, notes = loaded.manifest.get("trained_until"), []
     unseen = unseen_rows(
         rows.select(filter(None, (contract.TIME, contract.ORIGIN))).collect(), until

@@ -99,10 +99,10 @@ def _recorded() -> Markup | None:
 
 def _champion() -> ChampionFigures | None:
     """Return what the run of the champion recorded: that of production, else the registry's; None if none."""
-    from rung_ops.release import lineage
+    from rung_ops.release import state
     from rung_ops.tracking import last_run, registry, versions
 
-    manifest = lineage.served()
+    manifest = state.served_manifest()
     wanted = registry.CHAMPION if manifest is None else str(manifest["version"])
     try:
         version = registry.version(wanted)

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rung_ops.model.bundle import BundleError
+from rung_ops.model.bundle import BundleError, read_manifest
 from rung_ops.project import paths
 from rung_ops.release import history
 from rung_ops.release.history import (
@@ -127,6 +127,16 @@ def read(folder: Path) -> State:
     with suppress(BundleError, StateError):  # what cannot be taken up can be rolled back
         store.synchronize()
     return store.latest()[0]
+
+
+def served_manifest() -> dict[str, Any] | None:
+    """Return the manifest of the release that production serves; None if it is not here or unreadable."""
+    folder = paths.environment(paths.PRODUCTION)
+    try:
+        serving = read(folder).serving
+        return read_manifest(paths.bundle(folder, serving)) if serving else None
+    except (StateError, BundleError, OSError):
+        return None
 
 
 def read_with_entry(folder: Path) -> tuple[State, dict[str, Any] | None]:

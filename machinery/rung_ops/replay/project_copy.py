@@ -13,11 +13,12 @@ import polars as pl
 
 from rung_ops.contract import raw_file
 from rung_ops.errors import OpsError
-from rung_ops.project import active_addons, current, stage_process
+from rung_ops.project import active_addons, current
 from rung_ops.release import state
 from rung_ops.settings import override
 from rung_ops.system import files, git, key_names
 from rung_ops.system.processes import poe
+from rung_ops.verbs import ALSO_SHARED
 
 
 def copy_folder() -> Path:
@@ -126,7 +127,7 @@ def environment() -> dict[str, str]:
         "PATH": f"{executables}{os.pathsep}{kept.get('PATH', '')}",
         "PYTHONPATH": os.pathsep.join(code),
         state.CLOCK: str(copy_folder() / "clock"),
-        stage_process.ALSO: " ".join(SHARED),
+        ALSO_SHARED: " ".join(SHARED),
     }
 
 

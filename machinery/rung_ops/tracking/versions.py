@@ -128,6 +128,12 @@ def origin_of(version: ModelVersion) -> dict[str, str]:
     return {name: known.get(name, "") for name in ORIGIN}
 
 
+def origin_in(manifest: dict[str, Any]) -> dict[str, str]:
+    """Return the origin of a release as origin_of() returns that of its version."""
+    known = manifest | {"source_hash": bundle.source_hash(manifest["files"])}
+    return {name: str(known.get(name, "")) for name in ORIGIN}
+
+
 def changes(facts: Mapping[str, str], others: Mapping[str, str]) -> str:
     """Say in which of IDENTITY two versions differ; what the facts of one lack is not compared."""
     known = [name for name in IDENTITY if facts.get(name) and others.get(name)]

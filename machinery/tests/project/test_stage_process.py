@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rung_ops import verbs
 from rung_ops.__main__ import main
 from rung_ops.project import stage_process
 from rung_ops.system import key_names
@@ -137,7 +138,7 @@ def test_a_replay_names_the_verbs_with_keys_that_it_hands_over(
     folder: Path, monkeypatch: pytest.MonkeyPatch, verb: str, code: int
 ) -> None:
     monkeypatch.setenv("RELEASES", str(folder / "releases"))
-    monkeypatch.setenv(stage_process.ALSO, "monitor policies")
+    monkeypatch.setenv(verbs.ALSO_SHARED, "monitor policies")
     monkeypatch.setattr(stage_process, "delegated", lambda words: 7)
 
     assert main([verb]) == code

@@ -231,7 +231,7 @@ def test_report_html_has_version_and_champion_of_the_evaluation_that_is_here(
     kept.write_text(kept.read_text() + "of other rows")
     monkeypatch.setattr(last_run, "data_hash", lambda: "e" * 32)
     released = {"version": "1", "run_id": registry.version("1").run_id}
-    monkeypatch.setattr(lineage, "served", lambda: released)
+    monkeypatch.setattr(state, "served_manifest", lambda: released)
     second = page()
     assert "Not versioned yet" in second and "Champion (version 1)" in second
     assert "on its own test rows" in second
