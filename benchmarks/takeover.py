@@ -21,7 +21,7 @@ from gate_error_rate import CASES, Drawn, Figure
 from page import publish
 from recovery.simulation import settings
 
-from rung_ops.autopilot import post_promotion_check
+from rung_ops.autopilot import facts
 from rung_ops.autopilot.decide import Rollback
 from rung_ops.gate import judge_predictions
 from rung_ops.gate import rules as gate_rules
@@ -95,7 +95,7 @@ def stays(
             continue
         gained = partial(_gained, figure, sign, truth[:rows], ours[:rows], theirs[:rows])
         group = jackknife.dealt(rows, days, jackknife.GROUPS)
-        estimate, half = post_promotion_check.interval(gained, group, policy.level)
+        estimate, half = facts.interval(gained, group, policy.level)
         loss = gate_rules.allowed_loss(margin, figure(truth[:rows], theirs[:rows]), higher)
         if estimate + half < -loss.amount:
             return False

@@ -18,7 +18,7 @@ from recovery.streams import CHANGE, FEATURES, MONTH, MONTHS, START, Kind, World
 from rung_ops import contract
 from rung_ops import settings as files
 from rung_ops.autopilot import decide as rules
-from rung_ops.autopilot import post_promotion_check
+from rung_ops.autopilot import facts
 from rung_ops.autopilot.decide import Facts, Quality
 from rung_ops.autopilot.decide import Policy as Autopilot
 from rung_ops.autopilot.training_rows import judging_rows
@@ -205,7 +205,7 @@ class Simulation:
     def _is_aborted(self, month: int, days: float, release: Release) -> bool:
         """Pass once a day while a release is on trial; tell whether a pass aborts it."""
         policy = self.settings.autopilot.rollback
-        least = post_promotion_check.least_on_trial(policy)
+        least = facts.least_on_trial(policy)
         for day in range(1, math.ceil(days)):
             known = self._known(month + day / MONTH.days).filter(pl.col("month") >= month)
             if known.height < least:
@@ -216,11 +216,11 @@ class Simulation:
 
     def _pass(self, now: int) -> None:
         month = now - 1
-        facts = self._facts(now)
-        seen = bool(facts.drifted or facts.prediction_drifted)
-        decision = rules.decide(facts, self.settings.autopilot)
+        known = self._facts(now)
+        seen = bool(known.drifted or known.prediction_drifted)
+        decision = rules.decide(known, self.settings.autopilot)
         drop = self.settings.autopilot.retrain.quality_drop
-        worse_quality = bool(facts.quality and facts.quality.is_worse(drop))
+        worse_quality = bool(known.quality and known.quality.is_worse(drop))
         if (seen or worse_quality) and month >= CHANGE and self.year.noticed is None:
             self.year.noticed = month
         self.year.alarms += seen or worse_quality
@@ -325,7 +325,7 @@ class Simulation:
             group = time_blocks.groups(rows, self.seed, jackknife.GROUPS, blocks)
         except jackknife.NotComparableError:
             return False
-        estimate, half = post_promotion_check.interval(gain, group, level)
+        estimate, half = facts.interval(gain, group, level)
         return estimate + half < -self._margin(self.kind.figure(truth, theirs))
 
     def _margin(self, figure: float) -> float:

@@ -25,7 +25,7 @@ from machinery.tests.in_project import stage
 from machinery.tests.projects import moved
 from machinery.tests.serving.calls import Caller, calling, soon
 from rung_ops import contract, prediction_log, stages
-from rung_ops.autopilot import labelled_rows
+from rung_ops.autopilot import facts
 from rung_ops.batch import predict, predict_logged
 from rung_ops.checks import data, promises
 from rung_ops.gate.judge import Champion, judge
@@ -207,8 +207,8 @@ def answered(
         prediction_log.write_predictions(log, folder)
         rows.select(small.key, small.target).write_csv(tmp_path / "outcomes.csv")
         described = json.loads((release_folder / "contract.json").read_text())
-        monkeypatch.setattr(labelled_rows, "_contract", lambda environment: described)
-        return labelled_rows.answers(paths.PRODUCTION, NOW, tmp_path)
+        monkeypatch.setattr(facts, "_contract", lambda environment: described)
+        return facts.answers(paths.PRODUCTION, NOW, tmp_path)
 
     return answered
 

@@ -112,9 +112,9 @@ def _abandon() -> int:
     if started is None:
         _say("No pass is open.")
         return 0
-    from rung_ops.autopilot import labelled_rows, training_rows
+    from rung_ops.autopilot import training_rows
 
-    labelled_rows.remove_uncommitted()
+    training_rows.remove_uncommitted()
     training_rows.undo()
     for path in commits.restore():
         _say(f"restored {path}")

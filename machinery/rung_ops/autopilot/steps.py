@@ -9,35 +9,27 @@ veto training and releasing, and are notified of what was promoted and rolled ba
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from rung_ops import prediction_log
-from rung_ops.autopilot import (
-    commits,
-    journal,
-    labelled_rows,
-    post_promotion_check,
-    training_rows,
-)
+from rung_ops.autopilot import commits, facts, journal, training_rows
 from rung_ops.autopilot import decide as rules
-from rung_ops.autopilot.decide import Facts, Policy, Quality, Trial
 from rung_ops.autopilot.journal import Done, Record, Step, Tools, production, tries
 from rung_ops.errors import StageError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
 from rung_ops.project import active_addons, current, hooks, keyless, paths
-from rung_ops.project.paths import params, shown
+from rung_ops.project.paths import shown
 from rung_ops.release import rollout, state
 from rung_ops.release.deploy import rollback_event
-from rung_ops.release.history import Canary, Shadow, State
-from rung_ops.release.state import concerns, events
+from rung_ops.release.history import State
+from rung_ops.release.state import concerns
 from rung_ops.system import key_names
 from rung_ops.tracking import last_run
 
@@ -50,16 +42,6 @@ SERVED = "production"
 ROLES = {
     **{"shadow": "shadow", "canary": "canary", "advance": "canary"},
     **{"promote": SERVED, "serve": SERVED},
-}
-# Keys in the detail of steps after which the autopilot waits before it trains again, and what they say.
-# A trial that ended is none of them: nothing is known to be wrong with the version, or it is aborted.
-SET_BACKS = {
-    ("gate", "refused"): "refused",
-    ("release", "vetoed"): "vetoed",
-    ("settle", "aborted"): "aborted",
-    ("settle", "taken back"): "rolled back",
-    ("roll back", "taken back"): "rolled back",
-    ("end trial", "aborted"): "aborted",
 }
 # Keys of the release in the detail of a step that settled what became of it.
 SETTLED = ("promoted", "aborted", "ended", "taken back")
@@ -143,7 +125,7 @@ def look(tools: Tools, record: Record) -> Done:
     if not any(log.glob("date=*/*.parquet")):
         return Done({"serving": serving, "status": None, "reading": None})
     status, url = _status(tools, record), tools.policy.service.url
-    reading = post_promotion_check.reading(url, serving) if url else None
+    reading = facts.reading(url, serving) if url else None
     return Done({"serving": serving, "status": status, "reading": reading})
 
 
@@ -191,7 +173,7 @@ def settled(state: State, passes: Sequence[Record]) -> dict[str, Any]:
     if not deployed or deployed[-1] in recorded:
         return {}
     release = deployed[-1]
-    for arm, tried in arms(state):
+    for arm, tried in facts.arms(state):
         if tried.release == release:
             return {"release": release, "says": f"is in {arm}"}
     if state.serving == release:
@@ -223,104 +205,20 @@ def decided(record: Record) -> dict[str, Any]:
     """Gather the facts, apply the rules, and ask for the project's veto; return the step's detail."""
     policy = rules.read_rules()
     passes = journal.passes()
-    gathered = gather(record, production(), passes, policy)
+    gathered = facts.gather(record, production(), passes, policy)
     decision = rules.decide(gathered, policy)
-    facts = as_json(gathered)
-    veto = ask_veto(TRAIN, facts) if decision.action == rules.RETRAIN else None
+    known = facts.as_json(gathered)
+    veto = ask_veto(TRAIN, known) if decision.action == rules.RETRAIN else None
     earlier = [detail for _, detail in journal.ended(passes, "decide")]
     told = bool(earlier and earlier[-1].get("held_back"))
-    made = asdict(decision) | {"facts": facts, "told": told}
+    made = asdict(decision) | {"facts": known, "told": told}
     return made | ({"veto": veto} if veto else {})
-
-
-def arms(state: State) -> Iterator[tuple[str, Canary | Shadow]]:
-    """Yield the releases on trial, by their arm."""
-    for arm, tried in (("canary", state.canary), ("shadow", state.shadow)):
-        if tried:
-            yield arm, tried
-
-
-def gather(record: Record, state: State, passes: Sequence[Record], policy: Policy) -> Facts:
-    """Gather the facts as of the time of the pass."""
-    now = datetime.fromisoformat(record["at"])
-    if state.serving is None:
-        return Facts(now, None, None, None, None, None, 0)
-    serving = paths.bundle(paths.environment(PRODUCTION), state.serving)
-    status = journal.detail(record, "look").get("status") or {}
-    drift = status.get("drift") or {}
-    judged = bool(drift.get("judged"))
-    known = labelled_rows.answers(PRODUCTION, now)
-    readings = [each["reading"] for _, each in journal.ended(passes, "look") if each.get("reading")]
-    refused, set_back = _last_set_back(passes)
-    return Facts(
-        now=now,
-        serving=state.serving,
-        knows_until=bundle.known_until(bundle.read_manifest(serving))[1],
-        drifted=tuple(drift["features"]) if judged else None,
-        prediction_drifted=bool(drift["prediction"]) if judged else None,
-        quality=_quality(status.get("quality")),
-        new_rows=labelled_rows.new_rows(known).height,
-        trainings=tuple(at for at, _ in journal.ended(passes, "train")),
-        refused=refused,
-        set_back=set_back,
-        trial=_judged(_trial(state, passes), state.serving, known, policy),
-        verdict=post_promotion_check.verdict(state, known, readings, now, policy.rollback),
-    )
-
-
-def as_json(facts: Facts) -> dict[str, Any]:
-    """Convert facts to JSON values."""
-    return dict(json.loads(json.dumps(asdict(facts), default=str)))
-
-
-def _quality(status: dict[str, Any] | None) -> Quality | None:
-    if not status or status["figure"] is None or status["expected"] is None:
-        return None
-    higher = params()["score"]["higher_is_better"]
-    figures = (status["figure"], status["low"], status["high"], status["expected"])
-    return Quality(status["metric"], higher, *figures, rows=status["outcomes"])
-
-
-def _last_set_back(passes: Sequence[Record]) -> tuple[datetime | None, str]:
-    """Return when a version was last set back, if none was promoted since, and what happened to it."""
-    last: datetime | None = None
-    what = Facts.set_back
-    for record in passes:
-        if journal.detail(record, "settle").get("promoted"):
-            last = None
-        for (step, key), says in SET_BACKS.items():
-            if journal.detail(record, step).get(key):
-                last, what = datetime.fromisoformat(record["at"]), says
-    return last, what
-
-
-def _trial(state: State, passes: Sequence[Record]) -> Trial | None:
-    for arm, tried in arms(state):
-        deployed = journal.ended(passes, "deploy")
-        since = [at for at, detail in deployed if detail["release"] == tried.release]
-        return Trial(tried.release, arm, since[-1] if since else _started(tried.release))
-    return None
-
-
-def _started(release: str) -> datetime:
-    """Return when the trial of a release that a person deployed began: its shadow's start, if any."""
-    theirs = [event for event in _history() if event["detail"].get("release") == release]
-    ways = [event for event in theirs if event["event"] in ("shadow", "canary")]
-    shadows = [event for event in ways if event["event"] == "shadow"]
-    return datetime.fromisoformat((shadows or ways)[-1]["at"])
-
-
-def _judged(trial: Trial | None, serving: str, known: pl.DataFrame, policy: Policy) -> Trial | None:
-    if trial is None or rollout.read_policy() is None:
-        return trial  # what waits for a person's approval is not ended
-    found = post_promotion_check.on_trial(trial, serving, known, policy.rollback)
-    return replace(trial, verdict=found)
 
 
 def _why_not(release: str) -> tuple[str, str]:
     """Return what became of a release that is neither served nor on trial: a key of SETTLED, and why."""
     role, last = "shadow", None
-    for event in _history():
+    for event in facts.production_events():
         if concerns(event, release):
             last = event
             role = ROLES.get(event["event"], role)
@@ -333,10 +231,6 @@ def _why_not(release: str) -> tuple[str, str]:
     if role == SERVED:
         return "taken back", f"was rolled back by {last['by']}: {reason}"
     return "aborted", f"was aborted in {role} by {last['by']}: {reason}"
-
-
-def _history() -> list[dict[str, Any]]:
-    return events(paths.environment(PRODUCTION))
 
 
 def _write_gauges(held_back: bool) -> None:
@@ -361,7 +255,7 @@ def _write_gauges(held_back: bool) -> None:
 def collect(tools: Tools, record: Record) -> Done:
     """Write the labelled rows that no training used to data/incoming."""
     commits.refuse_foreign_changes(resumed=tries(record, "collect") > 1)
-    labelled_rows.remove_uncommitted()
+    training_rows.remove_uncommitted()
     if not current().rows.exists():  # a fresh clone; new_rows() needs them
         tools.tasks.must("validate")
     # With the project's Row.
@@ -375,11 +269,11 @@ def collect(tools: Tools, record: Record) -> Done:
 
 def collected(until: str) -> dict[str, Any]:
     """Write the rows of production with a known outcome that no training used; return the step's detail."""
-    known = labelled_rows.answers(PRODUCTION, datetime.fromisoformat(until))
-    rows = labelled_rows.new_rows(known)
+    known = facts.answers(PRODUCTION, datetime.fromisoformat(until))
+    rows = facts.new_rows(known)
     if rows.is_empty():
         return {"rows": 0}
-    return {"rows": rows.height, "file": shown(labelled_rows.write(rows))}
+    return {"rows": rows.height, "file": shown(training_rows.collect(rows))}
 
 
 def commit_rows(tools: Tools, record: Record) -> Done:
@@ -535,7 +429,7 @@ def end_trial(tools: Tools, record: Record) -> Done:
 def _result(release: str) -> Done:
     """Describe the role of a release that was just deployed, and who decides next."""
     now = production()
-    arm = next((arm for arm, tried in arms(now) if tried.release == release), None)
+    arm = next((arm for arm, tried in facts.arms(now) if tried.release == release), None)
     if arm is None:
         served = now.serving == release
         summary = f"{release} {'is served in' if served else 'was removed from'} production"

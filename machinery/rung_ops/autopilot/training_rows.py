@@ -1,31 +1,62 @@
 """Which rows a training of the autopilot learns from, and which judge it.
 
-Both are lines under [split] of params.toml, so that the version can be made again from its commit. They
-are chosen before the pipeline runs: how many of the newest rows judge, and by rolling origin on the rows
-before those, the window.
+New ones are collected in data/incoming/served-FIRST-LAST.parquet: the input columns, the target, and the id
+of the prediction, so that no row is collected twice. FIRST and LAST are the days of the predictions.
+
+What learns and what judges is in lines under [split] of params.toml, so that the version can be made again
+from its commit. They are chosen before the pipeline runs: how many of the newest rows judge, and by rolling
+origin on the rows before those, the window.
 """
 
 import tomllib
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from rung_ops.autopilot import commits
 from rung_ops.autopilot.decide import Quality
-from rung_ops.contract import forecast
+from rung_ops.contract import forecast, raw_file
 from rung_ops.errors import StageError
 from rung_ops.gate import rules
 from rung_ops.gate.judge import unseen_rows
 from rung_ops.model import bundle
+from rung_ops.model.added_columns import PREDICTION_TIME
 from rung_ops.monitoring import limits
 from rung_ops.project import current, paths
 from rung_ops.project.paths import params
 from rung_ops.settings import override
+from rung_ops.system import files
 from rung_ops.training import rolling_origin, window
 
 PARAMS, SPLIT = "params.toml", "split"
 CHOSEN = ("window", "test_rows")
+
+
+def collect(rows: pl.DataFrame) -> Path:
+    """Write new rows, at least one, to a file in data/incoming; return its path."""
+    days = rows[PREDICTION_TIME].dt.strftime("%Y-%m-%d").sort()
+    stem = f"served-{days[0]}-{days[-1]}"
+    number, path = 1, current().incoming / f"{stem}.parquet"
+    while Path(f"{path}.dvc").exists():
+        number += 1
+        path = current().incoming / f"{stem}.{number}.parquet"
+    current().incoming.mkdir(parents=True, exist_ok=True)
+    with files.writing(path, private=True) as draft:
+        raw_file.write_rows(rows.drop(PREDICTION_TIME), draft)
+    return path
+
+
+def remove_uncommitted() -> None:
+    """Delete files of served rows that a stopped pass did not commit."""
+    for path in current().incoming.glob(".served-*.parquet.tmp"):
+        path.unlink()
+    for path in current().incoming.glob("served-*.parquet"):
+        record = Path(f"{path}.dvc")
+        if not commits.is_committed(record):
+            record.unlink(missing_ok=True)
+            path.unlink()
 
 
 def judging_rows(rows: int, newer: int, changed: int | None, least: int, share: float) -> int:

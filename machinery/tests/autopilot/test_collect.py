@@ -8,7 +8,7 @@ import pytest
 
 from machinery.tests.projects import moved
 from rung_ops import contract
-from rung_ops.autopilot import labelled_rows
+from rung_ops.autopilot import facts, training_rows
 from rung_ops.contract import raw_file
 from rung_ops.data.ingest import sample_rows
 from rung_ops.errors import StageError
@@ -46,7 +46,7 @@ def as_committed(path: Path) -> None:
 
 
 def test_served_rows_are_rows_of_the_contract(labelled: pl.DataFrame) -> None:
-    path = labelled_rows.write(labelled_rows.new_rows(labelled))
+    path = training_rows.collect(facts.new_rows(labelled))
 
     assert path.name == "served-2026-01-31-2026-02-01.parquet"
     assert pl.read_parquet(path, columns=COLUMNS).equals(labelled.select(COLUMNS))
@@ -57,7 +57,7 @@ def test_load_needs_not_read_what_rung_wrote(
     labelled: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It reads raw files, as a CSV with dates as text, and its output is never given to it."""
-    path = labelled_rows.write(labelled_rows.new_rows(labelled))
+    path = training_rows.collect(facts.new_rows(labelled))
     monkeypatch.setattr(contract, "load", lambda path: pl.read_csv(path).select("as text"))
 
     rows = raw_file.read(path)
@@ -67,18 +67,18 @@ def test_load_needs_not_read_what_rung_wrote(
 
 def test_no_answer_is_taken_twice(labelled: pl.DataFrame) -> None:
     first = labelled[: COUNT // 2]
-    as_committed(labelled_rows.write(labelled_rows.new_rows(pl.concat([first, first]))))
+    as_committed(training_rows.collect(facts.new_rows(pl.concat([first, first]))))
 
-    rows = labelled_rows.new_rows(labelled)
+    rows = facts.new_rows(labelled)
 
     assert rows[PREDICTION_ID].to_list() == labelled[COUNT // 2 :][PREDICTION_ID].to_list()
 
 
 def test_rows_of_one_span_do_not_write_over_those_before(labelled: pl.DataFrame) -> None:
-    first = labelled_rows.write(labelled_rows.new_rows(labelled))
+    first = training_rows.collect(facts.new_rows(labelled))
     as_committed(first)
     late = labelled.with_columns(pl.lit("late-") + pl.col(PREDICTION_ID))
-    second = labelled_rows.write(late.select(labelled.columns))
+    second = training_rows.collect(late.select(labelled.columns))
 
     assert second.name == "served-2026-01-31-2026-02-01.2.parquet"
 
@@ -88,8 +88,7 @@ def test_what_training_has_is_left_out(place: Path, labelled: pl.DataFrame) -> N
     labelled[:5].select(COLUMNS).write_parquet(place / "rows.parquet")
 
     assert (
-        labelled_rows.new_rows(labelled)[PREDICTION_ID].to_list()
-        == labelled[5:][PREDICTION_ID].to_list()
+        facts.new_rows(labelled)[PREDICTION_ID].to_list() == labelled[5:][PREDICTION_ID].to_list()
     )
 
 
@@ -99,7 +98,7 @@ def test_a_row_that_was_asked_about_twice_is_one_row(labelled: pl.DataFrame) -> 
         pl.lit("again").alias(PREDICTION_ID), pl.col(PREDICTION_TIME) + timedelta(days=9)
     )
 
-    rows = labelled_rows.new_rows(pl.concat([labelled, again]))
+    rows = facts.new_rows(pl.concat([labelled, again]))
 
     assert rows.height == labelled.height
     assert "again" in rows[PREDICTION_ID]
@@ -113,37 +112,37 @@ def test_a_row_without_a_usable_outcome_is_left_out(labelled: pl.DataFrame) -> N
         .alias(contract.TARGET)
     )
 
-    assert "id-3" not in labelled_rows.new_rows(broken)[PREDICTION_ID]
-    assert labelled_rows.new_rows(broken).height == labelled.height - 1
+    assert "id-3" not in facts.new_rows(broken)[PREDICTION_ID]
+    assert facts.new_rows(broken).height == labelled.height - 1
 
 
 def test_an_answer_without_a_column_of_the_contract_is_reported(labelled: pl.DataFrame) -> None:
     column = next(name for name in COLUMNS if name != contract.TARGET)
 
     with pytest.raises(StageError, match=rf"`{column}` is missing"):
-        labelled_rows.new_rows(labelled.drop(column))
+        facts.new_rows(labelled.drop(column))
 
 
 def test_served_rows_that_were_not_fetched_are_missed(labelled: pl.DataFrame) -> None:
-    path = labelled_rows.write(labelled_rows.new_rows(labelled))
+    path = training_rows.collect(facts.new_rows(labelled))
     as_committed(path)
     path.unlink()
 
     with pytest.raises(StageError, match="`uv run poe pull` fetches it"):
-        labelled_rows.new_rows(labelled)
+        facts.new_rows(labelled)
 
 
 def test_what_no_commit_names_is_collected_again(
     labelled: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = labelled_rows.write(labelled_rows.new_rows(labelled[:5]))
-    left = labelled_rows.write(labelled_rows.new_rows(labelled[5:]))
+    kept = training_rows.collect(facts.new_rows(labelled[:5]))
+    left = training_rows.collect(facts.new_rows(labelled[5:]))
     half_written = files.draft_of(left)
     half_written.touch()
     as_committed(kept)
     monkeypatch.setattr("rung_ops.autopilot.commits.is_committed", lambda path: path.exists())
 
-    labelled_rows.remove_uncommitted()
+    training_rows.remove_uncommitted()
 
     assert kept.exists()
     assert not left.exists()
@@ -155,4 +154,4 @@ def test_no_rows_are_no_rows() -> None:
         schema={PREDICTION_ID: pl.String, PREDICTION_TIME: pl.Datetime("us", "UTC")}
     )
 
-    assert labelled_rows.new_rows(nothing).is_empty()
+    assert facts.new_rows(nothing).is_empty()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rung_ops.autopilot import decide, journal, passes, steps
+from rung_ops.autopilot import decide, facts, journal, passes, steps
 from rung_ops.autopilot import decide as rules
 from rung_ops.autopilot.decide import Decision, Facts
 from rung_ops.autopilot.journal import Done, Tools
@@ -51,8 +51,8 @@ def test_a_veto_before_training_ends_the_pass_with_its_reason(
 ) -> None:
     requests: list[tuple[str, dict[str, Any]]] = []
     hook(steps.VETO, lambda action, facts: requests.append((action, facts)) or "a sale runs")
-    facts = Facts(NOW, "v1", None, (), False, None, 7)
-    monkeypatch.setattr(steps, "gather", lambda *_: facts)
+    known = Facts(NOW, "v1", None, (), False, None, 7)
+    monkeypatch.setattr(facts, "gather", lambda *_: known)
     monkeypatch.setattr(steps.rules, "decide", lambda *_: Decision(action, ("drift",)))
 
     done = steps.decide(tools(), {"steps": []})
@@ -83,7 +83,7 @@ def test_a_veto_before_releasing_ends_the_pass_and_holds_the_next_training_back(
     assert done.outcome == "vetoed"
     assert done.summary == "the project's veto against releasing version 2: not on a Friday"
     assert requests == [{"new_rows": 7, "version": "2", "verdict": {"passed": True}}]
-    assert steps._last_set_back([record]) == (NOW, "vetoed")
+    assert facts._last_set_back([record]) == (NOW, "vetoed")
 
 
 def failing(error: Exception) -> Any:

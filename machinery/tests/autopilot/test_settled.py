@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from machinery.tests.conftest import Patch
-from rung_ops.autopilot import post_promotion_check, steps
+from rung_ops.autopilot import facts, steps
 from rung_ops.autopilot.decide import OutcomeVerdict, Trial, read_rules
 from rung_ops.autopilot.journal import Done, Tools
 from rung_ops.project import paths
@@ -98,15 +98,15 @@ def test_what_became_of_a_release_is_named_once(
 
     assert result[key] == "v2"
     assert says in result["says"]
-    last, what = steps._last_set_back([DEPLOYED, passed(settle=result)])
+    last, what = facts._last_set_back([DEPLOYED, passed(settle=result)])
     assert (last, what if last else None) == (AT if set_back else None, set_back)
     assert steps.settled(state.read(folder), [DEPLOYED, passed(settle=result)]) == {}
 
 
 def end_trial(verdict: dict[str, Any] | None) -> Done:
     """End the trial of v2, as a pass does that has decided it."""
-    facts = {"trial": {"release": "v2", "verdict": verdict}}
-    record = passed(decide={"facts": facts, "reasons": ["v2 is not v1"]})
+    known = {"trial": {"release": "v2", "verdict": verdict}}
+    record = passed(decide={"facts": known, "reasons": ["v2 is not v1"]})
     return steps.end_trial(Tools(read_rules(), None, print), record)  # type: ignore[arg-type]
 
 
@@ -130,7 +130,7 @@ def test_a_trial_that_the_autopilot_ends_may_be_tried_again_unless_it_is_worse(
     assert state.read(folder).on_trial == ()
     assert done.outcome == outcome
     assert bool(deploy.rollback_event(folder, "v2")) == bool(set_back)
-    assert steps._last_set_back([passed(end_trial=done.detail)])[0] == set_back
+    assert facts._last_set_back([passed(end_trial=done.detail)])[0] == set_back
 
 
 @pytest.mark.parametrize(("happens", "key"), [(promoted, "promoted"), (aborted, "aborted")])
@@ -150,7 +150,7 @@ def test_the_end_of_a_trial_in_a_journal_of_an_earlier_version_is_settled(folder
     state.abort(folder, "without a verdict", "autopilot")
 
     assert steps.settled(state.read(folder), earlier) == {}
-    assert steps._last_set_back(earlier)[0] is None
+    assert facts._last_set_back(earlier)[0] is None
 
 
 @pytest.mark.parametrize("waits_for_a_person", [True, False])
@@ -160,8 +160,8 @@ def test_outcomes_judge_what_is_promoted_without_a_person(
     trial, verdict = Trial("v2", "shadow", AT), OutcomeVerdict(True, "v2 is worse than v1 was")
     policy = read_rules()
     monkeypatch.setattr(rollout, "read_policy", lambda: None if waits_for_a_person else "rules")
-    monkeypatch.setattr(post_promotion_check, "on_trial", lambda *_: verdict)
+    monkeypatch.setattr(facts, "on_trial", lambda *_: verdict)
 
-    judged = steps._judged(trial, "v1", pl.DataFrame(), policy)
+    judged = facts._judged(trial, "v1", pl.DataFrame(), policy)
 
     assert judged == replace(trial, verdict=None if waits_for_a_person else verdict)

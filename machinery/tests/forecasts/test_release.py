@@ -12,7 +12,7 @@ from machinery.tests.forecasts.conftest import demand, with_origin
 from machinery.tests.serving.calls import Caller, release
 from machinery.tests.small_project import DAY, NOW, RELEASE
 from rung_ops import contract, prediction_log
-from rung_ops.autopilot import labelled_rows, post_promotion_check
+from rung_ops.autopilot import facts
 from rung_ops.autopilot.decide import Rollback
 from rung_ops.load_test import load_test
 from rung_ops.model.rows import Refusal
@@ -85,14 +85,12 @@ def test_a_promoted_forecast_is_compared_by_blocks_of_time(
     prediction_log.write_predictions(prediction_log.assemble([batch]), folder)
     rows.select("bikes").with_row_index("id").write_csv(tmp_path / "outcomes.csv")
     described = release_info.load(release_folder, release_key).contract
-    monkeypatch.setattr(labelled_rows, "_contract", lambda environment: described)
+    monkeypatch.setattr(facts, "_contract", lambda environment: described)
     policy = Rollback(least_rows=100, watch_days=90, level=0.99, error_rate=0.01)
-    answers = labelled_rows.answers(paths.PRODUCTION, NOW, tmp_path)
-    worse = answers.with_columns(
-        pl.col(labelled_rows.PREDICTION) + 30, pl.lit("v2").alias(labelled_rows.RELEASE)
-    )
+    answers = facts.answers(paths.PRODUCTION, NOW, tmp_path)
+    worse = answers.with_columns(pl.col(facts.PREDICTION) + 30, pl.lit("v2").alias(facts.RELEASE))
 
-    compared = post_promotion_check._of_quality(RELEASE, "v2", worse, policy)
+    compared = facts._of_quality(RELEASE, "v2", worse, policy)
 
     assert compared is not None and compared.worse is is_judged
     assert is_judged or "8 blocks of time as long as the horizon" in str(compared)

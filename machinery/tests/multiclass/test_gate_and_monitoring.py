@@ -15,7 +15,7 @@ from machinery.tests.multiclass.conftest import CLASSES, SMALL, parcels
 from machinery.tests.projects import moved
 from machinery.tests.small_project import RELEASE, looked
 from rung_ops import contract
-from rung_ops.autopilot import labelled_rows, post_promotion_check
+from rung_ops.autopilot import facts
 from rung_ops.autopilot.decide import Rollback
 from rung_ops.errors import VersionError
 from rung_ops.gate.verdict import Verdict
@@ -88,7 +88,7 @@ def test_answers_with_outcomes_become_rows_to_learn_from(
     moved(monkeypatch, rows=tmp_path / "rows.parquet")
     sent = parcels(400, seed=2)
 
-    rows = labelled_rows.new_rows(answered(sent))
+    rows = facts.new_rows(answered(sent))
 
     assert rows.height == 400
     names = list(contract.Row.to_schema().columns)
@@ -99,13 +99,13 @@ def test_answers_with_outcomes_become_rows_to_learn_from(
 def test_a_promoted_release_is_compared_with_the_one_before_by_its_probabilities(
     answered: Answered,
 ) -> None:
-    answers = answered(parcels(400, seed=2)).with_columns(pl.lit("v2").alias(labelled_rows.RELEASE))
+    answers = answered(parcels(400, seed=2)).with_columns(pl.lit("v2").alias(facts.RELEASE))
     policy = Rollback(least_rows=100, watch_days=90, level=0.99, error_rate=0.01)
     guessed = np.random.default_rng(1).dirichlet([1, 1, 1], answers.height)
-    guesses = pl.DataFrame(guessed, schema=CLASSES).to_struct(labelled_rows.PREDICTION)
+    guesses = pl.DataFrame(guessed, schema=CLASSES).to_struct(facts.PREDICTION)
 
-    same = post_promotion_check._of_quality(RELEASE, "v2", answers, policy)
-    worse = post_promotion_check._of_quality(RELEASE, "v2", answers.with_columns(guesses), policy)
+    same = facts._of_quality(RELEASE, "v2", answers, policy)
+    worse = facts._of_quality(RELEASE, "v2", answers.with_columns(guesses), policy)
 
     assert same is not None and not same.worse
     assert "brier differs by" in same.says

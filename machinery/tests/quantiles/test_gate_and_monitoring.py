@@ -12,7 +12,7 @@ from machinery.tests.projects import moved
 from machinery.tests.quantiles.conftest import SMALL, deliveries
 from machinery.tests.small_project import RELEASE, looked
 from rung_ops import contract
-from rung_ops.autopilot import labelled_rows, post_promotion_check
+from rung_ops.autopilot import facts
 from rung_ops.autopilot.decide import Rollback
 from rung_ops.gate import registry_gate as gate_report
 from rung_ops.gate.verdict import Verdict
@@ -93,8 +93,8 @@ def test_rows_of_the_release_before_quantiles_are_learned_from(
 
     answers = answered(rows, SMALL.logged(trained, rows).drop("interval"))
 
-    assert labelled_rows.new_rows(answers).height == 400
-    assert answers[labelled_rows.PREDICTION].null_count() == 400
+    assert facts.new_rows(answers).height == 400
+    assert answers[facts.PREDICTION].null_count() == 400
 
 
 @pytest.mark.usefixtures("deployed")
@@ -102,15 +102,13 @@ def test_a_promoted_release_is_compared_with_the_one_before_by_its_quantiles(
     answered: Answered,
 ) -> None:
     policy = Rollback(least_rows=100, watch_days=90, level=0.99, error_rate=0.01)
-    answers = answered(deliveries(400, seed=2)).with_columns(
-        pl.lit("v2").alias(labelled_rows.RELEASE)
-    )
-    field = pl.col(labelled_rows.PREDICTION).struct
+    answers = answered(deliveries(400, seed=2)).with_columns(pl.lit("v2").alias(facts.RELEASE))
+    field = pl.col(facts.PREDICTION).struct
     later = {"prediction": field.field("prediction") + 30, "interval": field.field("interval")}
-    worse = answers.with_columns(pl.struct(**later).alias(labelled_rows.PREDICTION))
+    worse = answers.with_columns(pl.struct(**later).alias(facts.PREDICTION))
 
-    same = post_promotion_check._of_quality(RELEASE, "v2", answers, policy)
-    compared = post_promotion_check._of_quality(RELEASE, "v2", worse, policy)
+    same = facts._of_quality(RELEASE, "v2", answers, policy)
+    compared = facts._of_quality(RELEASE, "v2", worse, policy)
 
     assert same is not None and not same.worse
     assert compared is not None and compared.worse

@@ -20,7 +20,7 @@ from machinery.tests.serving.calls import soon
 from machinery.tests.serving.test_bucket import store_of
 from machinery.tests.serving.test_log import add, frame, logged
 from rung_ops import prediction_log
-from rung_ops.autopilot import labelled_rows
+from rung_ops.autopilot import facts
 from rung_ops.errors import SettingsError, UsageError
 from rung_ops.monitoring import check, limits, observation
 from rung_ops.prediction_log import log_bucket, other_times
@@ -239,7 +239,7 @@ def test_an_answer_that_was_lost_doubles_nothing(
 WRITER = """
 import sys, time
 from rung_ops import prediction_log
-from rung_ops.autopilot import labelled_rows
+from rung_ops.autopilot import facts
 from rung_ops.serving import log_upload, log_writer
 from machinery.tests.serving.test_log import add
 log_upload.SECONDS, log_writer.MAX_FILES = 0.01, 4
@@ -392,7 +392,7 @@ def test_who_reads_the_log_downloads_it_or_fails(
     assert len(Reader(tmp_path / "reader", monkeypatch).files()) == 1
 
     store.says = (403, "AccessDenied")
-    for read in (logged_traffic, labelled_rows.answers):
+    for read in (logged_traffic, facts.answers):
         with pytest.raises(BucketError, match="may not do that"):
             read("staging", now)
 
@@ -405,12 +405,12 @@ def test_of_a_pass_of_the_autopilot_the_first_reader_alone_lists_the_bucket(
     log.mkdir(parents=True, exist_ok=True)
     prediction_log.download_for_pass("staging", now)
     for _ in range(2):
-        labelled_rows.answers("staging", now)
+        facts.answers("staging", now)
         with pytest.raises(UsageError):
             monitor(now)
     assert store.listings == 1
 
-    labelled_rows.answers("staging", now + timedelta(seconds=1))
+    facts.answers("staging", now + timedelta(seconds=1))
     prediction_log.downloaded("staging", now)
     assert store.listings == 3
 

@@ -12,10 +12,9 @@ import polars as pl
 import pytest
 
 from rung_ops import contract
-from rung_ops.autopilot import decide, post_promotion_check, steps
+from rung_ops.autopilot import decide, facts
 from rung_ops.autopilot.decide import Rollback, Trial
-from rung_ops.autopilot.labelled_rows import ARM, PREDICTION, RELEASE
-from rung_ops.autopilot.post_promotion_check import Rate
+from rung_ops.autopilot.facts import ARM, PREDICTION, RELEASE, Rate
 from rung_ops.data.ingest import sample_rows
 from rung_ops.gate import rules
 from rung_ops.model import released as serving_release
@@ -76,7 +75,7 @@ def verdict(
     folder: Path, answers: pl.DataFrame, now: datetime = NOW, readings: Sequence[Any] = ()
 ) -> tuple[bool | None, str]:
     """Say whether the release that answers is worse, and in which words; None is no verdict."""
-    made = post_promotion_check.verdict(state.read(folder), answers, [*readings], now, POLICY)
+    made = facts.verdict(state.read(folder), answers, [*readings], now, POLICY)
     return (None, "") if made is None else (made.worse, made.says)
 
 
@@ -157,7 +156,7 @@ def test_a_release_on_trial_is_compared_with_the_one_that_answers(
     answers = right(rows) if is_right else wrong(rows, before)
     policy = msgspec.structs.replace(POLICY, least_rows=least_rows)
 
-    result = post_promotion_check.on_trial(trial, NEW, answers, policy)
+    result = facts.on_trial(trial, NEW, answers, policy)
 
     assert (result and result.worse) is worse
     if worse:
@@ -177,7 +176,7 @@ def test_a_forecast_on_trial_is_judged_by_four_horizons_of_outcomes(
     known = known.with_columns((pl.col(PREDICTION_TIME) + ahead).cast(clock).alias(contract.TIME))
     trial = Trial(str(state.read(production).previous[0]), "shadow", NOW)
 
-    result = post_promotion_check.on_trial(trial, NEW, right(known), POLICY)
+    result = facts.on_trial(trial, NEW, right(known), POLICY)
 
     assert result and result.worse is worse
 
@@ -254,9 +253,9 @@ def test_a_pass_before_the_first_deployment_has_no_reading(
     earlier = {"at": "2026-02-01T00:00:00+00:00", "steps": [look]}
     record = {"at": NOW.isoformat(), "steps": []}
 
-    facts = steps.gather(record, state.read(production), [earlier], decide.read_rules())
+    known = facts.gather(record, state.read(production), [earlier], decide.read_rules())
 
-    assert facts.serving == state.read(production).serving
+    assert known.serving == state.read(production).serving
 
 
 def test_figures_without_those_of_a_worker_that_ended_are_not_compared(tmp_path: Path) -> None:
@@ -267,11 +266,11 @@ def test_figures_without_those_of_a_worker_that_ended_are_not_compared(tmp_path:
     readings = []
     for older in (began.format(1, 1700000000) + answered.format(1, 500), ""):
         (tmp_path / "metrics").write_text(older + newer, "utf-8")
-        readings.append(post_promotion_check.reading(tmp_path.as_uri(), NEW))
+        readings.append(facts.reading(tmp_path.as_uri(), NEW))
 
     first, second = readings
     assert first and second and first["answered"] == 520
-    assert post_promotion_check.rate([first, second], NEW) == post_promotion_check.Rate(0, 0)
+    assert facts.rate([first, second], NEW) == facts.Rate(0, 0)
 
 
 def test_a_trial_that_a_person_began_counts_from_its_shadow(
@@ -283,7 +282,7 @@ def test_a_trial_that_a_person_began_counts_from_its_shadow(
     state.canary(production, "v3-c", "service")
     record = {"at": NOW.isoformat(), "steps": []}
 
-    trial = steps.gather(record, state.read(production), [], decide.read_rules()).trial
+    trial = facts.gather(record, state.read(production), [], decide.read_rules()).trial
 
     (began,) = (each["at"] for each in state.events(production) if each["event"] == "shadow")
     assert trial == Trial("v3-c", "canary", datetime.fromisoformat(began))
@@ -303,17 +302,17 @@ def test_only_differences_between_readings_of_one_release_and_process_count() ->
         read("v2", 150, 53, process=2.0),  # 100 answered, 3 failed: v2's
     ]
 
-    assert post_promotion_check.rate(readings, "v1") == Rate(1, 201)
-    assert post_promotion_check.rate(readings, "v2") == Rate(5, 205)
-    assert post_promotion_check.rate(readings, "v3") == Rate(0, 0)
+    assert facts.rate(readings, "v1") == Rate(1, 201)
+    assert facts.rate(readings, "v2") == Rate(5, 205)
+    assert facts.rate(readings, "v3") == Rate(0, 0)
 
 
 def test_the_interval_of_a_rise_is_newcombes() -> None:
     # Newcombe 1998, Statistics in Medicine 17, 873-890, table II, (a): 56/70 against 48/80.
-    low, high = post_promotion_check.rise(Rate(48, 80), Rate(56, 70), 0.95)
+    low, high = facts.rise(Rate(48, 80), Rate(56, 70), 0.95)
 
     assert (low, high) == (pytest.approx(0.0524, abs=1e-4), pytest.approx(0.3339, abs=1e-4))
 
 
 def test_a_service_that_does_not_answer_has_no_counts() -> None:
-    assert post_promotion_check.reading("http://127.0.0.1:9", "v1") is None
+    assert facts.reading("http://127.0.0.1:9", "v1") is None
