@@ -32,8 +32,7 @@ from rung_ops.system.processes import quietly
 from rung_ops.training.estimator import classes, features, is_classification, predict, truth
 from rung_ops.training.estimator import load as _load
 from rung_ops.training.estimator import save_fitted as _save
-from rung_ops.training.parts import Parts
-from rung_ops.training.window import in_use, in_window, weight_arguments
+from rung_ops.training.window import Parts, in_use, in_window, weight_arguments
 from rung_ops.training.window import settings as split_settings
 
 if TYPE_CHECKING:

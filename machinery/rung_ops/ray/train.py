@@ -22,8 +22,7 @@ from rung_ops.ray import connect
 from rung_ops.ray.settings import Settings, settings
 from rung_ops.system import files
 from rung_ops.training.estimator import truth
-from rung_ops.training.parts import Parts
-from rung_ops.training.window import weight_arguments
+from rung_ops.training.window import Parts, weight_arguments
 
 OUTCOME, WEIGHT = "outcome of the row", "weight of the row"  # no names of columns in Row
 # Models that a module of this folder fits to a share, by library.

@@ -54,7 +54,7 @@ from rung_ops.release.export import sample_rows, write_json
 from rung_ops.statistics import drift
 from rung_ops.system import files
 from rung_ops.system.printable import printable
-from rung_ops.training import estimator, refit
+from rung_ops.training import estimator, window
 
 # Packages whose versions may change predictions.
 PACKAGES = (
@@ -111,7 +111,7 @@ def fill(
     package = contract.package()
     # Use the copied source only: src/ of the project may have changed.
     learned, served = (
-        (train, model) if refitted is None else (refit.all_rows(train, test), refitted)
+        (train, model) if refitted is None else (window.all_rows(train, test), refitted)
     )
     trained = _trained(staged, package, served, learned, test)
     task = trained.contract["task"]
@@ -436,7 +436,7 @@ def write(
         private_key: PEM text of the signing key; None leaves it unsigned, for `rung-ops sign`.
         documents: text of further files by name, such as slices.json, comparison.json, card.md.
         source: the user's package as it was at training; by default the one in use.
-        refitted: the estimator with the same settings, fitted to refit.all_rows() of these rows, that
+        refitted: the estimator with the same settings, fitted to window.all_rows() of these rows, that
             is released; by default the one that was judged.
 
     Returns:

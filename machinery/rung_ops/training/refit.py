@@ -27,8 +27,7 @@ from rung_ops.project.paths import made, shared, shown
 from rung_ops.system import files
 from rung_ops.system.printable import counted, printable
 from rung_ops.training import estimator, judged_rows, window
-from rung_ops.training.parts import Parts
-from rung_ops.training.window import Window
+from rung_ops.training.window import Parts, Window
 
 JUDGED = "judged.json"  # beside the refitted model: the hash of the one whose settings it has
 ROWS = "rows.json"  # in reports/: which rows were used
@@ -43,13 +42,6 @@ def served_model() -> Path:
         return judged
     hash_ = json.loads(record.read_text(encoding="utf-8"))["model"]
     return refitted if hash_ == bundle.digest(judged) else judged
-
-
-def all_rows(train: pl.DataFrame, test: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows that the model is fitted to again: of the window that ends now, `train_rows`."""
-    settings = window.settings()
-    rows = pl.concat([train, test.select(train.columns)])
-    return window.sampled(Window.parse(settings.window).select(rows), settings.train_rows)
 
 
 def used_rows(
@@ -183,7 +175,7 @@ def main() -> int:
     rows = None
     if settings.refit:
         every = pl.concat([train, test]).with_row_index(blocks.NUMBER)
-        rows = all_rows(every[: train.height], every[train.height :])
+        rows = window.all_rows(every[: train.height], every[train.height :])
         estimator.save_fitted(_fitted(rows[blocks.NUMBER]), current().refitted)
         print(f"fitted again to {_words(_taught(rows, settings))}: {shown(current().refitted)}")
     used = used_rows(train, test, rows)

@@ -2,7 +2,7 @@
 
 A month is 365.25 / 12 days here, in which a window may also be given as 1.5 months. A row is as old
 as its outcome: of a forecast, its age is counted from when the outcome was known, not from when it
-was predicted.
+was predicted. `Parts` are rows of a file that need not fit into memory.
 """
 
 import inspect
@@ -16,11 +16,13 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.contract.forecast import has_time, known_at, made_at
+from rung_ops.data import blocks
 from rung_ops.errors import StageError
 from rung_ops.project.parameters import SplitSettings
 from rung_ops.project.paths import parameters
 from rung_ops.system.printable import counted
-from rung_ops.training import estimator
+from rung_ops.training import estimator, judged_rows
+from rung_ops.training.estimator import features
 
 PRIME = 2**31 - 1  # squares of what is below it fit into 64 bits
 FACTORS = (48_271, 69_621)  # multipliers of Lehmer's generator modulo PRIME
@@ -161,6 +163,13 @@ def in_window(train: pl.DataFrame, test: pl.DataFrame) -> pl.DataFrame:
     return taught
 
 
+def all_rows(train: pl.DataFrame, test: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows that the model is fitted to again: of the window that ends now, `train_rows`."""
+    used = settings()
+    rows = pl.concat([train, test.select(train.columns)])
+    return sampled(Window.parse(used.window).select(rows), used.train_rows)
+
+
 def sampled(train: pl.DataFrame, most: int | None) -> pl.DataFrame:
     """Take at most so many rows, in their order: of each class its share, evenly over all its rows.
 
@@ -213,3 +222,41 @@ def weight_arguments(model: Any, rows: pl.DataFrame) -> dict[str, np.ndarray]:
         rows: that it is fitted to.
     """
     return fit_arguments(model, Window.parse(settings().window).weights(rows))
+
+
+class Parts:
+    """FEATURES of the rows of a file, of which a block at a time is in memory.
+
+    `len(parts)` and `parts[100:200]` give what a Polars frame of them would, so a fit() that reads
+    its features in this way takes either. Read them in ascending order: where a slice leaves the
+    block, the next block is read.
+
+    Attributes:
+        rows: all rows, with the columns that truth() and weight_arguments() read.
+        size: rows of a block.
+    """
+
+    def __init__(self, rows: pl.LazyFrame) -> None:
+        self.rows = judged_rows.of_contract(rows)
+        self._source, self.size = rows, blocks.block_rows(rows)
+        self._number, self._block = 0, self._read(0)
+
+    def __len__(self) -> int:
+        return self.rows.height
+
+    def __getitem__(self, index: slice) -> pl.DataFrame:
+        """Return the features of a slice without a step, shape (n_rows, n_features)."""
+        chosen = range(len(self))[index]
+        if chosen.step != 1:
+            raise ValueError("Parts are read without a step, in ascending order.")
+        pieces = []
+        for number in range(chosen.start // self.size, max(chosen.stop - 1, 0) // self.size + 1):
+            if number != self._number:
+                self._number, self._block = number, pl.DataFrame()  # not two at the same time
+                self._block = self._read(number)
+            begin = number * self.size
+            pieces.append(self._block[max(chosen.start - begin, 0) : max(chosen.stop - begin, 0)])
+        return pl.concat(pieces) if pieces else self._block.clear()
+
+    def _read(self, number: int) -> pl.DataFrame:
+        return features(self._source.slice(number * self.size, self.size).collect())

@@ -8,8 +8,7 @@ import xgboost
 
 from rung_ops.errors import StageError
 from rung_ops.training.estimator import truth
-from rung_ops.training.parts import Parts
-from rung_ops.training.window import weight_arguments
+from rung_ops.training.window import Parts, weight_arguments
 
 # Parameters, and their values with which rows can be read in parts.
 KNOWN: dict[str, tuple[str, ...]] = {

@@ -25,7 +25,7 @@ from rung_ops.project import current
 from rung_ops.ray import train, train_lightgbm
 from rung_ops.ray.settings import Settings
 from rung_ops.stages import features, fit_on_ray, read_parts, truth
-from rung_ops.training.parts import Parts
+from rung_ops.training.window import Parts
 
 BLOCKS = 10
 

@@ -41,7 +41,7 @@ from rung_ops.release import (
 )
 from rung_ops.system import files, git
 from rung_ops.tracking import last_run, record_run, registry, versions
-from rung_ops.training import estimator, model_card, refit
+from rung_ops.training import estimator, model_card, window
 from rung_ops.training.estimator import UntrustedModelError
 
 SCHEMA = contract.Row.to_schema()
@@ -524,7 +524,7 @@ def test_a_version_whose_commit_is_here_is_released_with_that_commits_source(
 def test_a_refitted_model_serves_and_the_judged_one_says_how_good(
     write: Write, trained: Trained, monkeypatch: Patch
 ) -> None:
-    rows = refit.all_rows(trained.train, trained.test)
+    rows = window.all_rows(trained.train, trained.test)
     monkeypatch.setattr(make, "since_change", lambda _, times: times.sort()[-500])
 
     made = write(refitted=fit(rows))

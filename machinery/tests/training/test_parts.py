@@ -18,7 +18,7 @@ from rung_ops.errors import StageError
 from rung_ops.project.parameters import checked
 from rung_ops.project.paths import params
 from rung_ops.stages import features, read_parts, truth
-from rung_ops.training import baseline, estimator, parts, refit, window
+from rung_ops.training import baseline, estimator, refit, window
 
 FIT_PARTS = """
 import polars as pl
@@ -62,7 +62,7 @@ def test_lightgbm_makes_the_same_trees_of_parts_and_computes_one_block_at_a_time
 ) -> None:
     heights: list[int] = []
     monkeypatch.setattr(
-        parts, "features", lambda rows: heights.append(rows.height) or features(rows)
+        window, "features", lambda rows: heights.append(rows.height) or features(rows)
     )
 
     read = read_parts(stored)

@@ -51,7 +51,7 @@ def test_no_more_rows_are_fitted_again_than_may_teach(
 ) -> None:
     with_split(monkeypatch, refit=True, train_rows=trained.train.height)
 
-    rows = refit.all_rows(trained.train, trained.test)
+    rows = window.all_rows(trained.train, trained.test)
 
     assert rows.height == trained.train.height
     used = refit.used_rows(trained.train, trained.test, rows)

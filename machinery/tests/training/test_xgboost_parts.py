@@ -15,7 +15,7 @@ from rung_ops.errors import StageError
 from rung_ops.project.parameters import checked
 from rung_ops.project.paths import params
 from rung_ops.stages import features, fit_xgboost, read_parts, truth, weight_arguments
-from rung_ops.training import estimator, parts, window
+from rung_ops.training import estimator, window
 
 pytest.importorskip("xgboost", reason="an ejected project does not install it")
 from xgboost import XGBClassifier, XGBRegressor  # noqa: E402
@@ -44,7 +44,7 @@ def test_xgboost_makes_the_same_trees_of_parts_and_computes_one_block_at_a_time(
     monkeypatch.setattr(xgboost_parts, "truth", lambda _: outcomes)
     heights: list[int] = []
     monkeypatch.setattr(
-        parts, "features", lambda rows: heights.append(rows.height) or features(rows)
+        window, "features", lambda rows: heights.append(rows.height) or features(rows)
     )
 
     fitted = fit_xgboost(kind(**settings), read_parts(stored))
