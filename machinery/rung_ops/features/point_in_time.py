@@ -5,7 +5,7 @@ holds no newer values, and events in [time - window, time) count that were known
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,10 +14,31 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from rung_ops.features import aggregates, sources
+from rung_ops.features import sources
 from rung_ops.features.sources import EntityFeatureError, Events, raw_rows
 from rung_ops.model.entity_feature import EntityFeature, RemoteEvents, ticks
 from rung_ops.system.printable import counted, printable
+
+# Aggregates of a single column: what they give does not depend on the order of the events.
+OF_COLUMN: dict[str, Callable[[pl.Expr], pl.Expr]] = {
+    "count": pl.Expr.count,
+    "max": pl.Expr.max,
+    "mean": pl.Expr.mean,
+    "min": pl.Expr.min,
+    "sum": pl.Expr.sum,
+}
+
+
+def aggregate_of_column(aggregate: pl.Expr) -> tuple[str, str] | None:
+    """Name an aggregate and its column; `len` has none. None for any other expression."""
+    plain = aggregate.meta.undo_aliases()
+    if plain.meta.eq(pl.len()):
+        return "len", ""
+    names = plain.meta.root_names()
+    if len(names) != 1:
+        return None
+    column = pl.col(names[0])
+    return next(((k, names[0]) for k, of in OF_COLUMN.items() if plain.meta.eq(of(column))), None)
 
 
 def join(
@@ -227,7 +248,7 @@ def of_all_entities(
             known = frame.with_columns(of_pass[0].known_at.alias(KNOWN))
             reached = within(known, of_pass[0], moment, moment)
             counted = clocked(reached, of_pass[0], types, is_zoned).filter(pl.col(KNOWN) <= moment)
-            if all(aggregates.of_column(each.aggregate) for each in of_pass):
+            if all(aggregate_of_column(each.aggregate) for each in of_pass):
                 # Whatever their order, so that events pass as a stream and none stays in memory.
                 grouped = counted.group_by(entity).agg(_aggregates(of_pass))
                 found = grouped.collect(engine="streaming")

@@ -11,9 +11,8 @@ import pyarrow as pa
 
 from rung_ops.contract.raw_file import read
 from rung_ops.contract.row_checks import inspect_labelled
-from rung_ops.data.warehouse.query import Query
+from rung_ops.data.warehouse.query import BATCH, Ends, Query, Rows, column_in, writing
 from rung_ops.data.warehouse.settings import Address, WarehouseError
-from rung_ops.data.warehouse.source import BATCH, Ends, Rows, column_in, writing
 from rung_ops.project import current
 from rung_ops.project.paths import raw_files_in, shown
 

@@ -21,7 +21,7 @@ from rung_ops.data.warehouse.judged_rows import (
     typed_sql,
 )
 from rung_ops.data.warehouse.settings import WarehouseError
-from rung_ops.features import aggregates, point_in_time
+from rung_ops.features import point_in_time
 from rung_ops.features.point_in_time import AS_OF
 from rung_ops.model.columns import time_zone
 from rung_ops.model.entity_feature import EntityFeature, ticks
@@ -102,7 +102,7 @@ class Windows:
 
     def _aggregates(self) -> Iterator[str]:
         for feature in self.features:
-            simple = aggregates.of_column(feature.aggregate)
+            simple = point_in_time.aggregate_of_column(feature.aggregate)
             if simple is None:
                 self._refuse(
                     "its aggregate is neither `pl.len()` nor sum, mean, count, min or max of a column"

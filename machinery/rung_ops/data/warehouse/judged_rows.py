@@ -18,9 +18,8 @@ from rung_ops import contract
 from rung_ops.contract.forecast import declared
 from rung_ops.contract.row_checks import Problem, broken_rules, rules_of
 from rung_ops.data.warehouse.pull import column_types, plain_batch, plain_schema
-from rung_ops.data.warehouse.query import Query
+from rung_ops.data.warehouse.query import Ends, Query, Source
 from rung_ops.data.warehouse.settings import WarehouseError
-from rung_ops.data.warehouse.source import Ends, Source
 from rung_ops.model.columns import INTEGERS, time_zone
 from rung_ops.project.paths import shown
 from rung_ops.system.printable import counted

@@ -11,9 +11,8 @@ import pyarrow as pa
 from adbc_driver_manager import Error
 from adbc_driver_postgresql import dbapi
 
-from rung_ops.data.warehouse.query import Query
+from rung_ops.data.warehouse.query import AGAIN, BATCH, Ends, Query, Rows, column_in
 from rung_ops.data.warehouse.settings import Address, WarehouseError
-from rung_ops.data.warehouse.source import AGAIN, BATCH, Ends, Rows, column_in
 from rung_ops.project.paths import shown
 from rung_ops.system.printable import printable
 

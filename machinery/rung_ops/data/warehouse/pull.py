@@ -21,9 +21,8 @@ import pyarrow.parquet as pq
 
 from rung_ops import contract
 from rung_ops.data.warehouse import query
-from rung_ops.data.warehouse.query import DayRange, Query
+from rung_ops.data.warehouse.query import DayRange, Ends, Query, Rows, Source, writing
 from rung_ops.data.warehouse.settings import Address, Settings, WarehouseError
-from rung_ops.data.warehouse.source import Ends, Rows, Source, writing
 from rung_ops.model.columns import time_zone
 from rung_ops.project.paths import shown
 from rung_ops.system import files

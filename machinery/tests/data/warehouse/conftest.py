@@ -14,8 +14,8 @@ from adbc_driver_postgresql import dbapi
 
 from rung_ops.data.warehouse import duckdb as embedded
 from rung_ops.data.warehouse import pull
+from rung_ops.data.warehouse.query import Source
 from rung_ops.data.warehouse.settings import Address, Settings
-from rung_ops.data.warehouse.source import Source
 from rung_ops.training import warehouse as training
 
 ROW = {"sold": pl.Datetime("us"), "item": pl.String(), "price": pl.Float64()}

@@ -12,8 +12,8 @@ import pytest
 from machinery.tests.data.warehouse.conftest import QUERY, Shop
 from machinery.tests.projects import moved
 from rung_ops.data.warehouse import duckdb, pull
+from rung_ops.data.warehouse.query import Rows
 from rung_ops.data.warehouse.settings import WarehouseError
-from rung_ops.data.warehouse.source import Rows
 from rung_ops.project import paths
 
 
