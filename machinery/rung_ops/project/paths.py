@@ -268,8 +268,10 @@ def share(variable: str, name: str) -> Path:
 def bucket_address(variable: str, name: str) -> str:
     """Return the address of a folder in the bucket that a variable names; empty where it names none."""
     given = _bucket(variable)
+    if not given:
+        return ""
     model = current().root.relative_to(current().repository)
-    return "/".join([given, *model.parts, name]) if given else ""
+    return "/".join([given, *model.parts, name])
 
 
 def _bucket(variable: str) -> str:
