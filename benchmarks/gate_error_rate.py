@@ -40,7 +40,7 @@ from scipy.stats import binomtest
 
 from rung_ops.gate import judge_predictions
 from rung_ops.gate.rules import Rules
-from rung_ops.statistics import time_blocks
+from rung_ops.statistics import jackknife
 
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # truth, ours, theirs, a constant
 NOT_AS_GOOD = ("worse than the champion", "not shown to be as good as the champion")
@@ -286,7 +286,7 @@ def judged(case: str, rows: int, slices: int, seed: int) -> list[str]:
         higher_is_better=higher,
         rules=RULES,
         slices={"slice": labels} if slices else None,
-        group=time_blocks.blocks(np.arange(rows) * HOUR, DAY * HOUR)
+        group=jackknife.time_blocks(np.arange(rows) * HOUR, DAY * HOUR)
         if metric == "forecast"
         else None,
         seed=seed,

@@ -28,7 +28,7 @@ from rung_ops.model import target
 from rung_ops.monitoring.limits import Limits
 from rung_ops.release import rollout
 from rung_ops.release.make import since_change
-from rung_ops.statistics import drift, jackknife, time_blocks
+from rung_ops.statistics import drift, jackknife
 from rung_ops.training import estimator, rolling_origin
 from rung_ops.training.window import Window
 
@@ -210,7 +210,7 @@ class Simulation:
             known = self._known(month + day / MONTH.days).filter(pl.col("month") >= month)
             if known.height < least:
                 continue
-            if self._is_worse(release, self.serving, known, policy.level, time_blocks.FEW):
+            if self._is_worse(release, self.serving, known, policy.level, jackknife.FEW_BLOCKS):
                 return True
         return False
 
@@ -311,7 +311,7 @@ class Simulation:
         old: Release,
         rows: pl.DataFrame,
         level: float,
-        blocks: int = time_blocks.LEAST,
+        blocks: int = jackknife.LEAST_BLOCKS,
     ) -> bool:
         truth = rows["y"].to_numpy()
         ours, theirs = (self.kind.predict(each.model, rows) for each in (new, old))
@@ -322,7 +322,7 @@ class Simulation:
             )
 
         try:
-            group = time_blocks.groups(rows, self.seed, jackknife.GROUPS, blocks)
+            group = jackknife.groups_in_time(rows, self.seed, jackknife.GROUPS, blocks)
         except jackknife.NotComparableError:
             return False
         estimate, half = facts.interval(gain, group, level)
@@ -392,7 +392,7 @@ class Simulation:
         judge, challenger = judge.filter(kept), challenger[kept]
         sign = 1 if self.kind.higher_is_better else -1
         try:
-            group = time_blocks.groups(judge, self.seed, paired_test.GROUPS)
+            group = jackknife.groups_in_time(judge, self.seed, paired_test.GROUPS)
         except jackknife.NotComparableError:
             return False
         return judge_predictions(

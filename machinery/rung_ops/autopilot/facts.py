@@ -43,7 +43,7 @@ from rung_ops.release import rollout, state
 from rung_ops.release.history import Canary, Shadow, State
 from rung_ops.release.state import events
 from rung_ops.serving import access
-from rung_ops.statistics import time_blocks
+from rung_ops.statistics import jackknife
 from rung_ops.statistics.intervals import wilson_interval
 from rung_ops.statistics.jackknife import GROUPS, NotComparableError, half_width
 from rung_ops.training import estimator
@@ -279,12 +279,12 @@ def on_trial(
     rows = rows.filter(times.dt.convert_time_zone("UTC") >= trial.since)
     if rows.height < least_on_trial(policy):
         return None
-    return _of_quality(serving, trial.release, rows, policy, time_blocks.FEW)
+    return _of_quality(serving, trial.release, rows, policy, jackknife.FEW_BLOCKS)
 
 
 def least_on_trial(policy: Rollback) -> int:
     """Return how many outcomes judge a release on trial; with little traffic it has no more."""
-    groups = time_blocks.FEW if forecast.declared() else GROUPS
+    groups = jackknife.FEW_BLOCKS if forecast.declared() else GROUPS
     return max(1, min(policy.least_rows, IN_GROUP * groups))
 
 
@@ -315,7 +315,7 @@ def _of_errors(
 
 
 def _of_quality(
-    before: str, now: str, own: pl.DataFrame, policy: Rollback, blocks: int = time_blocks.LEAST
+    before: str, now: str, own: pl.DataFrame, policy: Rollback, blocks: int = jackknife.LEAST_BLOCKS
 ) -> OutcomeVerdict:
     """Compare two releases on rows that one of them answered."""
     folder = paths.environment(paths.PRODUCTION)
@@ -341,7 +341,7 @@ def _of_quality(
         return float(sign * (figure - contract.score(actual[chosen], earlier[chosen])[metric]))
 
     try:
-        group = time_blocks.groups(own, settings["seed"], GROUPS, blocks)
+        group = jackknife.groups_in_time(own, settings["seed"], GROUPS, blocks)
     except NotComparableError as error:
         return OutcomeVerdict(False, f"{now} is not compared: {error}")
     estimate, half = interval(gain, group, policy.level)

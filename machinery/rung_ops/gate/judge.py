@@ -18,7 +18,7 @@ from rung_ops.gate.verdict import Verdict, judge_predictions
 from rung_ops.model.rules import missing
 from rung_ops.model.target import inside, shape
 from rung_ops.project.paths import params
-from rung_ops.statistics import time_blocks
+from rung_ops.statistics import jackknife
 from rung_ops.statistics.jackknife import NotComparableError
 from rung_ops.system.printable import counted
 from rung_ops.training import estimator
@@ -97,7 +97,7 @@ def _judged(
         baseline=baseline.predictions,
         baseline_name=in_words(baseline.name),
         slices=columns.drop(MONTH, strict=False),  # months differ between test sets
-        group=time_blocks.groups(rows, seed, GROUPS) if is_forecast else None,
+        group=jackknife.groups_in_time(rows, seed, GROUPS) if is_forecast else None,
         unseen=unseen,
         seed=seed,
     )

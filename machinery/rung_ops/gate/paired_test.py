@@ -104,7 +104,7 @@ def compare(
         others: predictions by name.
         figure: computes a figure of target values and predictions; greater is better.
         alpha: error rate of each of the two bounds, in (0, 0.5).
-        group: the number of each row's part, from 0, shape (n_rows,): see time_blocks.groups().
+        group: the number of each row's part, from 0, shape (n_rows,): see jackknife.groups_in_time().
 
     Raises:
         NotComparableError: the figure is undefined on all rows, or on a part of them.

@@ -17,7 +17,7 @@ from rung_ops.gate import paired_test
 from rung_ops.gate.paired_test import GROUPS, Comparison
 from rung_ops.gate.rules import PROBABLY_BETTER, Rules, Threshold, allowed_loss
 from rung_ops.model.target import finite_rows
-from rung_ops.statistics import jackknife, time_blocks
+from rung_ops.statistics import jackknife
 from rung_ops.statistics.jackknife import Figure, NotComparableError, figure_or_nan
 from rung_ops.system.printable import counted, four_digits
 
@@ -122,7 +122,7 @@ def judge_predictions(
         baseline_name: what the reasons call them.
         slices: values to slice the rows by, by name of the column, each of shape (n_rows,).
         group: the number of each row's group, from 0, shape (n_rows,), where rows of a group are
-            alike: see time_blocks.blocks(). By default the rows are independent.
+            alike: see jackknife.time_blocks(). By default the rows are independent.
         unseen: whether the champion did not learn from a row, shape (n_rows,): it is compared on
             these alone. By default it learned from none.
         seed: of the deal of independent rows into groups.
@@ -232,10 +232,10 @@ class _Rows:
         if self.group is None:
             return jackknife.dealt(self.number, self.seed, min(GROUPS, self.number // 2))
         filled, numbers = np.unique(self.group, return_inverse=True)
-        if len(filled) < time_blocks.LEAST:
+        if len(filled) < jackknife.LEAST_BLOCKS:
             raise NotComparableError(
                 f"the {self.number:,} rows are of {len(filled)} blocks of time; "
-                f"{time_blocks.LEAST} are needed"
+                f"{jackknife.LEAST_BLOCKS} are needed"
             )
         return numbers
 

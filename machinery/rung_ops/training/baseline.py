@@ -16,7 +16,7 @@ from rung_ops.model import target
 from rung_ops.model.entity_feature import ticks
 from rung_ops.project import current
 from rung_ops.project.paths import made, parameter_line, params
-from rung_ops.statistics import jackknife, time_blocks
+from rung_ops.statistics import jackknife
 from rung_ops.statistics.jackknife import NotComparableError
 from rung_ops.system.printable import in_column
 from rung_ops.training import estimator, judged_rows
@@ -207,7 +207,7 @@ def main() -> int:
     )
     simple = best(train, rows)
     try:
-        group = time_blocks.groups(rows, params()["seed"], jackknife.GROUPS)
+        group = jackknife.groups_in_time(rows, params()["seed"], jackknife.GROUPS)
         unclear = f"{rows.height} rows are too few for an interval"
     except NotComparableError as error:
         group, unclear = np.zeros(rows.height, dtype=int), f"no interval: {error}"

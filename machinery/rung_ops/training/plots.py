@@ -32,7 +32,7 @@ from sklearn.metrics import (
 from rung_ops import contract
 from rung_ops.model.target import inside
 from rung_ops.project.paths import params
-from rung_ops.statistics import jackknife, time_blocks
+from rung_ops.statistics import jackknife
 from rung_ops.statistics.intervals import finite, wilson_interval
 from rung_ops.system.printable import counted, four_digits, printable
 from rung_ops.training import estimator
@@ -294,7 +294,7 @@ def importances(model: Any, rows: pl.DataFrame) -> pl.DataFrame:
     top = table["feature"].head(IMPORTANCES).to_list()
     half = np.full(table.height, math.nan)
     with suppress(jackknife.NotComparableError):
-        group = time_blocks.groups(rows, settings["seed"], IMPORTANCE_GROUPS)
+        group = jackknife.groups_in_time(rows, settings["seed"], IMPORTANCE_GROUPS)
         half[: len(top)] = jackknife.half_widths(partial(losses, top), group, LEVEL)
     reach = pl.Series(half).replace(0, None).fill_nan(None)
     return table.with_columns(low=table["importance"] - reach, high=table["importance"] + reach)

@@ -24,7 +24,7 @@ from rung_ops.data import blocks
 from rung_ops.errors import StageError
 from rung_ops.project import current
 from rung_ops.project.paths import params
-from rung_ops.statistics import jackknife, time_blocks
+from rung_ops.statistics import jackknife
 from rung_ops.statistics.jackknife import GROUPS, Figure, NotComparableError
 from rung_ops.training import estimator, judged_rows
 from rung_ops.training.window import Window, fit_arguments, in_use, sampled
@@ -75,7 +75,7 @@ def choose(
     judging = pl.concat(blocks)
     truth = estimator.truth(judging)
     try:
-        group = time_blocks.groups(judging, seed, GROUPS)
+        group = jackknife.groups_in_time(judging, seed, GROUPS)
     except NotComparableError:
         return Choice(WINDOWS[0])
 

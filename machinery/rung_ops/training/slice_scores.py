@@ -13,7 +13,7 @@ from rung_ops.contract import forecast
 from rung_ops.model.target import inside, numbers
 from rung_ops.project import current
 from rung_ops.project.paths import made, params
-from rung_ops.statistics import jackknife, time_blocks
+from rung_ops.statistics import jackknife
 from rung_ops.statistics.intervals import finite
 from rung_ops.system.printable import in_column, printable
 from rung_ops.training import judged_rows
@@ -52,7 +52,7 @@ def half_widths(rows: pl.DataFrame, predicted: np.ndarray, names: Sequence[str])
         return np.array([float(found.get(name, math.nan)) for name in names])
 
     try:
-        group = time_blocks.groups(rows, params()["seed"], jackknife.GROUPS)
+        group = jackknife.groups_in_time(rows, params()["seed"], jackknife.GROUPS)
     except jackknife.NotComparableError:
         return np.full(len(names), math.nan)
     with warnings.catch_warnings(action="ignore"):

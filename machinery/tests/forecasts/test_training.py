@@ -24,7 +24,7 @@ from rung_ops.gate.verdict import Verdict
 from rung_ops.model.target import inside
 from rung_ops.release import contract_file
 from rung_ops.serving import entity_lookup
-from rung_ops.statistics import jackknife, time_blocks
+from rung_ops.statistics import jackknife
 from rung_ops.training import baseline, estimator, evaluate, judged_rows, plots
 
 BOTH = pytest.mark.parametrize("small", ["HORIZON", "ORIGIN"], indirect=True)
@@ -156,11 +156,11 @@ def test_blocks_follow_each_other_and_are_as_long_as_a_horizon(trained: Trained)
     made = forecast.made_at(trained.test)
     rows = trained.test.filter(made < pl.lit(made).min() + 15 * DAY)  # a twentieth is shorter
 
-    group = time_blocks.groups(rows, 1, 50, time_blocks.FEW)
+    group = jackknife.groups_in_time(rows, 1, 50, jackknife.FEW_BLOCKS)
 
     of_block = pl.DataFrame({"made": forecast.made_at(rows), "block": group}).group_by("block")
     starts, ends = of_block.min().sort("block")["made"], of_block.max().sort("block")["made"]
-    assert len(starts) > time_blocks.FEW
+    assert len(starts) > jackknife.FEW_BLOCKS
     assert (starts.diff().drop_nulls() >= forecast.horizons(rows).max()).all()
     assert (starts[1:] > ends[:-1]).all()
 
@@ -195,7 +195,7 @@ def test_blocks_see_the_spread_that_a_random_deal_does_not(trained: Trained) -> 
         error, draw = np.zeros(rows.height), np.random.default_rng(seed)
         for hour in range(1, rows.height):
             error[hour] = 0.96 * error[hour - 1] + draw.normal()
-        deals = time_blocks.groups(rows, 1, 50), jackknife.dealt(rows.height, 1)
+        deals = jackknife.groups_in_time(rows, 1, 50), jackknife.dealt(rows.height, 1)
         errors = (
             jackknife.standard_error(lambda of: float(error[of].mean()), each) for each in deals
         )

@@ -11,7 +11,7 @@ import pytest
 from rung_ops.gate import judge_predictions
 from rung_ops.gate.rules import NOT_WORSE, PROBABLY_BETTER, Rules
 from rung_ops.gate.verdict import Verdict
-from rung_ops.statistics import time_blocks
+from rung_ops.statistics import jackknife
 
 ROWS = 2_000
 TRUTH, NOISE, OWN = np.random.default_rng(1).normal(size=(3, ROWS))
@@ -157,7 +157,7 @@ def test_too_few_rows_that_the_champion_does_not_know_refuse_and_say_how_many_ar
 def test_blocks_of_time_are_judged_together() -> None:
     """Errors of a block are alike, so twenty blocks say less than two thousand rows."""
     rows = np.arange(ROWS)
-    blocks = time_blocks.blocks(rows * 1_000_000, 100_000_000)
+    blocks = jackknife.time_blocks(rows * 1_000_000, 100_000_000)
     alike = OWN[blocks * (ROWS // 20)]
     ours = CHAMPION + 0.3 * alike
 
