@@ -52,7 +52,7 @@ class StageError(OpsError):
 
 
 class UnreadableFileError(StageError):
-    """A raw file or a document cannot be read; the message says which, why and what to do."""
+    """A file of data, a document or a model cannot be read; the message says which, why and what to do."""
 
 
 class VersionError(StageError):

@@ -12,7 +12,6 @@ from machinery.tests.projects import moved
 from rung_governance.approval import fairness
 from rung_governance.approval.fairness import (
     CLASSIFICATION,
-    UnknownGroupError,
     assess,
     compare,
     groups,
@@ -86,7 +85,7 @@ def test_numbers_are_cut_into_groups() -> None:
 def test_a_column_that_makes_no_groups_is_refused(
     column: pl.Series, cuts: list[float], message: str
 ) -> None:
-    with pytest.raises(UnknownGroupError, match=message):
+    with pytest.raises(SettingsError, match=message):
         groups(column, cuts)
 
 

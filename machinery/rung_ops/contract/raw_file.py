@@ -17,10 +17,6 @@ from rung_ops.system.files import is_full
 from rung_ops.system.printable import printable
 
 
-class DiskFullError(StageError):
-    """There is no room for what was read; the message says where, and what to do."""
-
-
 def read(path: Path) -> pl.DataFrame:
     """Read one raw file, as a frame."""
     with _named(path):
@@ -50,10 +46,10 @@ def write(path: Path, target: Path, row_group_size: int | None = None) -> int:
 
     Raises:
         UnreadableFileError: load() cannot make a frame of it.
-        DiskFullError: there is no room for the target.
+        StageError: there is no room for the target.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with files.opened(target) as draft, _named(path):
+    with files.opened(target) as draft, _named(path, target):
         refuse_too_large(path)
         frame = load_rows(path)
         if isinstance(frame, pl.LazyFrame):
@@ -74,7 +70,7 @@ def _named(path: Path, target: Path | None = None) -> Iterator[None]:
     except Exception as error:  # load() is the user's, and may raise anything, a lazy frame late
         if is_full(error):
             where = target.parent if target else current().ingested
-            raise DiskFullError(
+            raise StageError(
                 f"{shown(path)}: there is no room for its rows in {shown(where)}. Make room on the disk, "
                 "and type it again."
             ) from error

@@ -177,13 +177,7 @@ def sources(source: Path) -> list[Path]:
 def _write(path: Path, target: Path, rows: int) -> None:
     if not path.is_file():
         raise StageError(f"{shown(path)}: there is no such file.")
-    try:
-        raw_file.write(path, target, row_group_size=rows)
-    except raw_file.DiskFullError as error:
-        raise StageError(
-            f"A disk is full: the rows of {shown(path)} do not fit into {shown(target.parent)}. "
-            "Free space, and run the command again."
-        ) from error
+    raw_file.write(path, target, row_group_size=rows)
 
 
 def blocks_of(files: list[tuple[Path, str]], rows: int) -> list[Block]:

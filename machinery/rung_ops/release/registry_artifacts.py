@@ -15,7 +15,7 @@ import polars as pl
 from mlflow.entities.model_registry import ModelVersion
 
 from rung_ops import contract
-from rung_ops.errors import VersionError
+from rung_ops.errors import UnreadableFileError, VersionError
 from rung_ops.model import bundle
 from rung_ops.project import current
 from rung_ops.project.paths import shown
@@ -83,7 +83,7 @@ def estimator_of(
     try:
         path = fetch(version, folder)
         return None if path is None else estimator.load(path)
-    except (VersionError, estimator.UntrustedModelError) as error:
+    except (VersionError, UnreadableFileError) as error:
         raise ReleaseError(str(error)) from error
 
 

@@ -8,16 +8,12 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.data.blocks import in_blocks
-from rung_ops.errors import StageError
+from rung_ops.errors import StageError, UnreadableFileError
 from rung_ops.model import predictors, target
 from rung_ops.model.predictors import predict_custom, trusted_types, untrusted
 from rung_ops.project.paths import shown
 
 # skops and scikit-learn are imported in functions: stages that need no model start faster.
-
-
-class UntrustedModelError(StageError):
-    """A model file holds types that TRUSTED in model.py does not list."""
 
 
 def features(rows: pl.DataFrame) -> pl.DataFrame:
@@ -155,4 +151,4 @@ def load(path: Path) -> Any:
 
 def _refuse_untrusted(path: Path) -> None:
     if reason := untrusted(path, contract.TRUSTED, shown(path)):
-        raise UntrustedModelError(reason)
+        raise UnreadableFileError(reason)

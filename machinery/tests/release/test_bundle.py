@@ -23,7 +23,7 @@ from machinery.tests.projects import moved
 from machinery.tests.release.conftest import Write
 from rung_ops import contract
 from rung_ops.contract.row_checks import inspect
-from rung_ops.errors import OpsError, StageError, VersionError
+from rung_ops.errors import OpsError, StageError, UnreadableFileError, VersionError
 from rung_ops.gate import judge
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BundleError, verify
@@ -42,7 +42,6 @@ from rung_ops.release import (
 from rung_ops.system import files, git
 from rung_ops.tracking import last_run, record_run, registry, versions
 from rung_ops.training import estimator, model_card, window
-from rung_ops.training.estimator import UntrustedModelError
 
 SCHEMA = contract.Row.to_schema()
 COLUMNS = [name for name in SCHEMA.columns if name != contract.TARGET]
@@ -491,7 +490,7 @@ def test_poe_release_says_what_is_missing_and_writes_nothing(
 
 @pytest.mark.parametrize(
     ("raised", "seen"),
-    [(UntrustedModelError, ReleaseError), (VersionError, ReleaseError), (StageError, StageError)],
+    [(UnreadableFileError, ReleaseError), (VersionError, ReleaseError), (StageError, StageError)],
 )
 def test_a_fault_of_src_is_not_said_of_the_versions_model(
     raised: type[StageError], seen: type[OpsError], tmp_path: Path, monkeypatch: Patch

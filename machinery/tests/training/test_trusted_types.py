@@ -21,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder
 
 from rung_ops import contract
+from rung_ops.errors import UnreadableFileError
 from rung_ops.training import estimator
 
 ROWS = pl.DataFrame(
@@ -89,7 +90,7 @@ def test_saving_and_loading_name_untrusted_trees_in_the_same_sentence(
     monkeypatch.setattr(contract.model, "TRUSTED", [])
 
     for use in (lambda: estimator.save(model, path), lambda: estimator.load(path)):
-        with pytest.raises(estimator.UntrustedModelError) as error:
+        with pytest.raises(UnreadableFileError) as error:
             use()
         assert str(error.value) == (
             f'{path} holds types that are not trusted: "sklearn.tree._tree.Tree". If you trust '

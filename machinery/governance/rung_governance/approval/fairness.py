@@ -6,7 +6,6 @@ all others.
 
 import json
 import math
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise, product
@@ -18,7 +17,7 @@ import polars as pl
 from sklearn.metrics import mean_absolute_error
 
 from rung_ops import contract
-from rung_ops.errors import StageError
+from rung_ops.errors import SettingsError
 from rung_ops.model.target import MULTICLASS, QUANTILE, inside
 from rung_ops.project import current
 from rung_ops.project.parameters import FairnessSettings
@@ -31,14 +30,17 @@ from rung_ops.training import estimator, judged_rows
 MAX_GROUPS = 20
 
 
-class UnknownGroupError(StageError):
-    """A column under [fairness.groups] does not give groups; the message says why."""
+WHERE = "params.toml, [fairness.groups]:"
 
 
 def groups(column: pl.Series, cuts: list[float]) -> np.ndarray:
-    """Return the name of each row's group, shape (n_rows,); numbers are cut at upper ends of ranges."""
+    """Return the name of each row's group, shape (n_rows,); numbers are cut at upper ends of ranges.
+
+    Raises:
+        SettingsError: the column gives no groups.
+    """
     if cuts and not column.dtype.is_numeric():
-        raise UnknownGroupError(f"`{column.name}` is not numeric and cannot be cut: write []")
+        raise SettingsError(f"{WHERE} `{column.name}` is not numeric and cannot be cut: write [].")
     if cuts:
         cuts = sorted(cuts)
         between = [f"above {low:g} up to {high:g}" for low, high in pairwise(cuts)]
@@ -47,9 +49,9 @@ def groups(column: pl.Series, cuts: list[float]) -> np.ndarray:
         named = pl.Series(column.name, [names[index] for index in ranges])
         return named.set(column.is_null(), "missing").to_numpy()
     if column.n_unique() > MAX_GROUPS:
-        raise UnknownGroupError(
-            f"`{column.name}` has {column.n_unique()} values; expected at most {MAX_GROUPS}: list "
-            "the numbers to cut it at, or derive a coarser column"
+        raise SettingsError(
+            f"{WHERE} `{column.name}` has {column.n_unique()} values; expected at most {MAX_GROUPS}: "
+            "list the numbers to cut it at, or derive a coarser column."
         )
     return column.cast(pl.String).fill_null("missing").to_numpy()
 
@@ -279,7 +281,7 @@ def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
     named = chosen.groups
     for column, cuts in named.items():
         if column not in rows.columns:
-            raise UnknownGroupError(f"`{column}` is not a column of Row")
+            raise SettingsError(f"{WHERE} `{column}` is not a column of Row.")
         of_column = groups(rows[column], cuts)
         compared, notes = compared_by(truth, predicted, of_column, smallest)
         report["groups"][column] = compared
@@ -316,13 +318,9 @@ def _named(figures: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
 
 def main() -> int:
     """Write reports/fairness.json and its table; return the exit code."""
-    try:
-        named = parameters().fairness.groups
-        rows = judged_rows.read(made(current().predictions), *named, slices=False)
-        report = assess(rows, params())
-    except UnknownGroupError as error:
-        print(f"params.toml, [fairness.groups]: {error}.", file=sys.stderr)
-        return 1
+    named = parameters().fairness.groups
+    rows = judged_rows.read(made(current().predictions), *named, slices=False)
+    report = assess(rows, params())
     written = current().reports / "fairness.json"
     written.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     table(report).write_csv(written.with_suffix(".csv"))

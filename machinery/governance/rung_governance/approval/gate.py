@@ -27,7 +27,6 @@ from rung_governance.approval import (
     validation,
 )
 from rung_governance.approval.bounds import Facts
-from rung_governance.approval.fairness import UnknownGroupError
 from rung_ops import contract
 from rung_ops.errors import SettingsError, VersionError
 from rung_ops.gate.verdict import Verdict
@@ -224,7 +223,7 @@ def _compared_with_plan(result: Verdict, version: ModelVersion) -> Verdict:
             *bounds.violations(limits, facts, _champion(result), figures, groups),
             *group_check.threshold_problems(limits, settings, groups),
         ]
-    except (UnknownGroupError, VersionError) as error:
+    except (SettingsError, VersionError) as error:
         return result.with_reasons([str(error)])
     notes = group_check.unjudged(groups, limits)
     judged_by = result.figures | {PLAN: plan.digest()}
