@@ -56,4 +56,4 @@ class UnreadableFileError(StageError):
 
 
 class VersionError(StageError):
-    """A version has no usable model, or a fact of it is not known; the message says which and why."""
+    """A version cannot be used or released: its model, or a fact of it; the message says why."""

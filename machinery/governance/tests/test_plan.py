@@ -11,9 +11,8 @@ import yaml
 
 from rung_governance.approval import plan
 from rung_governance.record_check import check_record, read_schema
-from rung_ops.errors import SettingsError, StageError
+from rung_ops.errors import SettingsError, StageError, VersionError
 from rung_ops.project import current
-from rung_ops.release import ReleaseError
 from rung_ops.release.export import refuse_custom_model
 
 NEXT_YEAR = (date.today() + timedelta(days=365)).isoformat()
@@ -178,7 +177,7 @@ def test_a_plan_that_does_not_allow_a_format_of_ones_own_refuses_it(
 def test_only_a_plan_that_allows_it_with_a_reason_lets_it_pass(tmp_path: Path) -> None:
     with pytest.raises(StageError):  # without a plan
         plan.refuse_own_format(tmp_path)
-    with pytest.raises(ReleaseError):  # and this project's
+    with pytest.raises(VersionError):  # and this project's
         refuse_custom_model(tmp_path)
 
     entry = {"allowed": True, "reason": "Weights in NumPy's format, loaded without pickle."}

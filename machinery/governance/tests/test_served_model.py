@@ -15,8 +15,9 @@ from machinery.governance.tests.conftest import Patch
 from machinery.governance.tests.signing import swap_model
 from machinery.tests.conftest import FACTS, Trained
 from rung_governance.approval import served_model
+from rung_ops.errors import VersionError
 from rung_ops.model import bundle
-from rung_ops.release import ReleaseError, export, make, registry_artifacts, signing
+from rung_ops.release import export, make, registry_artifacts, signing
 from rung_ops.release.export import to_lightgbm
 from rung_ops.training import estimator
 
@@ -127,7 +128,7 @@ def test_without_the_rows_of_the_version_nothing_is_compared(
     release: Path, differences: Any, monkeypatch: Patch
 ) -> None:
     def gone(version: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
-        raise ReleaseError("the rows are missing")
+        raise VersionError("the rows are missing")
 
     monkeypatch.setattr(registry_artifacts, "rows", gone)
 

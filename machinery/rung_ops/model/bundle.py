@@ -47,6 +47,14 @@ REFERENCE = "reference.parquet"
 PARITY = "parity.parquet"
 REASONS = "reasons.json"
 
+# Keys of a version's origin, as the manifest records them.
+FACTS = (
+    *("model", "version", "run_id", "git_commit", "git_author", "git_dirty"),
+    *("data_hash", "params_hash"),
+)
+# Those that versions of an earlier library do not have.
+LATER_FACTS = ("git_trainer", "model_hash", "predictions_hash", "refit_hash")
+
 # The model, in one of four formats. ONNX: one input [None, 1] for each feature, by its name,
 # of type float, double or string; the first output is the prediction: [None, 2] with the
 # probability of the positive class last, or [None, 1] with the value; for the task of several

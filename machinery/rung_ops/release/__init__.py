@@ -14,17 +14,3 @@ Three gates share one comparison (rung_ops.gate.judge):
 - `release.production_gate` compares it with the release that production serves (rung 3);
 - an add-on may do the same and ask for more, such as an approval.
 """
-
-from rung_ops.errors import OpsError
-
-# Keys of a version's origin, as the manifest records them.
-FACTS = (
-    *("model", "version", "run_id", "git_commit", "git_author", "git_dirty"),
-    *("data_hash", "params_hash"),
-)
-# Those that versions of an earlier library do not have.
-LATER_FACTS = ("git_trainer", "model_hash", "predictions_hash", "refit_hash")
-
-
-class ReleaseError(OpsError):
-    """A version cannot be released; the message says why and what to do."""

@@ -10,12 +10,12 @@ import polars as pl
 from rung_ops.contract import row_checks, synthetic
 from rung_ops.contract.forecast import declared as declared_forecast
 from rung_ops.contract.row_checks import plain
+from rung_ops.errors import VersionError
 from rung_ops.features.point_in_time import of_forecast
 from rung_ops.model.bundle import BundleError
 from rung_ops.model.columns import family_of, text_of
 from rung_ops.model.entity_feature import EntityFeature, View, views_of
 from rung_ops.model.target import kind_of
-from rung_ops.release import ReleaseError
 
 
 def contract(
@@ -117,7 +117,7 @@ def _column(name: str, column: pa.Column) -> dict[str, Any]:
     try:
         family, polars = family_of(dtype), text_of(dtype)
     except ValueError as error:
-        raise ReleaseError(
+        raise VersionError(
             f"dataset.py: column `{name}`: {error}. Change it to a number, text, boolean, date or "
             "datetime."
         ) from error

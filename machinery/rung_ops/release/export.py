@@ -27,14 +27,13 @@ from sklearn.preprocessing import OrdinalEncoder
 from skops.io import dump
 
 from rung_ops.contract.synthetic import unknown_texts
-from rung_ops.errors import StageError
+from rung_ops.errors import StageError, VersionError
 from rung_ops.model import bundle, predictors, source_import
 from rung_ops.model.bundle import BundleError
 from rung_ops.model.predictors import Predictor, load_estimator, predictor_of
 from rung_ops.model.target import MULTICLASS, QUANTILE, finite_rows
 from rung_ops.project import active_addons, current
 from rung_ops.quantiles import PerQuantile
-from rung_ops.release import ReleaseError
 from rung_ops.training import estimator
 
 # Largest difference of a probability; for regression, in standard deviations of the predictions.
@@ -268,7 +267,7 @@ def select_fastest(measured: Mapping[str, Times]) -> str:
     return selected
 
 
-_EXPLAINED = (BundleError, ReleaseError)  # their messages need no type name
+_EXPLAINED = (BundleError, VersionError)  # their messages need no type name
 
 
 def export(
@@ -277,7 +276,7 @@ def export(
     """Write the model of a release into its folder, in the format that is selected of all that were tried.
 
     Raises:
-        ReleaseError: none can be used, or model.py has save() and load(), and an add-on refuses that.
+        VersionError: none can be used, or model.py has save() and load(), and an add-on refuses that.
     """
     module = source_import.module_of(staged, package, "model")
     described = {"package": package, "task": task}
@@ -294,7 +293,7 @@ def export(
     usable = [each for each in tried if each.ok]
     if not usable:
         reasons = "; ".join(f"{each.format}: {each.reason}" for each in tried)
-        raise ReleaseError(f"The model cannot be released in any format. {reasons}")
+        raise VersionError(f"The model cannot be released in any format. {reasons}")
     selected = _fastest(usable, check.features, task)
     for each in tried:
         folder = _trial_folder(staged, each.format)
@@ -313,7 +312,7 @@ def refuse_custom_model(root: Path) -> None:
         for _, refuse in active_addons.targets("model_format"):
             refuse(root)
     except StageError as error:
-        raise ReleaseError(str(error)) from error
+        raise VersionError(str(error)) from error
 
 
 def _attempts(
@@ -430,7 +429,7 @@ def to_lightgbm(fitted: Any, features: pl.DataFrame) -> tuple[str, dict[str, Any
         stands for NaN. If `values` is null, the column is the feature itself.
 
     Raises:
-        ReleaseError: it cannot be converted.
+        VersionError: it cannot be converted.
     """
     named = fitted.steps if isinstance(fitted, Pipeline) else [("model", fitted)]
     steps = [step for _, step in named]
@@ -438,7 +437,7 @@ def to_lightgbm(fitted: Any, features: pl.DataFrame) -> tuple[str, dict[str, Any
     models = last.estimators_ if isinstance(last, PerQuantile) else [last]
     for model in models:
         if type(model).__module__.split(".")[0] != "lightgbm" or not hasattr(model, "booster_"):
-            raise ReleaseError(f"the model is {type(model).__name__}, not a LightGBM estimator")
+            raise VersionError(f"the model is {type(model).__name__}, not a LightGBM estimator")
     before = [step for step in steps[:-1] if step not in (None, "passthrough")]
     if not before:
         columns = [_unchanged(name, features) for name in features.columns]
@@ -446,7 +445,7 @@ def to_lightgbm(fitted: Any, features: pl.DataFrame) -> tuple[str, dict[str, Any
         columns = list(_encoded(before[0], features))
     else:
         names = ", ".join(type(step).__name__ for step in before)
-        raise ReleaseError(
+        raise VersionError(
             f"the steps before the model are {names}; expected one ColumnTransformer"
         )
     return _joined([model.booster_.model_to_string() for model in models]), {"columns": columns}
@@ -458,7 +457,7 @@ def _joined(texts: list[str]) -> str:
         return texts[0]
     parts = [re.split(r"^Tree=\d+\n", text.partition(END)[0], flags=re.M) for text in texts]
     if len({len(part) for part in parts}) > 1:
-        raise ReleaseError("its quantiles have different numbers of trees")
+        raise VersionError("its quantiles have different numbers of trees")
     (head, *_), *in_turn = zip(*parts, strict=True)
     counted = rf"\1={len(texts)}"
     head = re.sub(r"^(num_class|num_tree_per_iteration)=1$", counted, head, flags=re.M)
@@ -474,7 +473,7 @@ def _encoded(transformer: ColumnTransformer, features: pl.DataFrame) -> Iterator
         if isinstance(chosen, str):
             chosen = [chosen]
         if not isinstance(chosen, list) or not all(isinstance(each, str | int) for each in chosen):
-            raise ReleaseError(f"the columns of `{name}` are not a list of names")
+            raise VersionError(f"the columns of `{name}` are not a list of names")
         named = [features.columns[each] if isinstance(each, int) else each for each in chosen]
         if isinstance(part, Pipeline) and len(part.steps) == 1:
             part = part.steps[0][1]
@@ -485,7 +484,7 @@ def _encoded(transformer: ColumnTransformer, features: pl.DataFrame) -> Iterator
         elif _is_passthrough(part):
             yield from (_unchanged(each, features) for each in named)
         else:
-            raise ReleaseError(f"`{name}` is {type(part).__name__}, not an OrdinalEncoder")
+            raise VersionError(f"`{name}` is {type(part).__name__}, not an OrdinalEncoder")
 
 
 def _is_passthrough(part: Any) -> bool:
@@ -498,7 +497,7 @@ def _is_passthrough(part: Any) -> bool:
 def _unchanged(name: str, features: pl.DataFrame) -> dict[str, Any]:
     kind = features.schema[name]
     if not (kind.is_numeric() or kind == pl.Boolean):
-        raise ReleaseError(f"`{name}` is {kind}; the model expects a number")
+        raise VersionError(f"`{name}` is {kind}; the model expects a number")
     return {"feature": name, "values": None}
 
 

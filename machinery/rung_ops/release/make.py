@@ -19,9 +19,9 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.command import Verb, verb
 from rung_ops.contract import forecast, synthetic
-from rung_ops.errors import OpsError, SettingsError
+from rung_ops.errors import OpsError, SettingsError, VersionError
 from rung_ops.model import bundle, reasons, released, row_path, source_import
-from rung_ops.model.bundle import BundleError, verify
+from rung_ops.model.bundle import FACTS, LATER_FACTS, BundleError, verify
 from rung_ops.model.columns import dtype_of
 from rung_ops.model.predictors import (
     EncodedBooster,
@@ -40,15 +40,7 @@ from rung_ops.model.rows import Refusal
 from rung_ops.model.target import MULTICLASS, columns, finite_rows, kind_in
 from rung_ops.project import paths
 from rung_ops.project.paths import params, shown
-from rung_ops.release import (
-    FACTS,
-    LATER_FACTS,
-    ReleaseError,
-    contract_file,
-    export,
-    library,
-    signing,
-)
+from rung_ops.release import contract_file, export, library, signing
 from rung_ops.release.contract_file import refuse_without_values
 from rung_ops.release.export import sample_rows, write_json
 from rung_ops.statistics import drift
@@ -169,7 +161,7 @@ def _parity_check(model: Any, tested: pl.DataFrame, task: str) -> export.ParityC
     expected = estimator.predict_features(model, tested)
     if not np.isfinite(expected).all():
         bad = int((~finite_rows(expected)).sum())
-        raise ReleaseError(
+        raise VersionError(
             f"The model has no finite prediction for {bad:,} of {len(expected):,} rows."
         )
     return export.ParityCheck(tested, expected, export.tolerance_of(expected, task))
@@ -279,7 +271,7 @@ def describe_reasons(
             method, found = "trees", _of_trees(trees, tried, predict, task)
         else:
             method, found = "additive", _of_additive(predict, tried, contract, expressions, train)
-    except ReleaseError as error:
+    except VersionError as error:
         return {"method": "none", "why": str(error)}
     columns = columns_by_feature(expressions, contract, train)
     return {"method": method, "adverse": unfavourable, "columns": columns, **found}
@@ -291,7 +283,7 @@ def _of_trees(
     off = _difference(trees.effects, tried, predict, task)
     if off > TOLERANCE:
         margin = "log-odds" if task in ("classification", MULTICLASS) else "predictions"
-        raise ReleaseError(f"the trees' scores are not its {margin} (difference: {off:.2g})")
+        raise VersionError(f"the trees' scores are not its {margin} (difference: {off:.2g})")
     return {"max_difference": off}
 
 
@@ -306,10 +298,10 @@ def _of_additive(
     try:
         additive = AdditiveEffects(predict, task, reasons.typical(contract, expressions))
     except Refusal as refusal:
-        raise ReleaseError(f"the contract's example is not a row of it: {refusal}") from refusal
+        raise VersionError(f"the contract's example is not a row of it: {refusal}") from refusal
     off = _difference(additive, tried, predict, task)
     if off > TOLERANCE:
-        raise ReleaseError(
+        raise VersionError(
             "its model is neither LightGBM nor additive: the effects of single features differ by "
             f"{off:.2g} from its predictions"
         )
@@ -386,7 +378,7 @@ def _carried(trained: Trained) -> pl.DataFrame:
     drawn = synthetic.rows(known, columns, export.PARITY_ROWS, trained.seed)
     answers = export.predictable_rows(trained.model, drawn, trained.expressions, columns)
     if not answers.height:
-        raise ReleaseError(
+        raise VersionError(
             "The model has no finite prediction for any row whose columns are drawn each for itself, "
             "and a release carries such rows to be checked by."
         )
@@ -444,9 +436,9 @@ def write(
 
     Raises:
         BundleError: the service would refuse it, for example as its entity features are not in the store.
-        ReleaseError: the model cannot be written in any format, or Row has a column that a request
+        VersionError: the model cannot be written in any format, or Row has a column that a request
             cannot hold.
-        ReleaseError: the key cannot sign.
+        VersionError: the key cannot sign.
     """
     # The load test needs a signature, so it is signed with a throw-away key.
     key = private_key or signing.new_key()
@@ -536,7 +528,7 @@ def main(version: str, unsigned: Path | None) -> int:
                 *(folder, fitted, train, test, facts, private_key, documents, source),
                 refitted=refitted,
             )
-    except (BundleError, ReleaseError, files.LockTimeoutError) as error:
+    except (BundleError, VersionError, files.LockTimeoutError) as error:
         raise OpsError(f"Nothing was released. {error}") from error
     for line in summary(made):
         print(line)

@@ -1,6 +1,6 @@
 """What a registered version was made from: model, rows, source and reports, downloaded.
 
-Each function raises ReleaseError where that is not there, or is another one here.
+Each function raises VersionError where that is not there, or is another one here.
 """
 
 import io
@@ -17,9 +17,9 @@ from mlflow.entities.model_registry import ModelVersion
 from rung_ops import contract
 from rung_ops.errors import UnreadableFileError, VersionError
 from rung_ops.model import bundle
+from rung_ops.model.bundle import FACTS, LATER_FACTS
 from rung_ops.project import current
 from rung_ops.project.paths import shown
-from rung_ops.release import FACTS, LATER_FACTS, ReleaseError
 from rung_ops.system import git
 from rung_ops.tracking import last_run, registry, versions
 from rung_ops.tracking.versions import CODE
@@ -33,7 +33,7 @@ def version(wanted: str) -> ModelVersion:
     try:
         return registry.version(wanted)
     except registry.MlflowException as error:
-        raise ReleaseError(registry.reason_of(error)) from error
+        raise VersionError(registry.reason_of(error)) from error
 
 
 def facts(version: ModelVersion) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def facts(version: ModelVersion) -> dict[str, Any]:
     origin = {name: version.tags.get(name) for name in FACTS} | own
     later = {name: version.tags[name] for name in LATER_FACTS if name in version.tags}
     if missing := [name for name, value in origin.items() if not value]:
-        raise ReleaseError(
+        raise VersionError(
             f"Version {version.version} has no {', '.join(missing)}, so its origin is unknown. "
             f"{PIPELINE} registers versions with their origin."
         )
@@ -56,15 +56,15 @@ def rows(version: ModelVersion) -> tuple[pl.DataFrame, pl.DataFrame]:
         f"{PIPELINE} restore them"
     )
     if not current().train.is_file() or not current().test.is_file():
-        raise ReleaseError(
+        raise VersionError(
             f"{shown(current().train)} and {shown(current().test)} are missing; {restore}."
         )
     if last_run.data_hash() != version.tags["data_hash"]:
-        raise ReleaseError(
+        raise VersionError(
             f"Version {version.version} was made from other rows than those in data/; {restore}."
         )
     for name, was, here in versions.other_split(version):
-        raise ReleaseError(
+        raise VersionError(
             f"Version {version.version} was trained with {name} = {was}, but params.toml has {here}, "
             f"which gives another split; {restore}."
         )
@@ -83,8 +83,8 @@ def estimator_of(
     try:
         path = fetch(version, folder)
         return None if path is None else estimator.load(path)
-    except (VersionError, UnreadableFileError) as error:
-        raise ReleaseError(str(error)) from error
+    except UnreadableFileError as error:
+        raise VersionError(str(error)) from error
 
 
 def source(version: ModelVersion, folder: Path) -> Path:
@@ -103,7 +103,7 @@ def source(version: ModelVersion, folder: Path) -> Path:
     copy = versions.fetch_artifact(folder / "run", run_id=version.run_id, artifact_path=CODE)
     packages = sorted(path.parent for path in copy.rglob("features.py")) if copy else []
     if not packages:
-        raise ReleaseError(
+        raise VersionError(
             f"The source of version {version.version} is neither in this clone nor in the "
             f"registry. Commit, and register a version again with {PIPELINE}."
         )
@@ -118,12 +118,12 @@ def documents(version: ModelVersion, folder: Path) -> dict[str, str]:
     names = (bundle.METRICS, bundle.SLICES, bundle.COMPARISON)
     missing = [name for name in names if not reports or not (reports / name).is_file()]
     if reports is None or missing:
-        raise ReleaseError(
+        raise VersionError(
             f"The run of version {version.version} has no {', '.join(missing)}. "
             f"{PIPELINE} records them."
         )
     if not model_card.prose_file().is_file():
-        raise ReleaseError(
+        raise VersionError(
             f"{shown(model_card.prose_file())} is missing: write what the model is for."
         )
     texts = {name: (reports / name).read_text(encoding="utf-8") for name in names}

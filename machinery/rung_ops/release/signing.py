@@ -10,12 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from model_signing import hashing, signing
 
 from rung_ops.command import verb
-from rung_ops.errors import OpsError
+from rung_ops.errors import OpsError, VersionError
 from rung_ops.model import bundle
 from rung_ops.model.bundle import MANIFEST, SIGNATURE, BundleError, verify
 from rung_ops.project import current, paths
 from rung_ops.project.paths import shown
-from rung_ops.release import ReleaseError
 from rung_ops.system import key_names
 from rung_ops.system.printable import printable
 
@@ -36,18 +35,18 @@ def private_key() -> bytes:
     if not text and private_key_file().is_file():
         text = private_key_file().read_bytes()
     if not text:
-        raise ReleaseError(
+        raise VersionError(
             f"There is no key to sign with: {shown(private_key_file())} is missing, and {VARIABLE} is not "
             f"set. {MAKE} creates a key pair and explains what CI needs."
         )
     public = paths.public_key()
     if not public.is_file():
-        raise ReleaseError(
+        raise VersionError(
             f"{shown(public)} is missing, and the service trusts no other key. Restore it from "
             f"git, or remove {where} and create a new pair with {MAKE}."
         )
     if public.read_bytes().split() != public_key_of(text).split():
-        raise ReleaseError(
+        raise VersionError(
             f"The key in {where} does not belong to {shown(public)}, which the service trusts. "
             "Use the private key of that pair."
         )
@@ -90,7 +89,7 @@ def create_keys() -> int:
 
 def sign(folder: Path, private_key: bytes) -> None:
     """Sign all files of a folder and write the signature into it; the folder's name is the subject's."""
-    public_key_of(private_key)  # raises ReleaseError
+    public_key_of(private_key)  # raises VersionError
     # Every file but the signature, also git's own files.
     hashed = hashing.Config().set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
     config = signing.Config().set_hashing_config(hashed)
@@ -117,11 +116,11 @@ def public_key_of(private_key: bytes) -> bytes:
     try:
         key = serialization.load_pem_private_key(private_key, password=None)
     except (ValueError, TypeError) as error:
-        raise ReleaseError(
+        raise VersionError(
             f"The private key is not valid PEM without a password: {error}"
         ) from error
     if getattr(getattr(key, "curve", None), "name", "") != "secp256r1":
-        raise ReleaseError("The private key is not an EC P-256 key. `uv run poe keys` creates one.")
+        raise VersionError("The private key is not an EC P-256 key. `uv run poe keys` creates one.")
     return key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -164,7 +163,7 @@ def sign_releases(folder: Path) -> int:
     # none of them, so neither the project nor a release can read the key.
     try:
         names = sign_all(folder, private_key())
-    except (BundleError, ReleaseError, OSError) as error:
+    except (BundleError, VersionError, OSError) as error:
         raise OpsError(f"Nothing was signed. {printable(str(error))}") from error
     for name in names:
         print(f"signed {printable(name)}")

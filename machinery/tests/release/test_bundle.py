@@ -30,15 +30,7 @@ from rung_ops.model.bundle import BundleError, verify
 from rung_ops.model.columns import PLAIN, dtype_of, family_of, text_of
 from rung_ops.project import current
 from rung_ops.project.paths import params
-from rung_ops.release import (
-    ReleaseError,
-    contract_file,
-    export,
-    library,
-    make,
-    registry_artifacts,
-    signing,
-)
+from rung_ops.release import contract_file, export, library, make, registry_artifacts, signing
 from rung_ops.system import files, git
 from rung_ops.tracking import last_run, record_run, registry, versions
 from rung_ops.training import estimator, model_card, window
@@ -230,7 +222,7 @@ def test_a_column_that_cannot_be_queried_is_named() -> None:
         parts: pl.List(pl.Int64) = pa.Field()  # type: ignore[valid-type]
         target: bool = pa.Field()
 
-    with pytest.raises(ReleaseError, match="column `parts`: List"):
+    with pytest.raises(VersionError, match="column `parts`: List"):
         contract_of(Odd)
 
 
@@ -287,7 +279,7 @@ def test_a_release_that_fails_leaves_nothing(write: Write, tmp_path: Path) -> No
         def predict(self, features: pl.DataFrame) -> np.ndarray:
             return np.full(features.height, np.nan)
 
-    with pytest.raises(ReleaseError, match="no finite prediction for"):
+    with pytest.raises(VersionError, match="no finite prediction for"):
         write(Silent())
 
     assert list(tmp_path.glob("[!.]*")) == []
@@ -490,7 +482,7 @@ def test_poe_release_says_what_is_missing_and_writes_nothing(
 
 @pytest.mark.parametrize(
     ("raised", "seen"),
-    [(UnreadableFileError, ReleaseError), (VersionError, ReleaseError), (StageError, StageError)],
+    [(UnreadableFileError, VersionError), (VersionError, VersionError), (StageError, StageError)],
 )
 def test_a_fault_of_src_is_not_said_of_the_versions_model(
     raised: type[StageError], seen: type[OpsError], tmp_path: Path, monkeypatch: Patch

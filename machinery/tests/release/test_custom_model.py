@@ -13,11 +13,11 @@ from machinery.tests.conftest import Trained
 from machinery.tests.projects import moved
 from machinery.tests.release.conftest import Write
 from rung_ops import contract
-from rung_ops.errors import StageError
+from rung_ops.errors import StageError, VersionError
 from rung_ops.model import bundle
 from rung_ops.model import released as serving_release
 from rung_ops.model.predictors import predict_custom
-from rung_ops.release import ReleaseError, export
+from rung_ops.release import export
 from rung_ops.training import estimator
 
 PACKAGE = contract.Row.__module__.split(".")[0]
@@ -137,7 +137,7 @@ def test_an_add_on_may_refuse_the_release(
 
     monkeypatch.setattr(export.active_addons, "targets", lambda name: [("house", refuse)])
 
-    with pytest.raises(ReleaseError, match="not in this house"):
+    with pytest.raises(VersionError, match="not in this house"):
         write(fitted, source=source)
 
     assert list(tmp_path.glob("v*")) == []

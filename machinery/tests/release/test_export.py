@@ -25,11 +25,12 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
+from rung_ops.errors import VersionError
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BundleError
 from rung_ops.model.predictors import OnnxOutput, predictor_of, row_predictor
 from rung_ops.project import current
-from rung_ops.release import ReleaseError, export
+from rung_ops.release import export
 from rung_ops.release.export import to_lightgbm
 from rung_ops.release.to_onnx import to_onnx
 from rung_ops.training import estimator
@@ -244,7 +245,7 @@ def doubled(inputs: Any) -> Any:
 def test_a_type_that_the_source_does_not_trust_is_not_released(tmp_path: Path) -> None:
     model = make_pipeline(FunctionTransformer(doubled), LogisticRegression())
 
-    with pytest.raises(ReleaseError, match=r"types that are not trusted: .*test_export\.doubled"):
+    with pytest.raises(VersionError, match=r"types that are not trusted: .*test_export\.doubled"):
         exported(release(tmp_path, "TRUSTED = []\n"), model, ["count", "flag"])
 
 
@@ -298,7 +299,7 @@ class Broken(TransformerMixin, BaseEstimator):
 def test_a_model_that_no_format_holds_is_refused_with_all_reasons(tmp_path: Path) -> None:
     model = make_pipeline(Broken(), LogisticRegression())
 
-    with pytest.raises(ReleaseError) as error:
+    with pytest.raises(VersionError) as error:
         exported(release(tmp_path), model, ["number", "count"])
 
     for each in ("onnx: ", "lightgbm: ", "skops: "):
@@ -351,7 +352,7 @@ def test_a_model_that_is_more_than_coded_columns_has_no_table() -> None:
     inputs = FEATURES.select("letter", "number")
     model.fit(inputs, TRUTH)
 
-    with pytest.raises(ReleaseError, match="`text` is OneHotEncoder"):
+    with pytest.raises(VersionError, match="`text` is OneHotEncoder"):
         to_lightgbm(model, inputs)
 
 

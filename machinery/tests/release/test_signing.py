@@ -17,10 +17,11 @@ import pytest
 from model_signing import hashing, verifying
 
 from machinery.tests.conftest import RunVerb, private_key
+from rung_ops.errors import VersionError
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BundleError, verify
 from rung_ops.project import current, paths
-from rung_ops.release import ReleaseError, signing
+from rung_ops.release import signing
 
 
 @pytest.fixture
@@ -247,7 +248,7 @@ def test_a_key_that_the_service_does_not_trust_signs_nothing(
     signing.make_pair(*pair)
     monkeypatch.setenv("RELEASE_PRIVATE_KEY", private_key().decode())
 
-    with pytest.raises(ReleaseError, match="RELEASE_PRIVATE_KEY does not belong to"):
+    with pytest.raises(VersionError, match="RELEASE_PRIVATE_KEY does not belong to"):
         signing.private_key()
 
     monkeypatch.setenv("RELEASE_PRIVATE_KEY", pair[0].read_text())
@@ -274,7 +275,7 @@ BEGUN = b"-----BEGIN PRIVATE KEY-----\nAAAA\n"  # pragma: allowlist secret
 
 @pytest.mark.parametrize("text", [b"", b"no key", BEGUN])
 def test_an_invalid_private_key_is_named(text: bytes) -> None:
-    with pytest.raises(ReleaseError, match="private key"):
+    with pytest.raises(VersionError, match="private key"):
         signing.public_key_of(text)
 
 

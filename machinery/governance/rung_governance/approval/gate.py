@@ -35,7 +35,7 @@ from rung_ops.model.target import ONE_NUMBER, Kind
 from rung_ops.project import current
 from rung_ops.project.parameters import FairnessSettings
 from rung_ops.project.paths import params
-from rung_ops.release import ReleaseError, production_gate, registry_artifacts
+from rung_ops.release import production_gate, registry_artifacts
 from rung_ops.tracking import record_run, registry, store_address, versions
 from rung_ops.training import estimator
 
@@ -57,7 +57,7 @@ def of_version(version: ModelVersion) -> Facts:
             expressions = source_import.features_of(judged, contract.package())
             rows = pl.read_parquet(current().test).head(TRIED_ROWS)
             features = rows.select(expressions).columns
-        except (ReleaseError, bundle.BundleError, pl.exceptions.PolarsError) as error:
+        except (VersionError, bundle.BundleError, pl.exceptions.PolarsError) as error:
             raise VersionError(
                 f"the features of version {version.version} are not known: {error}"
             ) from error

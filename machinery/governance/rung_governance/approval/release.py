@@ -10,18 +10,18 @@ from pathlib import Path
 from mlflow.entities.model_registry import ModelVersion
 
 from rung_governance.approval import rejudge, validation
-from rung_ops.errors import SettingsError
+from rung_ops.errors import SettingsError, VersionError
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BundleError, ReleaseFiles
 from rung_ops.project import keyless, paths
 from rung_ops.project.paths import shown
-from rung_ops.release import ReleaseError, make, registry_artifacts, signing
+from rung_ops.release import make, registry_artifacts, signing
 from rung_ops.release.contract_file import refuse_without_values
 from rung_ops.system import files
 from rung_ops.tracking import registry
 
 FAULTS = (
-    *(BundleError, ReleaseError),
+    *(BundleError, VersionError),
     *(registry.MlflowException, SettingsError, files.LockTimeoutError),
 )
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from rung_ops.errors import VersionError
 from rung_ops.model import bundle, source_import
 from rung_ops.model.bundle import BundleError, ReleaseFiles
 from rung_ops.model.predictors import predictor_of
-from rung_ops.release import ReleaseError, export, registry_artifacts
+from rung_ops.release import export, registry_artifacts
 from rung_ops.training import estimator
 
 AGAIN = "delete it in releases/candidates, and `uv run poe release` writes it again"
@@ -28,7 +29,7 @@ def differences(path: str) -> list[str]:
         with tempfile.TemporaryDirectory() as temporary:
             model = registry_artifacts.estimator_of(version, Path(temporary))
         train, test = registry_artifacts.rows(version)
-    except ReleaseError as error:
+    except VersionError as error:
         return [str(error)]
     return list(compare(manifest, files, model, pl.concat([test, train.select(test.columns)])))
 
@@ -61,7 +62,7 @@ def _other_bytes(
     with tempfile.TemporaryDirectory() as temporary:
         try:
             names = export.write_again(kind, Path(temporary), model, features)
-        except ReleaseError as error:
+        except VersionError as error:
             yield f"{bundle.LIGHTGBM} is not what the version's model is exported to: {error}"
             return
         for name in names:
