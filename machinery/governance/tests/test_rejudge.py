@@ -21,9 +21,9 @@ from rung_ops.gate import registry_gate
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
 from rung_ops.project import keyless, paths
-from rung_ops.release import make, registry_artifacts
+from rung_ops.release import make
 from rung_ops.release.history import ChangeRefusedError
-from rung_ops.tracking import registry
+from rung_ops.tracking import registry, versions
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_what_another_process_wrote_is_signed_here(
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     monkeypatch.setenv("RELEASE_PRIVATE_KEY", release_private_key.decode())
-    monkeypatch.setattr(registry_artifacts, "facts", lambda version: FACTS)
+    monkeypatch.setattr(versions, "facts_of", lambda version: FACTS)
 
     def build(function: str, arguments: list[str]) -> int:
         """Write it as make.main() does, which holds the lock of the folder."""

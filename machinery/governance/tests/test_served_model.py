@@ -17,8 +17,9 @@ from machinery.tests.conftest import FACTS, Trained
 from rung_governance.approval import served_model
 from rung_ops.errors import VersionError
 from rung_ops.model import bundle
-from rung_ops.release import export, make, registry_artifacts, signing
+from rung_ops.release import export, make, signing
 from rung_ops.release.export import to_lightgbm
+from rung_ops.tracking import versions
 from rung_ops.training import estimator
 
 
@@ -34,11 +35,11 @@ def differences(trained: Trained, release_key: bytes, tmp_path: Path, monkeypatc
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     for name, value in {
-        "version": "the version",
+        "find": "the version",
         "estimator_of": trained.estimator,
-        "rows": (trained.train, trained.test),
+        "rows_of": (trained.train, trained.test),
     }.items():
-        monkeypatch.setattr(registry_artifacts, name, lambda *_, value=value: value)
+        monkeypatch.setattr(versions, name, lambda *_, value=value: value)
     return lambda release: served_model.differences(str(release))
 
 
@@ -130,7 +131,7 @@ def test_without_the_rows_of_the_version_nothing_is_compared(
     def gone(version: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
         raise VersionError("the rows are missing")
 
-    monkeypatch.setattr(registry_artifacts, "rows", gone)
+    monkeypatch.setattr(versions, "rows_of", gone)
 
     assert differences(release) == ["the rows are missing"]
 

@@ -1,6 +1,6 @@
 """Releases: signed bundles, the environments that serve them, and the verbs that change those.
 
-- Making one, `poe release`: `make`, from what `registry_artifacts` downloads. `contract_file` says
+- Making one, `poe release`: `make`, from what rung_ops.tracking.versions downloads. `contract_file` says
   what it reads and answers; `export` tries ONNX (`to_onnx`), LightGBM and skops, and selects one.
 - Trust: `signing` (`poe keys`, `rung-ops sign`); rung_ops.model.bundle checks a signature and
   needs no signing library.

@@ -502,28 +502,28 @@ def main(version: str, unsigned: Path | None) -> int:
 
     VERSION is its number or alias; the challenger by default.
     """
-    from rung_ops.release import registry_artifacts, state
+    from rung_ops.release import state
     from rung_ops.tracking import last_run, versions
     from rung_ops.tracking.versions import fetch_refitted, model_digest
 
     try:
         private_key = None if unsigned else signing.private_key()
-        found = registry_artifacts.version(version)
-        facts = registry_artifacts.facts(found)
+        found = versions.find(version)
+        facts = versions.facts_of(found)
         folder = unsigned or paths.candidates()
         name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
         if private_key and was_released(folder / name, signing.public_key_of(private_key)):
             for sentence in last_run.newer(versions.origin_of(found)):
                 print(f"note: {sentence}")
             return 0
-        train, test = registry_artifacts.rows(found)
+        train, test = versions.rows_of(found)
         with tempfile.TemporaryDirectory() as temporary:
             downloads = Path(temporary)
-            source = registry_artifacts.source(found, downloads)
-            fitted = registry_artifacts.estimator_of(found, downloads)
-            refitted = registry_artifacts.estimator_of(found, downloads, fetch_refitted)
+            source = versions.source_of(found, downloads)
+            fitted = versions.estimator_of(found, downloads)
+            refitted = versions.estimator_of(found, downloads, fetch_refitted)
             facts["model_hash"] = model_digest(found, downloads)
-            documents = registry_artifacts.documents(found, downloads)
+            documents = versions.documents_of(found, downloads)
             made = write(
                 *(folder, fitted, train, test, facts, private_key, documents, source),
                 refitted=refitted,

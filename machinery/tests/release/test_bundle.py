@@ -30,7 +30,7 @@ from rung_ops.model.bundle import BundleError, verify
 from rung_ops.model.columns import PLAIN, dtype_of, family_of, text_of
 from rung_ops.project import current
 from rung_ops.project.paths import params
-from rung_ops.release import contract_file, export, library, make, registry_artifacts, signing
+from rung_ops.release import contract_file, export, library, make, signing
 from rung_ops.system import files, git
 from rung_ops.tracking import last_run, record_run, registry, versions
 from rung_ops.training import estimator, model_card, window
@@ -372,7 +372,7 @@ def project(
         )
         home = Path(importlib.import_module(contract.Row.__module__).__file__ or "").parent
         client = registry.client()
-        client.log_artifacts(made["run_id"], str(home.parent), registry_artifacts.CODE)
+        client.log_artifacts(made["run_id"], str(home.parent), versions.CODE)
         yield folder, made
 
 
@@ -471,7 +471,7 @@ def test_poe_release_says_what_is_missing_and_writes_nothing(
     elif broken == "PROSE":
         monkeypatch.setattr(model_card, "prose_file", lambda: folder / "nowhere.md")
     elif broken == "CODE":
-        monkeypatch.setattr(registry_artifacts, "CODE", "nowhere")
+        monkeypatch.setattr(versions, "CODE", "nowhere")
 
     code, output = run_verb(make.main, *arguments)
 
@@ -493,7 +493,7 @@ def test_a_fault_of_src_is_not_said_of_the_versions_model(
     monkeypatch.setattr(estimator, "load", load)
 
     with pytest.raises(OpsError, match="^it cannot be loaded$") as error:
-        registry_artifacts.estimator_of(SimpleNamespace(), tmp_path, lambda *_: tmp_path)  # type: ignore[arg-type]
+        versions.estimator_of(SimpleNamespace(), tmp_path, lambda *_: tmp_path)  # type: ignore[arg-type]
 
     assert type(error.value) is seen
 
@@ -506,7 +506,7 @@ def test_a_version_whose_commit_is_here_is_released_with_that_commits_source(
         pytest.skip("src/ is in no commit yet")
     tags = {"git_commit": commit, "git_dirty": "false"}
 
-    result = registry_artifacts.source(SimpleNamespace(tags=tags), tmp_path)  # type: ignore[arg-type]
+    result = versions.source_of(SimpleNamespace(tags=tags), tmp_path)  # type: ignore[arg-type]
 
     assert (result / "features.py").is_file()
     assert result.name == contract.package()

@@ -35,7 +35,7 @@ from rung_ops.model.target import ONE_NUMBER, Kind
 from rung_ops.project import current
 from rung_ops.project.parameters import FairnessSettings
 from rung_ops.project.paths import params
-from rung_ops.release import production_gate, registry_artifacts
+from rung_ops.release import production_gate
 from rung_ops.tracking import record_run, registry, store_address, versions
 from rung_ops.training import estimator
 
@@ -51,7 +51,7 @@ def of_version(version: ModelVersion) -> Facts:
     with tempfile.TemporaryDirectory() as folder:
         artifacts = Path(folder)
         try:
-            source = registry_artifacts.source(version, artifacts)
+            source = versions.source_of(version, artifacts)
             judged = artifacts / f"version {version.version}"
             shutil.copytree(source, judged / bundle.SOURCE / contract.package())
             expressions = source_import.features_of(judged, contract.package())

@@ -15,10 +15,10 @@ from rung_ops.model import bundle
 from rung_ops.model.bundle import BundleError, ReleaseFiles
 from rung_ops.project import keyless, paths
 from rung_ops.project.paths import shown
-from rung_ops.release import make, registry_artifacts, signing
+from rung_ops.release import make, signing
 from rung_ops.release.contract_file import refuse_without_values
 from rung_ops.system import files
-from rung_ops.tracking import registry
+from rung_ops.tracking import registry, versions
 
 FAULTS = (
     *(BundleError, VersionError),
@@ -34,7 +34,7 @@ def write(version: ModelVersion, unsigned: Path | None) -> int:
             keyless.call("rung_ops.release.make:main", [number, "--unsigned", str(unsigned)])
         )
     private_key, folder = signing.private_key(), paths.candidates()
-    facts = registry_artifacts.facts(version)
+    facts = versions.facts_of(version)
     name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
     if make.was_released(folder / name, signing.public_key_of(private_key)):
         return 0
@@ -57,7 +57,7 @@ def main(version: str, unsigned: Path | None) -> int:
     VERSION is its number or alias; the challenger by default.
     """
     try:
-        found = registry_artifacts.version(version)
+        found = versions.find(version)
         objections = validation.withdrawal_objections(found)[:1] or rejudge.faults(
             str(found.version)
         )

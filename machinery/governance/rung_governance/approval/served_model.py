@@ -15,7 +15,8 @@ from rung_ops.errors import VersionError
 from rung_ops.model import bundle, source_import
 from rung_ops.model.bundle import BundleError, ReleaseFiles
 from rung_ops.model.predictors import predictor_of
-from rung_ops.release import export, registry_artifacts
+from rung_ops.release import export
+from rung_ops.tracking import versions
 from rung_ops.training import estimator
 
 AGAIN = "delete it in releases/candidates, and `uv run poe release` writes it again"
@@ -25,10 +26,10 @@ def differences(path: str) -> list[str]:
     """Compare the served model of a release with the model of its version, in the registry."""
     manifest, files = bundle.open_verified(Path(path), bundle.public_key())
     try:
-        version = registry_artifacts.version(str(manifest["version"]))
+        version = versions.find(str(manifest["version"]))
         with tempfile.TemporaryDirectory() as temporary:
-            model = registry_artifacts.estimator_of(version, Path(temporary))
-        train, test = registry_artifacts.rows(version)
+            model = versions.estimator_of(version, Path(temporary))
+        train, test = versions.rows_of(version)
     except VersionError as error:
         return [str(error)]
     return list(compare(manifest, files, model, pl.concat([test, train.select(test.columns)])))
