@@ -18,10 +18,9 @@ from rung_governance.approval import (
     signed_log,
     validation,
 )
-from rung_governance.approval.admission import Admission
+from rung_governance.approval.admission import Admission, SignedStateReader
 from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.approval.signed_log import APPROVED, WITHDRAWN, SignedLog
-from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops import contract
 from rung_ops.model import bundle
 from rung_ops.project import current

@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.governance.tests.conftest import Capture, Patch, Refusal
-from rung_governance.approval import anchors, audit, keys
+from rung_governance.approval import audit, keys, signed_log
 from rung_governance.approval.keys import AuditLogError
 from rung_governance.approval.signed_log import SignedLog
 from rung_ops.project import current
@@ -152,13 +152,13 @@ def keep(path: Path, count: int) -> None:
 
 @pytest.mark.parametrize("kept", [0, 1, 2])
 def test_missing_anchors_leave_lines_unsigned(log: Path, kept: int) -> None:
-    keep(log / anchors.ANCHORS, kept)
+    keep(log / signed_log.ANCHORS, kept)
     assert f"lines {kept + 1} to 5" in audit.report(log)[0]
 
 
 def test_anchors_of_another_key_count_for_nothing(log: Path) -> None:
-    (log / anchors.ANCHORS).unlink()
-    anchors.sign(log, ec.generate_private_key(ec.SECP256R1()))
+    (log / signed_log.ANCHORS).unlink()
+    signed_log.sign_end(log, ec.generate_private_key(ec.SECP256R1()))
 
     problems = audit.report(log)
 
@@ -168,7 +168,7 @@ def test_anchors_of_another_key_count_for_nothing(log: Path) -> None:
 
 
 def test_an_anchor_cannot_be_moved_to_another_line_or_environment(log: Path) -> None:
-    path = log / anchors.ANCHORS
+    path = log / signed_log.ANCHORS
     last = json.loads(path.read_bytes().splitlines()[-1])
     for change in ({"lines": 3}, {"head": "0" * 64}, {"at": "2020-01-01"}, {"lines": "x"}):
         path.write_text(json.dumps(last | change) + "\n", encoding="utf-8")
@@ -189,7 +189,7 @@ def test_a_log_and_its_anchors_that_are_cut_off_together_are_found_by_a_witness(
     witness = capsys.readouterr().out.split()[-1]
     (log / state.STATE).unlink()  # which knows of the stop, too
     keep(log / state.HISTORY, 3)
-    keep(log / anchors.ANCHORS, 3)
+    keep(log / signed_log.ANCHORS, 3)
 
     assert audit.report(log) == []
     assert "was cut off or replaced" in audit.report(log, witness)[0]
@@ -208,7 +208,7 @@ def test_no_line_is_signed_beside_a_state_that_is_not_of_the_last_change(log: Pa
 
 def test_a_change_that_the_state_knows_and_the_log_lacks_is_named(log: Path) -> None:
     keep(log / state.HISTORY, 4)
-    keep(log / anchors.ANCHORS, 4)
+    keep(log / signed_log.ANCHORS, 4)
     assert "its last change (stop by Olga" in audit.report(log)[0]
 
 
@@ -233,8 +233,8 @@ def test_a_review_does_not_repair_a_rewritten_log(log: Path, refusal: Refusal) -
     assert "the first 5 lines are not those that were signed" in refusal(audit.main, "--sign")
 
     # Nor where the tail of the anchors is torn.
-    with (log / anchors.ANCHORS).open("ab") as file:
-        file.write(b"x" * (anchors.TAIL + 1))
+    with (log / signed_log.ANCHORS).open("ab") as file:
+        file.write(b"x" * (signed_log.TAIL + 1))
 
     assert "and 5 of them were signed" in audit.unsigned(log, keys.public_key())
     assert "the first 5 lines are not those that were signed" in refusal(audit.main, "--sign")
@@ -334,7 +334,7 @@ def test_a_half_written_line_is_repaired_and_that_is_recorded(
     for number in range(3):
         override(production, str(number))
     (production / state.STATE).unlink(missing_ok=True)
-    keep(production / anchors.ANCHORS, 2)
+    keep(production / signed_log.ANCHORS, 2)
     content = (production / state.HISTORY).read_bytes()
     (production / state.HISTORY).write_bytes(content[:-cut])
 
@@ -348,7 +348,7 @@ def test_a_half_written_line_is_repaired_and_that_is_recorded(
 def test_an_anchor_that_was_written_in_half_is_written_again(production: Path) -> None:
     for number in range(3):
         override(production, str(number))
-    path = production / anchors.ANCHORS
+    path = production / signed_log.ANCHORS
     path.write_bytes(path.read_bytes()[:-30])
 
     assert "the last anchor was not written to its end" in audit.report(production)[0]
@@ -386,8 +386,8 @@ def grow(folder: Path, count: int) -> None:
             history.line_of(last := history.new_event(last["hash"], "override", "O", detail))
         )
     write(folder, [*lines(folder), *made])
-    anchors.sign(folder, keys.private_key())
-    with (folder / anchors.ANCHORS).open("r+b") as opened:
+    signed_log.sign_end(folder, keys.private_key())
+    with (folder / signed_log.ANCHORS).open("r+b") as opened:
         opened.write(opened.readlines()[-1] * count)
 
 

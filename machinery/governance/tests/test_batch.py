@@ -9,7 +9,7 @@ import pytest
 from machinery.governance.tests.conftest import Capture, Patch, edit_state
 from machinery.governance.tests.signing import MODEL, VERA, Desk
 from machinery.tests.projects import moved
-from rung_governance.approval import anchors, approve, audit, batch, plan, validation
+from rung_governance.approval import approve, audit, batch, plan, signed_log, validation
 from rung_governance.approval.plan import ApprovalTerms
 from rung_ops import contract
 from rung_ops.batch import predict, predict_logged
@@ -138,7 +138,7 @@ def test_if_a_stop_cannot_be_determined_nothing_is_scored(desk: Desk, production
     approved(desk)
     with audit.signed(production):
         state.serve(production, "v1-abcdef01-abcdef", "Ada")
-    (production / anchors.ANCHORS).write_text("{}\n")
+    (production / signed_log.ANCHORS).write_text("{}\n")
 
     with pytest.raises(
         StageError, match="Nothing was logged or written. The audit log cannot be relied"

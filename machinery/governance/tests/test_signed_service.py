@@ -23,8 +23,7 @@ from machinery.governance.tests.running import (
 from machinery.governance.tests.signing import approved_line, source_of, swap_model
 from machinery.tests.projects import moved
 from rung_governance.approval import audit, deploy, kill_switch, oversight
-from rung_governance.approval.anchors import ANCHORS
-from rung_governance.approval.signed_log import APPROVED, WITHDRAWN
+from rung_governance.approval.signed_log import ANCHORS, APPROVED, WITHDRAWN
 from rung_governance.privacy import erasure
 from rung_ops import __main__ as command
 from rung_ops import prediction_log

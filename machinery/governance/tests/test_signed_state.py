@@ -14,17 +14,16 @@ from starlette.types import Message
 from machinery.governance.tests.conftest import Capture, Patch, Refusal, edit_state
 from machinery.governance.tests.running import TOKEN
 from rung_governance.approval import (
-    anchors,
+    admission,
     audit,
     batch,
     keys,
     kill_switch,
     oversight,
     signed_log,
-    signed_state,
 )
+from rung_governance.approval.admission import SignedStateReader
 from rung_governance.approval.audit import UnsignedLogError
-from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops.errors import StageError
 from rung_ops.project.service_settings import Limits
 from rung_ops.release import state
@@ -65,7 +64,7 @@ class Signed:
 
 @pytest.fixture
 def signed(production: Path, monkeypatch: Patch) -> Signed:
-    monkeypatch.setattr(signed_state, "GRACE", 0.0)
+    monkeypatch.setattr(admission, "GRACE", 0.0)
     return Signed(production)
 
 
@@ -186,7 +185,7 @@ def test_the_state_is_restored_from_the_log(
 
     assert f"state.json is restored: production serves {FIRST}" in capsys.readouterr().out
     assert signed.followed() == signed.before
-    (signed.folder / anchors.ANCHORS).write_text("")
+    (signed.folder / signed_log.ANCHORS).write_text("")
     assert "no change of it was signed" in refusal(audit.main, "production", "--restore")
 
 
@@ -288,15 +287,15 @@ def test_where_nothing_can_be_noted_what_is_signed_is_served(
 
 
 def test_a_log_whose_lines_or_anchors_were_taken_away_is_not_relied_on(signed: Signed) -> None:
-    content = (signed.folder / anchors.ANCHORS).read_bytes()
-    (signed.folder / anchors.ANCHORS).unlink()
+    content = (signed.folder / signed_log.ANCHORS).read_bytes()
+    (signed.folder / signed_log.ANCHORS).unlink()
     assert "cannot be relied on" in signed.refused()
 
-    (signed.folder / anchors.ANCHORS).write_bytes(content)
+    (signed.folder / signed_log.ANCHORS).write_bytes(content)
     signed.followed()
-    (signed.folder / anchors.ANCHORS).write_bytes(content + content.splitlines()[0] + b"\n")
+    (signed.folder / signed_log.ANCHORS).write_bytes(content + content.splitlines()[0] + b"\n")
     assert "anchors are gone that were there" in signed.refused()
-    (signed.folder / anchors.ANCHORS).write_bytes(content + b"{}\n")
+    (signed.folder / signed_log.ANCHORS).write_bytes(content + b"{}\n")
     assert "the last anchor was not signed" in signed.refused()
 
 
@@ -320,7 +319,7 @@ def test_without_the_public_key_nothing_is_served(
 
 
 def test_a_line_that_is_being_signed_is_waited_for(signed: Signed, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(signed_state, "GRACE", 60.0)
+    monkeypatch.setattr(admission, "GRACE", 60.0)
     with audit.signed(signed.folder):
         state.serve(signed.folder, SECOND, "Ada")
         assert signed.followed() == signed.before
@@ -377,7 +376,7 @@ def overseen(
     folder = production.with_name(request.param)
     monkeypatch.setenv("RELEASES", str(production.parent))
     monkeypatch.setenv("OPERATOR_TOKEN", TOKEN)
-    monkeypatch.setattr(signed_state, "GRACE", 0.0)
+    monkeypatch.setattr(admission, "GRACE", 0.0)
     monkeypatch.setattr(oversight, "WAIT", 0.0)
     with audit.signed(folder):
         state.serve(folder, FIRST, "Ada")

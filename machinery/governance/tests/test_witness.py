@@ -10,7 +10,7 @@ from machinery.governance.tests.conftest import Capture, Patch, Refusal
 from machinery.tests.autopilot.repository import git
 from machinery.tests.projects import moved
 from rung_governance.approval import audit, kill_switch, plan, promote, witness
-from rung_governance.approval.signed_state import SignedStateReader
+from rung_governance.approval.admission import SignedStateReader
 from rung_ops.release import deploy, history, state
 
 BRANCH = "refs/heads/audit-log/production"

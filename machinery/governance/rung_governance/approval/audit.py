@@ -16,9 +16,9 @@ from typing import Any
 import click
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from rung_governance.approval import anchors, keys, signed_log
-from rung_governance.approval.anchors import ANCHORS, Anchor
+from rung_governance.approval import keys, signed_log
 from rung_governance.approval.keys import AuditLogError
+from rung_governance.approval.signed_log import ANCHORS, Anchor
 from rung_ops.command import verb
 from rung_ops.project import paths
 from rung_ops.project.paths import shown
@@ -80,7 +80,7 @@ def signed(folder: Path, review: bool = False) -> Iterator[list[str]]:
         finally:
             try:
                 if key is not None and not before:
-                    anchors.sign(folder, key, None if review else written)
+                    signed_log.sign_end(folder, key, None if review else written)
             except (AuditLogError, files.LockTimeoutError, OSError) as error:
                 before = str(error)
             if before:
@@ -168,7 +168,7 @@ def _ahead(folder: Path) -> str:
 
 def _holds(folder: Path, witness: str) -> bool:
     number, _, head = witness.partition(":")
-    lines = anchors.hashes_of(folder)
+    lines = signed_log.anchored_hashes(folder)
     known = number.isdecimal() and 0 < int(number) <= len(lines)
     return known and len(head) >= 16 and lines[int(number) - 1].startswith(head)
 
@@ -270,14 +270,14 @@ def unsigned(folder: Path, key: ec.EllipticCurvePublicKey) -> str:
 
     A writer checks this first: its signature would cover lines that were written without the key.
     """
-    lines = anchors.hashes_of(folder)
-    last = anchors.last(folder)
+    lines = signed_log.anchored_hashes(folder)
+    last = signed_log.last_anchor(folder)
     anchored = last.lines if last else 0
     if fault := history.verify(folder / state.HISTORY):
         return str(fault)
     if missing := _missing_line(folder, lines):
         return f"{state.STATE}: {missing}"
-    if anchors.is_torn(folder) or anchored != len(lines):
+    if signed_log.has_torn_anchor(folder) or anchored != len(lines):
         return f"it has {counted(len(lines), 'line')}, and {anchored} of them were signed"
     if last and (wrong := _wrong(last, key, folder.name, lines, 0)):
         return f"{ANCHORS}: the last anchor {wrong}"
@@ -291,7 +291,7 @@ def unsigned_end(folder: Path, key: ec.EllipticCurvePublicKey) -> str:
     changed before it is found by what verifies the whole log: `poe audit-log`, `poe monitor`, and all
     that lets a release answer.
     """
-    end = anchors.read_end(folder, key)
+    end = signed_log.read_end(folder, key)
     if end is not None and not end[1] and _is_of_last_change(folder):
         return ""
     return unsigned(folder, key)
@@ -311,8 +311,9 @@ def verify(folder: Path, key: ec.EllipticCurvePublicKey) -> VerifiedLog:
     with ExitStack() as lock:
         with suppress(OSError):  # of a read-only copy, as an auditor has: it has no writer
             lock.enter_context(files.locked(folder))
-        made, torn = anchors.read(history.content(folder / ANCHORS)), anchors.is_torn(folder)
-        lines = anchors.hashes_of(folder)
+        made = signed_log.read_anchors(history.content(folder / ANCHORS))
+        torn = signed_log.has_torn_anchor(folder)
+        lines = signed_log.anchored_hashes(folder)
         fault = history.verify(folder / state.HISTORY)
         missing = _missing_line(folder, lines)
     faults = [f"{state.HISTORY}: {fault}"] if fault else []

@@ -22,10 +22,10 @@ from rung_governance.approval import (
     signed_approval,
     validation,
 )
+from rung_governance.approval.admission import SignedStateReader
 from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.approval.keys import AuditLogError
 from rung_governance.approval.signed_log import SignedLog
-from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops import contract
 from rung_ops.batch import predict, predict_logged
 from rung_ops.errors import StageError

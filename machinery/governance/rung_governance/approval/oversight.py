@@ -21,10 +21,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from rung_governance.approval import audit, kill_switch, overrides
+from rung_governance.approval.admission import SignedStateReader
 from rung_governance.approval.audit import UnsignedLogError
 from rung_governance.approval.kill_switch import complete
 from rung_governance.approval.overrides import Overrides
-from rung_governance.approval.signed_state import SignedStateReader
 from rung_ops.errors import SettingsError
 from rung_ops.model import json_text
 from rung_ops.model.rows import Refusal

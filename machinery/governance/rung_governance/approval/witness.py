@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from rung_governance.approval import anchors, plan, signed_approval
+from rung_governance.approval import plan, signed_approval, signed_log
 from rung_ops.project import current
 from rung_ops.system import git
 from rung_ops.system.git import GitError
@@ -80,7 +80,7 @@ def note(folder: Path, by: str) -> str:
 
     Return why it is not noted; empty when it is, or where there is no remote to note it at.
     """
-    name, last = remote(), anchors.last(folder)
+    name, last = remote(), signed_log.last_anchor(folder)
     if name is None or last is None or not last.head:
         return ""
     why = ""
@@ -109,7 +109,7 @@ def notes(kept: str) -> list[Note]:
 
 
 def _unfitting(folder: Path, name: str, kept: str) -> Iterator[str]:
-    lines = anchors.hashes_of(folder)
+    lines = signed_log.anchored_hashes(folder)
     for each in notes(kept):
         noted = f"{name} has a note of {each.at} by {each.by}"
         if each.lines > len(lines):
