@@ -60,9 +60,11 @@ class PredictionLog:
         self._files = LogFiles(folder)
         self._upload = None
         if address:  # of the log in a bucket
-            from rung_ops.serving import log_upload  # with a library that a folder does not need
+            from rung_ops.prediction_log import (
+                log_bucket,  # with a library that a folder does not need
+            )
 
-            self._upload = log_upload.start(folder, self._files.writer, address)
+            self._upload = log_bucket.start_uploads(folder, self._files.writer, address)
         # Counts the rows that needed entity features of another time; None if none may.
         self.other_times: Callable[[], other_times.Counts] | None = None
         self._counted: other_times.Counts = {}

@@ -26,7 +26,6 @@ from rung_ops.monitoring import check, limits, observation
 from rung_ops.prediction_log import log_bucket, other_times
 from rung_ops.prediction_log.log_bucket import Uploads
 from rung_ops.release.rollout import DAYS, logged_traffic
-from rung_ops.serving import log_upload
 from rung_ops.serving.log_writer import LogFiles, PredictionLog
 from rung_ops.system import buckets
 from rung_ops.system.buckets import BucketError
@@ -39,9 +38,9 @@ STAGING = "team/staging/"
 def store(tmp_path: Path, monkeypatch: Patch) -> Iterator[FakeStore]:
     """A store whose bucket is empty."""
     made = store_of("LOGS", tmp_path / "service", monkeypatch)
-    monkeypatch.setattr(log_upload, "SECONDS", 0.02)
-    monkeypatch.setattr(log_upload, "MAX_SECONDS", 0.02)
-    monkeypatch.setattr(log_upload, "CLOSING_SECONDS", 0.02)
+    monkeypatch.setattr(log_bucket, "UPLOAD_SECONDS", 0.02)
+    monkeypatch.setattr(log_bucket, "MAX_SECONDS", 0.02)
+    monkeypatch.setattr(log_bucket, "CLOSING_SECONDS", 0.02)
     yield made
     made.close()
 
@@ -240,9 +239,10 @@ WRITER = """
 import sys, time
 from rung_ops import prediction_log
 from rung_ops.autopilot import facts
-from rung_ops.serving import log_upload, log_writer
+from rung_ops.prediction_log import log_bucket
+from rung_ops.serving import log_writer
 from machinery.tests.serving.test_log import add
-log_upload.SECONDS, log_writer.MAX_FILES = 0.01, 4
+log_bucket.UPLOAD_SECONDS, log_writer.MAX_FILES = 0.01, 4
 folder, address = prediction_log.folder("staging"), prediction_log.address("staging")
 log = log_writer.PredictionLog(folder, 0.01, address=address)
 for number in range(1_000_000):
