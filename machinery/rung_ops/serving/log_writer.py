@@ -60,9 +60,8 @@ class PredictionLog:
         self._files = LogFiles(folder)
         self._upload = None
         if address:  # of the log in a bucket
-            from rung_ops.prediction_log import (
-                log_bucket,  # with a library that a folder does not need
-            )
+            # Its library is not needed for a folder.
+            from rung_ops.prediction_log import log_bucket
 
             self._upload = log_bucket.start_uploads(folder, self._files.writer, address)
         # Counts the rows that needed entity features of another time; None if none may.
