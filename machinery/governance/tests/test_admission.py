@@ -23,8 +23,8 @@ from rung_governance.approval.bound_facts import NotApprovedError
 from rung_governance.approval.signed_log import APPROVED, WITHDRAWN, SignedLog
 from rung_ops import contract
 from rung_ops.model import bundle
-from rung_ops.project import current
-from rung_ops.release import history, library, state
+from rung_ops.project import active_addons, current
+from rung_ops.release import history, state
 from rung_ops.serving.state_reader import Objection
 
 RELEASE = "v1-aaaaaaaa-bbbbbb"
@@ -185,7 +185,7 @@ def test_what_expires_is_stopped_or_reported_as_the_plan_said(door: Door) -> Non
     "can edit this, too",
 )
 def test_a_release_of_a_library_with_other_files_may_not_answer(door: Door) -> None:
-    here = dict(library.running())
+    here = dict(active_addons.running_library())
     version = here["rung_ops"].split()[0]
 
     def made_by(recorded: object) -> dict[str, object]:

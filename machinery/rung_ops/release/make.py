@@ -38,9 +38,9 @@ from rung_ops.model.reasons import (
 from rung_ops.model.row_path import UntranslatedError
 from rung_ops.model.rows import Refusal
 from rung_ops.model.target import MULTICLASS, columns, finite_rows, kind_in
-from rung_ops.project import paths
+from rung_ops.project import active_addons, paths
 from rung_ops.project.paths import params, shown
-from rung_ops.release import contract_file, export, library, signing
+from rung_ops.release import contract_file, export, signing
 from rung_ops.release.contract_file import refuse_without_values
 from rung_ops.release.export import sample_rows, write_json
 from rung_ops.statistics import drift
@@ -363,7 +363,7 @@ def _origin(released: str, facts: Mapping[str, Any], trained: Trained) -> dict[s
         "judged_until": _iso(judged_until),
         "data_until": _iso(max(known, default=None)),
         "packages": _versions(),
-        "library": dict(library.running()),
+        "library": dict(active_addons.running_library()),
     }
 
 

@@ -26,7 +26,7 @@ from rung_ops.errors import OpsError, SettingsError
 from rung_ops.prediction_log import sealed
 from rung_ops.project import active_addons, current, paths, service_settings
 from rung_ops.project.paths import shown
-from rung_ops.release import history, library
+from rung_ops.release import history
 from rung_ops.release.rollout import read_policy
 from rung_ops.release.state import STATE
 from rung_ops.serving import access, hooks, pages, request_log, workers
@@ -94,7 +94,7 @@ def main(host: str, port: int, environment: str, modules: tuple[str, ...]) -> in
             numbered = {} if worker is None else {"worker": worker.number}
             request_log.use_json(environment=environment, **numbered)
         if worker is None:
-            LOG.info("%s", library.statement())
+            LOG.info("%s", active_addons.running_statement())
         names = list(dict.fromkeys([*guards(), *modules]))
         callers = access_of(names, host, paths.environment(environment))
         if worker is None and limits.workers > 1:

@@ -28,9 +28,9 @@ from rung_ops.gate import judge
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BundleError, verify
 from rung_ops.model.columns import PLAIN, dtype_of, family_of, text_of
-from rung_ops.project import current
+from rung_ops.project import active_addons, current
 from rung_ops.project.paths import params
-from rung_ops.release import contract_file, export, library, make, signing
+from rung_ops.release import contract_file, export, make, signing
 from rung_ops.system import files, git
 from rung_ops.tracking import last_run, record_run, registry, versions
 from rung_ops.training import estimator, model_card, window
@@ -50,7 +50,7 @@ def test_the_manifest_says_what_it_was_made_from(release_folder: Path, trained: 
     assert {name: manifest[name] for name in FACTS} == FACTS
     assert manifest["id"] == release_folder.name == "v1-aaaaaaaa-bbbbbb"
     assert manifest["training_rows"] == trained.train.height
-    assert manifest["library"] == library.running()
+    assert manifest["library"] == active_addons.running_library()
     last = trained.train[contract.TIME].max() if contract.TIME else None
     assert manifest["trained_until"] == (last and last.isoformat())  # type: ignore[union-attr]
     parity = manifest["parity"]

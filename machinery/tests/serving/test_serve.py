@@ -25,9 +25,9 @@ from machinery.tests.conftest import Capture, LogCapture, Patch
 from machinery.tests.serving.calls import calling, soon
 from machinery.tests.serving.conftest import Environment
 from rung_ops import prediction_log
-from rung_ops.project import current
+from rung_ops.project import active_addons, current
 from rung_ops.project.service_settings import Limits
-from rung_ops.release import library, state
+from rung_ops.release import state
 from rung_ops.serving import access, serve, server, workers
 from rung_ops.serving.metrics import Metrics
 from rung_ops.system.processes import free_port
@@ -141,7 +141,9 @@ def process(production: Environment, start: Callable[..., Process]) -> Process:
 def test_from_start_to_end(
     process: Process, production: Environment, row: bytes, tmp_path: Path
 ) -> None:
-    packages = ", ".join(f"{name} {about}" for name, about in library.running().items())
+    packages = ", ".join(
+        f"{name} {about}" for name, about in active_addons.running_library().items()
+    )
     assert f"{packages}; PYTHONPATH: " in process.log.read_text()
 
     # With the registry unreachable, from the start.

@@ -23,8 +23,7 @@ from rung_governance.approval.keys import AuditLogError
 from rung_governance.approval.signed_log import Event, SignedLog
 from rung_ops import contract
 from rung_ops.model import bundle
-from rung_ops.project import current
-from rung_ops.release import library
+from rung_ops.project import active_addons, current
 from rung_ops.release import state as states
 from rung_ops.release.history import State, StateError, Stopped, state_of
 from rung_ops.serving.state_reader import Objection, Reading, StateReader
@@ -105,7 +104,9 @@ class Admission:
 
 def _of_library(release: str, manifest: Mapping[str, Any]) -> Objection | None:
     """Say that another library serves a release than made it, or one that was edited."""
-    found = sorted(library.differences(manifest.get("library")), key=lambda each: not each[1])
+    found = sorted(
+        active_addons.library_differences(manifest.get("library")), key=lambda each: not each[1]
+    )
     for reason, is_edited in found:
         if is_edited:
             return Objection(f"{release} may not answer: {reason}. {AGAIN}")
