@@ -16,7 +16,7 @@ VERBS = {
     ),
     "fairness": _verb("approval.fairness", "compare how the model treats groups", is_keyless=True),
     "fairness-check": _verb(
-        "approval.group_check", "compare the groups with the change control plan", is_keyless=True
+        "approval.bounds", "compare the groups with the change control plan", is_keyless=True
     ),
     "explain": _verb("documents.explain", "explain predictions with SHAP", is_keyless=True),
     "registry gate": _verb("approval.rejudge", "compare a version with the registry's champion"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from machinery.governance.tests.conftest import Capture, Patch
-from rung_governance.approval import group_check, plan
+from rung_governance.approval import bounds, plan
 from rung_ops.errors import SettingsError
 
 BOUNDS = plan.Bounds(
@@ -32,14 +32,14 @@ class Check:
     capsys: Capture
 
     def settings(self, **fairness: Any) -> None:
-        self.patch.setattr(group_check, "params", lambda: {"fairness": fairness})
+        self.patch.setattr(bounds, "params", lambda: {"fairness": fairness})
 
     def limits(self, **changes: Any) -> None:
         self.patch.setattr(plan, "bounds", lambda: replace(BOUNDS, **changes))
 
     def typed(self, *words: str) -> tuple[int, str]:
         """Type the command; return its exit code, and what it printed."""
-        code = group_check.main(list(words))
+        code = bounds.main(list(words))
         printed = self.capsys.readouterr()
         return code, printed.err if code else printed.out
 
@@ -51,7 +51,7 @@ class Check:
 @pytest.fixture
 def check(tmp_path: Path, monkeypatch: Patch, capsys: Capture) -> Check:
     made = Check(tmp_path / "fairness.json", monkeypatch, capsys)
-    monkeypatch.setattr(group_check, "fairness_file", lambda: made.file)
+    monkeypatch.setattr(bounds, "fairness_file", lambda: made.file)
     made.limits()
     made.settings(threshold=0.4)
     return made

@@ -18,14 +18,7 @@ import polars as pl
 from mlflow.entities.model_registry import ModelVersion
 from sklearn import metrics
 
-from rung_governance.approval import (
-    bounds,
-    fairness,
-    group_check,
-    plan,
-    signed_approval,
-    validation,
-)
+from rung_governance.approval import bounds, fairness, plan, signed_approval, validation
 from rung_governance.approval.bounds import Facts
 from rung_ops import contract
 from rung_ops.errors import SettingsError, VersionError
@@ -215,17 +208,17 @@ def _compared_with_plan(result: Verdict, version: ModelVersion) -> Verdict:
         predicted = versions.predictions(version, current().test)
         facts = of_version(version)
         answers = rows.with_columns(pl.Series("predicted", predicted))
-        groups = fairness.assess(answers, group_check.at_threshold(limits, settings))
+        groups = fairness.assess(answers, bounds.at_threshold(limits, settings))
         scores = result.figures["scores"]
         before = scores.get("champion", {})
         figures = {name: (it, before.get(name)) for name, it in scores["challenger"].items()}
         outside = [
             *bounds.violations(limits, facts, _champion(result), figures, groups),
-            *group_check.threshold_problems(limits, settings, groups),
+            *bounds.threshold_problems(limits, settings, groups),
         ]
     except (SettingsError, VersionError) as error:
         return result.with_reasons([str(error)])
-    notes = group_check.unjudged(groups, limits)
+    notes = bounds.unjudged(groups, limits)
     judged_by = result.figures | {PLAN: plan.digest()}
     if allowed := bounds.unmeasured(limits.fairness, groups)[0]:
         judged_by[signed_approval.UNMEASURED] = allowed

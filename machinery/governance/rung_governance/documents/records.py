@@ -16,7 +16,7 @@ import click
 import yaml
 
 from rung_governance import example_text
-from rung_governance.approval import bounds, group_check, plan, validation
+from rung_governance.approval import bounds, plan, validation
 from rung_governance.documents import inventory
 from rung_governance.record_check import (
     ANSWER,
@@ -141,7 +141,7 @@ def plan_mismatches() -> list[str]:
         )
     return [
         *others,
-        *group_check.before_training(),
+        *bounds.before_training(),
         *(
             f"fairness is bounded by {group}, which [fairness.groups] in params.toml does not have"
             for group in sorted(groups - params().get("fairness", {}).get("groups", {}).keys())
