@@ -36,6 +36,7 @@ from rung_ops.model.added_columns import PREDICTION_ID, PREDICTION_TIME
 from rung_ops.model.target import kind_in, packed, unpacked
 from rung_ops.monitoring import outcomes
 from rung_ops.monitoring.outcomes import TRUTH
+from rung_ops.prediction_log import log_sync
 from rung_ops.project import current, paths
 from rung_ops.project.paths import params, shown
 from rung_ops.project.service_settings import ANY_SPEED
@@ -161,7 +162,7 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
         rung_ops.model.target.packed() has it; null where all are of a release that predicted another
         kind), and the columns of Row with the target.
     """
-    log = prediction_log.read(prediction_log.downloaded(environment, until=until), until=until)
+    log = prediction_log.read(log_sync.downloaded(environment, until=until), until=until)
     received = log.filter(pl.col("arm") != "shadow").collect()
     empty = pl.DataFrame(schema={PREDICTION_ID: pl.String, PREDICTION_TIME: prediction_log.TIME})
     if not received.height:

@@ -24,6 +24,7 @@ from rung_ops.autopilot.journal import Done, Record, Step, Tools, production, tr
 from rung_ops.errors import StageError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
+from rung_ops.prediction_log import log_sync
 from rung_ops.project import active_addons, current, hooks, keyless, paths
 from rung_ops.project.paths import shown
 from rung_ops.release import rollout, state
@@ -121,7 +122,7 @@ def look(tools: Tools, record: Record) -> Done:
     if serving is None:
         return Done({"serving": None})
     moment = datetime.fromisoformat(record["at"])
-    log = prediction_log.download_for_pass(PRODUCTION, moment)
+    log = log_sync.download_for_pass(PRODUCTION, moment)
     if not any(log.glob("date=*/*.parquet")):
         return Done({"serving": serving, "status": None, "reading": None})
     status, url = _status(tools, record), tools.policy.service.url
@@ -249,7 +250,7 @@ def _write_gauges(held_back: bool) -> None:
     ):
         Gauge(name, says, registry=registry).set(value)
     name, figures = prediction_log.AUTOPILOT_PROM, generate_latest(registry)
-    prediction_log.write_figures(PRODUCTION, name, figures)
+    log_sync.write_figures(PRODUCTION, name, figures)
 
 
 def collect(tools: Tools, record: Record) -> Done:

@@ -36,7 +36,7 @@ from rung_ops.monitoring.inputs import Age
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.monitor_result import MonitorResult, not_judged, status
 from rung_ops.monitoring.release_info import Released
-from rung_ops.prediction_log import other_times
+from rung_ops.prediction_log import log_sync, other_times
 from rung_ops.project import active_addons, current, hooks, paths
 from rung_ops.project.hooks import notify
 from rung_ops.project.paths import params, project_name, shown
@@ -316,7 +316,7 @@ def observe(
     release = _serving(environment)
     begin = since or now - timedelta(days=limits.window.days)
     follow = min(begin, now - timedelta(days=limits.outcomes.days))
-    log = prediction_log.downloaded(environment, follow, now)
+    log = log_sync.downloaded(environment, follow, now)
     counted_times = other_times.read(log, begin, now)
     if not any(log.glob("date=*/*.parquet")):
         if refused := list(inputs.of_another_time(counted_times, limits.missing.most_rise)):
@@ -379,7 +379,7 @@ def write(result: MonitorResult, environment: str, folder: Path | None = None) -
     (folder / "status.json").write_text(f"{summed_up}\n", encoding="utf-8")
     (folder / "report.html").write_text(html(project_name(), environment, result), "utf-8")
     gauges = monitor_result.gauges(result)
-    prediction_log.write_figures(environment, prediction_log.MONITOR_PROM, gauges)
+    log_sync.write_figures(environment, prediction_log.MONITOR_PROM, gauges)
 
 
 @dataclass(frozen=True)

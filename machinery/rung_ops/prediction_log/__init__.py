@@ -9,7 +9,7 @@ answered; null, or no column, if not asked for), and `sent` (entity features tha
 caller sent, so that they were not looked up; no column for a release without such features).
 
 Files and folders are for the user alone that writes them, as they hold rows of people; with LOG_KEYS
-they are encrypted (`sealed`). `log_bucket` shares them between machines without
+they are encrypted (`sealed`). `log_sync` and `log_bucket` share them between machines without
 a common folder.
 
 A folder holds `date=2026-01-31/WRITER.COLUMNS.FIRST-LAST.parquet`. A writer numbers its files. Merging them
@@ -37,7 +37,6 @@ from rung_ops.model.rows import Rows, frame_of
 from rung_ops.model.target import ONE_NUMBER, Kind, columns
 from rung_ops.prediction_log import sealed
 from rung_ops.project import paths
-from rung_ops.system import files
 from rung_ops.system.files import private_folder, sync, writing
 
 # Merged files are kept for processes that are reading them: the monitor, for minutes if rows are many.
@@ -328,52 +327,3 @@ def read_days(
         return pl.LazyFrame(schema=SCHEMA)
     scans = [sealed.scan(files) for files in by_columns.values()]
     return scans[0] if len(scans) == 1 else pl.concat(scans, how="diagonal_relaxed")
-
-
-# The bucket, and the moment until which this process and its parent have read it: see download_for_pass().
-DOWNLOADED = "LOGS_DOWNLOADED"
-
-
-def downloaded(
-    environment: str, since: datetime | None = None, until: datetime | None = None
-) -> Path:
-    """Return the folder of an environment's log, with what the bucket of $LOGS has, if it is one.
-
-    Args:
-        since: rows from this moment on are enough, with those of the newest day if it is earlier.
-        until: rows before this moment are enough: what download_for_pass() brought is not asked for again.
-
-    Raises:
-        BucketError: the bucket cannot be read, so the log here may lack rows.
-    """
-    log = folder(environment)
-    found = address(environment)
-    is_here = until and log.is_dir() and os.environ.get(DOWNLOADED) == _as_of(found, until)
-    if found and not is_here:
-        from rung_ops.prediction_log import log_bucket  # its library is not needed for a folder
-
-        log_bucket.download(log, found, since, until)
-    return log
-
-
-def download_for_pass(environment: str, moment: datetime) -> Path:
-    """Download a log once for this process and those that it starts, which read it until `moment`."""
-    log = downloaded(environment)
-    if found := address(environment):
-        os.environ[DOWNLOADED] = _as_of(found, moment)
-    return log
-
-
-def _as_of(address: str, moment: datetime) -> str:
-    return f"{address} {moment.astimezone(UTC).isoformat()}"
-
-
-def write_figures(environment: str, name: str, content: bytes) -> None:
-    """Write figures for Prometheus where the service passes them on: MONITOR_PROM or AUTOPILOT_PROM."""
-    path = folder(environment).with_name(name)
-    with files.locked(path.parent):
-        files.write(path, content)
-    if found := address(environment):
-        from rung_ops.prediction_log import log_bucket
-
-        log_bucket.upload_figures(path, found)

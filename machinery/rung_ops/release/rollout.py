@@ -22,6 +22,7 @@ import polars as pl
 from rung_ops import prediction_log
 from rung_ops.errors import SettingsError
 from rung_ops.model.target import ONE_NUMBER, Kind, distances, finite_rows
+from rung_ops.prediction_log import log_sync
 from rung_ops.project.paths import policy_file
 from rung_ops.project.service_settings import Positive, Share, Whole, read_slo
 from rung_ops.release.history import PartOfRequests, Plan
@@ -472,7 +473,7 @@ class Stage:
 def logged_traffic(environment: str, now: datetime) -> Traffic | None:
     """Count what callers asked in the DAYS before `now`; None if nothing is logged."""
     since = now - timedelta(days=DAYS)
-    log = prediction_log.downloaded(environment, since)
+    log = log_sync.downloaded(environment, since)
     answered = prediction_log.read(log, since, now).filter(
         pl.col("arm").is_in(ANSWERED), ~pl.col("id").str.starts_with(prediction_log.LOAD_TEST)
     )

@@ -23,7 +23,7 @@ from rung_ops import prediction_log
 from rung_ops.autopilot import facts
 from rung_ops.errors import SettingsError, UsageError
 from rung_ops.monitoring import check, limits, observation
-from rung_ops.prediction_log import log_bucket, other_times
+from rung_ops.prediction_log import log_bucket, log_sync, other_times
 from rung_ops.prediction_log.log_bucket import Uploads
 from rung_ops.release.rollout import DAYS, logged_traffic
 from rung_ops.serving.log_writer import LogFiles, PredictionLog
@@ -65,7 +65,7 @@ class Reader:
     def ids(self) -> list[str]:
         with self._patch.context() as other:
             other.setenv("LOGS_CACHE", str(self._cache))
-            return logged(prediction_log.downloaded("staging"))
+            return logged(log_sync.downloaded("staging"))
 
     def files(self) -> list[Path]:
         return [path for path in self._cache.rglob("*.parquet")]
@@ -339,7 +339,7 @@ def test_what_a_reader_downloaded_replaces_nothing_newer_in_the_bucket(
         if rows == 1:
             with monkeypatch.context() as other:
                 other.setenv("LOGS_CACHE", str(tmp_path / "other"))
-                there = prediction_log.downloaded("staging")
+                there = log_sync.downloaded("staging")
     files.merge(everything=True)
     own.run(everything=True)
     newest = dict(store.objects)
@@ -358,10 +358,10 @@ def test_counts_and_figures_reach_the_other_side(
         sent.run()
     with monkeypatch.context() as other:
         other.setenv("LOGS_CACHE", str(tmp_path / "reader"))
-        there = prediction_log.downloaded("staging")
+        there = log_sync.downloaded("staging")
         (counted,) = other_times.folder(there).glob("*.json")
         assert json.loads(counted.read_bytes())["2026-01-02"]["views"]["rows"] == 2
-        prediction_log.write_figures("staging", prediction_log.MONITOR_PROM, b"problems 3\n")
+        log_sync.write_figures("staging", prediction_log.MONITOR_PROM, b"problems 3\n")
 
     sent.run()
     assert log.with_name(prediction_log.MONITOR_PROM).read_bytes() == b"problems 3\n"
@@ -400,10 +400,10 @@ def test_who_reads_the_log_downloads_it_or_fails(
 def test_of_a_pass_of_the_autopilot_the_first_reader_alone_lists_the_bucket(
     store: FakeStore, log: Path, tmp_path: Path, monkeypatch: Patch
 ) -> None:
-    monkeypatch.setenv(prediction_log.DOWNLOADED, "")  # so that it is taken back
+    monkeypatch.setenv(log_sync.DOWNLOADED, "")  # so that it is taken back
     now = datetime.now(UTC)
     log.mkdir(parents=True, exist_ok=True)
-    prediction_log.download_for_pass("staging", now)
+    log_sync.download_for_pass("staging", now)
     for _ in range(2):
         facts.answers("staging", now)
         with pytest.raises(UsageError):
@@ -411,11 +411,11 @@ def test_of_a_pass_of_the_autopilot_the_first_reader_alone_lists_the_bucket(
     assert store.listings == 1
 
     facts.answers("staging", now + timedelta(seconds=1))
-    prediction_log.downloaded("staging", now)
+    log_sync.downloaded("staging", now)
     assert store.listings == 3
 
     monkeypatch.setenv("LOGS_CACHE", str(tmp_path / "elsewhere"))
-    prediction_log.downloaded("staging", until=now)
+    log_sync.downloaded("staging", until=now)
     assert store.listings == 4, "what the first brought is not here"
 
 
