@@ -33,6 +33,10 @@ exec {" ".join(_UNSHARE)} "$@"
 """
 
 
+class CandidateError(StageError):
+    """The other process could not do it; the message says why."""
+
+
 def environment(kept: Collection[str] = ()) -> dict[str, str]:
     """Return the variables of this process without keys and tokens, but for those that are kept."""
     withheld = key_names.ALL - set(kept)
@@ -60,7 +64,7 @@ def _run(words: list[str], kept: Collection[str]) -> int:
     try:
         return subprocess.run(words, env=environment(kept), check=False).returncode
     except OSError as error:
-        raise StageError(f"{SANDBOX} cannot be run: {error}") from error
+        raise CandidateError(f"{SANDBOX} cannot be run: {error}") from error
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -73,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         os.execvpe(words[0], words, environment())
     except OSError as error:
-        raise StageError(f"{words[0]} cannot be run: {error}") from error
+        raise CandidateError(f"{words[0]} cannot be run: {error}") from error
 
 
 def command(module: str, *arguments: str) -> list[str]:
@@ -116,13 +120,13 @@ def call(
         What it returned, as JSON has it.
 
     Raises:
-        StageError: it raised another error, or ended without an answer.
+        CandidateError: it raised another error, or ended without an answer.
     """
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
         code = _run(command(MODULE, function, json.dumps(arguments), str(answer)), kept)
         if not answer.is_file():
-            raise StageError(f"{function} ended with {code} and gave no answer")
+            raise CandidateError(f"{function} ended with {code} and gave no answer")
         answered = json.loads(answer.read_bytes())
     if "error" not in answered:
         return answered["returned"]
@@ -130,8 +134,8 @@ def call(
         if kind.__name__ == answered["error"]:
             raise kind(answered["message"])
     if answered["is_ours"]:
-        raise StageError(answered["message"])
-    raise StageError(f"{function} failed ({answered['error']}: {answered['message']})")
+        raise CandidateError(answered["message"])
+    raise CandidateError(f"{function} failed ({answered['error']}: {answered['message']})")
 
 
 def _named(function: str) -> Callable[..., Any]:

@@ -115,7 +115,7 @@ def shared(environment: dict[str, str] | None = None) -> Iterator[None]:
                 env=own if environment is None else environment,
             )
         except OSError as error:
-            raise StageError(f"{words[0]} cannot be run: {error}") from error
+            raise keyless.CandidateError(f"{words[0]} cannot be run: {error}") from error
         listener.close()  # once that process has ended, no connection comes
         os.environ[SOCKET] = address
         try:

@@ -14,7 +14,7 @@ import click
 from rung_governance.approval import audit, gate_record, keys, validation, witness
 from rung_governance.approval.keys import AuditLogError
 from rung_ops.command import verb
-from rung_ops.errors import SettingsError, StageError
+from rung_ops.errors import SettingsError
 from rung_ops.gate import rules as gate_rules
 from rung_ops.model import bundle
 from rung_ops.model.bundle import BundleError
@@ -27,7 +27,7 @@ from rung_ops.system import files
 
 REFUSALS = (
     *(BundleError, SettingsError, state.ChangeRefusedError, state.StateError),
-    *(files.LockTimeoutError, AuditLogError, StageError, OSError),
+    *(files.LockTimeoutError, AuditLogError, keyless.CandidateError, OSError),
 )
 
 
