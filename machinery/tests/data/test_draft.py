@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import optuna
 import polars as pl
 import pytest
 
@@ -178,6 +179,17 @@ def test_a_draft_reads_its_file_and_learns_from_it(name: str, tmp_path: Path) ->
     assert (kind, time) == (found.kind, found.time.name if found.time else None)
     assert seen == features.columns
     assert scores
+
+
+def test_the_drafted_model_can_be_tuned(tmp_path: Path) -> None:
+    drafted(tmp_path, "a.csv", "gut")
+    params = tomllib.loads((tmp_path / "params.toml").read_text("utf-8"))["model"]
+    model = module(tmp_path, "model")
+
+    suggested = model["space"](optuna.trial.FixedTrial(params))
+
+    assert params.keys() == suggested.keys()
+    assert model["build"](params | suggested | {"seed": 1})
 
 
 @pytest.mark.parametrize(("number", "told"), [(799, True), (800, False)])
