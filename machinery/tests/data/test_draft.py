@@ -427,6 +427,21 @@ def test_only_what_stands_between_thousands_is_left_out_of_a_number(
         assert columns.run(values, size.read).to_list() == [read_as]
 
 
+def test_a_word_that_stands_among_numbers_alone_is_a_missing_value(tmp_path: Path) -> None:
+    """Else a column of numbers is read as texts, of which nearly each is a category of its own."""
+    gaps = ["k. A.", "Broadway", "open", "open"]
+    rows = (
+        gaps if n % 9 == 0 else [f"-{n},5", f"{n} Park Row", f"{n}", c] for n, _, _, c, _ in ALL
+    )
+    file = tmp_path / "rows.csv"
+    file.write_bytes(text("warmth;street;count;state", rows, ";").encode())
+
+    read = table.read(file)
+
+    assert 'null_values=["k. A."]' in read.reader
+    assert [14, 0, 0, 0] == [column.null_count() for column in read.frame]
+
+
 def test_the_verb_replaces_nothing_unless_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert 2 == main([json.dumps("rows.csv"), "--target", "y"])
     assert "add `--replace`" in capsys.readouterr().err
