@@ -109,7 +109,8 @@ def well_declared() -> None:
                     "booleans or dates."
                 )
         time = of_forecast(feature).at
-        if time is None or not isinstance(columns.get(time), pl.Date | pl.Datetime):
+        # Equality, as pandera gives the class of a date and an instance of a datetime.
+        if time is None or columns.get(time) not in (pl.Date, pl.Datetime):
             raise StageError(
                 f"features.py: the entity feature `{feature.name}` needs the time of a row: set TIME "
                 "in dataset.py, or `at`, to a column of Row that is a date or a datetime."

@@ -35,6 +35,7 @@ import polars as pl
 
 from rung_ops.command import OK, REFUSED, verb
 from rung_ops.errors import OpsError, SettingsError
+from rung_ops.features.store import store_file
 from rung_ops.model import bundle
 from rung_ops.model import released as released
 from rung_ops.model.columns import dtype_of
@@ -107,6 +108,8 @@ def own(environment: str) -> Iterator[Target]:
             copied = paths.bundle(copy, release)
             shutil.copytree(paths.bundle(folder, release), copied, symlinks=True)
             state.serve(copy, release, paths.person())
+            if store_file().is_file():  # a store on a server is that of the environment
+                shutil.copy(store_file(), copy.with_name(store_file().name))
             # Raises at once if the release is invalid; the service would wait for another one.
             loaded = released.load(copied, paths.public_key().read_bytes(), limits())
         except OSError as error:

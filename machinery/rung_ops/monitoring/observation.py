@@ -80,19 +80,24 @@ def html(project: str, environment: str, result: MonitorResult) -> str:
 
 
 def summary(result: MonitorResult) -> str:
-    """Return a line that says what was checked and what drifted."""
-    checked = (
+    """Return a line that says what was checked, what drifted, and the figure of known outcomes."""
+    line = (
         f"{counted(result.rows, 'prediction')} of {result.release.id} since "
         f"{result.since:%Y-%m-%d %H:%M} UTC"
     )
-    if not result.judged:
-        return checked
-    count, features, predictions = _drifted(result)
-    has = "has" if count == 1 else "have"
-    return (
-        f"{checked}: {count} of {counted(features, 'feature')} {has} drifted, "
-        f"and the predictions have{'' if predictions else ' not'}"
-    )
+    if result.judged:
+        count, features, predictions = _drifted(result)
+        has = "has" if count == 1 else "have"
+        line += (
+            f": {count} of {counted(features, 'feature')} {has} drifted, "
+            f"and the predictions have{'' if predictions else ' not'}"
+        )
+    recent = result.quality.filter(pl.col("column") == quality.RECENT).drop_nulls("figure")
+    for row in recent.iter_rows(named=True):
+        line += f"\n{result.metric} {four_digits(row['figure'])} by {counted(row['outcomes'], 'outcome')}"
+        if row["expected"] is not None:
+            line += f", {four_digits(row['expected'])} on the test rows"
+    return line
 
 
 def _drifted(result: MonitorResult) -> tuple[int, int, bool]:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import optuna
 import polars as pl
 import pytest
 
@@ -178,6 +179,17 @@ def test_a_draft_reads_its_file_and_learns_from_it(name: str, tmp_path: Path) ->
     assert (kind, time) == (found.kind, found.time.name if found.time else None)
     assert seen == features.columns
     assert scores
+
+
+def test_the_drafted_model_can_be_tuned(tmp_path: Path) -> None:
+    drafted(tmp_path, "a.csv", "gut")
+    params = tomllib.loads((tmp_path / "params.toml").read_text("utf-8"))["model"]
+    model = module(tmp_path, "model")
+
+    suggested = model["space"](optuna.trial.FixedTrial(params))
+
+    assert params.keys() == suggested.keys()
+    assert model["build"](params | suggested | {"seed": 1})
 
 
 @pytest.mark.parametrize(("number", "told"), [(799, True), (800, False)])
@@ -413,6 +425,21 @@ def test_only_what_stands_between_thousands_is_left_out_of_a_number(
             columns.run(values, size.read)
     else:
         assert columns.run(values, size.read).to_list() == [read_as]
+
+
+def test_a_word_that_stands_among_numbers_alone_is_a_missing_value(tmp_path: Path) -> None:
+    """Else a column of numbers is read as texts, of which nearly each is a category of its own."""
+    gaps = ["k. A.", "Broadway", "open", "open"]
+    rows = (
+        gaps if n % 9 == 0 else [f"-{n},5", f"{n} Park Row", f"{n}", c] for n, _, _, c, _ in ALL
+    )
+    file = tmp_path / "rows.csv"
+    file.write_bytes(text("warmth;street;count;state", rows, ";").encode())
+
+    read = table.read(file)
+
+    assert 'null_values=["k. A."]' in read.reader
+    assert [14, 0, 0, 0] == [column.null_count() for column in read.frame]
 
 
 def test_the_verb_replaces_nothing_unless_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -353,3 +353,10 @@ def test_a_broken_promise_is_reported_in_one_sentence(
     with pytest.raises(StageError, match=message):
         checks.well_declared()
         checks.with_entity_features(trained.test.head(5))
+
+
+def test_the_time_of_a_row_may_be_a_date(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dated = type("Dated", (contract.Row,), {"__annotations__": {str(contract.TIME): pl.Date}})
+    monkeypatch.setattr(contract, "Row", dated)
+
+    checks.well_declared()

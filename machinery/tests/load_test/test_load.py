@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -14,6 +14,7 @@ import msgspec
 import polars as pl
 import pytest
 
+from rung_ops.features.store import store_file
 from rung_ops.load_test import load_test
 from rung_ops.load_test.load_test import BROKEN, Answers, Load, figures, missed_parts
 from rung_ops.project import paths, service_settings
@@ -218,6 +219,24 @@ def test_a_service_of_its_own_is_tested_and_nothing_else_is_touched(
     assert (report["found"]["failed"], report["missed"]) == (0, [])
     assert state.read(paths.environment(paths.STAGING)) == before
     assert not (tmp_path / "logs").exists()
+
+
+def test_a_service_of_its_own_looks_up_entity_features(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_file().write_bytes(b"values")
+    seen = []
+
+    @contextmanager
+    def started(folder: Path, _: str) -> Iterator[str]:
+        monkeypatch.setenv("RELEASES", str(folder / "releases"))
+        seen.append(store_file().read_bytes())
+        yield "http://127.0.0.1:9"
+
+    monkeypatch.setattr(load_test, "_started", started)
+
+    with load_test.own(release_folders.STAGING):
+        assert seen == [b"values"]
 
 
 def test_what_cannot_be_tested_or_is_not_kept_fails_the_test_with_the_reason(

@@ -241,6 +241,15 @@ def test_the_page_counts_what_drifted_as_the_command_does(tmp_path: Path) -> Non
     assert ("and the predictions have not" in line) == (predictions == "no")
 
 
+def test_the_command_says_the_figure_of_the_outcomes_that_are_known(tmp_path: Path) -> None:
+    result = look(tmp_path, log(WELL), known(WELL))
+
+    lines = observation.summary(result).splitlines()
+
+    assert lines[1:] == [f"accuracy 1 by {WELL.height:,} outcomes, 0.9 on the test rows"]
+    assert "accuracy" not in observation.summary(look(tmp_path / "unknown", log(WELL)))
+
+
 def test_a_figure_that_no_outcome_changes_is_shown_without_an_interval(tmp_path: Path) -> None:
     result = look(tmp_path, log(WELL), known(WELL))
 

@@ -33,6 +33,16 @@ TOLD = {
     "lightgbm": ("collections.OrderedDict", "lightgbm.basic.Booster", "lightgbm.sklearn.{name}"),
     "xgboost": ("xgboost.core.Booster", "xgboost.sklearn.{name}"),
 }
+SPACE = '''\
+def space(trial: Any) -> dict[str, Any]:
+    """Name the parameters worth searching: those of [model] in params.toml, with their ranges."""
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
+        "max_iter": trial.suggest_int("max_iter", 50, 300, step=50),
+        "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 4, 63, log=True),
+        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 3, 200, log=True),
+    }
+'''
 TREE_NAMES = tuple("RandomForest ExtraTree GradientBoosting DecisionTree AdaBoost Bagging".split())
 BEARS_GAPS = ("HistGradientBoosting", "LGBM", "XGB")  # and features of any size
 CLASSIFIERS = set(
@@ -205,7 +215,8 @@ def _text(model: Model, columns: Columns) -> str:
             "# Types in a saved model that skops loads only when told to.\n"
             f"TRUSTED: list[str] = [{', '.join(map(quoted, told))}]"
         )
-    return "\n\n".join([*parts, f"\n{build}", f"\n{score}"])
+    space = [f"\n{SPACE}"] if model.name.startswith("HistGradientBoosting") else []
+    return "\n\n".join([*parts, f"\n{build}", f"\n{score}", *space])
 
 
 def _build(model: Model, categories: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ SNIFFED = 200  # lines whose fields are counted
 # What programs write for a missing value, and what counts as one only among numbers and days.
 MISSING = {"", "#N/A", "#NA", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
 DASHES = {"?", "-", "--", "."}
+NUMBERS_OR_DAYS = re.compile(r"[-+\s\d.,:/TZ€$£%]+")
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def _text(path: Path, content: bytes, name: str) -> Table:
     }
     markers = {value for value in values if value.strip() in MISSING}
     markers |= {value for value in values - markers if _marks_numbers(frame, value)}
+    markers |= _words_among_numbers(frame)
     if markers:
         options.append(f"null_values=[{', '.join(map(quoted, sorted(markers)))}]")
         frame = pl.read_csv(content, **settings, null_values=sorted(markers))  # type: ignore[arg-type]
@@ -166,3 +169,13 @@ def _marks_numbers(frame: pl.DataFrame, marker: str) -> bool:
             if marker.strip() == "?":  # nothing else is written so
                 return True
     return False
+
+
+def _words_among_numbers(frame: pl.DataFrame) -> set[str]:
+    """Return the texts, such as `k. A.`, that stand only in columns of numbers or days."""
+    among, elsewhere = set[str](), set[str]()
+    for column in frame:
+        values = column.drop_nulls().unique().to_list()
+        words = {value for value in values if not NUMBERS_OR_DAYS.fullmatch(value)}
+        (among if len(words) < 0.1 * len(values) else elsewhere).update(words)
+    return {word for word in among - elsewhere if not re.search(r"\d", word)} - DASHES - {""}
