@@ -235,7 +235,7 @@ def test_a_service_of_its_own_looks_up_entity_features(
 
     monkeypatch.setattr(load_test, "_started", started)
 
-    with load_test.own(release_folders.STAGING):
+    with load_test.own(paths.STAGING):
         assert seen == [b"values"]
 
 
