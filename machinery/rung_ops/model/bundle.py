@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from rung_ops.errors import OpsError
 from rung_ops.project import paths
 from rung_ops.system import git
-from rung_ops.system.files import open_regular, read_regular
+from rung_ops.system.files import read_regular, sha256
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -204,8 +204,7 @@ def _listed(folder: Path) -> list[str]:
 def digest(path: Path) -> str:
     """Hash a file with SHA-256, in hexadecimal."""
     try:
-        with open_regular(path) as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
+        return sha256(path)
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error}") from error
 

@@ -44,6 +44,11 @@ class MonitorResult:
     limits: Limits
     problems: list[str]  # what is wrong, each a sentence
 
+    @property
+    def recent(self) -> pl.DataFrame:
+        """The row of `quality` about the newest days; none where no outcome is known."""
+        return self.quality.filter(pl.col("column") == quality.RECENT)
+
 
 def problems(result: MonitorResult) -> Iterator[str]:
     """Name what is wrong: drift, missing values, defaults, bounds, age, quality."""
@@ -102,7 +107,7 @@ def not_judged(result: MonitorResult) -> Iterator[str]:
     if not result.judged:
         least = result.limits.drift.min_rows
         yield f"Drift is not judged: {counted(result.rows, 'prediction')}, {least:,} needed."
-    for row in result.quality.filter(pl.col("column") == quality.RECENT).iter_rows(named=True):
+    for row in result.recent.iter_rows(named=True):
         if row["figure"] is not None:
             continue
         days = result.quality.filter(pl.col("column") == quality.DAY)
@@ -122,7 +127,7 @@ def _where(row: Mapping[str, Any]) -> str:
 def status(result: MonitorResult) -> dict[str, Any]:
     """Summarize what a check found; null if it is not known."""
     drifted = result.drift.filter(pl.col("drifted"))["feature"].to_list()
-    recent = result.quality.filter(pl.col("column") == quality.RECENT)
+    recent = result.recent
     model = result.ages["model"].age
     return {
         "release": result.release.id,

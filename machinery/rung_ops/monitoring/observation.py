@@ -92,7 +92,7 @@ def summary(result: MonitorResult) -> str:
             f": {count} of {counted(features, 'feature')} {has} drifted, "
             f"and the predictions have{'' if predictions else ' not'}"
         )
-    recent = result.quality.filter(pl.col("column") == quality.RECENT).drop_nulls("figure")
+    recent = result.recent.drop_nulls("figure")
     for row in recent.iter_rows(named=True):
         line += f"\n{result.metric} {four_digits(row['figure'])} by {counted(row['outcomes'], 'outcome')}"
         if row["expected"] is not None:
@@ -120,7 +120,7 @@ def _tiles(result: MonitorResult) -> list[tuple[str, str, bool]]:
         newest = "newest " if name in ("prediction", "row") else ""
         what = f"age of the {newest}{name}"
         tiles.append((what, _span(age), age.stale))
-    recent = result.quality.filter(pl.col("column") == quality.RECENT).drop_nulls("figure")
+    recent = result.recent.drop_nulls("figure")
     for row in recent.iter_rows(named=True):
         tiles.append(
             (f"{result.metric}, newest days", four_digits(row["figure"]), bool(row["worse"]))
@@ -199,7 +199,7 @@ def _outcomes(result: MonitorResult) -> dict[str, Any] | None:
     if result.quality.is_empty():
         return None
     is_day = pl.col("column") == quality.DAY
-    recent = result.quality.filter(pl.col("column") == quality.RECENT)
+    recent = result.recent
     expected = recent["expected"][0]
     limits = result.limits.outcomes
     on_test = (

@@ -19,6 +19,7 @@ from typing import Any
 from rung_ops.addons import Addon, Backend, Verb
 from rung_ops.errors import NoProjectError, UsageError
 from rung_ops.project import current
+from rung_ops.system.files import sha256
 
 GROUP = "rung_ops.addons"
 PUBLIC_KEY = b"-----BEGIN PUBLIC KEY-----"
@@ -218,7 +219,7 @@ def running_library() -> Mapping[str, str]:
 def _digest(package: str) -> str:
     folder = Path(str(importlib.import_module(package).__file__)).parent
     files = {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): sha256(path)
         for path in folder.rglob("*")
         if "__pycache__" not in path.parts and path.is_file()
     }
@@ -236,7 +237,7 @@ def running_statement() -> str:
 
 
 def library_differences(recorded: object) -> Iterator[tuple[str, bool]]:
-    """Compare what runs with what a release records, running() of the library that made it.
+    """Compare what runs with what a release records, running_library() of the library that made it.
 
     An earlier library recorded something else, which compares nothing.
 

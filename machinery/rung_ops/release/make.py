@@ -436,9 +436,8 @@ def write(
 
     Raises:
         BundleError: the service would refuse it, for example as its entity features are not in the store.
-        VersionError: the model cannot be written in any format, or Row has a column that a request
-            cannot hold.
-        VersionError: the key cannot sign.
+        VersionError: the model cannot be written in any format, Row has a column that a request cannot
+            hold, or the key cannot sign.
     """
     # The load test needs a signature, so it is signed with a throw-away key.
     key = private_key or signing.new_key()

@@ -103,6 +103,12 @@ def md5(path: Path) -> str:
         return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
+def sha256(path: Path) -> str:
+    """Hash a regular file's content with SHA-256, in hexadecimal; OSError where it is none."""
+    with open_regular(path) as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 LOCK = ".lock"  # the file in a folder that locked() locks
 PATIENCE = 10.0  # seconds; a change takes milliseconds, so a longer wait means a hung process
 PAUSE = 0.01  # seconds between two tries

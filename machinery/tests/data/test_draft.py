@@ -440,6 +440,9 @@ def test_a_word_that_stands_among_numbers_alone_is_a_missing_value(tmp_path: Pat
 
     assert 'null_values=["k. A."]' in read.reader
     assert [14, 0, 0, 0] == [column.null_count() for column in read.frame]
+    found = columns.infer(read, "state")
+    told = files.summary(read, found, files.choose(found, "", {}, ()), [])
+    assert told.count("`k. A.`, a word among numbers") == 1 == told.count("among numbers")
 
 
 def test_the_verb_replaces_nothing_unless_told(capsys: pytest.CaptureFixture[str]) -> None:

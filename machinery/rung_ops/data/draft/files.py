@@ -529,6 +529,7 @@ def summary(table: Table, columns: Columns, model: Model, written: Iterable[str]
         f"  columns   {len(columns.columns)} in Row, of which the model sees {len(columns.seen)}",
         *(f"  left out  {c.name}: {c.hidden}" for c in columns.columns if c.hidden),
         *(f"  left out  {reason}" for reason in columns.left_out),
+        *(f"  missing   `{word}`, a word among numbers" for word in table.gaps),
         f"  model     {model.name}, compared by {model.scores[0]}{note}",
         *([f"  few rows  {few}{LEAST_JUDGED}"] if judging < LEAST_JUDGED else []),
         f"Drafts, yours to correct: {', '.join(written)}.",

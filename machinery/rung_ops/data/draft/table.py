@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class Table:
     frame: pl.DataFrame
     form: str  # how it is written, in words
     reader: str  # the call that reads such a file, as Python; `path` is the file's path
+    gaps: tuple[str, ...] = ()  # words among numbers that are read as missing
 
 
 def read(path: Path) -> Table:
@@ -85,21 +87,19 @@ def _text(path: Path, content: bytes, name: str) -> Table:
         reason = next(iter(str(error).splitlines()), "it is empty")
         raise UsageError(f"{path} cannot be read as CSV: {reason}. Correct the file.") from error
     _check_header(path, header)
-    values = {
-        value
-        for column in frame
-        for value in column.unique().drop_nulls().to_list()
-        if value.strip() in MISSING | DASHES
-    }
+    columns = [column.drop_nulls().unique().to_list() for column in frame]
+    values = {value for column in columns for value in column}
     markers = {value for value in values if value.strip() in MISSING}
-    markers |= {value for value in values - markers if _marks_numbers(frame, value)}
-    markers |= _words_among_numbers(frame)
+    dashes = (value for value in values if value.strip() in DASHES)
+    markers |= {value for value in dashes if _marks_numbers(columns, value)}
+    gaps = _words_among_numbers(columns) - markers
+    markers |= gaps
     if markers:
         options.append(f"null_values=[{', '.join(map(quoted, sorted(markers)))}]")
         frame = pl.read_csv(content, **settings, null_values=sorted(markers))  # type: ignore[arg-type]
     form = f"CSV, {encoding}, {SEPARATORS.get(separator, separator)} between fields"
     call = ", ".join(["path", "infer_schema=False", *options])
-    return Table(name, content, frame, form, f"pl.read_csv({call})")
+    return Table(name, content, frame, form, f"pl.read_csv({call})", tuple(sorted(gaps)))
 
 
 def quoted(text: str) -> str:
@@ -158,12 +158,11 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _marks_numbers(frame: pl.DataFrame, marker: str) -> bool:
+def _marks_numbers(columns: Iterable[list[str]], marker: str) -> bool:
     """Say whether a dash stands among numbers or days somewhere, and so for a missing one."""
-    for column in frame:
-        if (column == marker).any():
-            others = column.drop_nulls().unique().to_list()
-            begun = [value.strip()[:1].isdigit() for value in others if value.strip() not in DASHES]
+    for values in columns:
+        if marker in values:
+            begun = [value.strip()[:1].isdigit() for value in values if value.strip() not in DASHES]
             if begun and sum(begun) > 0.9 * len(begun):
                 return True
             if marker.strip() == "?":  # nothing else is written so
@@ -171,11 +170,10 @@ def _marks_numbers(frame: pl.DataFrame, marker: str) -> bool:
     return False
 
 
-def _words_among_numbers(frame: pl.DataFrame) -> set[str]:
+def _words_among_numbers(columns: Iterable[list[str]]) -> set[str]:
     """Return the texts, such as `k. A.`, that stand only in columns of numbers or days."""
     among, elsewhere = set[str](), set[str]()
-    for column in frame:
-        values = column.drop_nulls().unique().to_list()
+    for values in columns:
         words = {value for value in values if not NUMBERS_OR_DAYS.fullmatch(value)}
         (among if len(words) < 0.1 * len(values) else elsewhere).update(words)
     return {word for word in among - elsewhere if not re.search(r"\d", word)} - DASHES - {""}
