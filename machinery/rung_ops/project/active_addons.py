@@ -219,7 +219,7 @@ def running_library() -> Mapping[str, str]:
 def _digest(package: str) -> str:
     folder = Path(str(importlib.import_module(package).__file__)).parent
     files = {
-        path.relative_to(folder).as_posix(): sha256(path)
+        path.relative_to(folder).as_posix(): sha256(path.resolve())  # uv may install links
         for path in folder.rglob("*")
         if "__pycache__" not in path.parts and path.is_file()
     }

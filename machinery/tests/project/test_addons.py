@@ -1,5 +1,8 @@
 """Add-ons are registered by an entry point; what the project lists and lacks stops every verb."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+import rung_ops
 from machinery.tests.conftest import Capture, Patch
 from machinery.tests.projects import moved
 from rung_ops import __main__ as command
@@ -323,3 +327,27 @@ def test_the_package_of_the_project_registers_none(entries: list[EntryPoint]) ->
     entries += [entry("mine", of("HOUSE"), own), entry("house", of("HOUSE"))]
 
     assert list(active_addons.installed()) == ["house"]
+
+
+def test_a_library_that_uv_has_installed_as_links_is_the_same_one(tmp_path: Path) -> None:
+    package = Path(str(rung_ops.__file__)).parent
+    for file in package.rglob("*.*"):
+        if file.is_file():
+            link = tmp_path / file.relative_to(package.parent)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(file)
+    program = (
+        "from rung_ops.project import active_addons as a; print(a.running_library()['rung_ops'])"
+    )
+    command = [sys.executable, "-c", program]
+
+    linked = subprocess.run(
+        command,
+        cwd=current().root,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        check=True,
+    )
+
+    assert linked.stdout.strip() == active_addons.running_library()["rung_ops"]
